@@ -1,0 +1,94 @@
+"""The database: base of all models, column types, and how an engine of each kind is set up.
+
+Two statements must never disagree about what is durable: SQLite runs in WAL mode with ``synchronous=FULL`` and
+PostgreSQL with synchronous commits, else a crash could revive a spent token.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import DateTime, Dialect, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
+from sqlalchemy.types import TypeDecorator
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware UTC time; SQLite, which has no zone, keeps it as UTC and gets it back aware."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
+    """All models: typed, keyword-only, secrets hidden from ``repr``."""
+
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: UtcDateTime()}  # noqa: RUF012 - SQLAlchemy reads it once, as a class attribute
+
+
+db = SQLAlchemy(metadata=Base.metadata)
+
+
+def engine_options(url: str) -> dict[str, Any]:
+    """Options of `create_engine` for this URL; the same for the servers, the worker, migrations and tests."""
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: orjson.dumps(value).decode(),
+        "json_deserializer": orjson.loads,
+    }
+    if make_url(url).get_backend_name() == "postgresql":
+        # Every statement of the hot path is sent over and over: prepare it the first time. No pre-ping: a dead
+        # connection surfaces as one refused request, a ping costs every request a round trip.
+        options |= {"connect_args": {"prepare_threshold": 0}, "pool_size": 8, "max_overflow": 8, "pool_timeout": 5}
+    else:
+        options |= {"connect_args": {"timeout": 30}}
+    return options
+
+
+def new_engine(url: str, **more: Any) -> Engine:
+    """An engine set up like the server's own, for commands and the worker."""
+    engine = create_engine(url, **engine_options(url) | more)
+    prepare_engine(engine)
+    return engine
+
+
+def prepare_engine(engine: Engine) -> None:
+    """Make SQLite durable and serial; PostgreSQL needs nothing. Effective for connections opened from now on."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver's own, implicit BEGIN would be a deferred one
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # A deferred transaction that reads and then writes fails when another wrote in between; an immediate one waits.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+

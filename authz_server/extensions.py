@@ -1,0 +1,27 @@
+"""What every request may reach: the settings and the parsed, cached things that a request only reads."""
+
+from dataclasses import dataclass, field
+
+from flask import current_app
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients.service import Registry
+from authz_server.config import Settings
+from authz_server.core.jose import KeySet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Services:
+    """One per application, made by `authz_server.app.create_app`."""
+
+    settings: Settings
+    catalogue: Catalogue
+    registry: Registry
+    keys: KeySet
+    secret: bytes = field(repr=False)
+
+
+def services() -> Services:
+    """The services of the current application."""
+    found: Services = current_app.extensions["mydata"]
+    return found
