@@ -1,0 +1,38 @@
+"""The one clock. Every window (code, lease, proof, session) asks it, so that tests move time and nothing sleeps."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+# Seen by all threads of the process: a test that freezes time freezes it for the server threads it started as well.
+_frozen_at: datetime | None = None
+
+
+def now() -> datetime:
+    """Return the present moment, aware, in UTC."""
+    return _frozen_at or datetime.now(UTC)
+
+
+@contextmanager
+def frozen(at: datetime) -> Iterator[None]:
+    """Stand still at `at` (aware) for all threads until the block ends. For tests."""
+    global _frozen_at
+    if at.tzinfo is None:
+        raise ValueError("a frozen clock needs an aware datetime")
+    before, _frozen_at = _frozen_at, at.astimezone(UTC)
+    try:
+        yield
+    finally:
+        _frozen_at = before
+
+
+def advance(by: timedelta) -> datetime:
+    """Move the frozen clock by `by` and return the new moment.
+
+    Raises: RuntimeError outside `frozen`, because the real clock is nobody's to move.
+    """
+    global _frozen_at
+    if _frozen_at is None:
+        raise RuntimeError("only a frozen clock can be advanced")
+    _frozen_at += by
+    return _frozen_at
