@@ -1,0 +1,90 @@
+# Two commands for a newcomer: `make demo` and `make test`.
+# Wanted of the machine: make, Python 3.11 or newer with its venv module. Everything else comes by hash from lock files into
+# .venv and node_modules; only the browser of `make test` is a Debian package.
+
+PYTHON ?= python3
+DB ?= sqlite
+PEER ?=
+ROUNDS ?= 10000
+
+BIN := .venv/bin
+LOCKED := .venv/.locked
+READY := .venv/.ready
+LOCKFILES := $(shell git ls-files '*package-lock.json' ':!tests/bench' 2>/dev/null)
+NODE_PACKAGES := $(LOCKFILES:%package-lock.json=%node_modules/.package-lock.json)
+
+# The machine's Node.js if it is new enough, else the one that the Python lock brings.
+NODE_IS_FIT := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
+ifeq ($(NODE_IS_FIT),)
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo journey test check format race bench css lock clean browser node
+
+help: ## list what make can do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## create the environment in .venv (the other targets do it by themselves)
+
+demo: $(READY) ## start everything, drive one journey, keep serving until Ctrl-C
+	@$(BIN)/python -m client_examples.sandbox demo --db $(DB)
+
+journey: $(READY) ## one journey against fresh servers on free ports; DB=postgresql for the real database
+	@$(BIN)/python -m client_examples.sandbox journey --db $(DB)
+
+test: $(READY) browser node ## every test: both databases, several processes, browser, Node.js
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+
+check: $(READY) ## lint, format, types, import walls
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY) ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+race: $(READY) ## the race tests with ROUNDS=10000
+	MYDATA_RACE_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m race $(TESTS)
+
+bench: $(READY) ## measure against PostgreSQL; PEER=node-oidc-provider beside it in the same run
+	$(BIN)/python -m tests.bench.run $(if $(PEER),--peer $(PEER))
+
+css: node ## compile the style sheet anew
+	@echo not yet
+
+lock: $(READY) ## bring requirements.lock in line with setup.cfg; UPGRADE=--upgrade for new versions
+	$(BIN)/uv pip compile setup.cfg --extra dev --extra examples --generate-hashes --universal --python-version 3.11 \
+		$(UPGRADE) -o requirements.lock
+
+clean: ## delete the environment and everything that was made
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name node_modules -prune -exec rm -rf {} +
+
+browser:
+	@sh .ci/debian-packages chromium fonts-noto-cjk
+
+node: $(READY) $(NODE_PACKAGES)
+
+%/node_modules/.package-lock.json: %/package-lock.json | $(READY)
+	@echo "== Node.js packages of $*"
+	cd $* && npm ci --no-fund --no-audit
+	@touch $@
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or newer is needed, not $$($(PYTHON) --version 2>&1): make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv module is missing; on Debian: apt-get install python3-venv"; exit 1; }
+	@echo "== environment in .venv: downloads about 250 MB, a minute or two"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(READY): $(LOCKED) setup.cfg pyproject.toml
+	@echo "== this project, as it lies here, and its command $(BIN)/mydata"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
