@@ -1,0 +1,1 @@
+"""From the pushed request to the citizen's decision."""

@@ -1,0 +1,39 @@
+"""Why a request or a code can't be used. A peer is told the same for all causes; `detail` is for the log."""
+
+from authz_server.core.errors import DomainError
+
+
+class RequestNotUsable(DomainError):
+    """The authorization request is unknown, expired, decided, or another client's (RFC 9126 section 4)."""
+
+    code = "invalid_request_uri"
+    public = "invalid_request_uri"
+
+
+class WrongCitizen(DomainError):
+    """Another citizen has begun to read this request."""
+
+    code = "access_denied"
+    public = "This request was opened by somebody else."
+
+
+class CodeNotUsable(DomainError):
+    """RFC 6749 section 5.2: unknown, expired, used, another client's, or the wrong verifier."""
+
+    code = "invalid_grant"
+    public = "The authorization code is not usable."
+
+
+class CodeReplayed(CodeNotUsable):
+    """The code was redeemed before: what it was exchanged for must be revoked (RFC 6749 section 4.1.2)."""
+
+    def __init__(self, consent_id: str) -> None:
+        super().__init__("redeemed before")
+        self.consent_id = consent_id
+
+
+class WrongProofKey(DomainError):
+    """RFC 9449 section 10: the code was bound to another key when its request was pushed."""
+
+    code = "invalid_dpop_proof"
+    public = "The DPoP proof is not by the key that the request was bound to."

@@ -1,0 +1,72 @@
+"""Tables of authorization requests, consents and the codes that answer them. Secrets are kept as digests only."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz_server.database import Base, BigKey
+
+
+class AuthorizationRequest(Base):
+    """A pushed request on its way to one decision. `parameters` never changes; the times say how far it came."""
+
+    __tablename__ = "authorization_request"
+    __table_args__ = (Index("ix_authorization_request_deadline_at", "deadline_at"),)
+
+    id: Mapped[str] = mapped_column(String(43), primary_key=True)  # in the citizen's URLs; worth nothing alone
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True, repr=False)  # of the request_uri
+    transaction_id: Mapped[str] = mapped_column(String(20), unique=True)
+    client_id: Mapped[str] = mapped_column(String(100))
+    parameters: Mapped[dict[str, Any]] = mapped_column(JSON, repr=False)
+    pushed_at: Mapped[datetime]
+    expires_at: Mapped[datetime]  # of the request_uri: the last moment to begin
+    deadline_at: Mapped[datetime]  # the last moment to decide
+    started_at: Mapped[datetime | None] = mapped_column(default=None)
+    citizen_id: Mapped[int | None] = mapped_column(BigKey, default=None)  # set once: the first who signed in for it
+    decided_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Consent(Base):
+    """What a citizen agreed to, as they read it. Never updated; tokens point here for what they may fetch."""
+
+    __tablename__ = "consent"
+    __table_args__ = (Index("ix_consent_citizen_client", "citizen_id", "client_id", "decided_at"),)
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(String(20), unique=True)
+    citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"))
+    client_id: Mapped[str] = mapped_column(String(100), ForeignKey("client.client_id"))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    purpose_id: Mapped[str | None] = mapped_column(String(80))
+    granted: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # one per dataset: fields, parameters, recipient_jwk
+    notice: Mapped[dict[str, Any]] = mapped_column(JSON, repr=False)  # every sentence that was shown
+    notice_version: Mapped[str] = mapped_column(String(20))
+    notice_locale: Mapped[str] = mapped_column(String(10))
+    notice_sha256: Mapped[str] = mapped_column(String(43))
+    use_until: Mapped[date | None]
+    erase_by: Mapped[date | None]
+    level: Mapped[int]
+    amr: Mapped[list[str]] = mapped_column(JSON)
+    auth_time: Mapped[datetime]
+    decided_at: Mapped[datetime]
+
+
+class AuthorizationCode(Base):
+    """RFC 6749 section 4.1.2: for one client, one redemption, one minute."""
+
+    __tablename__ = "authorization_code"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"))
+    transaction_id: Mapped[str] = mapped_column(String(20))
+    citizen_id: Mapped[int] = mapped_column(BigKey)
+    client_id: Mapped[str] = mapped_column(String(100))
+    redirect_uri: Mapped[str] = mapped_column(String(2000))
+    code_challenge: Mapped[str] = mapped_column(String(43), repr=False)
+    dpop_jkt: Mapped[str | None] = mapped_column(String(43))
+    nonce: Mapped[str | None] = mapped_column(String(1000), repr=False)
+    claims: Mapped[dict[str, Any]] = mapped_column(JSON)  # OpenID Connect Core section 5.5, as requested
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None] = mapped_column(default=None)

@@ -1,0 +1,1 @@
+"""Access tokens and dataset tokens: issued, spent, released, revoked. One statement decides each."""

@@ -1,0 +1,242 @@
+"""The life of a dataset token, an UPDATE for each edge.
+
+    issued --lease--> leased --delivered--> spent
+                        |-- failed, nothing delivered --> issued (attempt + 1) or, after the last attempt, dead
+                        |-- agency is preparing --> issued, not before its time
+                        |-- no record --> issued, not charged
+                        '-- lease runs out --> spent, outcome unknown (a crash: when in doubt, no second delivery)
+    issued --revoke, expire--> dead
+
+Each WHERE says what must hold at that very moment; a caller only learns whether it did.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Row, bindparam, case, exists, select, update
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate, Update
+
+from authz_server.audit.service import Entry, RecordedChange
+from authz_server.clients.models import Agency, Client
+from authz_server.consent.models import Consent
+from authz_server.core.secrets import digest, new_secret
+from authz_server.identity.models import Citizen
+from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
+from authz_server.tokens.models import DatasetToken
+
+PREFIX = "mdt_"
+LEASE_PREFIX = "mdl_"
+TOKEN = DatasetToken.__table__
+NOW: ColumnElement[datetime] = bindparam("now")
+
+# Nobody whom this fetch concerns is suspended. Asked at the lease and again before the first and the last byte.
+STANDS = (
+    ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
+    ~exists().where(Citizen.id == TOKEN.c.citizen_id, Citizen.suspended_at.is_not(None)),
+    ~exists().where(Agency.id == TOKEN.c.agency_id, Agency.suspended_at.is_not(None)),
+)
+LEASED = (
+    TOKEN.c.lease_digest == bindparam("lease"),
+    TOKEN.c.state == "leased",
+    TOKEN.c.lease_expires_at > NOW,
+)
+ENDED = {"lease_digest": None, "lease_expires_at": None, "first_byte_at": None}
+RECORDED = tuple(
+    TOKEN.c[name]
+    for name in ("transaction_id", "citizen_id", "client_id", "agency_id", "dataset_id", "consent_id", "attempt")
+)
+
+
+def _of_consent(name: str) -> ColumnElement[Any]:
+    column = Consent.__table__.c[name]
+    return select(column).where(Consent.id == TOKEN.c.consent_id).scalar_subquery().label(name)
+
+
+def _recorded(change: Update, *more: ColumnElement[Any]) -> RecordedChange:
+    returning: ReturningUpdate[Any] = change.returning(*RECORDED, *more)
+    return RecordedChange(returning)
+
+
+LEASE = _recorded(
+    update(TOKEN)
+    .where(
+        TOKEN.c.digest == bindparam("token"),
+        TOKEN.c.state == "issued",
+        TOKEN.c.expires_at > NOW,
+        TOKEN.c.not_before.is_(None) | (TOKEN.c.not_before <= NOW),
+        TOKEN.c.jkt == bindparam("proof_jkt"),
+        TOKEN.c.dataset_id == bindparam("asked_dataset"),
+        *STANDS,
+    )
+    .values(state="leased", lease_digest=bindparam("lease"), lease_expires_at=bindparam("lease_until")),
+    TOKEN.c.position,
+    *(_of_consent(name) for name in ("granted", "level", "auth_time")),
+    select(Citizen.national_id).where(Citizen.id == TOKEN.c.citizen_id).scalar_subquery().label("national_id"),
+)
+OUTCOMES = {
+    # The first byte is about to leave, and the lease must now last as long as the transfer may.
+    "delivering": _recorded(
+        update(TOKEN).where(*LEASED, *STANDS).values(first_byte_at=NOW, lease_expires_at=bindparam("until"))
+    ),
+    # Reported before the last byte leaves: without this row nobody holds a complete answer.
+    "delivered": _recorded(
+        update(TOKEN).where(*LEASED, *STANDS).values(state="spent", spent_at=NOW, lease_expires_at=None)
+    ),
+    "failed": _recorded(
+        update(TOKEN)
+        .where(*LEASED)
+        .values(
+            state=case((TOKEN.c.attempt < bindparam("max_attempts"), "issued"), else_="dead"),
+            attempt=TOKEN.c.attempt + 1,
+            **ENDED,
+        )
+    ),
+    "preparing": _recorded(
+        update(TOKEN)
+        .where(*LEASED)
+        .values(
+            state="issued",
+            not_before=bindparam("until"),
+            expires_at=case(
+                (TOKEN.c.expires_limit_at < bindparam("extended"), TOKEN.c.expires_limit_at),
+                else_=bindparam("extended", type_=TOKEN.c.expires_at.type),
+            ),
+            **ENDED,
+        )
+    ),
+    "no_record": _recorded(update(TOKEN).where(*LEASED).values(state="issued", **ENDED)),
+}
+LAPSED = _recorded(
+    update(TOKEN)
+    .where(TOKEN.c.state == "leased", TOKEN.c.lease_expires_at <= NOW)
+    .values(state="spent", spent_at=NOW, lease_expires_at=None)
+)
+EXPIRED = _recorded(update(TOKEN).where(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW).values(state="dead"))
+KILLABLE = TOKEN.c.state.in_(("issued", "leased"))
+REVOKE_ONE = _recorded(
+    update(TOKEN)
+    .where(TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), KILLABLE)
+    .values(state="dead", **ENDED)
+)
+REVOKE_OF_CONSENT = _recorded(
+    update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), KILLABLE).values(state="dead", **ENDED)
+)
+
+
+class Lease(NamedTuple):
+    """The right to ask the agency once; `handle` is the proxy's credential to say how it went."""
+
+    handle: str
+    row: Row[Any]
+
+    @property
+    def detail(self) -> dict[str, Any]:
+        """The granted dataset: fields, parameters, purpose and the recipient's key, as consented."""
+        granted: dict[str, Any] = self.row.granted[self.row.position]
+        return granted
+
+
+def lease(
+    session: Session, token: str, *, jkt: str, dataset_id: str, actor: str, ttl_s: int, trace_id: str, now: datetime
+) -> Lease:
+    """Spend the right to fetch, for as long as the lease lasts. The caller commits before it uses the lease.
+
+    Args: jkt: thumbprint of the key of the verified proof.
+    Raises: TokenNotReady if all but the time that the agency named is right, else TokenNotUsable.
+    """
+    handle = new_secret(LEASE_PREFIX)
+    rows = LEASE.run(
+        session,
+        Entry(at=now, event="token.leased", success=True, actor=actor, trace_id=trace_id),
+        token=digest(token),
+        proof_jkt=jkt,
+        asked_dataset=dataset_id,
+        lease=digest(handle),
+        lease_until=now + timedelta(seconds=ttl_s),
+        now=now,
+    )
+    if rows:
+        return Lease(handle, rows[0])
+    waiting = session.execute(
+        select(TOKEN.c.not_before).where(
+            TOKEN.c.digest == digest(token),
+            TOKEN.c.state == "issued",
+            TOKEN.c.jkt == jkt,
+            TOKEN.c.dataset_id == dataset_id,
+            TOKEN.c.not_before > now,
+            TOKEN.c.expires_at > now,
+        )
+    ).scalar_one_or_none()
+    if waiting is not None:
+        raise TokenNotReady(max(1, round((waiting - now).total_seconds())))
+    raise TokenNotUsable("unknown, expired, spent, bound to another key, or suspended")
+
+
+class Report(NamedTuple):
+    """What the proxy says of a fetch; `wait_s` of `preparing` is the agency's Retry-After."""
+
+    outcome: str
+    reason: str | None = None
+    wait_s: int = 0
+
+
+SUCCESS = frozenset({"delivering", "delivered", "preparing", "no_record"})
+
+
+def report(
+    session: Session,
+    handle: str,
+    outcome: Report,
+    *,
+    ttl_s: int,
+    transfer_s: int,
+    max_attempts: int,
+    trace_id: str,
+    now: datetime,
+) -> Row[Any]:
+    """Take the edge that the outcome names; the token's row after it. The caller commits.
+
+    Args: ttl_s: life of a token once the agency is ready; transfer_s: longest transfer.
+    Raises: LeaseNotUsable: the lease is over, or a suspension or withdrawal came first. Nothing more may be sent.
+    """
+    wait_until = now + timedelta(seconds=outcome.wait_s)
+    parameters: dict[str, Any] = {
+        "delivering": {"until": now + timedelta(seconds=transfer_s)},
+        "delivered": {},
+        "failed": {"max_attempts": max_attempts},
+        "preparing": {"until": wait_until, "extended": wait_until + timedelta(seconds=ttl_s)},
+        "no_record": {},
+    }[outcome.outcome]
+    entry = Entry(
+        at=now,
+        event=f"token.{outcome.outcome}",
+        success=outcome.outcome in SUCCESS,
+        actor="proxy",
+        reason=outcome.reason,
+        trace_id=trace_id,
+    )
+    rows = OUTCOMES[outcome.outcome].run(session, entry, lease=digest(handle), now=now, **parameters)
+    if not rows:
+        raise LeaseNotUsable(outcome.outcome)
+    return rows[0]
+
+
+def revoke(session: Session, token: str, *, client_id: str, trace_id: str, now: datetime) -> bool:
+    """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits."""
+    entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}", trace_id=trace_id)
+    return bool(REVOKE_ONE.run(session, entry, token=digest(token), owner=client_id, now=now))
+
+
+def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> None:
+    """Kill every dataset token of a consent that is not spent yet. The caller commits."""
+    entry = Entry(at=now, event="token.revoked", success=True, actor=actor, reason=reason)
+    REVOKE_OF_CONSENT.run(session, entry, consent=consent_id, now=now)
+
+
+def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
+    """Put on the record what time has decided: leases that ran out, tokens that expired unused. The caller commits."""
+    lapsed = Entry(at=now, event="token.spent_unknown", success=False, actor="worker", reason="lease_ran_out")
+    expired = Entry(at=now, event="token.expired", success=False, actor="worker")
+    return [*LAPSED.run(session, lapsed, now=now), *EXPIRED.run(session, expired, now=now)]

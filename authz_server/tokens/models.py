@@ -1,0 +1,68 @@
+"""Tables of what is handed out. Only digests: none of these rows can be turned back into a secret."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz_server.database import Base, BigKey
+
+
+class UsedIdentifier(Base):
+    """A `jti` that was seen; a second insert of the same row fails, and that is the replay check."""
+
+    __tablename__ = "used_identifier"
+
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)  # client_assertion or dpop_proof
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class AccessToken(Base):
+    """Opens UserInfo, repeatedly until it expires; never a dataset."""
+
+    __tablename__ = "access_token"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"), index=True)
+    citizen_id: Mapped[int] = mapped_column(BigKey)
+    client_id: Mapped[str] = mapped_column(String(100))
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    claims: Mapped[dict[str, Any]] = mapped_column(JSON)
+    jkt: Mapped[str] = mapped_column(String(43))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    revoked_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class DatasetToken(Base):
+    """Opens one dataset, once.
+
+    state: issued -> leased -> spent, back to issued when nothing was delivered, dead by decision or time.
+    A leased row whose lease ran out is spent, whatever the column says: nothing releases or leases it again.
+    """
+
+    __tablename__ = "dataset_token"
+    __table_args__ = (Index("ix_dataset_token_lease_expires_at", "state", "lease_expires_at"),)
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True, repr=False)
+    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"), index=True)
+    transaction_id: Mapped[str] = mapped_column(String(20))
+    citizen_id: Mapped[int] = mapped_column(BigKey)
+    client_id: Mapped[str] = mapped_column(String(100))
+    agency_id: Mapped[str] = mapped_column(String(40))
+    dataset_id: Mapped[str] = mapped_column(String(80))
+    position: Mapped[int] = mapped_column(Integer)  # which of the consent's granted datasets
+    jkt: Mapped[str] = mapped_column(String(43))
+    issued_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    expires_limit_at: Mapped[datetime]  # as far as an agency that prepares may push expires_at
+    state: Mapped[str] = mapped_column(String(10), default="issued")
+    attempt: Mapped[int] = mapped_column(default=1)
+    not_before: Mapped[datetime | None] = mapped_column(default=None)
+    lease_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True, repr=False, default=None)
+    lease_expires_at: Mapped[datetime | None] = mapped_column(default=None)
+    first_byte_at: Mapped[datetime | None] = mapped_column(default=None)
+    spent_at: Mapped[datetime | None] = mapped_column(default=None)
