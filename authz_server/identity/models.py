@@ -1,0 +1,63 @@
+"""Tables of citizens, their sessions, and the failures that lock a door."""
+
+from datetime import date, datetime
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz_server.database import Base, BigKey
+
+
+class Citizen(Base):
+    """A person with an account. Credentials are None where the citizen has not set that method up."""
+
+    __tablename__ = "citizen"
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
+    username: Mapped[str] = mapped_column(String(64), unique=True, repr=False)
+    name: Mapped[str] = mapped_column(String(100), repr=False)
+    national_id: Mapped[str] = mapped_column(String(10), unique=True, repr=False)
+    birthdate: Mapped[date] = mapped_column(repr=False)
+    created_at: Mapped[datetime]
+    email: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)
+    phone: Mapped[str | None] = mapped_column(String(20), repr=False, default=None)
+    locale: Mapped[str] = mapped_column(String(10), default="zh-TW")
+    suspended_at: Mapped[datetime | None] = mapped_column(default=None)
+    password_hash: Mapped[str | None] = mapped_column(String(200), repr=False, default=None)  # argon2id
+    totp_secret_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary(128), repr=False, default=None)
+    # Time step of the last one-time code that was accepted: it and all older ones are worthless (RFC 6238 section 5.2).
+    totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)
+
+
+class CitizenSession(Base):
+    """A browser in which a citizen has signed in. Expiry is enforced when it is read."""
+
+    __tablename__ = "citizen_session"
+    __table_args__ = (Index("ix_citizen_session_citizen_id", "citizen_id"),)
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"))
+    level: Mapped[int]
+    amr: Mapped[list[str]] = mapped_column(JSON)  # RFC 8176
+    auth_time: Mapped[datetime]
+    created_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    idle_until: Mapped[datetime]  # moves on with use
+    expires_at: Mapped[datetime] = mapped_column(index=True)  # never moves
+    ended_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class SignInAttempt(Base):
+    """Failures to sign in, counted per thing that is guessed at, in one place for all processes.
+
+    The row is written before the credentials are looked at and taken back when they were right, so that guesses made
+    at the same moment are counted as well. `key` is a digest: it may stand for an account that does not exist.
+    """
+
+    __tablename__ = "sign_in_attempt"
+
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)  # account or address
+    key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    failures: Mapped[int]
+    window_started_at: Mapped[datetime] = mapped_column(index=True)
+    locked_until: Mapped[datetime | None] = mapped_column(default=None)

@@ -1,0 +1,141 @@
+"""Sessions of citizens: opened at sign-in, found by the digest of a cookie, ended by time or by decision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.config import Limits
+from authz_server.core.identifiers import CitizenId, acr_of_level
+from authz_server.core.secrets import digest, new_secret
+from authz_server.identity.models import Citizen, CitizenSession
+
+PREFIX = "mds_"
+TOUCH_EVERY = timedelta(minutes=1)
+DEFAULT_LIMITS = Limits()
+
+_session = CitizenSession.__table__.c
+_FIND = (
+    select(
+        CitizenSession.citizen_id,
+        CitizenSession.level,
+        CitizenSession.amr,
+        CitizenSession.auth_time,
+        CitizenSession.last_seen_at,
+        CitizenSession.idle_until,
+        CitizenSession.expires_at,
+        Citizen.name,
+        Citizen.locale,
+    )
+    .join(Citizen, Citizen.id == CitizenSession.citizen_id)
+    .where(
+        CitizenSession.digest == bindparam("secret_digest"),
+        CitizenSession.ended_at.is_(None),
+        CitizenSession.idle_until > bindparam("moment"),
+        CitizenSession.expires_at > bindparam("moment"),
+        Citizen.suspended_at.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignedIn:
+    """A citizen whose session was found and verified, and how they proved who they are."""
+
+    citizen_id: CitizenId
+    name: str = field(repr=False)
+    locale: str
+    level: int
+    amr: tuple[str, ...]
+    auth_time: datetime
+    last_seen_at: datetime
+    idle_until: datetime
+    expires_at: datetime
+    session_digest: bytes = field(repr=False)
+
+    @property
+    def acr(self) -> str:
+        """The level as the `acr` value that tokens carry."""
+        return acr_of_level(self.level)
+
+    def touch_due(self, now: datetime) -> bool:
+        """Whether `touch` would write."""
+        return now - self.last_seen_at >= TOUCH_EVERY
+
+
+def open_session(
+    session: Session,
+    citizen_id: int,
+    *,
+    level: int,
+    amr: Sequence[str],
+    now: datetime,
+    limits: Limits = DEFAULT_LIMITS,
+    replaces: str | None = None,
+) -> str:
+    """Open a session and return its secret, for the cookie. The caller commits.
+
+    Args: replaces: cookie of the session that the browser had; it ends here, whoever's it was, so that an identifier
+    known before the sign-in is worth nothing after it (fixation).
+    """
+    if replaces is not None:
+        end(session, digest(replaces), now=now)
+    secret = new_secret(PREFIX)
+    session.execute(
+        insert(CitizenSession).values(
+            digest=digest(secret),
+            citizen_id=citizen_id,
+            level=level,
+            amr=list(amr),
+            auth_time=now,
+            created_at=now,
+            last_seen_at=now,
+            idle_until=now + timedelta(seconds=limits.session_idle_s),
+            expires_at=now + timedelta(seconds=limits.session_max_s),
+        )
+    )
+    return secret
+
+
+def find(session: Session, cookie: str | None, *, now: datetime) -> SignedIn | None:
+    """Find whose session this is, in one statement; None if unknown, ended, idle too long, too old, or suspended."""
+    if cookie is None or not cookie.startswith(PREFIX):
+        return None
+    secret_digest = digest(cookie)
+    row = session.execute(_FIND, {"secret_digest": secret_digest, "moment": now}).one_or_none()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    return SignedIn(**values | {"amr": tuple(values["amr"])}, session_digest=secret_digest)
+
+
+def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> bool:
+    """Push the idle limit back, at most once a minute; tell whether anything was written. The caller commits."""
+    if not signed_in.touch_due(now):
+        return False
+    session.execute(
+        update(CitizenSession)
+        .where(_session.digest == signed_in.session_digest, _session.ended_at.is_(None), _session.last_seen_at < now)
+        .values(last_seen_at=now, idle_until=now + timedelta(seconds=limits.session_idle_s))
+    )
+    return True
+
+
+def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
+    """End one session; unknown and ended ones are left alone. The caller commits."""
+    session.execute(
+        update(CitizenSession)
+        .where(_session.digest == session_digest, _session.ended_at.is_(None))
+        .values(ended_at=now)
+    )
+
+
+def end_all(session: Session, citizen_id: int, *, now: datetime) -> None:
+    """End every session of a citizen. The caller commits."""
+    session.execute(
+        update(CitizenSession)
+        .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None))
+        .values(ended_at=now)
+    )
