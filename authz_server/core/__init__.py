@@ -1,1 +1,1 @@
-"""Pure kernel: time, randomness, names, errors, JOSE, DPoP, outgoing HTTP, log lines. No Flask, SQLAlchemy or Authlib."""
+"""Pure kernel: time, randomness, names, errors, JOSE, DPoP, outgoing HTTP, log lines. No Flask, SQLAlchemy, Authlib."""

@@ -2,7 +2,7 @@
 
     Exception
      └── DomainError                 code, public text; `detail` for the log
-          ├── BadToken               core.jose: malformed, wrongly signed, not ours; one class, because peers get one answer
+          ├── BadToken               core.jose: malformed, wrongly signed or not for us: one answer
           │    └── KeyNotFound       core.jose: no key has the token's `kid`: the caller may refetch a key set, once
           ├── BadKey                 core.jose: a key or key set that we refuse to use
           ├── BadProof               core.dpop

@@ -1,4 +1,4 @@
-"""The one source of randomness and of keyed derivation. Secrets are stored only as the digest made here."""  # noqa: A005
+"""The one source of randomness and of keyed derivation. Secrets are stored only as the digest made here."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ def new_secret(prefix: str) -> str:
 def digest(secret: str) -> bytes:
     """Return the 32 bytes under which `secret` is stored.
 
-    Plain SHA-256 is enough because every secret has 256 random bits: there is nothing to guess, so nothing to slow down.
+    Plain SHA-256 is enough: every secret has 256 random bits, there is nothing to guess and nothing to slow down.
     """
     # What comes in is whatever a peer sent, lone surrogates included: it must be "unknown", never an encoding error.
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

@@ -1,0 +1,57 @@
+"""JOSE for the whole project, on joserfc, which nothing outside this package imports.
+
+keys      one parsed key, sets of them; what we refuse to hold
+signed    JWS compact: sign, verify
+encrypted JWE compact: encrypt, decrypt
+
+Each purpose names the algorithms it takes; nothing is read from a token before its size is known; whatever is wrong
+with a token is a `BadToken`, whatever is wrong with a key a `BadKey`.
+"""
+
+from authz_server.core.jose.encrypted import KEY_MANAGEMENT, decrypt, encrypt
+from authz_server.core.jose.errors import BadKey, BadToken, KeyNotFound
+from authz_server.core.jose.keys import (
+    Key,
+    KeySet,
+    generate_key,
+    load_keys,
+    parse_private_keys,
+    parse_public_key,
+    parse_public_keys,
+    public_jwks,
+    thumbprint,
+)
+from authz_server.core.jose.signed import (
+    SIGNING,
+    Verified,
+    sign,
+    unverified_claims,
+    unverified_header,
+    verify,
+    verify_embedded,
+)
+
+__all__ = [
+    "KEY_MANAGEMENT",
+    "SIGNING",
+    "BadKey",
+    "BadToken",
+    "Key",
+    "KeyNotFound",
+    "KeySet",
+    "Verified",
+    "decrypt",
+    "encrypt",
+    "generate_key",
+    "load_keys",
+    "parse_private_keys",
+    "parse_public_key",
+    "parse_public_keys",
+    "public_jwks",
+    "sign",
+    "thumbprint",
+    "unverified_claims",
+    "unverified_header",
+    "verify",
+    "verify_embedded",
+]

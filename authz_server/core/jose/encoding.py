@@ -1,0 +1,52 @@
+"""base64url and JSON as JOSE wants them: one spelling per value, objects only."""
+
+from typing import Any
+
+import orjson
+import pybase64
+
+from authz_server.core.jose.errors import BadToken
+
+
+def encode(octets: bytes) -> bytes:
+    """Return unpadded base64url."""
+    return pybase64.urlsafe_b64encode(octets).rstrip(b"=")
+
+
+def decode(segment: bytes) -> bytes:
+    """Return the octets of unpadded base64url.
+
+    Raises: ValueError unless `segment` is exactly what `encode` makes of them (RFC 7515 section 2): no padding, no
+    foreign characters, no stray bits in the last character; so two different tokens never mean the same.
+    """
+    octets = pybase64.urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    if encode(octets) != segment:
+        raise ValueError("not canonical base64url")
+    return octets
+
+
+def json_object(octets: bytes) -> dict[str, Any]:
+    """Parse a JSON object. Raises: BadToken for anything else; the parser bounds the depth itself."""
+    try:
+        value = orjson.loads(octets)
+    except ValueError:
+        raise BadToken("not JSON") from None
+    if not isinstance(value, dict):
+        raise BadToken("not a JSON object")
+    return value
+
+
+def json_segment(segment: bytes) -> dict[str, Any]:
+    """Parse the base64url of a JSON object. Raises: BadToken."""
+    try:
+        octets = decode(segment)
+    except ValueError:
+        raise BadToken("not base64url") from None
+    return json_object(octets)
+
+
+def token_octets(token: object, max_chars: int) -> bytes:
+    """Return the octets of a compact serialisation. Raises: BadToken unless it is an ASCII string of at most that size."""
+    if not isinstance(token, str) or len(token) > max_chars or not token.isascii():
+        raise BadToken("not a string, too long, or not ASCII")
+    return token.encode("ascii")
