@@ -1,0 +1,111 @@
+"""What a client asked for, as the rest of the server sees it: parsed once, at the pushed request, never changed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.consent.details import RequestedDataset
+from authz_server.core.identifiers import LOWEST_LEVEL, level_of_acr
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthorizationParameters:
+    """The validated parameters of a pushed authorization request (RFC 9126, OpenID Connect Core section 3.1.2.1)."""
+
+    redirect_uri: str
+    scopes: tuple[str, ...]
+    datasets: tuple[RequestedDataset, ...]
+    code_challenge: str = field(repr=False)
+    state: str | None = field(default=None, repr=False)
+    nonce: str | None = field(default=None, repr=False)
+    dpop_jkt: str | None = None
+    prompt: frozenset[str] = frozenset()
+    max_age_s: int | None = None
+    acr_values: tuple[str, ...] = ()
+    essential_acr: bool = False
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    ui_locales: tuple[str, ...] = ()
+    hinted_subject: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The members that differ from their defaults, as kept in the request's row."""
+        return {
+            "redirect_uri": self.redirect_uri,
+            "scopes": self.scopes,
+            "datasets": [dataset.to_json() for dataset in self.datasets],
+            "code_challenge": self.code_challenge,
+            "state": self.state,
+            "nonce": self.nonce,
+            "dpop_jkt": self.dpop_jkt,
+            "prompt": sorted(self.prompt),
+            "max_age_s": self.max_age_s,
+            "acr_values": self.acr_values,
+            "essential_acr": self.essential_acr,
+            "claims": self.claims,
+            "ui_locales": self.ui_locales,
+            "hinted_subject": self.hinted_subject,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "AuthorizationParameters":
+        """The inverse of `to_json`."""
+        return cls(
+            **dict(value)
+            | {
+                "scopes": tuple(value["scopes"]),
+                "datasets": tuple(RequestedDataset.from_json(item) for item in value["datasets"]),
+                "prompt": frozenset(value["prompt"]),
+                "acr_values": tuple(value["acr_values"]),
+                "ui_locales": tuple(value["ui_locales"]),
+            }
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PendingRequest:
+    """A request that waits for its citizen. `previous` is what they last granted this client, None the first time."""
+
+    request_id: str
+    transaction_id: str
+    client_id: str
+    citizen_id: int | None
+    parameters: AuthorizationParameters
+    pushed_at: datetime
+    started_at: datetime
+    deadline_at: datetime
+    previous: list[dict[str, Any]] | None = None
+
+    @property
+    def purpose_id(self) -> str | None:
+        """The one registered purpose of all its datasets; None if it asks for identity only."""
+        return self.parameters.datasets[0].purpose_id if self.parameters.datasets else None
+
+    def needed_level(self, catalogue: Catalogue) -> int:
+        """The identity level that the citizen must reach: the strictest of all datasets and of an essential acr."""
+        levels = [catalogue.dataset(dataset.dataset_id).level for dataset in self.parameters.datasets]
+        if self.parameters.essential_acr:
+            # Any of the values will do, so the least strict of them; unknown values were refused when pushed.
+            levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
+        return min(levels, default=LOWEST_LEVEL)
+
+    def is_fresh(self, auth_time: datetime, *, now: datetime) -> bool:
+        """Whether a sign-in at `auth_time` is recent enough (OpenID Connect Core 3.1.2.1: prompt=login, max_age)."""
+        # auth_time has whole seconds for the client; here the moment counts, so prompt=login needs one after the push.
+        if "login" in self.parameters.prompt and auth_time < self.pushed_at:
+            return False
+        max_age_s = self.parameters.max_age_s
+        return max_age_s is None or now - auth_time <= timedelta(seconds=max_age_s)
+
+
+def response_location(parameters: AuthorizationParameters, issuer: str, **answer: str) -> str:
+    """The URL that takes the answer to the client: its registered URI, its query first (RFC 6749 section 3.1.2).
+
+    `state` is added if the request had one, `iss` always (RFC 9207).
+    """
+    if parameters.state is not None:
+        answer["state"] = parameters.state
+    separator = "&" if "?" in parameters.redirect_uri else "?"
+    return f"{parameters.redirect_uri}{separator}{urlencode(answer | {'iss': issuer})}"

@@ -1,0 +1,112 @@
+"""Issue what a redeemed code grants: one access token for UserInfo and one dataset token for each dataset."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, bindparam, exists, insert, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry, record
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients.models import Client
+from authz_server.config import Limits
+from authz_server.core.secrets import digest, new_secret
+from authz_server.identity.models import Citizen
+from authz_server.tokens import dataset_tokens
+from authz_server.tokens.models import AccessToken, DatasetToken
+
+PREFIX = "mda_"
+TOKEN = AccessToken.__table__
+
+ISSUE = insert(TOKEN)
+ISSUE_DATASET_TOKENS = insert(DatasetToken.__table__)
+FIND = (
+    select(TOKEN, Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
+    .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
+    .where(
+        TOKEN.c.digest == bindparam("token"),
+        TOKEN.c.expires_at > bindparam("now"),
+        TOKEN.c.revoked_at.is_(None),
+        Citizen.suspended_at.is_(None),
+        ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
+    )
+)
+REVOKE = update(TOKEN).values(revoked_at=bindparam("now")).where(TOKEN.c.revoked_at.is_(None)).returning(TOKEN.c.digest)
+REVOKE_ONE = REVOKE.where(TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"))
+REVOKE_OF_CONSENT = REVOKE.where(TOKEN.c.consent_id == bindparam("consent"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """Secrets on their way to the client; `dataset_tokens` in the order of the consent's granted datasets."""
+
+    access_token: str = field(repr=False)
+    dataset_tokens: tuple[str, ...] = field(repr=False)
+
+
+def issue(
+    session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, limits: Limits, trace_id: str, now: datetime
+) -> Issued:
+    """Issue the tokens of a redeemed code, bound to the key `jkt`, and record each. The caller commits."""
+    issued = Issued(
+        access_token=new_secret(PREFIX),
+        dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
+    )
+    owner = {"consent_id": code.consent_id, "citizen_id": code.citizen_id, "client_id": code.client_id}
+    session.execute(
+        ISSUE,
+        owner
+        | {
+            "digest": digest(issued.access_token),
+            "scopes": code.scopes,
+            "claims": code.claims,
+            "jkt": jkt,
+            "issued_at": now,
+            "expires_at": now + timedelta(seconds=limits.access_token_ttl_s),
+        },
+    )
+    rows, entries = [], []
+    for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
+        dataset = catalogue.dataset(detail["dataset"])
+        place = owner | {
+            "transaction_id": code.transaction_id,
+            "agency_id": dataset.agency_id,
+            "dataset_id": dataset.id,
+        }
+        expires_at = now + timedelta(seconds=limits.dataset_token_ttl_s)
+        rows.append(
+            place
+            | {
+                "digest": digest(token),
+                "position": position,
+                "jkt": jkt,
+                "issued_at": now,
+                "expires_at": expires_at,
+                "expires_limit_at": expires_at + timedelta(seconds=dataset.preparing_limit_s),
+                "state": "issued",
+                "attempt": 1,
+            }
+        )
+        actor = f"client:{code.client_id}"
+        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, trace_id=trace_id, **place))
+    if rows:
+        session.execute(ISSUE_DATASET_TOKENS, rows)
+        record(session, *entries)
+    return issued
+
+
+def find(session: Session, token: str, *, now: datetime) -> Row[Any] | None:
+    """The usable access token with the claims of its citizen, or None."""
+    return session.execute(FIND, {"token": digest(token), "now": now}).one_or_none()
+
+
+def revoke(session: Session, token: str, *, client_id: str, now: datetime) -> bool:
+    """Revoke an access token of this client; whether there was one. The caller commits."""
+    return session.execute(REVOKE_ONE, {"token": digest(token), "owner": client_id, "now": now}).first() is not None
+
+
+def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:
+    """Revoke every access token of a consent. The caller commits."""
+    session.execute(REVOKE_OF_CONSENT, {"consent": consent_id, "now": now})
