@@ -4,7 +4,6 @@ Nothing is installed and nobody is asked for a password: the data lives in a tem
 and only a Unix socket inside that folder listens.
 """
 
-import ctypes
 import importlib.util
 import os
 import pwd
@@ -13,12 +12,13 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
 
 import psycopg
+
+from .processes import end_with_the_parent
 
 _UNPRIVILEGED_USER = "nobody"
 _START_LIMIT_S = 30
@@ -103,7 +103,7 @@ class PostgresServer:
                     stderr=log,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
-                    preexec_fn=_end_with_the_parent(),
+                    preexec_fn=end_with_the_parent(signal.SIGINT),
                     **_as(identity),
                 )
             self._wait_until_it_answers()
@@ -187,14 +187,3 @@ def _binaries(directory: Path, *, private_copy: bool) -> Path:
     # The programs find their libraries by a path relative to themselves.
     shutil.copytree(package.with_name(package.name + ".libs"), directory / (package.name + ".libs"))
     return copied / folder.name / "bin"
-
-
-def _end_with_the_parent() -> Callable[[], object] | None:
-    """Linux stops the server should its parent be killed, so that nothing is left running."""
-    try:
-        libc = ctypes.CDLL(None)
-        control = libc.prctl
-    except (OSError, AttributeError):
-        return None
-    pr_set_pdeathsig = 1
-    return lambda: control(pr_set_pdeathsig, signal.SIGINT)
