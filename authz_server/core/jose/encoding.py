@@ -46,7 +46,7 @@ def json_segment(segment: bytes) -> dict[str, Any]:
 
 
 def token_octets(token: object, max_chars: int) -> bytes:
-    """Return the octets of a compact serialisation. Raises: BadToken unless it is an ASCII string of at most that size."""
+    """Return the octets of a compact serialisation. Raises: BadToken unless it is a short enough ASCII string."""
     if not isinstance(token, str) or len(token) > max_chars or not token.isascii():
         raise BadToken("not a string, too long, or not ASCII")
     return token.encode("ascii")
