@@ -1,8 +1,9 @@
 """Tables of citizens, their sessions, and the failures that lock a door."""
 
 from datetime import date, datetime
+from typing import cast
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Table
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey
@@ -61,3 +62,9 @@ class SignInAttempt(Base):
     failures: Mapped[int]
     window_started_at: Mapped[datetime] = mapped_column(index=True)
     locked_until: Mapped[datetime | None] = mapped_column(default=None)
+
+
+# For statements that are built once, without the identity map.
+CITIZEN = cast(Table, Citizen.__table__)
+CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
+SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)

@@ -10,32 +10,33 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.identifiers import CitizenId, acr_of_level
 from authz_server.core.secrets import digest, new_secret
-from authz_server.identity.models import Citizen, CitizenSession
+from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
 
 PREFIX = "mds_"
 TOUCH_EVERY = timedelta(minutes=1)
 DEFAULT_LIMITS = Limits()
 
-_session = CitizenSession.__table__.c
+_citizen = CITIZEN.c
+_session = CITIZEN_SESSION.c
 _FIND = (
     select(
-        CitizenSession.citizen_id,
-        CitizenSession.level,
-        CitizenSession.amr,
-        CitizenSession.auth_time,
-        CitizenSession.last_seen_at,
-        CitizenSession.idle_until,
-        CitizenSession.expires_at,
-        Citizen.name,
-        Citizen.locale,
+        _session.citizen_id,
+        _session.level,
+        _session.amr,
+        _session.auth_time,
+        _session.last_seen_at,
+        _session.idle_until,
+        _session.expires_at,
+        _citizen.name,
+        _citizen.locale,
     )
-    .join(Citizen, Citizen.id == CitizenSession.citizen_id)
+    .join(CITIZEN, _citizen.id == _session.citizen_id)
     .where(
-        CitizenSession.digest == bindparam("secret_digest"),
-        CitizenSession.ended_at.is_(None),
-        CitizenSession.idle_until > bindparam("moment"),
-        CitizenSession.expires_at > bindparam("moment"),
-        Citizen.suspended_at.is_(None),
+        _session.digest == bindparam("secret_digest"),
+        _session.ended_at.is_(None),
+        _session.idle_until > bindparam("moment"),
+        _session.expires_at > bindparam("moment"),
+        _citizen.suspended_at.is_(None),
     )
 )
 
@@ -84,7 +85,7 @@ def open_session(
         end(session, digest(replaces), now=now)
     secret = new_secret(PREFIX)
     session.execute(
-        insert(CitizenSession).values(
+        insert(CITIZEN_SESSION).values(
             digest=digest(secret),
             citizen_id=citizen_id,
             level=level,
@@ -116,7 +117,7 @@ def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limit
     if not signed_in.touch_due(now):
         return False
     session.execute(
-        update(CitizenSession)
+        update(CITIZEN_SESSION)
         .where(_session.digest == signed_in.session_digest, _session.ended_at.is_(None), _session.last_seen_at < now)
         .values(last_seen_at=now, idle_until=now + timedelta(seconds=limits.session_idle_s))
     )
@@ -126,7 +127,7 @@ def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limit
 def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
     """End one session; unknown and ended ones are left alone. The caller commits."""
     session.execute(
-        update(CitizenSession)
+        update(CITIZEN_SESSION)
         .where(_session.digest == session_digest, _session.ended_at.is_(None))
         .values(ended_at=now)
     )
@@ -135,7 +136,7 @@ def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
 def end_all(session: Session, citizen_id: int, *, now: datetime) -> None:
     """End every session of a citizen. The caller commits."""
     session.execute(
-        update(CitizenSession)
+        update(CITIZEN_SESSION)
         .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None))
         .values(ended_at=now)
     )

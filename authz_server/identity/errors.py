@@ -1,0 +1,53 @@
+"""What may go wrong while somebody proves who they are."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from authz_server.core.errors import DomainError
+
+
+class SignInRefused(DomainError):
+    """Somebody was not let in. `reason` is for the record, from a closed list; pages tell less."""
+
+    code: ClassVar[str] = "sign_in_refused"
+    public: ClassVar[str] = "The sign-in was not accepted."
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class WrongCredentials(SignInRefused):
+    """Unknown account, wrong secret, wrong or used code: one class, because the answer must not tell them apart."""
+
+
+class CitizenSuspended(SignInRefused):
+    """Every credential was right, but the operator has suspended the account; only its owner gets to read this."""
+
+    public = "This account is suspended."
+
+
+class SignInLocked(DomainError):
+    """Too many failures; nothing was looked at, so the answer is the same for right and wrong credentials."""
+
+    code = "sign_in_locked"
+    public = "Too many failed attempts. Try again later."
+
+    def __init__(self, until: datetime) -> None:
+        super().__init__("locked")
+        self.until = until
+
+
+class PasswordHashingBusy(DomainError):
+    """Too many people sign in at this moment, so that this one waited in vain; not their failure."""
+
+    code = "temporarily_unavailable"
+    public = "Too many sign-ins at this moment. Try again in a few seconds."
+    retry_after_s: ClassVar[int] = 5
+
+
+class AccountProblem(DomainError):
+    """An account can't be made or found as the operator asked; `detail` says why, for the command line."""
+
+    code = "account_problem"
+    public = "The account could not be changed."

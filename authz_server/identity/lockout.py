@@ -1,0 +1,137 @@
+"""Doors that lock after too many failures: counted in the database, by one statement each, for all processes.
+
+An attempt is counted before its credentials are looked at and taken back if they were right. Counting afterwards would
+let any number of guesses through that are made at the same moment.
+"""
+
+import ipaddress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Integer, and_, bindparam, case, delete, null, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from authz_server.config import Limits
+from authz_server.core.secrets import digest
+from authz_server.database import UtcDateTime
+from authz_server.identity.errors import SignInLocked
+from authz_server.identity.models import SIGN_IN_ATTEMPT
+
+ACCOUNT: Final = "account"
+ADDRESS: Final = "address"
+# Many people share an address (an office, a mobile network), so that it locks later than an account.
+ADDRESS_FACTOR = 10
+_IPV6_SUBSCRIBER_BITS = 64  # RFC 6177: nobody is given less, so a single guesser has that many addresses
+
+
+@dataclass(frozen=True, kw_only=True)
+class Door:
+    """What is being guessed at, or where from; `most` failures within the window lock it."""
+
+    kind: str
+    key: bytes
+    most: int
+
+
+def account_door(method_id: str, account: str, limits: Limits) -> Door:
+    """The door of one account under one method; the account need not exist."""
+    return Door(kind=ACCOUNT, key=digest(f"{method_id}\0{account}"), most=limits.sign_in_failures)
+
+
+def address_door(address: str | None, limits: Limits) -> Door:
+    """The door of one source address; of a whole subscriber's network where it is IPv6."""
+    return Door(kind=ADDRESS, key=digest(_network(address)), most=limits.sign_in_failures * ADDRESS_FACTOR)
+
+
+def _network(address: str | None) -> str:
+    try:
+        parsed = ipaddress.ip_address(address or "")
+    except ValueError:
+        return "unknown"
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.IPv6Network((parsed.packed, _IPV6_SUBSCRIBER_BITS), strict=False))
+
+
+_ATTEMPT = SIGN_IN_ATTEMPT.c
+_THIS_DOOR = and_(_ATTEMPT.kind == bindparam("door_kind"), _ATTEMPT.key == bindparam("door_key"))
+
+
+def _count_statement(dialect: Any) -> Any:
+    moment = bindparam("moment", type_=UtcDateTime())
+    lock_end = bindparam("lock_end", type_=UtcDateTime())
+    most = bindparam("most", type_=Integer())
+    locked = and_(_ATTEMPT.locked_until.is_not(None), _ATTEMPT.locked_until > moment)
+    starts_anew = or_(
+        _ATTEMPT.locked_until.is_not(None), _ATTEMPT.window_started_at <= bindparam("window_start", type_=UtcDateTime())
+    )
+    # Beyond `most` the number only says "was locked before": it must neither grow for ever nor fall back.
+    failures = case((locked, most + 1), (starts_anew, 1), else_=_ATTEMPT.failures + 1)
+    return (
+        dialect.insert(SIGN_IN_ATTEMPT)
+        .values(
+            kind=bindparam("door_kind"),
+            key=bindparam("door_key"),
+            failures=1,
+            window_started_at=moment,
+            locked_until=case((most <= 1, lock_end), else_=null()),
+        )
+        .on_conflict_do_update(
+            index_elements=["kind", "key"],
+            set_={
+                "failures": failures,
+                "window_started_at": case(
+                    (locked, _ATTEMPT.window_started_at), (starts_anew, moment), else_=_ATTEMPT.window_started_at
+                ),
+                "locked_until": case((locked, _ATTEMPT.locked_until), (failures >= most, lock_end), else_=null()),
+            },
+        )
+        .returning(_ATTEMPT.failures, _ATTEMPT.locked_until)
+    )
+
+
+_COUNT = {"postgresql": _count_statement(postgresql), "sqlite": _count_statement(sqlite)}
+_REOPEN: Final = delete(SIGN_IN_ATTEMPT).where(_THIS_DOOR)
+_TAKE_BACK: Final = (
+    update(SIGN_IN_ATTEMPT)
+    .where(_THIS_DOOR, _ATTEMPT.failures > 0)
+    .values(
+        failures=_ATTEMPT.failures - 1,
+        locked_until=case((_ATTEMPT.failures - 1 < bindparam("most"), null()), else_=_ATTEMPT.locked_until),
+    )
+)
+
+
+def count(session: Session, door: Door, *, now: datetime, limits: Limits) -> bool:
+    """Count an attempt at a door; tell whether it locked the door for those who come after it. The caller commits.
+
+    Raises: SignInLocked, if it was locked before.
+    """
+    row = session.execute(
+        _COUNT[session.get_bind().dialect.name],
+        {
+            "door_kind": door.kind,
+            "door_key": door.key,
+            "most": door.most,
+            "moment": now,
+            "window_start": now - timedelta(seconds=limits.sign_in_window_s),
+            "lock_end": now + timedelta(seconds=limits.sign_in_lock_s),
+        },
+    ).one()
+    if row.failures > door.most:
+        raise SignInLocked(row.locked_until)
+    return bool(row.failures == door.most)
+
+
+def reopen(session: Session, door: Door) -> None:
+    """Forget all failures at a door: whoever it belongs to came in. The caller commits."""
+    session.execute(_REOPEN, {"door_kind": door.kind, "door_key": door.key})
+
+
+def take_back(session: Session, door: Door) -> None:
+    """Undo one `count`, because it was no failure. The caller commits."""
+    session.execute(_TAKE_BACK, {"door_kind": door.kind, "door_key": door.key, "most": door.most})

@@ -1,0 +1,150 @@
+"""User name, password and one-time code from an authenticator app (argon2id, RFC 6238)."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+
+from sqlalchemy import String, bindparam, func, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.catalogue.model import Text
+from authz_server.core.identifiers import CitizenId
+from authz_server.identity import passwords, totp
+from authz_server.identity.errors import CitizenSuspended, WrongCredentials
+from authz_server.identity.methods.base import Field, Form
+from authz_server.identity.models import CITIZEN
+
+# No character of it can be mistaken for, or folded into, one outside; nothing else is looked up in the database.
+USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
+
+_citizen = CITIZEN.c
+_FIND = select(_citizen.id, _citizen.password_hash, _citizen.totp_secret_encrypted).where(
+    _citizen.username == bindparam("typed_username")
+)
+# The step is spent by whoever comes first; a password that was changed since it was read does not count any more.
+_SPEND = (
+    update(CITIZEN)
+    .where(
+        _citizen.id == bindparam("citizen"),
+        _citizen.totp_last_step < bindparam("step"),
+        _citizen.password_hash == bindparam("proved_hash"),
+    )
+    .values(
+        totp_last_step=bindparam("step"),
+        password_hash=func.coalesce(
+            bindparam("renewed_hash", type_=_citizen.password_hash.type), _citizen.password_hash
+        ),
+    )
+    .returning(_citizen.suspended_at)
+)
+
+
+class PasswordTotp:
+    """Two factors: something known, something had."""
+
+    id = "password_totp"
+    name = Text(zh="密碼與一次性驗證碼", en="Password and one-time code")
+    amr = ("pwd", "otp", "mfa")
+    fields = (
+        Field(
+            name="username",
+            label=Text(zh="使用者名稱", en="User name"),
+            input_type="text",
+            autocomplete="username",
+            max_length=64,
+        ),
+        Field(
+            name="password",
+            label=Text(zh="密碼", en="Password"),
+            input_type="password",
+            autocomplete="current-password",
+            max_length=passwords.MAX_LENGTH,
+        ),
+        Field(
+            name="one_time_code",
+            label=Text(zh="一次性驗證碼", en="One-time code"),
+            hint=Text(zh="驗證器應用程式顯示的 6 位數字", en="The 6 digits that your authenticator app shows"),
+            input_type="text",
+            autocomplete="one-time-code",
+            inputmode="numeric",
+            max_length=11,  # six digits as apps show and people paste them: with spaces
+        ),
+    )
+
+    def account(self, form: Form) -> str:
+        """The user name as it is compared."""
+        return form.get("username", "").strip().lower()
+
+    def begin(self, session: Session, form: Form, *, server_secret: bytes) -> "PasswordTotpAttempt":
+        """Read the account's hash and secret, by one statement for every user name."""
+        username = self.account(form)
+        # What can't be a user name is asked for all the same, as the empty one that nobody has: equal work, and no
+        # character reaches the database that it might choke on.
+        known = username if USERNAME.fullmatch(username) else ""
+        row = session.execute(_FIND, {"typed_username": known}).one_or_none()
+        return PasswordTotpAttempt(
+            password=form.get("password", ""),
+            one_time_code="".join(form.get("one_time_code", "").split()),
+            server_secret=server_secret,
+            citizen_id=CitizenId(row.id) if row else None,
+            password_hash=row.password_hash if row else None,
+            totp_secret_encrypted=row.totp_secret_encrypted if row else None,
+        )
+
+
+@dataclass(kw_only=True)
+class PasswordTotpAttempt:
+    """What was typed, and what is known about the account it was typed for."""
+
+    password: str = field(repr=False)
+    one_time_code: str = field(repr=False)
+    server_secret: bytes = field(repr=False)
+    citizen_id: CitizenId | None
+    password_hash: str | None = field(repr=False)
+    totp_secret_encrypted: bytes | None = field(repr=False)
+    proved_step: int | None = field(default=None, init=False, repr=False)
+    renewed_hash: str | None = field(default=None, init=False, repr=False)
+
+    def prove(self, *, now: datetime) -> None:
+        """Check both factors, always both, and against something for accounts that do not exist."""
+        password_right = passwords.check_password(self.password_hash, self.password)
+        step = totp.matching_step(self._totp_secret(), self.one_time_code, now)
+        if self.citizen_id is None:
+            raise WrongCredentials("unknown_account")
+        if not password_right:
+            raise WrongCredentials("wrong_password")
+        if self.totp_secret_encrypted is None or step is None:
+            raise WrongCredentials("wrong_code")
+        if self.password_hash is not None and passwords.outdated(self.password_hash):
+            self.renewed_hash = passwords.hash_password(self.password)
+        self.proved_step = step
+
+    def accept(self, session: Session) -> CitizenId:
+        """Spend the code's time step: it and older ones never count again (RFC 6238 section 5.2)."""
+        if self.citizen_id is None or self.proved_step is None:
+            raise WrongCredentials("not_proved")
+        row = session.execute(
+            _SPEND,
+            {
+                "citizen": self.citizen_id,
+                "step": self.proved_step,
+                "proved_hash": self.password_hash,
+                "renewed_hash": self.renewed_hash,
+            },
+        ).one_or_none()
+        if row is None:
+            raise WrongCredentials("used_code")
+        if row.suspended_at is not None:
+            raise CitizenSuspended("suspended")
+        return self.citizen_id
+
+    def _totp_secret(self) -> str:
+        if self.citizen_id is None or self.totp_secret_encrypted is None:
+            return _nobodys_totp_secret()
+        return totp.decrypt(self.totp_secret_encrypted, self.server_secret, self.citizen_id)
+
+
+@cache
+def _nobodys_totp_secret() -> str:
+    return totp.new_secret()

@@ -1,0 +1,46 @@
+"""What a sign-in must know about the authorization request that waits for it.
+
+Requests are the business of `consent`, which stands above this room; the application hands in who knows them.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from authz_server.catalogue.model import Text
+from authz_server.identity.sessions import SignedIn
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitingRequest:
+    """An authorization request that was begun and is not decided; all of it comes from the request's row.
+
+    Args:
+        needed_level: 1..4, the strictest of what its datasets and its client demand; None: any.
+        authenticated_after: `prompt=login` and `max_age` (OpenID Connect Core section 3.1.2.1): the sign-in must not be
+            older than this moment; None: any age.
+        redirect_uri: where cancelling leads; pages allow their forms to end there.
+    """
+
+    request_id: str
+    transaction_id: str
+    client_name: Text
+    redirect_uri: str
+    needed_level: int | None
+    authenticated_after: datetime | None
+    ui_locales: tuple[str, ...] = ()
+
+
+class WaitingRequests(Protocol):
+    """Who knows the requests."""
+
+    def get(self, session: Session, request_id: str, *, now: datetime) -> WaitingRequest:
+        """The request.  Raises: a DomainError, which the application shows, if it can't be decided (any more)."""
+
+    def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+        """Refuse it and return where the browser goes, with `access_denied`. The caller commits.
+
+        Raises: as `get`.
+        """
