@@ -27,6 +27,8 @@ _RSA_BITS = range(2048, 4097)  # above, one proof with a key of the sender's cho
 _MAX_EXPONENT_BYTES = 4
 _MAX_KEYS = 32
 
+_Members = tuple[tuple[str, str], ...]
+
 # What each algorithm needs of a key: use, key type, curve (None: any that we parse).
 KEY_OF_ALGORITHM: dict[str, tuple[str, str, str | None]] = {
     "ES256": ("sig", "EC", "P-256"),
@@ -125,7 +127,7 @@ def load_keys(path: Path) -> KeySet:
 
 def parse_private_keys(jwks: object) -> KeySet:
     """Return our own keys from a JWKS document. Raises: BadKey."""
-    return KeySet(_parse_private(member) for member in _members(jwks))
+    return KeySet(_parse_private(member) for member in _listed(jwks))
 
 
 def parse_public_keys(jwks: object) -> KeySet:
@@ -134,7 +136,7 @@ def parse_public_keys(jwks: object) -> KeySet:
     Raises: BadKey for a private or symmetric key, RSA below 2048 bits, a curve other than P-256, P-384 and Ed25519,
     a misspelt member, two keys with one `kid`. A set with one bad key is refused as a whole: somebody should look.
     """
-    return KeySet(parse_public_key(member) for member in _members(jwks))
+    return KeySet(parse_public_key(member) for member in _listed(jwks))
 
 
 def parse_public_key(member: object) -> Key:
@@ -143,7 +145,7 @@ def parse_public_key(member: object) -> Key:
         raise BadKey("a JWK is a JSON object")
     if not PRIVATE_MEMBERS.isdisjoint(member):
         raise BadKey("private or symmetric key where a public key belongs")
-    return _public_key(_canonical(member), *_labels(member))
+    return _public_key(_required(member), *_labels(member))
 
 
 def public_jwks(keys: KeySet) -> dict[str, Any]:
@@ -153,30 +155,35 @@ def public_jwks(keys: KeySet) -> dict[str, Any]:
 
 def thumbprint(member: Mapping[str, Any]) -> str:
     """Return the RFC 7638 SHA-256 thumbprint, base64url. Raises: BadKey."""
-    return _thumbprint(_canonical(member))
+    return _thumbprint(_checked(_required(member)))
 
 
-def _members(jwks: object) -> list[object]:
+def _listed(jwks: object) -> list[object]:
     members = jwks.get("keys") if isinstance(jwks, dict) else None
     if not isinstance(members, list) or not 0 < len(members) <= _MAX_KEYS:
         raise BadKey(f"a JWKS is an object with 1 to {_MAX_KEYS} keys")
     return members
 
 
-def _canonical(member: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the required members in the order of RFC 7638, checked for their one right spelling."""
+def _required(member: Mapping[str, Any]) -> _Members:
+    """Return the members that make the key, all strings, in the order of RFC 7638 section 3.2."""
     kty = member.get("kty")
     if not isinstance(kty, str) or kty not in _REQUIRED:
         raise BadKey("kty is not EC, OKP or RSA")
-    values = tuple((name, member.get(name)) for name in _REQUIRED[kty])
-    if not all(isinstance(value, str) for _, value in values):
+    values = [(name, value) for name in _REQUIRED[kty] if isinstance(value := member.get(name), str)]
+    if len(values) != len(_REQUIRED[kty]):
         raise BadKey("a required member is missing or not a string")
-    members: dict[str, str] = dict(values)  # type: ignore[arg-type]  # all strings: checked above
-    if kty == "RSA":
+    return tuple(values)
+
+
+def _checked(required: _Members) -> dict[str, str]:
+    """Return the members as a dict. Raises: BadKey unless each is spelt in its one right way."""
+    members = dict(required)
+    if members["kty"] == "RSA":
         _check_rsa(members)
     else:
         _check_curve(members)
-    return tuple(members.items())
+    return members
 
 
 def _check_curve(members: dict[str, str]) -> None:
@@ -214,23 +221,23 @@ def _labels(member: Mapping[str, Any]) -> tuple[str | None, str | None, str | No
     return kid, use, alg
 
 
-def _thumbprint(canonical: tuple[tuple[str, str], ...]) -> str:
-    return encode(hashlib.sha256(orjson.dumps(dict(canonical))).digest()).decode("ascii")
+def _thumbprint(members: dict[str, str]) -> str:
+    return encode(hashlib.sha256(orjson.dumps(members)).digest()).decode("ascii")
 
 
-# A DPoP proof brings its key along: the same few keys again and again, 80 us each time to import and to name.
+# A DPoP proof brings its key along: the same few keys again and again, 100 us each time to check, import and name.
 @lru_cache(maxsize=2048)
-def _public_key(canonical: tuple[tuple[str, str], ...], kid: str | None, use: str | None, alg: str | None) -> Key:
-    members = dict(canonical)
-    return _key(_import(members), canonical, (kid, use, alg))
+def _public_key(required: _Members, kid: str | None, use: str | None, alg: str | None) -> Key:
+    members = _checked(required)
+    return _key(_import(members), members, (kid, use, alg))
 
 
 def _parse_private(member: object) -> Key:
     if not isinstance(member, dict) or "d" not in member:
         raise BadKey("not a private key")
-    canonical = _canonical(member)
+    members = _checked(_required(member))
     own = {name: value for name, value in member.items() if name in PRIVATE_MEMBERS}
-    return _key(_import(dict(canonical) | own), canonical, _labels(member))
+    return _key(_import(members | own), members, _labels(member))
 
 
 def _import(members: dict[str, Any]) -> jwk.Key:
@@ -241,11 +248,7 @@ def _import(members: dict[str, Any]) -> jwk.Key:
         raise BadKey(f"the key does not load: {type(error).__name__}") from None
 
 
-def _key(
-    native: jwk.Key,
-    canonical: tuple[tuple[str, str], ...],
-    labels: tuple[str | None, str | None, str | None],
-) -> Key:
+def _key(native: jwk.Key, members: dict[str, str], labels: tuple[str | None, str | None, str | None]) -> Key:
     kid, use, alg = labels
-    members, name = dict(canonical), _thumbprint(canonical)
+    name = _thumbprint(members)
     return Key(kid or name, members["kty"], members.get("crv"), use, alg, name, native.is_private, native)

@@ -1,14 +1,14 @@
 """JWS in compact form (RFC 7515), with joserfc's algorithms and a parser of our own.
 
-The parser is ours for two reasons. It is the stricter one (one spelling per token, no `crit`, no key the token brings
-along). And joserfc's path through its registries costs 55 us a signature and 60 us a verification, as much as the
-elliptic curve itself; calling its algorithm objects costs 7 to 25.
+The parser is ours for three reasons. It is the stricter one: one spelling per token, no `crit`, no key the token brings
+along. joserfc's own path warns at each use of EdDSA, which FAPI 2.0 allows, and warnings are errors here. And it costs
+42 us on top of a bare ES256 signature of 29 us, where calling its algorithm objects costs 22.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from joserfc.errors import JoseError
@@ -38,8 +38,7 @@ class Verified:
     key: Key
 
 
-@dataclass(frozen=True)
-class _Parts:
+class _Parts(NamedTuple):
     header: dict[str, Any]
     signing_input: bytes
     payload: bytes
