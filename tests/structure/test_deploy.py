@@ -1,0 +1,56 @@
+"""The example configuration for operators keeps what the requirements ask of it."""
+
+import re
+from configparser import ConfigParser
+
+import pytest
+
+from tests.support.tree import ROOT
+
+# S-02: what TLS 1.2 may offer, in OpenSSL's names.
+ALLOWED = {
+    f"ECDHE-{signature}-{cipher}"
+    for signature in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+}
+BCP_195 = {name for name in ALLOWED if "AES" in name}
+
+
+def values(directive: str) -> list[str]:
+    text = re.sub(r"#.*", "", (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8"))
+    return re.findall(rf"^\s*{directive}\s+([^;]+);", text, re.MULTILINE)
+
+
+def test_s01_s04_s06_nginx_offers_tls_1_2_and_1_3_only() -> None:
+    assert [set(value.split()) for value in values("ssl_protocols")] == [{"TLSv1.2", "TLSv1.3"}]
+
+
+def test_s02_s03_s06_nginx_offers_forward_secret_authenticated_suites_only() -> None:
+    (suites,) = (set(value.split(":")) for value in values("ssl_ciphers"))
+    assert suites <= ALLOWED
+    assert suites & BCP_195
+
+
+def test_s05_every_tls_host_sends_hsts() -> None:
+    assert len(values("add_header Strict-Transport-Security")) == len(set(values("ssl_certificate"))) == 2
+
+
+def test_no_answer_of_the_resource_proxy_may_rest_in_nginx() -> None:
+    assert values("proxy_buffering") == ["off"]
+    assert values("proxy_max_temp_file_size") == ["0"]
+
+
+def test_logs_of_nginx_leave_out_the_query() -> None:
+    (log_format,) = values("log_format without_query")
+    assert "$request " not in log_format
+    assert "$args" not in log_format
+    assert all(value == "off" or value.endswith("without_query") for value in values("access_log"))
+
+
+@pytest.mark.parametrize("name", ["serve", "worker", "proxy"])
+def test_each_service_has_a_unit_that_calls_the_command(name: str) -> None:
+    unit = ConfigParser(strict=False, interpolation=None)
+    unit.optionxform = str  # type: ignore[assignment,method-assign] # names in units keep their case
+    unit.read(ROOT / "deploy" / "systemd" / f"mydata-{name}.service", encoding="utf-8")
+    assert unit["Service"]["ExecStart"].endswith(f"/mydata {name}")
+    assert unit["Service"]["NoNewPrivileges"] == "true"
