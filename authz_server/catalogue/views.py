@@ -1,0 +1,71 @@
+"""GET /catalogue: what can be asked for, from whom, and the keys that the agencies sign with. Public, cacheable."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, request
+
+from authz_server.catalogue.model import Agency, Catalogue, Dataset
+from authz_server.core.identifiers import acr_of_level
+
+# Shorter than the time for which an agency keeps an old key published beside the new one.
+MAX_AGE_S = 300
+
+
+def create_blueprint(catalogue: Catalogue, agency_jwks: Callable[[str], Mapping[str, Any]]) -> Blueprint:
+    """The endpoint. `agency_jwks` maps an agency's id to the JWKS of its public signing keys, empty if it has none."""
+    blueprint = Blueprint("catalogue", __name__)
+    descriptions = [(agency.id, _agency(agency)) for agency in catalogue]
+
+    @blueprint.get("/catalogue")
+    def show() -> Response:
+        agencies = [description | {"jwks": agency_jwks(agency_id)} for agency_id, description in descriptions]
+        body = orjson.dumps({"version": catalogue.version, "agencies": agencies})
+        response = Response(body, mimetype="application/json")
+        response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+        response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+        response.make_conditional(request)
+        return response
+
+    return blueprint
+
+
+def _agency(agency: Agency) -> dict[str, Any]:
+    return {
+        "id": agency.id,
+        "name": agency.name.to_json(),
+        "phone": agency.phone,
+        "url": agency.url,
+        "datasets": [_dataset(dataset) for dataset in agency.datasets],
+    }
+
+
+def _dataset(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "id": dataset.id,
+        "name": dataset.name.to_json(),
+        "description": dataset.description.to_json(),
+        "level": dataset.level,
+        "acr": acr_of_level(dataset.level),
+        "typical_wait_s": dataset.typical_wait_s,
+        "preparing_limit_s": dataset.preparing_limit_s,
+        "large": dataset.large,
+        "formats": dataset.formats,
+        "parameters": [
+            {"id": item.id, "type": item.type, "name": item.name.to_json(), "required": item.required}
+            for item in dataset.parameters
+        ],
+        "fields": [
+            {
+                "id": item.id,
+                "name": item.name.to_json(),
+                "description": item.description.to_json(),
+                "required": item.required,
+                "sensitivity": item.sensitivity,
+            }
+            for item in dataset.fields
+        ],
+        "schema": dataset.schema,
+    }
