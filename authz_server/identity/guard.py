@@ -1,0 +1,77 @@
+"""Who is asking: the citizen of the present request, and the decorator that lets nobody else in."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, Final, ParamSpec, cast
+from urllib.parse import urlencode
+
+from flask import current_app, g, redirect, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, sessions
+from authz_server.identity.returns import HOME, local_path
+from authz_server.identity.sessions import SignedIn
+
+P = ParamSpec("P")
+# With the request, not with Flask's `g`: a test that holds an application context open would carry one citizen over.
+_FOUND: Final = "mydata.signed_in"
+
+
+def current() -> SignedIn | None:
+    """The citizen who is signed in, looked up once per request. Also tells the pages which language the account has.
+
+    Once a minute it pushes the session's idle limit back, and commits: call it before anything is written.
+    """
+    if _FOUND not in request.environ:
+        now = clock.now()
+        found = sessions.find(db.session(), cookies.session_secret(), now=now)
+        if found is not None and sessions.touch(db.session(), found, now=now, limits=services().settings.limits):
+            db.session.commit()
+        request.environ[_FOUND] = found
+    signed_in = cast(SignedIn | None, request.environ[_FOUND])
+    g.citizen_locale = signed_in.locale if signed_in else None
+    return signed_in
+
+
+def citizen_required(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """Call the view with the signed-in citizen as its first argument; send everybody else to sign in, and back."""
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        signed_in = current()
+        if signed_in is None:
+            return redirect(sign_in_url(), code=303)
+        return view(signed_in, *args, **kwargs)
+
+    return guarded
+
+
+def sign_in_url() -> str:
+    """Where to sign in for the present request.
+
+    A URL with a `request_id` belongs to an authorization request, so the sign-in page can say whose; others come back
+    to the same address if it can be read (after an expired session a POST returns to its form).
+    """
+    if request_id := (request.view_args or {}).get("request_id"):
+        return f"/sign-in?{urlencode({'request': request_id})}"
+    path = local_path(request.full_path.rstrip("?"))
+    return f"/sign-in?{urlencode({'return_to': path if _readable() else HOME})}"
+
+
+def _readable() -> bool:
+    if request.method in {"GET", "HEAD"}:
+        return True
+    adapter = current_app.create_url_adapter(request)
+    if adapter is None:
+        return False
+    try:
+        adapter.match(request.path, method="GET")
+    except HTTPException:
+        return False
+    return True

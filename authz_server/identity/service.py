@@ -1,0 +1,167 @@
+"""Accounts of citizens: made, suspended and equipped anew by the operator."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry, record
+from authz_server.core.identifiers import CitizenId
+from authz_server.identity import national_id, passwords, sessions, totp
+from authz_server.identity.errors import AccountProblem
+from authz_server.identity.methods.password_totp import USERNAME
+from authz_server.identity.models import CITIZEN
+
+LOCALES = ("zh-TW", "en")
+ISSUER_NAME = "MyData"
+_EMAIL = re.compile(r"[!-?A-~]+@[0-9A-Za-z.-]+")
+_PHONE = re.compile(r"\+?[0-9 -]{6,19}")
+_INSERT = {
+    name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
+    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Person:
+    """Who an account is for, as the register says it."""
+
+    username: str
+    name: str = field(repr=False)
+    national_id: str = field(repr=False)
+    birthdate: date = field(repr=False)
+    email: str | None = field(default=None, repr=False)
+    phone: str | None = field(default=None, repr=False)
+    locale: str = LOCALES[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enrolment:
+    """What the citizen takes home; the secret is shown once and afterwards known to this server only encrypted."""
+
+    citizen_id: CitizenId
+    totp_secret: str = field(repr=False)
+    otpauth_uri: str = field(repr=False)
+
+
+def create_citizen(
+    session: Session,
+    person: Person,
+    *,
+    password: str,
+    server_secret: bytes,
+    now: datetime,
+    totp_secret: str | None = None,
+) -> Enrolment:
+    """Make an account with password and one-time code. The caller commits.
+
+    Args: totp_secret: base32, for test data that must be known in advance; a new one by default.
+    Raises: AccountProblem, with every reason.
+    """
+    if problems := _problems(person, now.date()) + _password_problems(password):
+        raise AccountProblem("; ".join(problems))
+    password_hash = passwords.hash_password(password)
+    values = {name: getattr(person, name) for name in person.__dataclass_fields__}
+    values |= {"created_at": now, "password_hash": password_hash}
+    citizen_id = session.execute(_INSERT[session.get_bind().dialect.name], values).scalar_one_or_none()
+    if citizen_id is None:
+        raise AccountProblem("the user name or the national id belongs to an account already")
+    _tell(session, citizen_id, "account.created", now=now)
+    return _enrol(session, citizen_id, person.username, totp_secret=totp_secret, server_secret=server_secret)
+
+
+def reset_credentials(
+    session: Session,
+    username: str,
+    *,
+    password: str,
+    server_secret: bytes,
+    now: datetime,
+    totp_secret: str | None = None,
+) -> Enrolment:
+    """Give an account a new password and one-time code secret and end its sessions. The caller commits.
+
+    Raises: AccountProblem.
+    """
+    if problems := _password_problems(password):
+        raise AccountProblem("; ".join(problems))
+    password_hash = passwords.hash_password(password)
+    changed = update(CITIZEN).where(CITIZEN.c.username == username).values(password_hash=password_hash)
+    citizen_id = session.execute(changed.returning(CITIZEN.c.id)).scalar_one_or_none()
+    if citizen_id is None:
+        raise AccountProblem("no account has this user name")
+    sessions.end_all(session, citizen_id, now=now)
+    _tell(session, citizen_id, "account.reset", now=now)
+    return _enrol(session, citizen_id, username, totp_secret=totp_secret, server_secret=server_secret)
+
+
+def suspend(session: Session, username: str, *, now: datetime) -> CitizenId:
+    """Shut an account: no sign-in, and its sessions end for good. The caller commits.  Raises: AccountProblem."""
+    citizen_id = _set_suspended(session, username, now)
+    sessions.end_all(session, citizen_id, now=now)
+    _tell(session, citizen_id, "account.suspended", now=now)
+    return citizen_id
+
+
+def resume(session: Session, username: str, *, now: datetime) -> CitizenId:
+    """Open a suspended account again; the citizen signs in anew. The caller commits.  Raises: AccountProblem."""
+    citizen_id = _set_suspended(session, username, None)
+    _tell(session, citizen_id, "account.resumed", now=now)
+    return citizen_id
+
+
+def _set_suspended(session: Session, username: str, suspended_at: datetime | None) -> CitizenId:
+    changed = (
+        update(CITIZEN)
+        .where(CITIZEN.c.username == username, CITIZEN.c.suspended_at.is_(None) == (suspended_at is not None))
+        .values(suspended_at=suspended_at)
+        .returning(CITIZEN.c.id)
+    )
+    citizen_id = session.execute(changed).scalar_one_or_none()
+    if citizen_id is None:
+        known = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).first()
+        raise AccountProblem("it is so already" if known else "no account has this user name")
+    return CitizenId(citizen_id)
+
+
+def _enrol(
+    session: Session, citizen_id: int, username: str, *, totp_secret: str | None, server_secret: bytes
+) -> Enrolment:
+    # After the insert, because the ciphertext is bound to the citizen's id.
+    secret = totp_secret or totp.new_secret()
+    encrypted = totp.encrypt(secret, server_secret, citizen_id)
+    session.execute(
+        update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(totp_secret_encrypted=encrypted, totp_last_step=0)
+    )
+    return Enrolment(
+        citizen_id=CitizenId(citizen_id),
+        totp_secret=secret,
+        otpauth_uri=totp.otpauth_uri(secret, username, ISSUER_NAME),
+    )
+
+
+def _tell(session: Session, citizen_id: int, event: str, *, now: datetime) -> None:
+    record(session, Entry(at=now, event=event, success=True, actor="operator", citizen_id=citizen_id))
+
+
+def _problems(person: Person, today: date) -> list[str]:
+    checks = {
+        "username: 2 to 64 of a-z 0-9 . _ @ -, beginning with a letter or digit": USERNAME.fullmatch(person.username),
+        "name: 1 to 100 printable characters": person.name.isprintable() and 0 < len(person.name.strip()) <= 100,
+        "national_id: not a valid number": national_id.check(person.national_id),
+        "birthdate: lies in the future": person.birthdate <= today,
+        "email: not an address": person.email is None or (len(person.email) <= 254 and _EMAIL.fullmatch(person.email)),
+        "phone: 6 to 20 of 0-9, space, -, beginning with + or not": person.phone is None
+        or _PHONE.fullmatch(person.phone),
+        f"locale: one of {', '.join(LOCALES)}": person.locale in LOCALES,
+    }
+    return [problem for problem, fine in checks.items() if not fine]
+
+
+def _password_problems(password: str) -> list[str]:
+    if passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
+        return []
+    return [f"password: {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters"]
