@@ -1,0 +1,58 @@
+"""The clock that every window asks."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from threading import Thread
+
+import pytest
+
+from authz_server.core import clock
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+def test_now_is_aware_and_in_utc() -> None:
+    assert clock.now().utcoffset() == timedelta(0)
+
+
+def test_a_frozen_clock_stands_still_and_moves_on_request() -> None:
+    with clock.frozen(NOON):
+        assert clock.now() == clock.now() == NOON
+        assert clock.advance(timedelta(seconds=61)) == NOON + timedelta(seconds=61)
+        assert clock.now() == NOON + timedelta(seconds=61)
+
+
+def test_a_frozen_clock_answers_in_utc_whatever_zone_it_was_given() -> None:
+    with clock.frozen(NOON.astimezone(timezone(timedelta(hours=8)))):
+        assert clock.now().utcoffset() == timedelta(0)
+
+
+def test_time_goes_on_after_the_block_even_if_it_fails() -> None:
+    with pytest.raises(LookupError), clock.frozen(NOON):
+        raise LookupError
+    assert clock.now() != NOON
+
+
+def test_blocks_may_be_nested() -> None:
+    with clock.frozen(NOON):
+        with clock.frozen(NOON + timedelta(days=1)):
+            assert clock.now() == NOON + timedelta(days=1)
+        assert clock.now() == NOON
+
+
+def test_other_threads_see_the_same_frozen_moment() -> None:
+    seen: list[datetime] = []
+    with clock.frozen(NOON):
+        thread = Thread(target=lambda: seen.append(clock.now()))
+        thread.start()
+        thread.join()
+    assert seen == [NOON]
+
+
+def test_the_real_clock_cannot_be_moved() -> None:
+    with pytest.raises(RuntimeError):
+        clock.advance(timedelta(seconds=1))
+
+
+def test_a_naive_moment_is_refused() -> None:
+    with pytest.raises(ValueError, match="aware"), clock.frozen(NOON.replace(tzinfo=None)):
+        pass
