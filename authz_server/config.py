@@ -34,6 +34,7 @@ class Limits:
     access_token_ttl_s: int = 600
     dataset_token_ttl_s: int = 600
     lease_s: int = 120
+    transfer_s: int = 900
     session_idle_s: int = 1200
     session_max_s: int = 28800
     max_attempts: int = 3

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import BigInteger, DateTime, Dialect, Engine, Integer, MetaData, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
 from sqlalchemy.types import TypeDecorator
@@ -95,3 +96,9 @@ def prepare_engine(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+
+
+def insert_if_absent(dialect: str, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT for this dialect that leaves a row alone whose key is taken: of racers, one inserts it."""
+    kind = postgresql if dialect == "postgresql" else sqlite
+    return kind.insert(model.__table__).on_conflict_do_nothing()  # type: ignore[no-any-return]

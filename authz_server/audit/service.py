@@ -1,7 +1,7 @@
 """Writing and reading the record. Entries are added in the transaction of what they tell of; none is changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
+from authz_server.core.logging import current_trace_id
 
 COLUMNS = tuple(column.name for column in AuditEntry.__table__.columns if column.name != "id")
 INSERT = insert(AuditEntry.__table__)
@@ -30,7 +31,7 @@ class Entry:
     dataset_id: str | None = None
     consent_id: str | None = None
     reason: str | None = None
-    trace_id: str | None = None
+    trace_id: str | None = field(default_factory=current_trace_id)
 
     def values(self) -> dict[str, Any]:
         """The row as it goes into the table."""
@@ -42,7 +43,9 @@ def record(session: Session, *entries: Entry) -> None:
     session.execute(INSERT, [entry.values() for entry in entries])
 
 
-def entries_of(session: Session, citizen_id: int, *, before: int | None = None, limit: int = 20) -> Sequence[AuditEntry]:
+def entries_of(
+    session: Session, citizen_id: int, *, before: int | None = None, limit: int = 20
+) -> Sequence[AuditEntry]:
     """The citizen's own entries, newest first; `before` is the id of the last one seen (for the next page)."""
     found = select(AuditEntry).where(AuditEntry.citizen_id == citizen_id)
     if before is not None:

@@ -46,14 +46,14 @@ def issue_code(session: Session, *, now: datetime, ttl_s: int, **columns: Any) -
     return code
 
 
-def consume_code(session: Session, code: str, *, jkt: str, client_id: str, trace_id: str, now: datetime) -> Row[Any]:
+def consume_code(session: Session, code: str, *, jkt: str, client_id: str, now: datetime) -> Row[Any]:
     """Spend a code; its row with the scopes, granted datasets and identity of its consent.
 
     Whether `client_id` owns it and the verifier fits is the caller's to check, after the code is gone.
     The caller commits, also on CodeReplayed, which is on the record.
     Raises: CodeNotUsable, CodeReplayed; WrongProofKey, which leaves the code as it was.
     """
-    entry = Entry(at=now, event="code.redeemed", success=True, actor=f"client:{client_id}", trace_id=trace_id)
+    entry = Entry(at=now, event="code.redeemed", success=True, actor=f"client:{client_id}")
     if rows := CONSUME.run(session, entry, code_digest=digest(code), jkt=jkt, now=now):
         return rows[0]
     found = session.execute(select(CODE).where(CODE.c.digest == digest(code))).one_or_none()
@@ -71,7 +71,6 @@ def consume_code(session: Session, code: str, *, jkt: str, client_id: str, trace
                 citizen_id=found.citizen_id,
                 client_id=found.client_id,
                 consent_id=found.consent_id,
-                trace_id=trace_id,
             ),
         )
         raise CodeReplayed(found.consent_id)

@@ -17,6 +17,13 @@ class WrongCitizen(DomainError):
     public = "This request was opened by somebody else."
 
 
+class IdentityNotSufficient(DomainError):
+    """The session's level is too low, or the sign-in too old, for what is asked (OpenID Connect Core 3.1.2.1)."""
+
+    code = "login_required"
+    public = "A stronger or a fresh sign-in is needed."
+
+
 class CodeNotUsable(DomainError):
     """RFC 6749 section 5.2: unknown, expired, used, another client's, or the wrong verifier."""
 

@@ -91,13 +91,12 @@ class PendingRequest:
             levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
         return min(levels, default=LOWEST_LEVEL)
 
-    def is_fresh(self, auth_time: datetime, *, now: datetime) -> bool:
-        """Whether a sign-in at `auth_time` is recent enough (OpenID Connect Core 3.1.2.1: prompt=login, max_age)."""
-        # auth_time has whole seconds for the client; here the moment counts, so prompt=login needs one after the push.
-        if "login" in self.parameters.prompt and auth_time < self.pushed_at:
-            return False
-        max_age_s = self.parameters.max_age_s
-        return max_age_s is None or now - auth_time <= timedelta(seconds=max_age_s)
+    def authenticated_after(self, now: datetime) -> datetime | None:
+        """The moment that a sign-in must not be older than (OpenID Connect Core 3.1.2.1: prompt=login, max_age)."""
+        bounds = [self.pushed_at] if "login" in self.parameters.prompt else []
+        if self.parameters.max_age_s is not None:
+            bounds.append(now - timedelta(seconds=self.parameters.max_age_s))
+        return max(bounds, default=None)
 
 
 def response_location(parameters: AuthorizationParameters, issuer: str, **answer: str) -> str:

@@ -9,16 +9,18 @@ from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, RecordedChange, record
+from authz_server.catalogue.model import Catalogue
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.service import Client
 from authz_server.config import Settings
 from authz_server.consent.codes import issue_code
-from authz_server.consent.errors import RequestNotUsable, WrongCitizen
+from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable, WrongCitizen
 from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
+from authz_server.identity import levels
 from authz_server.identity.sessions import SignedIn
 
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"
@@ -185,16 +187,17 @@ def approve(
     client: Client,
     signed_in: SignedIn,
     notice: Notice,
+    catalogue: Catalogue,
     settings: Settings,
-    trace_id: str,
     now: datetime,
 ) -> Outcome:
     """Record the consent and issue the code: request spent, consent, code and entries in one transaction.
 
-    The caller commits, after it has checked level and freshness of the sign-in and that `notice` is what was shown.
+    The caller commits, after it has checked that `notice` is what was shown.
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked.
-    Raises: RequestNotUsable, when it was decided or its time ran out meanwhile.
+    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
     """
+    require_identity(pending, signed_in, catalogue=catalogue, now=now)
     known = {"request_id": pending.request_id, "citizen": signed_in.citizen_id, "now": now}
     if session.execute(APPROVE, known).one_or_none() is None:
         raise RequestNotUsable("decided or expired meanwhile")
@@ -239,14 +242,12 @@ def approve(
         nonce=asked.nonce,
         claims=asked.claims,
     )
-    _record_decision(session, pending, "approved", consent_id=consent_id, granted=granted, trace_id=trace_id, now=now)
+    _record_decision(session, pending, "approved", consent_id=consent_id, granted=granted, now=now)
     location = response_location(asked, settings.issuer, code=code)
     return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
 
 
-def deny(
-    session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, trace_id: str, now: datetime
-) -> Outcome:
+def deny(session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, now: datetime) -> Outcome:
     """Record the refusal; nothing is sent to the client but `access_denied`. The caller commits.
 
     Raises: RequestNotUsable.
@@ -255,18 +256,19 @@ def deny(
     if row is None:
         raise RequestNotUsable("unknown, expired, decided, or another citizen's")
     pending = _pending(row)
-    _record_decision(session, pending, "denied", citizen_id=citizen_id, trace_id=trace_id, now=now)
+    _record_decision(session, pending, "denied", citizen_id=citizen_id, now=now)
     location = response_location(
         pending.parameters, settings.issuer, error="access_denied", error_description="The citizen did not agree."
     )
     return Outcome(location=location, transaction_id=pending.transaction_id)
 
 
-def fail(
-    session: Session, pending: PendingRequest, error: str, *, settings: Settings, trace_id: str, now: datetime
-) -> Outcome:
+def fail(session: Session, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
     """End a request that can't be answered without asking (prompt=none). The caller commits."""
-    if session.execute(DENY, {"request_id": pending.request_id, "citizen": pending.citizen_id, "now": now}).first() is None:
+    if (
+        session.execute(DENY, {"request_id": pending.request_id, "citizen": pending.citizen_id, "now": now}).first()
+        is None
+    ):
         raise RequestNotUsable("decided or expired meanwhile")
     return Outcome(
         location=response_location(pending.parameters, settings.issuer, error=error),
@@ -307,7 +309,6 @@ def _record_decision(
     pending: PendingRequest,
     decision: str,
     *,
-    trace_id: str,
     now: datetime,
     citizen_id: int | None = None,
     consent_id: str | None = None,
@@ -327,7 +328,6 @@ def _record_decision(
         success=decision == "approved",
         actor="citizen",
         consent_id=consent_id,
-        trace_id=trace_id,
         **owner,
     )
     record(session, asked, decided)

@@ -46,9 +46,7 @@ class Issued:
     dataset_tokens: tuple[str, ...] = field(repr=False)
 
 
-def issue(
-    session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, limits: Limits, trace_id: str, now: datetime
-) -> Issued:
+def issue(session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, limits: Limits, now: datetime) -> Issued:
     """Issue the tokens of a redeemed code, bound to the key `jkt`, and record each. The caller commits."""
     issued = Issued(
         access_token=new_secret(PREFIX),
@@ -90,7 +88,7 @@ def issue(
             }
         )
         actor = f"client:{code.client_id}"
-        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, trace_id=trace_id, **place))
+        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
     if rows:
         session.execute(ISSUE_DATASET_TOKENS, rows)
         record(session, *entries)

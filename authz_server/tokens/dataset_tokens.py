@@ -114,6 +114,9 @@ LAPSED = _recorded(
     .values(state="spent", spent_at=NOW, lease_expires_at=None)
 )
 EXPIRED = _recorded(update(TOKEN).where(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW).values(state="dead"))
+FIND_USABLE = select(
+    *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")), _of_consent("granted")
+).where(TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 KILLABLE = TOKEN.c.state.in_(("issued", "leased"))
 REVOKE_ONE = _recorded(
     update(TOKEN)
@@ -138,9 +141,7 @@ class Lease(NamedTuple):
         return granted
 
 
-def lease(
-    session: Session, token: str, *, jkt: str, dataset_id: str, actor: str, ttl_s: int, trace_id: str, now: datetime
-) -> Lease:
+def lease(session: Session, token: str, *, jkt: str, dataset_id: str, actor: str, ttl_s: int, now: datetime) -> Lease:
     """Spend the right to fetch, for as long as the lease lasts. The caller commits before it uses the lease.
 
     Args: jkt: thumbprint of the key of the verified proof.
@@ -149,7 +150,7 @@ def lease(
     handle = new_secret(LEASE_PREFIX)
     rows = LEASE.run(
         session,
-        Entry(at=now, event="token.leased", success=True, actor=actor, trace_id=trace_id),
+        Entry(at=now, event="token.leased", success=True, actor=actor),
         token=digest(token),
         proof_jkt=jkt,
         asked_dataset=dataset_id,
@@ -193,7 +194,6 @@ def report(
     ttl_s: int,
     transfer_s: int,
     max_attempts: int,
-    trace_id: str,
     now: datetime,
 ) -> Row[Any]:
     """Take the edge that the outcome names; the token's row after it. The caller commits.
@@ -215,7 +215,6 @@ def report(
         success=outcome.outcome in SUCCESS,
         actor="proxy",
         reason=outcome.reason,
-        trace_id=trace_id,
     )
     rows = OUTCOMES[outcome.outcome].run(session, entry, lease=digest(handle), now=now, **parameters)
     if not rows:
@@ -223,9 +222,14 @@ def report(
     return rows[0]
 
 
-def revoke(session: Session, token: str, *, client_id: str, trace_id: str, now: datetime) -> bool:
+def find_usable(session: Session, token: str, *, now: datetime) -> Row[Any] | None:
+    """The token's row if it could be leased now (perhaps after a wait), else None. Changes nothing."""
+    return session.execute(FIND_USABLE, {"token": digest(token), "now": now}).one_or_none()
+
+
+def revoke(session: Session, token: str, *, client_id: str, now: datetime) -> bool:
     """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits."""
-    entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}", trace_id=trace_id)
+    entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}")
     return bool(REVOKE_ONE.run(session, entry, token=digest(token), owner=client_id, now=now))
 
 

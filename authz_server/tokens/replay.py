@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from authz_server.core.secrets import digest
+from authz_server.database import insert_if_absent
 from authz_server.tokens.errors import Replayed
 from authz_server.tokens.models import UsedIdentifier
 
@@ -32,17 +32,14 @@ def dpop_proof(replay_key: bytes, *, expires_at: datetime) -> Identifier:
     return Identifier("dpop_proof", replay_key, expires_at)
 
 
-def _statement(count: int) -> dict[str, Any]:
+def _statement(dialect: str, count: int) -> Any:
     rows = [
         {name: bindparam(f"{name}_{index}") for name in ("kind", "digest", "expires_at")} for index in range(count)
     ]
-    return {
-        name: dialect.insert(UsedIdentifier).values(rows).on_conflict_do_nothing().returning(UsedIdentifier.kind)
-        for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-    }
+    return insert_if_absent(dialect, UsedIdentifier).values(rows).returning(UsedIdentifier.kind)
 
 
-STATEMENTS = {count: _statement(count) for count in (1, 2)}
+STATEMENTS = {(name, count): _statement(name, count) for name in ("postgresql", "sqlite") for count in (1, 2)}
 
 
 def use(session: Session, identifiers: Sequence[Identifier]) -> None:
@@ -52,7 +49,7 @@ def use(session: Session, identifiers: Sequence[Identifier]) -> None:
         for index, identifier in enumerate(identifiers)
         for name in Identifier._fields
     }
-    statement = STATEMENTS[len(identifiers)][session.get_bind().dialect.name]
+    statement = STATEMENTS[session.get_bind().dialect.name, len(identifiers)]
     first_used = {row.kind for row in session.execute(statement, parameters)}
     if seen := {identifier.kind for identifier in identifiers} - first_used:
         raise Replayed(" ".join(sorted(seen)))

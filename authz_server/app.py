@@ -1,0 +1,85 @@
+"""Wiring: one application from one set of settings. Whatever can be wrong with them is found here, at the start."""
+
+from pathlib import Path
+
+from flask import Flask, Response, request
+
+from authz_server import portal
+from authz_server.audit.views import blueprint as audit_blueprint
+from authz_server.catalogue import loader
+from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
+from authz_server.clients.service import Registry
+from authz_server.config import Settings, SettingsError
+from authz_server.consent.views import blueprint as consent_blueprint
+from authz_server.consent.waiting import PushedRequests
+from authz_server.core import identifiers, jose
+from authz_server.core.logging import current_trace_id, set_trace_id
+from authz_server.database import db, engine_options, prepare_engine
+from authz_server.extensions import Services
+from authz_server.identity import views as identity_views
+from authz_server.oauth import routes
+
+TRACE_HEADER = "X-FAPI-Interaction-ID"
+MAX_BODY_BYTES = 64 * 1024
+SECRET_BYTES = 32
+
+
+def create_app(settings: Settings) -> Flask:
+    """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError, BadKey."""
+    app = Flask(__name__)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=settings.database_url,
+        SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+    )
+    app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    services = Services(
+        settings=settings,
+        catalogue=loader.load(),
+        registry=Registry(lambda: db.session(), allowed_hosts=frozenset(settings.allowed_outbound_hosts)),
+        keys=jose.load_keys(settings.keys_file),
+        secret=read_secret(settings.secret_file),
+    )
+    app.extensions["mydata"] = services
+    _trace(app)
+    portal.init_app(app, services)
+    routes.init_app(app, services)
+    identity_views.init_app(app, PushedRequests())
+    for blueprint in (
+        catalogue_blueprint(services.catalogue, services.registry.agency_jwks),
+        consent_blueprint,
+        audit_blueprint,
+    ):
+        app.register_blueprint(blueprint)
+    return app
+
+
+def read_secret(path: Path) -> bytes:
+    """The 32 bytes from which form tokens, subjects, nonces and the keys of stored secrets derive.
+
+    Raises: SettingsError.
+    """
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise SettingsError([f"secret_file: {error}"]) from None
+    if len(secret) != SECRET_BYTES:
+        raise SettingsError([f"secret_file: {path} must hold {SECRET_BYTES} bytes"])
+    return secret
+
+
+def _trace(app: Flask) -> None:
+    """Give each request a trace id, taken from its header if that is a UUID, and echo it (FAPI 2.0, op.md U-10)."""
+
+    @app.before_request
+    def begin() -> None:
+        set_trace_id(identifiers.trace_id(request.headers.get(TRACE_HEADER)))
+
+    @app.after_request
+    def echo(response: Response) -> Response:
+        response.headers[TRACE_HEADER] = current_trace_id() or ""
+        return response

@@ -1,0 +1,147 @@
+"""The command `mydata`: set up, run and administer."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+import orjson
+from alembic import command as alembic
+from alembic.config import Config as AlembicConfig
+
+from authz_server import __version__, config, worker
+from authz_server.app import SECRET_BYTES, create_app
+from authz_server.catalogue import loader
+from authz_server.catalogue.loader import CatalogueError
+from authz_server.clients.commands import agency, client
+from authz_server.config import Settings
+from authz_server.core import jose, logging
+from authz_server.core.errors import DomainError
+from authz_server.core.serving import serve as listen
+from authz_server.database import new_engine
+from authz_server.identity.commands import citizen
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+THREADS = 4  # per worker; while one waits for its commit, the others work
+
+
+@click.group()
+@click.version_option(__version__)
+def cli() -> None:
+    """A consent server for personal data: OAuth 2.0 and OpenID Connect, single-use tokens, one per dataset."""
+
+
+@cli.command()
+@click.option("--back-to", metavar="VERSION", help="Take newer tables away again, with what is in them.")
+def migrate(back_to: str | None) -> None:
+    """Create the tables, or update them to this release."""
+    migrate_database(config.load().database_url, back_to=back_to)
+
+
+def migrate_database(url: str, *, back_to: str | None = None) -> None:
+    """Bring the schema of the database at this URL to the newest version, or back to an older one."""
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["url"] = url
+    if back_to is None:
+        alembic.upgrade(settings, "head")
+    else:
+        alembic.downgrade(settings, back_to)
+
+
+@cli.command()
+def keys() -> None:
+    """Create the signing key and the secret file that the settings name; existing ones are kept."""
+    settings = config.load()
+    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    _write_once(settings.secret_file, os.urandom(SECRET_BYTES))
+
+
+@cli.command("rotate-key")
+def rotate_key() -> None:
+    """Sign with a new key from the next start on; the one before stays published for what it has signed."""
+    path = config.load().keys_file
+    known = orjson.loads(path.read_bytes())["keys"]
+    _write_private(path, orjson.dumps({"keys": [jose.generate_key("ES256"), *known[:1]]}))
+    click.echo("rotated; restart the servers")
+
+
+@cli.command()
+def serve() -> None:
+    """Run the authorization server."""
+    settings = config.load()
+    create_app(settings)  # every problem is told before anything listens
+    listen(
+        "authz_server",
+        lambda: _worker_app(settings),
+        bind=settings.bind,
+        workers=settings.workers,
+        threads=THREADS,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+    )
+
+
+@cli.command()
+def proxy() -> None:
+    """Run the resource proxy. It has settings of its own (MYDATA_PROXY_SETTINGS) and needs nothing of this server."""
+    # By name: this package must not import the proxy.
+    os.execv(sys.executable, [sys.executable, "-m", "resource_proxy"])  # noqa: S606 - our interpreter, fixed arguments
+
+
+@cli.command("worker")
+def run_worker() -> None:
+    """Run the worker: leases that ran out, notices, old rows."""
+    settings = config.load()
+    logging.configure(settings.log_level)
+    worker.run(new_engine(settings.database_url), limits=settings.limits)
+
+
+@cli.group()
+def catalogue() -> None:
+    """Agencies and datasets."""
+
+
+@catalogue.command()
+def check() -> None:
+    """Read the whole catalogue; every problem is named with file and line."""
+    found = loader.load()
+    click.echo(f"{len(found.agencies)} agencies, {len(found.scopes)} datasets, version {found.version}")
+
+
+for group in (client, agency, citizen):
+    cli.add_command(group)
+
+
+def main() -> None:
+    """Run a command; what is wrong with settings, catalogue or input is a message, never a traceback."""
+    try:
+        cli()
+    except (config.SettingsError, CatalogueError, DomainError) as error:
+        click.echo(f"mydata: {error}", err=True)
+        sys.exit(2)
+
+
+def _worker_app(settings: Settings) -> object:
+    logging.configure(settings.log_level)
+    return create_app(settings)
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    if path.exists():
+        click.echo(f"{path} exists, kept")
+        return
+    _write_private(path, content)
+    click.echo(f"{path} written")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Replace a file by one that only its owner may read; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)

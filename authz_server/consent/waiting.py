@@ -1,0 +1,36 @@
+"""What the sign-in page may know of the request that it is for, as `identity.waiting.WaitingRequests` asks."""
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from authz_server.consent import service
+from authz_server.consent.errors import RequestNotUsable
+from authz_server.extensions import services
+from authz_server.identity.sessions import SignedIn
+from authz_server.identity.waiting import WaitingRequest
+
+
+class PushedRequests:
+    """The begun, undecided authorization requests."""
+
+    def get(self, session: Session, request_id: str, *, now: datetime) -> WaitingRequest:
+        """The request.  Raises: RequestNotUsable."""
+        pending = service.find(session, request_id, now=now)
+        client = services().registry.client(pending.client_id) if pending else None
+        if pending is None or client is None:
+            raise RequestNotUsable("unknown, expired or decided")
+        return WaitingRequest(
+            request_id=request_id,
+            transaction_id=pending.transaction_id,
+            client_name=client.name,
+            redirect_uri=pending.parameters.redirect_uri,
+            needed_level=pending.needed_level(services().catalogue),
+            authenticated_after=pending.authenticated_after(now),
+            ui_locales=pending.parameters.ui_locales,
+        )
+
+    def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+        """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
+        citizen_id = signed_in.citizen_id if signed_in else None
+        return service.deny(session, request_id, citizen_id=citizen_id, settings=services().settings, now=now).location

@@ -1,0 +1,1 @@
+"""The protocol edge: every OAuth and OpenID Connect endpoint. The only room that imports Authlib."""

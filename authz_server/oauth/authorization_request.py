@@ -1,0 +1,179 @@
+"""Validate the parameters of an authorization request, a step for each (OpenID Connect Core section 3.1.2, FAPI 2.0).
+
+All is judged when it is pushed, so that a client learns of its mistake before any citizen does.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients.service import Client
+from authz_server.consent.details import RequestedDataset
+from authz_server.consent.request import AuthorizationParameters
+from authz_server.core.identifiers import level_of_acr
+from authz_server.oauth import rar
+from authz_server.oauth.errors import InvalidRequest, InvalidScope, UnsupportedResponseType
+from authz_server.oauth.params import FormPayload
+from authz_server.oauth.scopes import IDENTITY_SCOPES
+
+CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: a SHA-256 in base64url
+THUMBPRINT = CODE_CHALLENGE
+MAX_CHARS = {"state": 1000, "nonce": 1000, "redirect_uri": 2000, "claims": 4000, "scope": 2000, "acr_values": 500}
+PROMPTS = frozenset({"none", "login", "consent", "select_account"})
+VSCHAR = re.compile(r"[\x20-\x7e]*")  # RFC 6749 appendix A
+
+HintVerifier = Callable[[str], str]
+
+
+def validate(
+    payload: FormPayload,
+    *,
+    client: Client,
+    catalogue: Catalogue,
+    default_recipient: Callable[[], dict[str, Any] | None],
+    subject_of_hint: HintVerifier,
+) -> AuthorizationParameters:
+    """The typed parameters of a request.
+
+    Args: default_recipient: the client's registered encryption key; subject_of_hint: verifies an id_token_hint.
+    Raises: InvalidRequest and its kinds, UnsupportedResponseType, rar.InvalidAuthorizationDetails.
+    """
+    for name, limit in MAX_CHARS.items():
+        if len(payload.find(name) or "") > limit:
+            raise InvalidRequest(f"{name} is too long.")
+    if payload.find("request_uri") is not None or payload.find("request") is not None:
+        raise InvalidRequest("request and request_uri can not be pushed.")
+    _check_response(payload, client)
+    scopes, datasets = _asked(payload, client, catalogue, default_recipient)
+    claims = _claims(payload.find("claims"))
+    prompt = _prompt(payload.find("prompt"))
+    essential = claims.get("id_token", {}).get("acr", {})
+    acr_values, essential_acr = _acr(payload.find("acr_values"), essential)
+    hint = payload.find("id_token_hint")
+    return AuthorizationParameters(
+        redirect_uri=payload.get("redirect_uri"),
+        scopes=scopes,
+        datasets=datasets,
+        code_challenge=_code_challenge(payload),
+        state=_visible(payload, "state"),
+        nonce=_visible(payload, "nonce"),
+        dpop_jkt=_thumbprint(payload.find("dpop_jkt")),
+        prompt=prompt,
+        max_age_s=_max_age(payload.find("max_age")),
+        acr_values=acr_values,
+        essential_acr=essential_acr,
+        claims=claims,
+        ui_locales=tuple((payload.find("ui_locales") or "").split()[:10]),
+        hinted_subject=subject_of_hint(hint) if hint else None,
+    )
+
+
+def _check_response(payload: FormPayload, client: Client) -> None:
+    response_type = payload.get("response_type")
+    if response_type != "code":
+        raise UnsupportedResponseType(response_type)
+    if payload.find("response_mode") not in {None, "query"}:
+        raise InvalidRequest("Only response_mode query is supported.")
+    # Byte for byte: every cleverer comparison has been an open redirect somewhere (security.md, line 6).
+    if payload.get("redirect_uri") not in client.redirect_uris:
+        raise InvalidRequest("redirect_uri is not registered")
+
+
+def _code_challenge(payload: FormPayload) -> str:
+    if payload.find("code_challenge_method") != "S256":
+        raise InvalidRequest("code_challenge_method must be S256.")
+    challenge = payload.get("code_challenge")
+    if not CODE_CHALLENGE.fullmatch(challenge):
+        raise InvalidRequest("code_challenge is not a base64url SHA-256.")
+    return challenge
+
+
+def _asked(
+    payload: FormPayload,
+    client: Client,
+    catalogue: Catalogue,
+    default_recipient: Callable[[], dict[str, Any] | None],
+) -> tuple[tuple[str, ...], tuple[RequestedDataset, ...]]:
+    scopes = list(dict.fromkeys((payload.find("scope") or "").split(" ")))
+    scopes = [scope for scope in scopes if scope]
+    identity = [scope for scope in scopes if scope in IDENTITY_SCOPES]
+    bare = [scope for scope in scopes if scope not in IDENTITY_SCOPES]
+    if any(catalogue.find_dataset(scope) is None for scope in bare):
+        raise InvalidScope
+    datasets = rar.parse(
+        payload.find("authorization_details"),
+        bare,
+        client=client,
+        catalogue=catalogue,
+        key_of_client=default_recipient,
+    )
+    if "openid" not in identity and not datasets:
+        raise InvalidScope("Nothing is asked for: neither openid nor a dataset.")
+    return tuple(identity), datasets
+
+
+def _visible(payload: FormPayload, name: str) -> str | None:
+    value = payload.find(name)
+    if value is not None and not VSCHAR.fullmatch(value):
+        raise InvalidRequest(f"{name} has characters that are not allowed.")
+    return value
+
+
+def _thumbprint(value: str | None) -> str | None:
+    if value is not None and not THUMBPRINT.fullmatch(value):
+        raise InvalidRequest("dpop_jkt is not a thumbprint.")
+    return value
+
+
+def _prompt(value: str | None) -> frozenset[str]:
+    prompt = frozenset((value or "").split())
+    if not prompt <= PROMPTS:
+        raise InvalidRequest("prompt has an unknown value.")
+    if "none" in prompt and len(prompt) > 1:
+        raise InvalidRequest("prompt none can not be combined.")
+    return prompt
+
+
+def _max_age(value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 9):
+        raise InvalidRequest("max_age is not a number of seconds.")
+    return int(value)
+
+
+def _acr(value: str | None, essential: Any) -> tuple[tuple[str, ...], bool]:
+    """acr_values, and whether one of them must be met: asked as an essential claim (OpenID Connect Core 5.5.1.1)."""
+    if isinstance(essential, dict) and essential.get("essential") is True:
+        wanted = essential.get("values", [essential["value"]] if "value" in essential else [])
+        if not isinstance(wanted, list) or not all(isinstance(acr, str) for acr in wanted):
+            raise InvalidRequest("claims asks for acr in a form that is not understood.")
+        if wanted:
+            known = tuple(acr for acr in wanted if level_of_acr(acr))
+            if not known:
+                raise InvalidRequest("No requested essential acr is supported.")
+            return known, True
+    # Voluntary: values that we don't know are passed over (OpenID Connect Core section 3.1.2.1).
+    return tuple(acr for acr in (value or "").split() if level_of_acr(acr)), False
+
+
+def _claims(value: str | None) -> dict[str, Any]:
+    """The claims parameter (OpenID Connect Core section 5.5), its two known members only."""
+    if value is None:
+        return {}
+    try:
+        claims = json.loads(value)
+    except (ValueError, RecursionError):
+        raise InvalidRequest("claims is not JSON.") from None
+    if not isinstance(claims, dict):
+        raise InvalidRequest("claims is not a JSON object.")
+    known = {place: claims[place] for place in ("id_token", "userinfo") if claims.get(place) is not None}
+    for members in known.values():
+        if not isinstance(members, dict) or not all(isinstance(asked, dict | None) for asked in members.values()):
+            raise InvalidRequest("claims has a member of the wrong type.")
+        # Kept in a database whose texts can't hold every JSON string.
+        if len(members) > 30 or "\\u0000" in json.dumps(members):
+            raise InvalidRequest("claims has too many members.")
+    return known

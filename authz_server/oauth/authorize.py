@@ -1,0 +1,79 @@
+"""The authorization endpoint (RFC 6749 section 3.1) for pushed requests: find the request, the citizen, show the page."""
+
+from flask import Request, Response, redirect
+
+from authz_server.consent import service as consent
+from authz_server.consent import views as consent_views
+from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
+from authz_server.consent.request import PendingRequest
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import guard
+from authz_server.identity.sessions import SignedIn
+from authz_server.oauth.errors import InvalidRequest
+from authz_server.oauth.id_token import pairwise_subject
+from authz_server.oauth.params import FORM
+
+
+class UnknownClient(InvalidRequest):
+    """There is nobody to send the browser back to: the page must say so itself (op.md A-04)."""
+
+    public = "client_id is unknown"
+
+
+def authorize(request: Request) -> Response:
+    """Show the consent page, or first the sign-in; commits.
+
+    Raises: UnknownClient, RequestNotUsable, WrongCitizen: pages without any way to a redirect URI.
+    """
+    client_id, request_uri = _named(request, "client_id"), _named(request, "request_uri")
+    client = services().registry.client(client_id) if client_id else None
+    if client is None or client.suspended:
+        raise UnknownClient
+    if not (request_uri or "").startswith(consent.REQUEST_URI_PREFIX):
+        raise RequestNotUsable("not pushed")
+    session, now = db.session(), clock.now()
+    signed_in = guard.current()
+    citizen_id = signed_in.citizen_id if signed_in else None
+    pending = consent.begin(session, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
+    error = _silent_error(pending, signed_in)
+    if error:
+        location = consent.fail(session, pending, error, settings=services().settings, now=now).location
+    elif not signed_in or _not_sufficient(pending, signed_in):
+        location = f"/sign-in?request={pending.request_id}"
+    else:
+        db.session.commit()
+        return consent_views.show(pending, signed_in)
+    db.session.commit()
+    return redirect(location, 303)  # type: ignore[return-value]  # werkzeug's Response, which Flask's is too
+
+
+def _named(request: Request, name: str) -> str | None:
+    """The one value of a parameter; all others are ignored, they were pushed (RFC 9126 section 4)."""
+    source = request.form if request.method == "POST" and request.mimetype == FORM else request.args
+    values = source.getlist(name)
+    return values[0] if len(values) == 1 else None
+
+
+def _silent_error(pending: PendingRequest, signed_in: SignedIn | None) -> str | None:
+    """The error that answers a request at once, without any page."""
+    asked = pending.parameters
+    if asked.hinted_subject is not None and signed_in is not None:
+        subject = pairwise_subject(services().secret, pending.client_id, signed_in.citizen_id)
+        if subject != asked.hinted_subject:
+            return "login_required"
+    if "none" in asked.prompt:
+        if signed_in is None or _not_sufficient(pending, signed_in):
+            return "login_required"
+        # A consent is given each time, and never without being asked (op.md X-05).
+        return "consent_required"
+    return None
+
+
+def _not_sufficient(pending: PendingRequest, signed_in: SignedIn) -> bool:
+    try:
+        consent.require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
+    except IdentityNotSufficient:
+        return True
+    return False

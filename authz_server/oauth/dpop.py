@@ -1,0 +1,45 @@
+"""DPoP proofs at the authorization server's own endpoints (RFC 9449 sections 5 and 8)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from flask import Request
+
+from authz_server.config import Settings
+from authz_server.core import clock, dpop
+from authz_server.core.dpop import BadProof, Proof
+from authz_server.oauth.errors import UseDpopNonce
+from authz_server.tokens import replay
+
+HEADER = "DPoP"
+
+
+@dataclass(frozen=True)
+class DpopVerifier:
+    """Verifies the one proof of a request against our public URL, which comes from the settings, never from Host."""
+
+    settings: Settings
+    secret: bytes
+
+    def verify(self, request: Request, *, access_token: str | None = None) -> Proof:
+        """The proof of this request.  Raises: BadProof if there is none, or several; UseDpopNonce."""
+        proofs = request.headers.getlist(HEADER)
+        # A server may have joined two headers with a comma; no JWS has one.
+        if len(proofs) != 1:
+            raise BadProof("not exactly one DPoP header")
+        now = clock.now()
+        url = self.settings.issuer + request.path
+        proof = dpop.verify_proof(proofs[0], method=request.method, url=url, now=now, access_token=access_token)
+        if self.settings.dpop_nonce and not dpop.check_nonce(self.secret, proof.nonce, now):
+            raise UseDpopNonce(dpop.issue_nonce(self.secret, now))
+        return proof
+
+    def find(self, request: Request) -> Proof | None:
+        """The proof, or None where the request has no DPoP header at all."""
+        return self.verify(request) if HEADER in request.headers else None
+
+
+def identifier(proof: Proof) -> replay.Identifier:
+    """What to spend so that the proof is not taken twice."""
+    forgotten_at = datetime.fromtimestamp(proof.iat + dpop.MAX_AGE_S + 1, UTC)
+    return replay.dpop_proof(dpop.replay_key(proof), expires_at=forgotten_at)

@@ -1,0 +1,93 @@
+"""Authorization code grant (RFC 6749 section 4.1.3), with PKCE and DPoP always, and a token for each dataset."""
+
+import base64
+import hashlib
+import re
+from typing import Any
+
+from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
+from flask import request as http_request
+from sqlalchemy import Row
+
+from authz_server.consent.codes import consume_code
+from authz_server.consent.errors import CodeNotUsable, CodeReplayed
+from authz_server.core import clock
+from authz_server.core.secrets import equal
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.oauth import dpop, id_token
+from authz_server.oauth.errors import CodeMisused, UnauthorizedClient
+from authz_server.oauth.params import FormPayload
+from authz_server.tokens import access_tokens, dataset_tokens, replay
+from authz_server.tokens.access_tokens import Issued
+
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
+
+
+class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
+    """Authenticate, verify the proof, spend the code, issue."""
+
+    GRANT_TYPE = "authorization_code"
+
+    def validate_token_request(self) -> None:
+        self.request.client = self.server.authenticate_client(self.request)
+        if not self.client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClient
+        self.proof = self.server.dpop.verify(http_request)
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        here, session, now = services(), db.session(), clock.now()
+        payload: FormPayload = self.request.payload
+        presented = payload.get("code")
+        # Spent only after everything that a mistaken but honest client can get wrong (op.md T-19).
+        replay.use(session, [self.client.identifier, dpop.identifier(self.proof)])
+        try:
+            code = consume_code(session, presented, jkt=self.proof.jkt, client_id=self.client.client_id, now=now)
+        except CodeReplayed as error:
+            access_tokens.revoke_of_consent(session, error.consent_id, now=now)
+            actor = f"client:{self.client.client_id}"
+            dataset_tokens.revoke_of_consent(session, error.consent_id, actor=actor, reason="code_replayed", now=now)
+            raise
+        _check_owner(code, payload, self.client.client_id)
+        issued = access_tokens.issue(
+            session, code, jkt=self.proof.jkt, catalogue=here.catalogue, limits=here.settings.limits, now=now
+        )
+        body: dict[str, Any] = {
+            "access_token": issued.access_token,
+            "token_type": "DPoP",
+            "expires_in": here.settings.limits.access_token_ttl_s,
+            "scope": " ".join(code.scopes),
+        }
+        if "openid" in code.scopes:
+            body["id_token"] = id_token.issue(here, code, now=now)
+        if code.granted:
+            body["authorization_details"] = _granted(code, issued)
+        return 200, body, []
+
+
+def _check_owner(code: Row[Any], payload: FormPayload, client_id: str) -> None:
+    """Whoever fails here holds a code that is not theirs, and it is already spent.  Raises: CodeNotUsable."""
+    if code.client_id != client_id:
+        raise CodeMisused("another client's code")
+    verifier = payload.find("code_verifier") or ""
+    if not VERIFIER.fullmatch(verifier):
+        raise CodeMisused("no code_verifier")
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
+    if not equal(challenge, code.code_challenge):
+        raise CodeMisused("wrong code_verifier")
+    if payload.find("redirect_uri") not in {None, code.redirect_uri}:
+        raise CodeNotUsable("redirect_uri differs from the request's")
+
+
+def _granted(code: Row[Any], issued: Issued) -> list[dict[str, Any]]:
+    """RFC 9396 section 7: each granted dataset, enriched with where to fetch it and the token that opens it once."""
+    settings = services().settings
+    return [
+        {
+            **detail,
+            "locations": [f"{settings.proxy_url}/data/{detail['dataset']}"],
+            "access_token": token,
+            "expires_in": settings.limits.dataset_token_ttl_s,
+        }
+        for detail, token in zip(code.granted, issued.dataset_tokens, strict=True)
+    ]

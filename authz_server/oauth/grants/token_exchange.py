@@ -1,0 +1,96 @@
+"""Token exchange (RFC 8693): a resource server turns a dataset token into an agency ticket. This is the spending."""
+
+import base64
+import binascii
+import re
+from datetime import timedelta
+from typing import Any
+
+from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
+
+from authz_server.core import clock
+from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.oauth import agency_ticket
+from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
+from authz_server.oauth.params import FormPayload
+from authz_server.tokens import dataset_tokens, replay
+from authz_server.tokens.errors import TokenNotUsable
+
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type name of RFC 8693
+JWT = "urn:ietf:params:oauth:token-type:jwt"
+THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
+    """Authenticate the resource server, lease the token, answer the ticket."""
+
+    GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+    def validate_token_request(self) -> None:
+        self.request.client = self.server.authenticate_client(self.request)
+        if not self.client.check_grant_type(self.GRANT_TYPE):
+            raise UnauthorizedClient
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        here, session, now = services(), db.session(), clock.now()
+        payload: FormPayload = self.request.payload
+        if payload.get("subject_token_type") != ACCESS_TOKEN:
+            raise InvalidRequest("subject_token_type must be an access token.")
+        # The resource server verified the proof; its jti is spent here, where all of them share one store.
+        forgotten_at = now + timedelta(seconds=MAX_AGE_S + MAX_AHEAD_S)
+        proof = replay.dpop_proof(_octets(payload.get("dpop_jti")), expires_at=forgotten_at)
+        replay.use(session, [self.client.identifier, proof])
+        lease = dataset_tokens.lease(
+            session,
+            payload.get("subject_token"),
+            jkt=_thumbprint(payload.get("dpop_jkt")),
+            dataset_id=_dataset(payload.get("resource"), here.settings.proxy_url),
+            actor=f"client:{self.client.client_id}",
+            ttl_s=here.settings.limits.lease_s,
+            now=now,
+        )
+        return (
+            200,
+            {
+                "access_token": agency_ticket.issue(here, lease, now=now),
+                "issued_token_type": JWT,
+                "token_type": "N_A",
+                "expires_in": agency_ticket.TTL_S,
+                "lease": lease.handle,
+                "lease_expires_in": here.settings.limits.lease_s,
+                "agency": lease.row.agency_id,
+                "dataset": lease.row.dataset_id,
+                "transaction": lease.row.transaction_id,
+                "attempt": lease.row.attempt,
+            },
+            [],
+        )
+
+
+def _dataset(resource: str, proxy_url: str) -> str:
+    prefix = f"{proxy_url}/data/"
+    if not resource.startswith(prefix):
+        raise InvalidRequest("resource is not one of this platform's.")
+    dataset = services().catalogue.find_dataset(resource.removeprefix(prefix))
+    # Asked before the lease: a token must not be spent on an agency that nobody can reach.
+    if dataset is None or services().registry.agency(dataset.agency_id) is None:
+        raise TokenNotUsable("no such dataset, or its agency is not registered")
+    return dataset.id
+
+
+def _thumbprint(value: str) -> str:
+    if not THUMBPRINT.fullmatch(value):
+        raise InvalidRequest("dpop_jkt is not a thumbprint.")
+    return value
+
+
+def _octets(value: str) -> bytes:
+    try:
+        octets = base64.urlsafe_b64decode(value + "=")
+    except (binascii.Error, ValueError):
+        octets = b""
+    if len(octets) != 32:
+        raise InvalidRequest("dpop_jti is not a SHA-256.")
+    return octets

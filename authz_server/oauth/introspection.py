@@ -1,0 +1,50 @@
+"""Token introspection (RFC 7662): whether a dataset token could be spent now, for registered resource servers only."""
+
+from typing import Any
+
+from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.oauth.errors import UnauthorizedClient
+from authz_server.oauth.params import FormRequest
+from authz_server.tokens import dataset_tokens, replay
+
+INACTIVE = {"active": False}
+
+
+class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """Says nothing about tokens of another audience: an access token for UserInfo is as inactive as an unknown one."""
+
+    ENDPOINT_NAME = "introspection"
+
+    def validate_request(self, request: FormRequest) -> EndpointRequest:
+        request.client = self.server.authenticate_client(request)
+        if not request.client.registered.policy.may_introspect:
+            raise UnauthorizedClient
+        return EndpointRequest(request, request.client)
+
+    def create_response(self, validated_request: EndpointRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        here, session = services(), db.session()
+        token = validated_request.request.payload.get("token")
+        replay.use(session, [validated_request.client.identifier])
+        row = dataset_tokens.find_usable(session, token, now=clock.now())
+        if row is None:
+            return 200, INACTIVE, []
+        detail = row.granted[row.position]
+        return (
+            200,
+            {
+                "active": True,
+                "iss": here.settings.issuer,
+                "aud": here.settings.proxy_url,
+                "client_id": row.client_id,
+                "token_type": "DPoP",
+                "iat": int(row.issued_at.timestamp()),
+                "exp": int(row.expires_at.timestamp()),
+                "cnf": {"jkt": row.jkt},
+                "authorization_details": [{key: detail[key] for key in ("type", "dataset", "fields", "parameters")}],
+            },
+            [],
+        )

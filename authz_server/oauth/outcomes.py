@@ -1,0 +1,56 @@
+"""How a fetch went, told by whoever holds its lease. The lease handle is the credential: random, for one fetch only."""
+
+from flask import Request
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.oauth.errors import InvalidRequest
+from authz_server.oauth.params import FormPayload, read_form
+from authz_server.tokens import dataset_tokens
+from authz_server.tokens.dataset_tokens import Report
+
+REASONS = frozenset(
+    {
+        "agency_down",
+        "agency_timeout",
+        "agency_refused",
+        "agency_garbage",
+        "agency_too_large",
+        "bad_signature",
+        "circuit_open",
+        "client_hung_up",
+        "consent_ended",
+    }
+)
+MAX_WAIT_S = 86400
+
+
+def report(request: Request) -> None:
+    """Take the edge of the token's life that the outcome names; one statement.
+
+    Raises: InvalidRequest, LeaseNotUsable.
+    """
+    payload = FormPayload(read_form(request))
+    outcome, reason = payload.get("outcome"), payload.find("reason")
+    if outcome not in dataset_tokens.OUTCOMES:
+        raise InvalidRequest("outcome is unknown.")
+    if reason is not None and reason not in REASONS:
+        raise InvalidRequest("reason is unknown.")
+    wait_s = _seconds(payload.get("retry_after")) if outcome == "preparing" else 0
+    limits = services().settings.limits
+    dataset_tokens.report(
+        db.session(),
+        payload.get("lease"),
+        Report(outcome, reason, wait_s),
+        ttl_s=limits.dataset_token_ttl_s,
+        transfer_s=limits.transfer_s,
+        max_attempts=limits.max_attempts,
+        now=clock.now(),
+    )
+
+
+def _seconds(value: str) -> int:
+    if not (value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_WAIT_S):
+        raise InvalidRequest("retry_after is not between 1 and 86400 seconds.")
+    return int(value)

@@ -1,0 +1,22 @@
+"""JSON answers of the protocol edge: never cached, never sniffed."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from flask import Response
+
+
+def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
+    """A JSON answer that no cache may keep (RFC 6749 section 5.1)."""
+    response = Response(orjson.dumps(body), status, content_type="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Pragma"] = "no-cache"
+    return response
+
+
+def public_json(body: Mapping[str, Any], *, max_age_s: int = 300) -> Response:
+    """A JSON answer for anyone, which may be cached for less time than a retired key stays published."""
+    response = Response(orjson.dumps(body), content_type="application/json")
+    response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
+    return response

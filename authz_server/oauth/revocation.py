@@ -1,0 +1,35 @@
+"""Token revocation (RFC 7009): a client gives up a token that it was issued."""
+
+from typing import Any
+
+from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.oauth.errors import UnsupportedTokenType
+from authz_server.oauth.params import FormRequest
+from authz_server.tokens import access_tokens, dataset_tokens, replay
+
+
+class RevocationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no types
+    """Answers 200 for tokens that are unknown or another client's: they are of no use to this client either way."""
+
+    ENDPOINT_NAME = "revocation"
+
+    def validate_request(self, request: FormRequest) -> EndpointRequest:
+        request.client = self.server.authenticate_client(request)
+        return EndpointRequest(request, request.client)
+
+    def create_response(self, validated_request: EndpointRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        payload, client = validated_request.request.payload, validated_request.client
+        token = payload.get("token")
+        if payload.find("token_type_hint") not in {None, "access_token"}:
+            raise UnsupportedTokenType
+        session, now = db.session(), clock.now()
+        replay.use(session, [client.identifier])
+        # The prefix is part of the token, so it says in which of the two tables it would be.
+        if token.startswith(dataset_tokens.PREFIX):
+            dataset_tokens.revoke(session, token, client_id=client.client_id, now=now)
+        else:
+            access_tokens.revoke(session, token, client_id=client.client_id, now=now)
+        return 200, {}, []

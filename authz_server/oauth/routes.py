@@ -1,0 +1,122 @@
+"""Every protocol URL, a line each, and for every URL of the server who may call it."""
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+
+from authlib.oauth2 import OAuth2Error
+from flask import Flask, Response, request
+
+from authz_server.consent.errors import CodeReplayed
+from authz_server.core import jose
+from authz_server.core.errors import DomainError
+from authz_server.core.logging import event
+from authz_server.database import db
+from authz_server.extensions import Services
+from authz_server.oauth import authorize, metadata, outcomes, userinfo
+from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
+from authz_server.oauth.responses import json_response, public_json
+from authz_server.oauth.server import ConsentServer
+
+# A refused request changes nothing, except where refusing is not enough: a stolen code stays spent.
+KEPT = (CodeMisused, CodeReplayed)
+
+CALLERS: Mapping[str, str] = {
+    "oauth.discovery": "anyone",
+    "oauth.authorization_server_metadata": "anyone",
+    "oauth.jwks": "anyone",
+    "oauth.par": "client",
+    "oauth.authorize": "anyone",
+    "oauth.token": "client, resource server",
+    "oauth.userinfo": "holder of an access token",
+    "oauth.introspect": "resource server",
+    "oauth.revoke": "client",
+    "oauth.outcomes": "holder of a lease",
+    "catalogue.show": "anyone",
+    "consent.page": "citizen",
+    "consent.decide": "citizen",
+    "consent.outcome": "citizen",
+    "consent.extend": "citizen",
+    "identity.show_sign_in": "anyone",
+    "identity.submit_sign_in": "anyone",
+    "identity.ask_sign_out": "anyone",
+    "identity.submit_sign_out": "citizen",
+    "audit.record": "citizen",
+    "portal.home": "anyone",
+    "portal.health": "anyone",
+    "static": "anyone",
+}
+
+View = Callable[[], Response]
+
+
+def init_app(app: Flask, services: Services) -> None:
+    """Register the protocol's routes."""
+    server = ConsentServer(services)
+    algorithms = jose.SIGNING
+    document = metadata.document(services)
+    keys = jose.public_jwks(services.keys)
+
+    def route(rule: str, name: str, view: View, *methods: str) -> None:
+        app.add_url_rule(rule, f"oauth.{name}", view, methods=methods, provide_automatic_options=False)
+
+    back = back_channel
+    route("/.well-known/openid-configuration", "discovery", lambda: public_json(document), "GET")
+    route("/.well-known/oauth-authorization-server", "authorization_server_metadata", lambda: public_json(document), "GET")
+    route("/jwks", "jwks", lambda: public_json(keys), "GET")
+    route("/par", "par", back(lambda: server.create_endpoint_response("par", request)), "POST")
+    route("/authorize", "authorize", lambda: authorize.authorize(request), "GET", "POST")
+    route("/token", "token", back(lambda: server.create_token_response(request)), "POST")
+    route("/introspect", "introspect", back(lambda: server.create_endpoint_response("introspection", request)), "POST")
+    route("/revoke", "revoke", back(lambda: server.create_endpoint_response("revocation", request)), "POST")
+    route("/outcomes", "outcomes", back(_outcomes), "POST")
+    resource = protected_resource(algorithms)
+    route("/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST")
+
+
+def _outcomes() -> Response:
+    outcomes.report(request)
+    return Response(status=204)
+
+
+def back_channel(view: View) -> View:
+    """One transaction: committed when the view answers, undone when it raises; errors become JSON."""
+
+    @wraps(view)
+    def answer() -> Response:
+        return _in_transaction(view, error_response)
+
+    return answer
+
+
+def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
+    """As `back_channel`, with the errors of a resource: a challenge in `WWW-Authenticate`."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def answer() -> Response:
+            return _in_transaction(view, lambda error: challenge(error, algorithms))
+
+        return answer
+
+    return decorate
+
+
+def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> Response:
+    try:
+        response = view()
+    except DomainError as error:
+        if isinstance(error, KEPT):
+            db.session.commit()
+        else:
+            db.session.rollback()
+        event("request.refused", endpoint=request.path, error=error.code, detail=error.detail)
+        return on_error(error)
+    except OAuth2Error as error:
+        # What Authlib itself refuses; its texts are free, ours are not.
+        db.session.rollback()
+        event("request.refused", endpoint=request.path, error=error.error)
+        return on_error(InvalidRequest())
+    db.session.commit()
+    return response
+
+

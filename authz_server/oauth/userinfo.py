@@ -1,0 +1,42 @@
+"""UserInfo (OpenID Connect Core section 5.3), for DPoP-bound access tokens only."""
+
+from typing import Any
+
+from flask import Request
+
+from authz_server.core import clock
+from authz_server.core.dpop import BadProof
+from authz_server.core.secrets import equal
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.oauth import dpop
+from authz_server.oauth.dpop import DpopVerifier
+from authz_server.oauth.errors import InsufficientScope, InvalidToken
+from authz_server.oauth.id_token import pairwise_subject
+from authz_server.oauth.scopes import released
+from authz_server.tokens import access_tokens, replay
+
+
+def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
+    """The claims that the presented token opens; the token stays good until it expires.
+
+    Raises: InvalidToken, BadProof, UseDpopNonce, InsufficientScope, Replayed.
+    """
+    # A token in the query ends up in logs, even beside a valid header (RFC 9700 section 4.3.2).
+    if "access_token" in request.args:
+        raise InvalidToken("token in the query")
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "dpop" or not token:
+        raise InvalidToken("not a DPoP token")
+    proof = verifier.verify(request, access_token=token)
+    session, now = db.session(), clock.now()
+    replay.use(session, [dpop.identifier(proof)])
+    row = access_tokens.find(session, token, now=now)
+    if row is None:
+        raise InvalidToken("unknown, expired or revoked")
+    if not equal(proof.jkt, row.jkt):
+        raise BadProof("the proof is by another key than the token's")
+    if "openid" not in row.scopes:
+        raise InsufficientScope
+    subject = pairwise_subject(services().secret, row.client_id, row.citizen_id)
+    return {"sub": subject, **released(row.scopes, row)}
