@@ -1,0 +1,134 @@
+"""Wiring: settings -> application -> server. Everything that can be wrong with the settings is found here, at once."""
+
+from functools import partial
+from pathlib import Path
+
+import orjson
+from flask import Flask
+from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.server import Server
+
+from authz_server.catalogue import loader
+from authz_server.catalogue.model import Catalogue
+from authz_server.core import jose, logging
+from resource_proxy import errors, routes
+from resource_proxy.authz_client import AuthzClient
+from resource_proxy.circuit import Circuit
+from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySettings, SettingsError
+from resource_proxy.connectors import REGISTRY, Parts
+from resource_proxy.connectors.plain_agency import signing_key
+from resource_proxy.http_pool import open_pool
+from resource_proxy.metadata import protected_resource
+from resource_proxy.one_shot_fetch import AgencyDoor, Proxy
+
+# The authorization server is near and quick; a client waits meanwhile.
+AUTHZ_CONNECT_TIMEOUT_S = 5
+AUTHZ_ANSWER_TIMEOUT_S = 10
+LARGEST_REQUEST_BYTES = 16 * 1024
+
+
+def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -> Flask:
+    """The WSGI application.  Raises: SettingsError, CatalogueError.
+
+    Args: catalogue: default: the one that comes with the authorization server.
+    """
+    catalogue = catalogue or loader.load()
+    proxy = make_proxy(settings, catalogue)
+    app = Flask("resource_proxy", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
+    metadata = protected_resource(
+        catalogue, url=settings.url, issuer=settings.issuer, agencies=frozenset(proxy.agencies)
+    )
+    errors.register(app, proxy)
+    routes.register(app, proxy, metadata=orjson.dumps(metadata), secure=settings.secure)
+    return app
+
+
+def make_proxy(settings: ProxySettings, catalogue: Catalogue) -> Proxy:
+    """Read keys and secrets and make what every fetch needs.  Raises: SettingsError, with every problem."""
+    problems: list[str] = []
+    pool = open_pool(
+        settings.issuer,
+        connect_timeout_s=AUTHZ_CONNECT_TIMEOUT_S,
+        read_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
+        answer_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
+        size=settings.threads,
+        ca_file=settings.ca_file,
+    )
+    nonce_secret = None
+    try:
+        nonce_secret = _nonce_secret(settings.nonce_secret_file)
+        key = signing_key(jose.load_keys(settings.keys_file))
+    except (jose.BadKey, OSError, ValueError) as error:
+        raise SettingsError([f"keys_file, nonce_secret_file: {error}"]) from None
+    authz = AuthzClient(pool, issuer=settings.issuer, client_id=settings.client_id, key=key)
+    doors: dict[str, AgencyDoor] = {}
+    for name, agency_settings in settings.agencies.items():
+        try:
+            doors[name] = open_door(name, agency_settings, settings=settings, catalogue=catalogue, authz=authz)
+        except (jose.BadKey, OSError, ValueError) as error:
+            problems.append(f"agencies.{name}: {error}")
+    if problems:
+        raise SettingsError(problems)
+    return Proxy(url=settings.url, catalogue=catalogue, authz=authz, agencies=doors, nonce_secret=nonce_secret)
+
+
+def open_door(
+    name: str, agency_settings: AgencySettings, *, settings: ProxySettings, catalogue: Catalogue, authz: AuthzClient
+) -> AgencyDoor:
+    """The way to one agency.  Raises: ValueError, OSError, BadKey."""
+    agency = catalogue.find_agency(name)
+    if agency is None:
+        raise ValueError("is not in the catalogue")
+    if agency_settings.connector not in REGISTRY:
+        raise ValueError(f"connector: must be one of {', '.join(REGISTRY)}")
+    pool = open_pool(
+        agency_settings.url,
+        connect_timeout_s=settings.connect_timeout_s,
+        read_timeout_s=settings.read_timeout_s,
+        answer_timeout_s=settings.answer_timeout_s,
+        size=agency_settings.max_concurrent,
+        ca_file=settings.ca_file,
+    )
+    parts = Parts(agency=agency, agency_settings=agency_settings, settings=settings, pool=pool, authz=authz)
+    circuit = Circuit(
+        max_concurrent=agency_settings.max_concurrent,
+        failures=settings.breaker_failures,
+        cool_down_s=settings.breaker_cool_down_s,
+    )
+    return AgencyDoor(connector=REGISTRY[agency_settings.connector](parts), circuit=circuit)
+
+
+def serve(settings: ProxySettings) -> None:
+    """Serve until a signal says stop.  Raises: SettingsError, CatalogueError before anything listens."""
+    make_proxy(settings, loader.load())
+    host, _, port = settings.bind.rpartition(":")
+    Server(
+        "resource_proxy",
+        address=host.strip("[]"),
+        port=int(port),
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=settings.threads,
+        # HTTP/1.1 only: there an answer that ends before its Content-Length aborts the connection.
+        http=HTTPModes.http1,
+        websockets=False,
+        ssl_cert=settings.tls_cert,
+        ssl_key=settings.tls_key,
+        # op.md S-01..S-04: TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3.
+        ssl_protocol_min=SSLProtocols.tls12,
+    ).serve(target_loader=partial(_worker, settings), wrap_loader=False)
+
+
+def _worker(settings: ProxySettings) -> Flask:
+    logging.configure(settings.log_level, strict=settings.sandbox)
+    return create_app(settings)
+
+
+def _nonce_secret(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    secret = path.read_bytes()
+    if len(secret) < NONCE_SECRET_BYTES:
+        raise ValueError(f"{path}: must hold {NONCE_SECRET_BYTES} random bytes")
+    return secret

@@ -1,0 +1,216 @@
+"""The proxy's two calls to the authorization server: swap a token for a ticket, and say how the fetch went."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlencode, urlsplit
+
+import orjson
+from urllib3 import HTTPConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+
+from authz_server.core import clock, dpop, jose, secrets
+from authz_server.core.errors import DomainError
+from authz_server.core.identifiers import TraceId
+from authz_server.core.jose.encoding import encode
+
+ANSWER_LIMIT_BYTES = 64 * 1024
+ASSERTION_TTL_S = 60
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693 section 2.1
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
+LONGEST_WAIT_S = 24 * 3600
+# The request did not leave this machine: sending it again can't make it two.
+NOT_SENT = (NewConnectionError, ConnectTimeoutError, SSLError)
+
+Outcome = Literal["delivering", "delivered", "failed", "preparing", "no_record"]
+
+
+class TokenRefused(DomainError):
+    """Unknown, expired, spent, withdrawn, bound to another key, for another dataset: nobody learns which."""
+
+    code = "invalid_token"
+    public = "The access token is not usable."
+
+
+class ProofReplayed(DomainError):
+    """The authorization server has seen this proof before, or does not like it."""
+
+    code = "invalid_dpop_proof"
+    public = "The DPoP proof is not valid for this request."
+
+
+class NotYet(DomainError):
+    """The agency is still preparing, and its time is not over."""
+
+    code = "temporarily_unavailable"
+    public = "The data is still being prepared."
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("asked before the time that the agency named")
+        self.retry_after_s = retry_after_s
+
+
+class AuthorizationServerDown(DomainError):
+    """No usable answer of the authorization server: what it did with the request is unknown."""
+
+    code = "authorization_server_unavailable"
+    public = "The authorization server can not be reached."
+
+
+class OutcomeRefused(DomainError):
+    """The lease is not usable any more: nothing more may be sent."""
+
+    code = "invalid_token"
+    public = "The access token is not usable."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lease:
+    """The right to ask one agency once, and the handle under which to say how it went."""
+
+    ticket: str = field(repr=False)
+    handle: str = field(repr=False)
+    agency_id: str
+    dataset_id: str
+    transaction: str
+    attempt: int
+
+
+class _HttpAnswer(NamedTuple):
+    status: int
+    body: bytes
+
+    def json(self) -> dict[str, Any]:
+        """The JSON object of the body, empty if it is anything else."""
+        try:
+            document = orjson.loads(self.body)
+        except ValueError:
+            return {}
+        return document if isinstance(document, dict) else {}
+
+
+class AuthzClient:
+    """Speaks for the proxy at the authorization server. Used by many threads at once."""
+
+    def __init__(self, pool: HTTPConnectionPool, *, issuer: str, client_id: str, key: jose.Key) -> None:
+        self._pool = pool
+        self._issuer = issuer
+        self._path = urlsplit(issuer).path
+        self._client_id = client_id
+        self._key = key
+
+    def exchange(self, token: str, proof: dpop.Proof, *, resource: str, trace_id: TraceId) -> Lease:
+        """Swap a dataset token for the agency's ticket: this is the token's one use.
+
+        Never sent twice: when the answer is lost the token may be leased already, and only its lease's end tells.
+        Raises: TokenRefused, ProofReplayed, NotYet, AuthorizationServerDown.  Source: RFC 8693 section 2.1.
+        """
+        form = {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": token,
+            "subject_token_type": ACCESS_TOKEN_TYPE,
+            "resource": resource,
+            "dpop_jkt": proof.jkt,
+            "dpop_jti": encode(dpop.replay_key(proof)).decode("ascii"),
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self._assertion(),
+        }
+        response = self._post("/token", form, trace_id)
+        document = response.json()
+        if response.status == 200:
+            return _lease(document)
+        error = document.get("error")
+        if response.status == 400 and error == "temporarily_unavailable":
+            raise NotYet(_wait_s(document.get("retry_after")))
+        if response.status == 400 and error in {"invalid_request", "invalid_grant", "invalid_target"}:
+            raise TokenRefused("refused by the authorization server")
+        if response.status == 400 and error == "invalid_dpop_proof":
+            raise ProofReplayed("refused by the authorization server")
+        raise AuthorizationServerDown(f"/token: status {response.status}")
+
+    def report(
+        self,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        trace_id: TraceId,
+        reason: str | None = None,
+        retry_after_s: int | None = None,
+        size_bytes: int | None = None,
+    ) -> None:
+        """Say how the fetch went.
+
+        Raises: OutcomeRefused: send nothing more; AuthorizationServerDown: whether it was recorded is unknown.
+        """
+        said = {"reason": reason, "retry_after": retry_after_s, "bytes": size_bytes}
+        form = {"lease": lease.handle, "outcome": outcome}
+        form |= {name: str(value) for name, value in said.items() if value is not None}
+        response = self._post("/outcomes", form, trace_id)
+        if response.status == 409:
+            raise OutcomeRefused(outcome)
+        if response.status != 204:
+            raise AuthorizationServerDown(f"/outcomes: status {response.status}")
+
+    def public_keys(self) -> jose.KeySet:
+        """Fetch the keys that tickets are signed with.  Raises: AuthorizationServerDown."""
+        try:
+            return jose.parse_public_keys(self._send("GET", "/jwks", {}, None).json())
+        except jose.BadKey as error:
+            raise AuthorizationServerDown(f"/jwks: {error.detail}") from None
+
+    def _assertion(self) -> str:
+        now = int(clock.now().timestamp())
+        # FAPI 2.0 security profile section 5.3.3.1: the audience is the issuer, as one string.
+        claims = {"iss": self._client_id, "sub": self._client_id, "aud": self._issuer, "iat": now}
+        return jose.sign(claims | {"exp": now + ASSERTION_TTL_S, "jti": secrets.new_secret("")}, self._key)
+
+    def _post(self, path: str, form: Mapping[str, str], trace_id: TraceId) -> _HttpAnswer:
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-FAPI-Interaction-ID": trace_id}
+        return self._send("POST", path, headers, urlencode(form))
+
+    def _send(self, method: str, path: str, headers: Mapping[str, str], body: str | None) -> _HttpAnswer:
+        """One request, sent at most once; a connection that was never made is tried a second time."""
+        try:
+            try:
+                return self._call(method, path, headers, body)
+            except NOT_SENT:
+                return self._call(method, path, headers, body)
+        except HTTPError as error:
+            raise AuthorizationServerDown(f"{path}: {type(error).__name__}") from None
+
+    def _call(self, method: str, path: str, headers: Mapping[str, str], body: str | None) -> _HttpAnswer:
+        response = self._pool.urlopen(
+            method,
+            self._path + path,
+            body=body,
+            headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+        received = b""
+        try:
+            while part := response.read(ANSWER_LIMIT_BYTES + 1 - len(received), decode_content=False):
+                received += part
+                if len(received) > ANSWER_LIMIT_BYTES:
+                    raise HTTPError("the answer is too long")
+        except HTTPError:
+            response.close()
+            raise
+        response.release_conn()
+        return _HttpAnswer(response.status, received)
+
+
+def _lease(document: Mapping[str, Any]) -> Lease:
+    names = {"ticket": "access_token", "handle": "lease", "agency_id": "agency"}
+    names |= {"dataset_id": "dataset", "transaction": "transaction"}
+    values: dict[str, Any] = {ours: document.get(theirs) for ours, theirs in names.items()}
+    attempt = document.get("attempt")
+    if not all(isinstance(value, str) and value for value in values.values()) or not isinstance(attempt, int):
+        raise AuthorizationServerDown("/token: not the answer of a token exchange")
+    return Lease(**values, attempt=attempt)
+
+
+def _wait_s(value: object) -> int:
+    return min(max(value, 1), LONGEST_WAIT_S) if isinstance(value, int) else 60

@@ -1,0 +1,82 @@
+"""One agency's door: not too many inside at once, and closed for a while after it failed again and again.
+
+Kept in this process only: it decides nothing about security, it spares threads and an agency in trouble.
+"""
+
+import threading
+from datetime import datetime, timedelta
+
+from authz_server.core import clock
+from authz_server.core.errors import DomainError
+
+
+class CircuitOpen(DomainError):
+    """The agency failed repeatedly; it is not asked again before the cool-down is over."""
+
+    code = "circuit_open"
+    public = "The agency is out of order at the moment."
+
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__("not asked during the cool-down")
+        self.retry_after_s = retry_after_s
+
+
+class AgencyBusy(DomainError):
+    """As many fetches as this proxy allows itself at this agency are under way."""
+
+    code = "agency_busy"
+    public = "Too many requests for this agency are under way."
+
+
+class Circuit:
+    """Admits fetches to one agency. Thread-safe."""
+
+    def __init__(self, *, max_concurrent: int, failures: int, cool_down_s: int) -> None:
+        self._lock = threading.Lock()
+        self._max_concurrent = max_concurrent
+        self._allowed_failures = failures
+        self._cool_down = timedelta(seconds=cool_down_s)
+        self._inside = 0
+        self._consecutive_failures = 0
+        self._closed_until: datetime | None = None
+        self._probing = False
+
+    def enter(self) -> "Permit":
+        """Admit one fetch; the permit must be settled.  Raises: CircuitOpen, AgencyBusy."""
+        now = clock.now()
+        with self._lock:
+            # After the cool-down one fetch may try whether the agency is back; the others still wait.
+            if self._closed_until is not None and (self._probing or now < self._closed_until):
+                remaining = (self._closed_until - now).total_seconds()
+                raise CircuitOpen(max(1, round(remaining)))
+            if self._inside >= self._max_concurrent:
+                raise AgencyBusy("max_concurrent reached")
+            self._probing = self._closed_until is not None
+            self._inside += 1
+            return Permit(self, probe=self._probing)
+
+    def _leave(self, permit: "Permit", agency_works: bool | None) -> None:
+        with self._lock:
+            self._inside -= 1
+            if permit.probe:
+                self._probing = False
+            if agency_works:
+                self._consecutive_failures, self._closed_until = 0, None
+            elif agency_works is not None:
+                self._consecutive_failures += 1
+                if self._consecutive_failures >= self._allowed_failures:
+                    self._closed_until = clock.now() + self._cool_down
+
+
+class Permit:
+    """The right to ask the agency once. Settled exactly once; later calls change nothing."""
+
+    def __init__(self, circuit: Circuit, *, probe: bool) -> None:
+        self.probe = probe
+        self._circuit: Circuit | None = circuit
+
+    def settle(self, *, agency_works: bool | None) -> None:
+        """Give the place back. `agency_works`: None if the agency was not asked, or was not the one that failed."""
+        circuit, self._circuit = self._circuit, None
+        if circuit is not None:
+            circuit._leave(self, agency_works)

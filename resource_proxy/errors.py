@@ -1,0 +1,118 @@
+"""The one table from domain errors to what a client sees: problem+json (RFC 9457) with a trace id."""
+
+import http
+import logging as levels
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from flask import Flask, Response, current_app
+from werkzeug.exceptions import HTTPException
+
+from authz_server.core import clock, dpop, jose, logging
+from authz_server.core.errors import DomainError
+from resource_proxy.authz_client import (
+    AuthorizationServerDown,
+    OutcomeRefused,
+    ProofReplayed,
+    TokenRefused,
+)
+from resource_proxy.circuit import AgencyBusy, CircuitOpen
+from resource_proxy.connectors.base import (
+    AgencyDown,
+    AgencyGarbage,
+    AgencyRefused,
+    AgencyTimeout,
+    AgencyTooLarge,
+    BadSignature,
+)
+from resource_proxy.metadata import METADATA_PATH
+from resource_proxy.one_shot_fetch import DatasetUnknown, NonceNeeded, Proxy, TokenMalformed, TokenMissing
+
+PROBLEM_TYPE = "urn:mydata:problem:"
+
+
+@dataclass(frozen=True)
+class Edge:
+    """How a kind of error looks from outside. An error's own `retry_after_s` goes before the one here."""
+
+    status: int
+    retry_after_s: int | None = None
+
+
+UNAUTHORIZED = Edge(401)
+BAD_GATEWAY = Edge(502)
+TABLE: Mapping[type[DomainError], Edge] = {
+    TokenMissing: UNAUTHORIZED,
+    TokenMalformed: UNAUTHORIZED,
+    TokenRefused: UNAUTHORIZED,
+    OutcomeRefused: UNAUTHORIZED,  # withdrawn, frozen or expired between the exchange and the first byte
+    dpop.BadProof: UNAUTHORIZED,
+    ProofReplayed: UNAUTHORIZED,
+    NonceNeeded: UNAUTHORIZED,
+    DatasetUnknown: Edge(404),
+    AgencyRefused: BAD_GATEWAY,
+    AgencyGarbage: BAD_GATEWAY,
+    AgencyTooLarge: BAD_GATEWAY,
+    BadSignature: BAD_GATEWAY,
+    AgencyDown: Edge(503, 30),
+    AgencyBusy: Edge(503, 1),
+    CircuitOpen: Edge(503, 30),
+    AuthorizationServerDown: Edge(503, 5),
+    AgencyTimeout: Edge(504, 60),
+}
+
+
+def register(app: Flask, proxy: Proxy) -> None:
+    """Let every error of every route leave as problem+json."""
+
+    @app.errorhandler(DomainError)
+    def domain_error(error: DomainError) -> Response:
+        edge = TABLE.get(type(error), Edge(500))
+        logging.event(
+            "request.refused",
+            level=levels.ERROR if edge.status == 500 else levels.INFO,
+            error=error.code,
+            status=edge.status,
+            detail=error.detail,
+        )
+        response = problem(edge.status, error.code, error.public)
+        retry_after_s = getattr(error, "retry_after_s", None) or edge.retry_after_s
+        if retry_after_s is not None:
+            response.headers["Retry-After"] = str(retry_after_s)
+        if edge is UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = challenge(error, proxy.url)
+        return response
+
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> Response:
+        status = http.HTTPStatus(error.code or 500)
+        response = problem(status, f"http_{status}", status.phrase)
+        if valid_methods := getattr(error, "valid_methods", None):
+            response.headers["Allow"] = ", ".join(sorted(set(valid_methods) - {"HEAD", "OPTIONS"}))
+        return response
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> Response:
+        current_app.logger.error("request.failed", exc_info=error)
+        return problem(500, "server_error", DomainError.public)
+
+
+def problem(status: int, code: str, title: str) -> Response:
+    """An RFC 9457 answer; texts are constants, the trace id leads to the log."""
+    document: dict[str, Any] = {"type": PROBLEM_TYPE + code.replace("_", "-"), "title": title, "status": int(status)}
+    document["trace_id"] = logging.current_trace_id()
+    return Response(orjson.dumps(document), status=int(status), mimetype="application/problem+json")
+
+
+def challenge(error: DomainError, url: str) -> str:
+    """RFC 9449 section 7.1 and RFC 9728 section 5.1: what went wrong, which proofs we take, where our metadata is."""
+    said = {} if isinstance(error, TokenMissing) else {"error": error.code, "error_description": error.public}
+    said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": url + METADATA_PATH}
+    return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())
+
+
+def fresh_nonce(proxy: Proxy) -> str | None:
+    """The nonce to hand out, None where none is demanded."""
+    return None if proxy.nonce_secret is None else dpop.issue_nonce(proxy.nonce_secret, clock.now())

@@ -1,0 +1,74 @@
+"""Every URL of the proxy."""
+
+import orjson
+from flask import Flask, Response, request
+from werkzeug.exceptions import MethodNotAllowed
+
+from authz_server.core import identifiers, logging
+from resource_proxy.connectors.base import NoRecord, Preparing
+from resource_proxy.errors import fresh_nonce, problem
+from resource_proxy.metadata import METADATA_PATH
+from resource_proxy.one_shot_fetch import Asked, Delivery, Proxy, fetch
+
+TRACE_HEADER = "X-FAPI-Interaction-ID"
+
+
+def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None:
+    """Add the three routes, and what every answer of them has in common."""
+
+    @app.get("/data/<dataset_id>", provide_automatic_options=False)
+    def data(dataset_id: str) -> Response:
+        asked = Asked(
+            dataset_id=dataset_id,
+            method=request.method,
+            query=request.args,
+            authorization=request.headers.get("Authorization"),
+            proof=request.headers.get("DPoP"),
+            trace_id=identifiers.TraceId(logging.current_trace_id() or ""),
+        )
+        response = respond(fetch(asked, proxy))
+        if nonce := fresh_nonce(proxy):
+            response.headers["DPoP-Nonce"] = nonce  # RFC 9449 section 8.2: a new one may come with success
+        return response
+
+    @app.get(METADATA_PATH, provide_automatic_options=False)
+    def protected_resource() -> Response:
+        response = Response(metadata, mimetype="application/json")
+        response.headers["Cache-Control"] = "public, max-age=3600"
+        return response
+
+    @app.get("/health", provide_automatic_options=False)
+    def health() -> Response:
+        return Response(b'{"status":"ok"}', mimetype="application/json")
+
+    @app.before_request
+    def begin() -> None:
+        logging.set_trace_id(identifiers.trace_id(request.headers.get(TRACE_HEADER)))
+        if request.method == "HEAD" and request.path.startswith("/data/"):
+            # Flask answers HEAD wherever it answers GET; here that would use the token up and send nothing.
+            raise MethodNotAllowed(valid_methods=["GET"])
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        response.headers[TRACE_HEADER] = logging.current_trace_id() or ""
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        if secure:
+            response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+        return response
+
+
+def respond(answer: Delivery | Preparing | NoRecord) -> Response:
+    """The HTTP form of what a fetch came to."""
+    if isinstance(answer, Preparing):
+        body = orjson.dumps({"status": "preparing", "retry_after_s": answer.retry_after_s})
+        response = Response(body, status=202, mimetype="application/json")
+        response.headers["Retry-After"] = str(answer.retry_after_s)
+        return response
+    if isinstance(answer, NoRecord):
+        return problem(404, "no_record", "The agency holds no record.")
+    response = Response(answer.body, mimetype="application/jose", direct_passthrough=True)
+    if answer.size_bytes is not None:
+        # With its length announced, an answer that ends early is seen to be incomplete: the connection is aborted.
+        response.headers["Content-Length"] = str(answer.size_bytes)
+    return response

@@ -1,0 +1,329 @@
+"""The chain: what is asked of whom, in which order, and what the client gets."""
+
+from urllib.parse import parse_qs
+
+import pytest
+from flask.testing import FlaskClient
+
+from authz_server.core import dpop, jose
+from resource_proxy.connectors.base import CHUNK_BYTES
+from tests.resource_proxy.people import (
+    DATASET,
+    LARGE,
+    PROXY_URL,
+    SEVERAL_CHUNKS,
+    TRACE_ID,
+    Authz,
+    Client,
+    encoded,
+    looks_sealed,
+    new_token,
+    opened,
+    sealed,
+)
+from tests.resource_proxy.wire import Peer, Request, json_reply, reply
+
+
+def jose_reply(body: bytes) -> bytes:
+    return reply(200, body, content_type="application/jose")
+
+
+def test_a_small_package_is_delivered_after_its_delivery_is_on_record(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    package = sealed(b"synthetic")
+    agency.answer = lambda _: jose_reply(package)
+    token = new_token()
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(token))
+    assert (answer.status_code, answer.mimetype) == (200, "application/jose")
+    assert opened(answer.data) == b"synthetic"
+    assert answer.headers["Content-Length"] == str(len(package))
+    assert [(said["outcome"], said.get("bytes")) for said in authz.outcomes] == [("delivered", str(len(package)))]
+
+
+def test_the_exchange_is_the_one_of_rfc_8693_with_the_proofs_key_and_jti(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    token = new_token()
+    http.get(f"/data/{DATASET}", headers=client.headers(token, jti="the-jti"))
+    form = authz.exchanges[0]
+    assert form["grant_type"] == "urn:ietf:params:oauth:grant-type:token-exchange"
+    assert form["subject_token"] == token
+    assert form["subject_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+    assert form["resource"] == f"{PROXY_URL}/data/{DATASET}"
+    assert form["dpop_jkt"] == client.key.thumbprint()
+    proof = dpop.Proof(jkt=client.key.thumbprint(), jti="the-jti", iat=0, nonce=None)
+    assert form["dpop_jti"] == encoded(dpop.replay_key(proof))
+    claims = jose.unverified_claims(form["client_assertion"])
+    assert claims["iss"] == claims["sub"] == "resource-proxy"
+    assert claims["aud"] == authz.peer.url
+    assert 0 < claims["exp"] - claims["iat"] <= 60
+
+
+def test_every_call_has_an_assertion_of_its_own(http: FlaskClient, authz: Authz, agency: Peer, client: Client) -> None:
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    for _ in range(3):
+        http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert len({jose.unverified_claims(form["client_assertion"])["jti"] for form in authz.exchanges}) == 3
+
+
+def test_the_agency_gets_the_ticket_and_the_trace_id_and_never_the_token(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    token = new_token()
+    http.get(f"/data/{DATASET}", headers=client.headers(token))
+    (asked,) = agency.requests
+    assert (asked.method, asked.path) == ("GET", f"/datasets/{DATASET}")
+    assert asked.headers["authorization"] == f"Bearer {authz.ticket}"
+    assert asked.headers["x-fapi-interaction-id"] == TRACE_ID
+    assert asked.headers["accept-encoding"] == "identity"
+    assert token not in str(asked)
+    assert all(request.headers["x-fapi-interaction-id"] == TRACE_ID for request in authz.peer.requests)
+
+
+def test_a_large_package_passes_the_gate_first_and_is_complete(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    package = looks_sealed(SEVERAL_CHUNKS)
+    agency.answer = lambda _: jose_reply(package)
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.data == package
+    assert authz.said == ["delivering", "delivered"]
+
+
+def test_a_package_of_unknown_length_is_delivered_too(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    package = looks_sealed(SEVERAL_CHUNKS)
+    head = b"HTTP/1.1 200 Said\r\nContent-Type: application/jose\r\nTransfer-Encoding: chunked\r\n\r\n"
+    parts = [package[start : start + 7777] for start in range(0, len(package), 7777)]
+    agency.answer = lambda _: head + b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.data == package
+    assert "Content-Length" not in answer.headers
+    assert authz.said == ["delivering", "delivered"]
+
+
+def test_the_last_chunk_is_not_sent_before_the_delivery_is_on_record(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    package = looks_sealed(SEVERAL_CHUNKS)
+    agency.answer = lambda _: jose_reply(package)
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()), buffered=False)
+    sent = 0
+    for piece in answer.iter_encoded():
+        sent += len(piece)
+        assert (sent == len(package)) == ("delivered" in authz.said)
+    assert sent == len(package)
+    answer.close()
+    assert authz.outcomes[-1]["bytes"] == str(len(package))
+
+
+def test_what_is_held_back_is_at_least_a_whole_chunk(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.outcome_says["delivered"] = 409
+    for size in (2 * CHUNK_BYTES + 1, 3 * CHUNK_BYTES, 3 * CHUNK_BYTES - 1):
+        package = looks_sealed(size)
+        agency.answer = lambda _, package=package: jose_reply(package)  # type: ignore[misc]
+        answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+        assert 0 < len(answer.data) <= size - CHUNK_BYTES
+        assert package.startswith(answer.data)
+
+
+def test_x01_a_refused_token_is_401_and_no_agency_is_asked(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    for error in ("invalid_request", "invalid_grant", "invalid_target"):
+        authz.exchange_says = lambda _, error=error: json_reply(400, {"error": error})  # type: ignore[misc]
+        answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+        assert answer.status_code == 401
+        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+        assert answer.json is not None
+        assert answer.json["trace_id"] == TRACE_ID
+    assert agency.requests == []
+    assert authz.outcomes == []
+
+
+def test_x01_a_refusal_at_the_gate_sends_nothing(http: FlaskClient, authz: Authz, agency: Peer, client: Client) -> None:
+    authz.outcome_says["delivering"] = 409
+    agency.answer = lambda _: jose_reply(looks_sealed(SEVERAL_CHUNKS))
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+    assert authz.said == ["delivering"]
+
+
+def test_x01_a_refused_delivery_of_a_small_package_sends_nothing(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.outcome_says["delivered"] = 409
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.mimetype) == (401, "application/problem+json")
+
+
+@pytest.mark.parametrize("size", [1000, SEVERAL_CHUNKS])
+def test_a_lost_report_counts_as_refused_and_gives_the_token_back(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, size: int
+) -> None:
+    gate = "delivered" if size == 1000 else "delivering"
+    authz.outcome_says[gate] = None
+    agency.answer = lambda _: jose_reply(looks_sealed(size))
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.mimetype) == (503, "application/problem+json")
+    assert answer.headers["Retry-After"] == "5"
+    assert [(said["outcome"], said.get("reason")) for said in authz.outcomes] == [
+        (gate, None),
+        ("failed", "report_lost"),
+    ]
+
+
+def test_a_lost_report_at_the_end_holds_the_last_chunk_back(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.outcome_says["delivered"] = None
+    agency.answer = lambda _: jose_reply(looks_sealed(SEVERAL_CHUNKS))
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert len(answer.data) <= SEVERAL_CHUNKS - CHUNK_BYTES
+    assert authz.said == ["delivering", "delivered", "failed"]
+
+
+def test_preparing_is_202_with_the_agencys_time_and_on_record(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: reply(202, retry_after="7200")
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.status_code == 202
+    assert answer.json == {"status": "preparing", "retry_after_s": 7200}
+    assert answer.headers["Retry-After"] == "7200"
+    assert [(said["outcome"], said["retry_after"]) for said in authz.outcomes] == [("preparing", "7200")]
+
+
+def test_asking_before_the_agencys_time_is_202_without_asking_it(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.exchange_says = lambda _: json_reply(400, {"error": "temporarily_unavailable", "retry_after": 30})
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (202, "30")
+    assert answer.json == {"status": "preparing", "retry_after_s": 30}
+    assert agency.requests == []
+
+
+def test_no_record_is_an_answer_of_its_own_and_on_record(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    problem = b'{"type":"urn:mydata:problem:no-record","status":404}'
+    agency.answer = lambda _: reply(404, problem, content_type="application/problem+json; charset=utf-8")
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
+    assert answer.json is not None
+    assert answer.json["type"] == "urn:mydata:problem:no-record"
+    assert authz.said == ["no_record"]
+
+
+@pytest.mark.parametrize("answer_of_agency", ["202", "404"])
+def test_an_outcome_that_is_refused_is_401_whatever_the_agency_said(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, answer_of_agency: str
+) -> None:
+    authz.outcome_says |= {"preparing": 409, "no_record": 409}
+    problem = b'{"type":"urn:mydata:problem:no-record"}'
+    agency.answer = lambda _: reply(int(answer_of_agency), problem, content_type="application/problem+json")
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "says",
+    [
+        lambda _: reply(500),
+        lambda _: reply(401, b'{"error":"invalid_client"}'),
+        lambda _: reply(200, b"not json"),
+        lambda _: json_reply(200, {"access_token": "ticket"}),
+        lambda _: json_reply(200, ["a", "list"]),
+        lambda _: reply(200, b"x" * 70_000),
+        lambda _: None,
+        lambda _: reply(302, location="https://elsewhere.example/"),
+        lambda _: b"garbage\r\n\r\n",
+    ],
+    ids=["500", "401", "not-json", "half", "list", "too-long", "hangs-up", "redirect", "garbage"],
+)
+def test_an_authorization_server_that_fails_is_503_and_is_asked_once(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, says: object
+) -> None:
+    authz.exchange_says = says  # type: ignore[assignment]
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
+    assert len(authz.exchanges) == 1
+    assert agency.requests == []
+
+
+def test_an_authorization_server_that_is_down_is_503(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.peer.stop()
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+    assert agency.requests == []
+
+
+def test_a_lease_for_another_agency_is_not_used(http: FlaskClient, authz: Authz, agency: Peer, client: Client) -> None:
+    authz.overrides = {"agency": "bli"}
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 502
+    assert agency.requests == []
+    assert authz.said == ["failed"]
+
+
+def test_a_failure_is_reported_again_when_the_first_report_is_lost(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.outcome_says["failed"] = None
+    agency.answer = lambda _: reply(500)
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+    assert authz.said == ["failed", "failed"]
+    assert len({said["lease"] for said in authz.outcomes}) == 1
+
+
+def test_a_bug_in_a_connector_gives_the_token_back(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError("secret detail")
+
+    monkeypatch.setattr("resource_proxy.connectors.http_answer.judge", broken)
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.status_code == 500
+    assert "secret detail" not in answer.text
+    assert [(said["outcome"], said["reason"]) for said in authz.outcomes] == [("failed", "proxy_failed")]
+
+
+def test_a_client_that_closes_early_is_reported_once(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: jose_reply(looks_sealed(5 * CHUNK_BYTES))
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE), buffered=False)
+    next(iter(answer.iter_encoded()))
+    answer.close()
+    answer.close()
+    assert [(said["outcome"], said.get("reason")) for said in authz.outcomes] == [
+        ("delivering", None),
+        ("failed", "client_hung_up"),
+    ]
+
+
+def test_a_body_that_is_never_read_is_reported_as_hung_up(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: jose_reply(looks_sealed(SEVERAL_CHUNKS))
+    http.get(f"/data/{DATASET}", headers=client.headers(new_token()), buffered=False).close()
+    assert authz.said == ["delivering", "failed"]
+
+
+def test_the_request_body_to_the_authorization_server_is_a_form(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    agency.answer = lambda _: jose_reply(sealed(b"x"))
+    http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    request: Request = authz.peer.requests[0]
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert all(len(values) == 1 for values in parse_qs(request.body.decode()).values())
