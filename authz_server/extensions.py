@@ -1,13 +1,17 @@
 """What every request may reach: the settings and the parsed, cached things that a request only reads."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from flask import current_app
 
 from authz_server.catalogue.model import Catalogue
-from authz_server.clients.service import Registry
 from authz_server.config import Settings
 from authz_server.core.jose import KeySet
+
+if TYPE_CHECKING:
+    # The registry's own domain is above this module (ARCHITECTURE, who imports whom).
+    from authz_server.clients.registry import Registry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,7 +20,7 @@ class Services:
 
     settings: Settings
     catalogue: Catalogue
-    registry: Registry
+    registry: "Registry"
     keys: KeySet
     secret: bytes = field(repr=False)
 

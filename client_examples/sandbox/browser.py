@@ -8,6 +8,7 @@ from urllib.parse import urljoin
 import requests
 
 TIMEOUT_S = 90
+MOST_REDIRECTS = 20
 
 
 class NotOnThePage(Exception):
@@ -16,13 +17,12 @@ class NotOnThePage(Exception):
 
 @dataclass
 class Control:
-    """An input or button of a form; `label` is the text of a button or of the label that names an input."""
+    """An input or button of a form that can be used (not disabled)."""
 
     name: str
     kind: str
     value: str
     id: str = ""
-    label: str = ""
     checked: bool = False
 
 
@@ -47,6 +47,7 @@ class Page:
     forms: tuple[Form, ...]
     links: Mapping[str, str]
     headers: Mapping[str, str]
+    refresh_s: int | None
 
     def form_with(self, control: str) -> Form:
         """The form that has a control of this name or id.  Raises: NotOnThePage."""
@@ -57,15 +58,20 @@ class Page:
 
 
 class Browser:
-    """One person's browser. Methods return the page reached after redirects."""
+    """One person's browser. Methods return the page reached after redirects.
 
-    def __init__(self, language: str = "zh-TW") -> None:
+    Args: stop_at: redirects to addresses that begin so are not followed; `stopped_at` then has the address.
+    """
+
+    def __init__(self, language: str = "zh-TW", stop_at: str = "") -> None:
+        self.stop_at = stop_at
+        self.stopped_at = ""
         self._session = requests.Session()
         self._session.headers.update({"Accept": "text/html", "Accept-Language": language})
 
     def open(self, url: str) -> Page:
         """Type an address."""
-        return self._read(self._session.get(url, timeout=TIMEOUT_S))
+        return self._follow(requests.Request("GET", url))
 
     def submit(
         self,
@@ -79,35 +85,60 @@ class Browser:
 
         `fields` replaces what the form's controls of these names hold; ticked boxes are those whose values are listed.
         """
-        form = page.form_with(button)
+        return self.press(page, page.form_with(button), button, value=value, fields=fields)
+
+    def press(
+        self,
+        page: Page,
+        form: Form,
+        button: str = "",
+        *,
+        value: str | None = None,
+        fields: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> Page:
+        """The same with a form of the page that was found otherwise; no `button`: the Enter key."""
         data = _filled(form, button, value, fields or {})
         url = urljoin(page.url, form.action)
         if form.method == "get":
-            return self._read(self._session.get(url, params=data, timeout=TIMEOUT_S))
+            return self._follow(requests.Request("GET", url, params=data))
         origin = "/".join(page.url.split("/")[:3])
-        headers = {"Origin": origin, "Referer": f"{origin}/"}
-        return self._read(self._session.post(url, data=data, headers=headers, timeout=TIMEOUT_S))
+        return self._follow(requests.Request("POST", url, data=data, headers={"Origin": origin}))
+
+    def _follow(self, request: requests.Request) -> Page:
+        for _ in range(MOST_REDIRECTS):
+            answer = self._session.send(
+                self._session.prepare_request(request), timeout=TIMEOUT_S, allow_redirects=False
+            )
+            if not answer.is_redirect:
+                return _read(answer)
+            target = urljoin(answer.url, answer.headers["Location"])
+            self.stopped_at = target if self.stop_at and target.startswith(self.stop_at) else ""
+            if self.stopped_at:
+                return _read(answer)
+            request = requests.Request("GET", target)
+        raise NotOnThePage(f"more than {MOST_REDIRECTS} redirects, the last to {target}")
 
     def close(self) -> None:
         """Forget everything."""
         self._session.close()
 
-    def _read(self, answer: requests.Response) -> Page:
-        if "charset" not in answer.headers.get("Content-Type", ""):
-            answer.encoding = "utf-8"
-        reader = _PageReader()
-        reader.feed(answer.text)
-        links = {label: urljoin(answer.url, target) for label, target in reader.links.items()}
-        return Page(
-            answer.url,
-            answer.status_code,
-            reader.title.strip(),
-            " ".join(reader.words),
-            answer.text,
-            tuple(reader.forms),
-            links,
-            answer.headers,
-        )
+
+def _read(answer: requests.Response) -> Page:
+    if "charset" not in answer.headers.get("Content-Type", ""):
+        answer.encoding = "utf-8"
+    reader = _PageReader()
+    reader.feed(answer.text)
+    return Page(
+        url=answer.url,
+        status=answer.status_code,
+        title=reader.title.strip(),
+        text=" ".join(reader.words),
+        html=answer.text,
+        forms=tuple(reader.forms),
+        links={label: urljoin(answer.url, target) for label, target in reader.links.items()},
+        headers=answer.headers,
+        refresh_s=reader.refresh_s,
+    )
 
 
 def _filled(
@@ -141,51 +172,57 @@ class _PageReader(HTMLParser):
         super().__init__()
         self.title = ""
         self.words: list[str] = []
-        self.forms: list[Form] = []
         self.links: dict[str, str] = {}
-        self._open: list[str] = []
+        self.refresh_s: int | None = None
+        self._forms: list[tuple[str, Form]] = []  # with their ids
+        self._controls: list[tuple[str, Control]] = []  # with the id of their form; "" = of no form
+        self._within: str = ""
+        self._unseen: list[str] = []
         self._link: tuple[str, list[str]] | None = None
-        self._button: Control | None = None
+
+    @property
+    def forms(self) -> tuple[Form, ...]:
+        """The forms, each with its controls: those inside it and those that name it by `form="id"`."""
+        for owner, form in self._forms:
+            form.controls = [control for name, control in self._controls if name == owner]
+        return tuple(form for _, form in self._forms)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = {name: value or "" for name, value in attrs}
         if tag in {"script", "style", "title"}:
-            self._open.append(tag)
+            self._unseen.append(tag)
         elif tag == "form":
-            self.forms.append(Form(given.get("action", ""), given.get("method", "get").lower()))
+            self._within = given.get("id") or f"form without id {len(self._forms)}"
+            self._forms.append((self._within, Form(given.get("action", ""), given.get("method", "get").lower())))
+        elif tag == "meta" and given.get("http-equiv", "").lower() == "refresh":
+            self.refresh_s = int(given.get("content", "0").partition(";")[0])
         elif tag == "a" and "href" in given:
             self._link = (given["href"], [])
-        elif tag in {"input", "button", "textarea", "select"} and self.forms:
-            self._control(tag, given)
-
-    def _control(self, tag: str, given: Mapping[str, str]) -> None:
-        kind = given.get("type", {"input": "text", "button": "submit"}.get(tag, tag)).lower()
-        default = "on" if kind in {"checkbox", "radio"} else ""
-        control = Control(given.get("name", ""), kind, given.get("value", default), given.get("id", ""))
-        control.checked = "checked" in given
-        self.forms[-1].controls.append(control)
-        if tag == "button":
-            self._button = control
+        elif tag in {"input", "button", "textarea", "select"} and "disabled" not in given:
+            kind = given.get("type", {"input": "text", "button": "submit"}.get(tag, tag)).lower()
+            default = "on" if kind in {"checkbox", "radio"} else ""
+            control = Control(
+                given.get("name", ""), kind, given.get("value", default), given.get("id", ""), "checked" in given
+            )
+            self._controls.append((given.get("form", self._within), control))
 
     def handle_endtag(self, tag: str) -> None:
-        if self._open and self._open[-1] == tag:
-            self._open.pop()
+        if self._unseen and self._unseen[-1] == tag:
+            self._unseen.pop()
+        elif tag == "form":
+            self._within = ""
         elif tag == "a" and self._link is not None:
             target, words = self._link
             self.links[" ".join(words)] = target
             self._link = None
-        elif tag == "button":
-            self._button = None
 
     def handle_data(self, data: str) -> None:
         words = " ".join(data.split())
         if not words:
             return
-        if self._open:
-            self.title += words if self._open[-1] == "title" else ""
+        if self._unseen:
+            self.title += words if self._unseen[-1] == "title" else ""
             return
         self.words.append(words)
         if self._link is not None:
             self._link[1].append(words)
-        if self._button is not None:
-            self._button.label += words

@@ -1,0 +1,98 @@
+"""`python -m client_examples.sandbox demo|journey|up`: what `make demo` and `make journey` call.
+
+demo     start everything, drive one journey, keep serving until Ctrl-C
+journey  start everything on free ports, drive one journey, stop everything; exit 0 only if every promise held
+up       start everything and keep serving, without a journey
+"""
+
+import argparse
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+from client_examples.bank_web.client import Refused
+
+from . import journey
+from .browser import NotOnThePage
+from .processes import ProcessFailed
+from .sandbox import Sandbox
+
+BROKEN = (journey.PromiseBroken, NotOnThePage, ProcessFailed, Refused, RuntimeError, OSError)
+LOOK_EVERY_S = 1
+
+
+def main() -> int:
+    """Run a command; the exit code."""
+    options = arguments()
+    # Whoever stops us by a signal gets the same orderly end as by Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    canary = "" if options.command == "up" else journey.new_canary()
+    sandbox = Sandbox(
+        db=options.db, work=options.work, friendly_ports=options.command != "journey", canary=canary, say=say()
+    )
+    try:
+        with sandbox:
+            if options.command == "journey":
+                verified = journey.drive(sandbox, canary, sandbox.say)
+            else:
+                if options.command == "demo":
+                    print(f"\njourney ok: {journey.drive_and_keep(sandbox, canary, sandbox.say)}\n")
+                show(sandbox)
+                watch(sandbox)
+    except KeyboardInterrupt:
+        print("stopped", flush=True)
+        return 0 if options.command != "journey" else 130
+    except BROKEN as error:
+        print(f"FAILED: {error}", file=sys.stderr, flush=True)
+        return 1
+    if options.command == "journey":
+        print(f"journey ok: {verified}", flush=True)
+    return 0
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="sandbox", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("command", choices=["demo", "journey", "up"])
+    parser.add_argument("--db", choices=["sqlite", "postgresql"], default="sqlite")
+    parser.add_argument("--work", type=Path, help="folder for everything, kept afterwards (default: a temporary one)")
+    return parser.parse_args()
+
+
+def say() -> "journey.Say":
+    """Print each step with the seconds since the start."""
+    started = time.monotonic()
+    return lambda step: print(f"[{time.monotonic() - started:6.1f} s] {step}", flush=True)
+
+
+def show(sandbox: Sandbox) -> None:
+    """What to try by hand."""
+    print("Everything runs. Try it by hand:")
+    for name, url in (
+        ("a bank (Python)", sandbox.bank_url),
+        ("a bank (Node.js)", sandbox.node_bank_url),
+        ("the platform", sandbox.issuer),
+        ("your record", f"{sandbox.issuer}/record"),
+        ("resource proxy", f"{sandbox.proxy_url}/.well-known/oauth-protected-resource"),
+    ):
+        print(f"  {name:18} {url}")
+    print("Sign in as one of these synthetic citizens:")
+    for citizen in sandbox.citizens:
+        print(f"  {citizen.username:6} password {citizen.password:20} one-time codes from secret {citizen.totp_secret}")
+    print(f"  a code for now:    {Path(sys.executable).parent}/python -m client_examples.sandbox.code {'SECRET'}")
+    print(f"Logs: {sandbox.work}/logs    Ctrl-C stops everything.", flush=True)
+
+
+def watch(sandbox: Sandbox) -> None:
+    """Keep serving.  Raises: ProcessFailed when a process ends by itself, KeyboardInterrupt on Ctrl-C."""
+    ended = threading.Event()
+    while not ended.wait(LOOK_EVERY_S):
+        for process in sandbox.processes.values():
+            if not process.is_running():
+                raise ProcessFailed(f"{process.name} has ended by itself:\n{process.log_tail()}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,145 @@
+"""One citizen's journey from the first click to the record, with a look at every promise on the way."""
+
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+
+from . import checker as wanted
+from . import traces
+from .browser import Browser, Page
+from .checker import Checker, Got
+from .citizens import Citizen
+from .sandbox import DATABASE, Sandbox
+
+MOST_WAITING_S = 60
+LARGE_BYTES = 20 * 1000 * 1000
+MOST_PAGES = 20
+
+Say = Callable[[str], None]
+
+
+class PromiseBroken(Exception):
+    """What should have held, and what was seen instead."""
+
+
+def check(holds: object, promise: str) -> None:
+    """Raise PromiseBroken unless it holds."""
+    if not holds:
+        raise PromiseBroken(promise)
+
+
+def new_canary() -> str:
+    """A text for every record that is found nowhere else; short, so that it fits into most fields."""
+    return f"CANARY{secrets.token_hex(8)}"
+
+
+def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
+    """Drive both journeys and check everything; return what was verified, in a line.  Raises: PromiseBroken and others.
+
+    `sandbox` was started with that canary; its processes are stopped at the end of this.
+    """
+    shown = through_the_bank(sandbox, sandbox.citizens[0], canary, say)
+    told = as_a_client(sandbox, sandbox.citizens[1], canary, say)
+    nothing_left_behind(sandbox, canary, say)
+    return f"{shown}; {told}; no trace of the data in logs, database, temporary and working folders"
+
+
+def through_the_bank(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> str:
+    """Apply at the bank's web site, as a citizen does, and see the data there."""
+    browser = Browser()
+    say(f"the citizen {citizen.username} applies at the bank's web site, {sandbox.bank_url}")
+    start = browser.open(sandbox.bank_url)
+    products = [form for form in start.forms if form.action.startswith("/apply/")]
+    check(products, f"the bank offers a product: {start.text[:300]}")
+    page = browser.press(start, products[0])
+    page = sign_in(browser, page, citizen, say)
+    say(f"the platform asks: {page.title}")
+    page = browser.submit(page, "consent-approve")
+    say("agreed; the bank fetches")
+    deadline = time.monotonic() + MOST_WAITING_S
+    while (wait_s := page.refresh_s) is not None and time.monotonic() < deadline:
+        time.sleep(max(wait_s, 1))
+        page = browser.open(page.url)
+    check(page.status == 200 and canary in page.text, f"the bank shows the data ({page.status}): {page.text[:300]}")
+    return "the bank's web site shows the data"
+
+
+def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
+    """Sign in where the platform asks for it; return the page that comes after."""
+    say(f"{citizen.username} signs in with password and one-time code")
+    fields = {"username": citizen.username, "password": citizen.password, "one_time_code": citizen.one_time_code()}
+    return browser.submit(page, "login-submit", fields=fields)
+
+
+def as_a_client(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> str:
+    """Ask for a dataset of every kind, fetch each, try each token a second time, read the record."""
+    checker = Checker(sandbox.issuer, sandbox.work / "checker")
+    request, address = checker.ask()
+    browser = Browser(stop_at=checker.redirect_uri)
+    page = sign_in(browser, browser.open(address), citizen, say)
+    reference = decide(browser, page, checker, say)
+    checker.take_answer(request, browser.stopped_at)
+    found = {got.dataset: got for got in checker.fetch_all(request, say)}
+    check_fetched(found, canary)
+    say("each token a second time")
+    for got in found.values():
+        again = checker.try_again(request, got)
+        check(again == got.expected_again, f"{got.dataset}: a second use is answered {got.expected_again}, not {again}")
+    entries = read_record(browser, sandbox, reference)
+    say(f"the citizen's record of {reference}, oldest first:")
+    for entry in entries:
+        say(f"   {entry}")
+    check_record(entries, found)
+    delivered = sum(got.status == "done" for got in found.values())
+    return (
+        f"{delivered} datasets fetched (one slow, one of 20 MB, one from an agency without JOSE), 1 without a record; "
+        f"second use of each token refused; record complete and in order ({len(entries)} entries)"
+    )
+
+
+def decide(browser: Browser, page: Page, checker: Checker, say: Say) -> str:
+    """Read the consent page, tick one optional field, agree; return the reference number that the page shows."""
+    say(f"the platform asks: {page.title}")
+    form = page.form_with("consent-approve")
+    boxes = [control for control in form.controls if control.kind == "checkbox"]
+    check(len(boxes) == 2 and not any(box.checked for box in boxes), "two optional fields are offered, none is ticked")
+    (ticked,) = (box.value for box in boxes if box.value.endswith(f"/{wanted.TICKED}"))
+    reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", page.text)
+    check(reference, "the page shows a reference number")
+    browser.submit(page, "consent-approve", fields={"optional": [ticked]})
+    check(browser.stopped_at.startswith(checker.redirect_uri), f"the citizen is sent back, not to {browser.stopped_at}")
+    say(f"agreed, with the optional field {wanted.TICKED} and without {wanted.UNTICKED}")
+    return reference[0] if reference else ""
+
+
+def check_fetched(found: Mapping[str, Got], canary: str) -> None:
+    """Every dataset came as it should, with the fields that were granted and no other."""
+    check(set(found) == {dataset for dataset, *_ in wanted.WANTED}, f"every dataset is granted, not {sorted(found)}")
+    for name, got in found.items():
+        expected = "no-record" if name == wanted.WITHOUT_RECORD else "done"
+        check(got.status == expected, f"{name}: {expected}, not {got.status}")
+        if got.status == "done":
+            check(set(got.data) == set(got.fields), f"{name}: exactly the granted fields, not {sorted(got.data)}")
+            check(canary in str(got.data), f"{name}: holds the text that is looked for afterwards")
+    check(wanted.TICKED in found["ris.personal"].data, "the optional field that was ticked is there")
+    check(wanted.UNTICKED not in found["ris.personal"].data, "the optional field that was not ticked is not there")
+    check(found[wanted.SLOW].was_preparing, f"{wanted.SLOW}: was first answered with 'preparing'")
+    size_bytes = found[wanted.LARGE].size_bytes
+    check(size_bytes >= LARGE_BYTES, f"{wanted.LARGE}: 20 MB, not {size_bytes} bytes")
+
+
+def nothing_left_behind(sandbox: Sandbox, canary: str, say: Say) -> None:
+    """Search for the data where it must not be: while everything runs, and again when all has been stopped."""
+    say("searching logs, database, temporary and working folders for the data")
+    for moment in ("while running", "after the stop"):
+        found = traces.in_folder(sandbox.work, canary)
+        if sandbox.postgres is not None:
+            found += traces.in_folder(sandbox.postgres.directory, canary)
+            dump = sandbox.postgres.dump(DATABASE)
+        else:
+            dump = traces.sqlite_dump(sandbox.work / "server" / "mydata.sqlite3")
+        check(b"audit_entry" in dump, f"{moment}: the dump holds the tables")
+        check(not traces.in_bytes(dump, canary), f"{moment}: the database holds no data")
+        check(not found, f"{moment}: no file holds data: {', '.join(map(str, found))}")
+        sandbox.halt()

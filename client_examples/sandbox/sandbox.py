@@ -1,0 +1,297 @@
+"""All parts of the platform and its neighbours on this machine, wired to each other.
+
+    with Sandbox(db="postgresql") as sandbox:
+        sandbox.issuer, sandbox.proxy_url, sandbox.bank_url, sandbox.citizens[0]
+        sandbox.restart("proxy"); sandbox.kill("server")
+
+Only the commands and HTTP endpoints of the two servers are used: what works here works for an operator.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from .citizens import Citizen, citizens
+from .postgres import PostgresServer
+from .processes import Process, ProcessFailed, choose_ports
+from .settings import write_keys, write_secret, write_toml
+
+FRIENDLY_PORTS = (8000, 8001, 8002, 8003, 8004)
+AGENCIES = ("ris", "bli", "land", "fia", "nhi")
+PLAIN_AGENCY = "nhi"
+PROXY_CLIENT_ID = "resource-proxy"
+DATABASE = "mydata"
+
+
+class Sandbox:
+    """One platform on loopback. Starting it takes some seconds; leaving it stops every process and deletes every file.
+
+    Args:
+        db: "sqlite" or "postgresql".
+        work: folder for everything; None = a temporary one. A folder that was named is kept.
+        friendly_ports: 8000 and following if they are free, for people; else whatever is free.
+        durable: PostgreSQL with fsync, for measurements.
+        canary: a text that the agencies put into every record.
+        server, proxy, agency: settings and options that replace the sandbox's own.
+        say: is told each step.
+    Raises: ProcessFailed: a part did not start; the text holds the end of its log.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: str = "sqlite",
+        work: Path | None = None,
+        friendly_ports: bool = False,
+        durable: bool = False,
+        canary: str = "",
+        server: Mapping[str, Any] | None = None,
+        proxy: Mapping[str, Any] | None = None,
+        agency: Mapping[str, str] | None = None,
+        banks: bool = True,
+        say: Callable[[str], None] = lambda _step: None,
+    ) -> None:
+        self._keep = work is not None
+        self.work = (work or Path(tempfile.mkdtemp(prefix="mydata-sandbox-"))).resolve()
+        self.say = say
+        self.citizens: tuple[Citizen, ...] = citizens()
+        self.processes: dict[str, Process] = {}
+        self._banks = banks
+        self._canary = canary
+        self._changes = {"server": dict(server or {}), "proxy": dict(proxy or {}), "agency": dict(agency or {})}
+        self.postgres = PostgresServer(durable=durable) if db == "postgresql" else None
+        ports = choose_ports(FRIENDLY_PORTS if friendly_ports else None, len(FRIENDLY_PORTS))
+        self._binds = dict(zip(("server", "proxy", "agency", "bank", "node-bank"), ports, strict=True))
+
+    @property
+    def issuer(self) -> str:
+        """URL of the authorization server."""
+        return self._url("server")
+
+    @property
+    def proxy_url(self) -> str:
+        """URL of the resource proxy."""
+        return self._url("proxy")
+
+    @property
+    def agency_url(self) -> str:
+        """URL of the program that plays all agencies; each is a path of its own."""
+        return self._url("agency")
+
+    @property
+    def bank_url(self) -> str:
+        """URL of the Python bank's web site."""
+        return self._url("bank")
+
+    @property
+    def node_bank_url(self) -> str:
+        """URL of the Node.js bank's web site."""
+        return self._url("node-bank")
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL of the authorization server's database."""
+        if self.postgres is not None:
+            return self.postgres.url(DATABASE)
+        return f"sqlite:///{self.work / 'server' / 'mydata.sqlite3'}"
+
+    def start(self) -> Self:
+        """Make keys and settings, create the database, register everybody, start every process and wait for them."""
+        try:
+            for step in (
+                self._make_folders,
+                self._start_database,
+                self._make_settings,
+                self._register_agencies,
+                self._register_clients,
+                self._add_citizens,
+                self._start_processes,
+            ):
+                step()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def stop(self) -> None:
+        """Stop all processes, the last started first, and delete what was made, unless the folder was named."""
+        self.halt()
+        if self.postgres is not None:
+            self.postgres.stop()
+        if not self._keep:
+            shutil.rmtree(self.work, ignore_errors=True)
+
+    def halt(self) -> None:
+        """Stop all processes but the database; what they left can be looked at."""
+        for process in reversed(self.processes.values()):
+            process.stop()
+
+    def restart(self, name: str) -> None:
+        """Stop (if it runs) and start one process; returns when it serves again."""
+        process = self.processes[name]
+        process.stop()
+        process.start()
+        process.wait_until_healthy()
+
+    def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send a signal to one process and its children, and wait for its end."""
+        self.processes[name].kill(number)
+
+    def command(self, *arguments: str | Path) -> str:
+        """Run `mydata` with the sandbox's settings and return what it printed.  Raises: ProcessFailed."""
+        done = subprocess.run(
+            [self.mydata, *arguments],
+            env=self.environment,
+            cwd=self.work / "server",
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise ProcessFailed(f"mydata {' '.join(map(str, arguments))} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    @property
+    def mydata(self) -> Path:
+        """The command of the platform, in the environment that this runs in."""
+        return Path(sys.executable).with_name("mydata")
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What every process gets: this machine's environment without settings of other installations."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MYDATA_", "DEMO_AGENCY_"))}
+        return kept | {
+            "MYDATA_SETTINGS": str(self.work / "server" / "mydata.toml"),
+            "MYDATA_PROXY_SETTINGS": str(self.work / "proxy" / "mydata-proxy.toml"),
+            "TMPDIR": str(self.work / "tmp"),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()
+
+    def _url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._binds[name]}"
+
+    def _make_folders(self) -> None:
+        for name in ("server", "proxy", "agency", "bank", "node-bank", "logs", "tmp"):
+            (self.work / name).mkdir(parents=True, exist_ok=True)
+
+    def _start_database(self) -> None:
+        if self.postgres is not None:
+            self.say("starting a PostgreSQL server of our own")
+            self.postgres.start()
+            with self.postgres.connect() as connection:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+
+    def _make_settings(self) -> None:
+        self.say(f"making keys and settings in {self.work}")
+        write_keys(self.work / "server" / "keys.json", "sig")
+        write_secret(self.work / "server" / "secret")
+        server = {
+            "issuer": self.issuer,
+            "database_url": self.database_url,
+            "keys_file": "keys.json",
+            "secret_file": "secret",
+            "proxy_url": self.proxy_url,
+            "bind": f"127.0.0.1:{self._binds['server']}",
+            "sandbox": True,
+            "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
+        }
+        write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
+        agencies = {name: {"url": f"{self.agency_url}/{name}", "connector": "jose"} for name in AGENCIES}
+        agencies[PLAIN_AGENCY] |= {
+            "connector": "plain",
+            "api_key_file": str(self.work / "agency" / PLAIN_AGENCY / "api-key"),
+            "keys_file": f"{PLAIN_AGENCY}.keys.json",
+        }
+        proxy = {
+            "url": self.proxy_url,
+            "issuer": self.issuer,
+            "client_id": PROXY_CLIENT_ID,
+            "keys_file": "keys.json",
+            "bind": f"127.0.0.1:{self._binds['proxy']}",
+            "sandbox": True,
+        }
+        write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"] | {"agencies": agencies})
+        self.say("creating the tables")
+        self.command("migrate")
+
+    def _register_agencies(self) -> None:
+        self.say("registering the five agencies, each with its own keys")
+        self._run_once("agency", "client_examples.demo_agency", "--init", "--folder", str(self.work / "agency"))
+        public = write_keys(self.work / "proxy" / f"{PLAIN_AGENCY}.keys.json", "sig", "enc")
+        plain = {"id": PLAIN_AGENCY, "connector": "plain", "jwks": public}
+        write_toml(self.work / "agency" / PLAIN_AGENCY / "agency.toml", plain)
+        for name in AGENCIES:
+            self.command("agency", "add", self.work / "agency" / name / "agency.toml")
+
+    def _register_clients(self) -> None:
+        self.say("registering the proxy and the banks")
+        public = write_keys(self.work / "proxy" / "keys.json", "sig")
+        proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
+        self.command("client", "add", write_toml(self.work / "proxy" / "client.toml", proxy))
+
+    def _add_citizens(self) -> None:
+        self.say("adding three synthetic citizens")
+        for citizen in self.citizens:
+            self.command("citizen", "add", citizen.username)
+
+    def _start_processes(self) -> None:
+        agency: list[str | Path] = [
+            "-m",
+            "client_examples.demo_agency",
+            "--folder",
+            self.work / "agency",
+            "--issuer",
+            self.issuer,
+            "--bind",
+            f"127.0.0.1:{self._binds['agency']}",
+            "--canary",
+            self._canary,
+            "--admin",
+            "1",
+        ]
+        server = ["-m", "authz_server"]
+        self._add("server", "server", [*server, "serve"], f"{self.issuer}/health")
+        self._add("worker", "server", [*server, "worker"], None)
+        self._add("proxy", "proxy", [*server, "proxy"], f"{self.proxy_url}/health")
+        self._add("agency", "agency", agency, None)
+        for process in self.processes.values():
+            self.say(f"starting {process.name}")
+            process.start()
+        for process in self.processes.values():
+            process.wait_until_healthy()
+
+    def _add(self, name: str, folder: str, arguments: list[str | Path], health_url: str | None) -> None:
+        self.processes[name] = Process(
+            name=name,
+            command=[sys.executable, *arguments],
+            folder=self.work / folder,
+            log_file=self.work / "logs" / f"{name}.log",
+            environment=self.environment,
+            health_url=health_url,
+        )
+
+    def _run_once(self, folder: str, module: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", module, *arguments],
+            env=self.environment,
+            cwd=self.work / folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise ProcessFailed(f"{module} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout

@@ -1,0 +1,63 @@
+"""Keys and settings files of a sandbox, as an operator would write them by hand."""
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+# A private key set with one key per use. Source: RFC 7517; `kid` is the thumbprint of RFC 7638.
+_KEY_KINDS = {"sig": "ES256", "enc": "ECDH-ES"}
+
+
+def write_keys(path: Path, *uses: str) -> dict[str, Any]:
+    """Make a new P-256 key for each use (`sig`, `enc`), write the private JWKS (mode 0600), return the public one."""
+    keys = [ECKey.generate_key("P-256", {"use": use, "alg": _KEY_KINDS[use]}, auto_kid=True) for use in uses]
+    write_private(path, json.dumps({"keys": [key.as_dict(private=True) for key in keys]}).encode())
+    return {"keys": [key.as_dict(private=False) for key in keys]}
+
+
+def write_secret(path: Path) -> None:
+    """32 random bytes that only their owner can read."""
+    write_private(path, secrets.token_bytes(32))
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Create a file with mode 0600 from its first moment."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+        file.write(content)
+
+
+def write_toml(path: Path, document: Mapping[str, Any]) -> Path:
+    """Write a TOML file: plain values first, then a table for each mapping."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(_lines(document, "")) + "\n", encoding="utf-8")
+    return path
+
+
+def _lines(table: Mapping[str, Any], name: str) -> list[str]:
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in table.items() if not isinstance(value, Mapping)]
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner = f"{name}.{_key(key)}" if name else _key(key)
+            lines += ["", f"[{inner}]", *_lines(value, inner)]
+    return lines
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_key(key)} = {_value(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    if isinstance(value, Path):
+        value = str(value)
+    return json.dumps(value, ensure_ascii=False)  # a JSON string, number or boolean is a TOML one as well
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key, ensure_ascii=False)

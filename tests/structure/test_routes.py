@@ -1,0 +1,35 @@
+"""Every route says who may call it, and the routes for citizens let nobody else in."""
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+
+from authz_server.oauth.routes import CALLERS
+
+
+def rules_of(app: Flask) -> list[Rule]:
+    return list(app.url_map.iter_rules())
+
+
+def test_every_route_declares_who_may_call_it(app: Flask) -> None:
+    assert {rule.endpoint for rule in rules_of(app)} == set(CALLERS)
+
+
+def test_routes_for_citizens_turn_strangers_away(app: Flask) -> None:
+    client = app.test_client()
+    for rule in rules_of(app):
+        if CALLERS[rule.endpoint] != "citizen":
+            continue
+        for method in (rule.methods or set()) & {"GET", "POST"}:
+            path = rule.rule.replace("<request_id>", "unknown")
+            answer = client.open(path, method=method)
+            refused = answer.status_code in {400, 401, 403}
+            sent_to_sign_in = answer.status_code == 303 and answer.location.startswith("/sign-in")
+            assert refused or sent_to_sign_in, f"{method} {path}: {answer.status}"
+
+
+@pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke", "/outcomes"])
+def test_routes_for_programs_refuse_who_does_not_prove_who_they_are(app: Flask, path: str) -> None:
+    answer = app.test_client().post(path, data={"grant_type": "authorization_code"})
+    assert answer.status_code in {400, 401, 409}
+    assert answer.is_json
