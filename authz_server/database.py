@@ -93,7 +93,9 @@ def prepare_engine(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
         # A deferred transaction that reads and then writes fails when another wrote in between; an immediate one waits.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        # One that is said to only read waits for nobody, not even for its own thread's open transaction.
+        read_only = connection.get_execution_options().get("read_only", False)
+        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 

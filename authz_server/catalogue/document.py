@@ -101,12 +101,14 @@ class Table:
         return bool(self._get(key, bool, "true or false", default))
 
     def localized(self, key: str, *, longest: int = 200) -> Text:
-        """A table with `zh` and `en`, neither empty."""
+        """The text under `key`, a table with `zh` and `en`."""
         table = self.table(key)
-        if table is None:
-            return Text(zh="", en="")
-        text = Text(zh=table.text("zh", longest=longest), en=table.text("en", longest=longest))
-        table.done()
+        return table.as_text(longest=longest) if table else Text(zh="", en="")
+
+    def as_text(self, *, longest: int = 200) -> Text:
+        """This table itself as a text: `zh` and `en`, neither empty, and nothing else."""
+        text = Text(zh=self.text("zh", longest=longest), en=self.text("en", longest=longest))
+        self.done()
         return text
 
     def texts(self, key: str, *, most: int, longest: int = 200) -> tuple[str, ...]:

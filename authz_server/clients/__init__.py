@@ -1,0 +1,1 @@
+"""Who may ask: registered clients with their purposes, keys and policy; registered agencies with theirs."""

@@ -1,0 +1,157 @@
+"""`mydata client ...` and `mydata agency ...`: the operator's way to admit, list, suspend and resume."""
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz_server import config
+from authz_server.catalogue import loader
+from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
+from authz_server.clients import service
+from authz_server.clients.document import Context, RegistrationError
+from authz_server.clients.models import Agency, Client
+from authz_server.clients.service import NotRegistered
+from authz_server.core import clock
+from authz_server.database import new_engine
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+Register = Callable[..., str]
+
+
+@click.group()
+def client() -> None:
+    """Service providers and resource servers."""
+
+
+@client.command("add")
+@click.argument("file", type=FILE)
+@click.option("--replace", is_flag=True, help="Replace the registration of a known client.")
+def add_client(file: Path, replace: bool) -> None:
+    """Register the client that FILE, a TOML document, describes."""
+    click.echo(f"client {_register(file, service.register, replace=replace)} registered")
+
+
+@client.command("list")
+def list_clients() -> None:
+    """Every client, a line each."""
+    with _session() as session:
+        for row in session.scalars(select(Client).order_by(Client.client_id)):
+            state = "suspended" if row.suspended_at else "active"
+            click.echo(f"{row.client_id}\t{row.profile}\t{state}\t{row.registered_on}\t{row.name_zh}\t{row.name_en}")
+
+
+@client.command("suspend")
+@click.argument("client_id")
+def suspend_client(client_id: str) -> None:
+    """Stop a client at once, in the middle of whatever it does."""
+    with _session() as session, _known():
+        service.suspend(session, client_id, now=clock.now())
+    click.echo(f"client {client_id} suspended")
+
+
+@client.command("resume")
+@click.argument("client_id")
+def resume_client(client_id: str) -> None:
+    """Let a suspended client go on."""
+    with _session() as session, _known():
+        service.resume(session, client_id)
+    click.echo(f"client {client_id} resumed")
+
+
+@click.group()
+def agency() -> None:
+    """Agencies: their keys and connectors; what they hold is in the catalogue."""
+
+
+@agency.command("add")
+@click.argument("file", type=FILE)
+@click.option("--replace", is_flag=True, help="Replace the connector and keys of a known agency.")
+def add_agency(file: Path, replace: bool) -> None:
+    """Register the agency that FILE, a TOML document, describes."""
+    click.echo(f"agency {_register(file, service.register_agency, replace=replace)} registered")
+
+
+@agency.command("list")
+def list_agencies() -> None:
+    """Every registered agency, a line each."""
+    with _session() as session:
+        for row in session.scalars(select(Agency).order_by(Agency.id)):
+            state = "suspended" if row.suspended_at else "active"
+            click.echo(f"{row.id}\t{row.connector}\t{state}\t{row.registered_on}")
+
+
+@agency.command("suspend")
+@click.argument("agency_id")
+def suspend_agency(agency_id: str) -> None:
+    """Ask an agency nothing more until it is resumed."""
+    with _session() as session, _known():
+        service.suspend_agency(session, agency_id, now=clock.now())
+    click.echo(f"agency {agency_id} suspended")
+
+
+@agency.command("resume")
+@click.argument("agency_id")
+def resume_agency(agency_id: str) -> None:
+    """Ask a suspended agency again."""
+    with _session() as session, _known():
+        service.resume_agency(session, agency_id)
+    click.echo(f"agency {agency_id} resumed")
+
+
+def _register(file: Path, register: Register, *, replace: bool) -> str:
+    """Register what a file describes; every problem is told with file and line."""
+    text, document = _read(file)
+    context = Context(loader.load(), sandbox=config.load().sandbox)
+    try:
+        with _session() as session:
+            return register(session, document, context=context, now=clock.now(), replace=replace)
+    except RegistrationError as error:
+        lines = line_numbers(text)
+        problems = (f"{file}:{line_of(problem.path, lines)}: {problem}" for problem in error.problems)
+        raise click.ClickException("the registration is not valid\n" + "\n".join(problems)) from None
+
+
+def _read(file: Path) -> tuple[str, dict[str, Any]]:
+    """The text of a TOML file and its document, with the keys of `jwks_file` (relative to it) put in as `jwks`."""
+    try:
+        text = file.read_text(encoding="utf-8")
+        document = tomllib.loads(text)
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{file}:1: is not UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: {error}") from None
+    beside = document.get("jwks_file")
+    if isinstance(beside, str) and "jwks" not in document:
+        del document["jwks_file"]
+        try:
+            document["jwks"] = json.loads((file.parent / beside).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise click.ClickException(f"{file}: jwks_file: {error}") from None
+    return text, document
+
+
+@contextmanager
+def _session() -> Iterator[Session]:
+    """A session on the database of the settings, committed if all went well."""
+    engine = new_engine(config.load().database_url)
+    try:
+        with Session(engine) as session:
+            yield session
+            session.commit()
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _known() -> Iterator[None]:
+    try:
+        yield
+    except NotRegistered as error:
+        raise click.ClickException(error.public) from None

@@ -1,0 +1,205 @@
+"""The documents with which clients and agencies are registered (TOML files, `mydata client add FILE`).
+
+A client that asks for data:
+
+    client_id = "jia-bank"                       # small letters, digits, hyphens
+    profile = "fapi2"                            # the default; resource_server needs client_id and keys only
+    registered_id = "00000000"                   # its number in a public register
+    contact_phone = "02-0000-0000"
+    contact_email = "privacy@jia-bank.example"
+    privacy_url = "https://jia-bank.example/privacy"
+    redirect_uris = ["https://jia-bank.example/callback"]
+    jwks_uri = "https://jia-bank.example/jwks"   # or jwks_file = "jwks.json" beside this file, or a table [jwks]
+
+    [name]
+    zh = "甲銀行"
+    en = "Jia Bank"
+
+    [purposes.loan-application]                  # the purpose's id
+    use_until_days = 30                          # counted from the day the citizen is asked
+    erase_by_days = 90
+    text = { zh = "審核您的信用貸款申請", en = "To decide on your loan application" }
+    passed_on_to = [{ zh = "財團法人金融聯合徵信中心", en = "Joint Credit Information Center" }]
+
+    [purposes.loan-application.datasets."fia.income"]
+    fields_required = ["name", "national_id", "tax_year", "total_income"]
+    fields_optional = ["payers"]
+    parameters.tax_year = { last = 3 }           # see clients.ranges for every form
+
+The keys (RFC 7517, public members only) have at least one for signatures (client assertions); one of use `enc` is what
+packages are encrypted to, unless a request brings its own. Whatever the catalogue calls required must be among
+`fields_required`; a dataset without any required field is optional as a whole, and then lists them as optional.
+
+An agency:
+
+    id = "fia"                                   # as in the catalogue
+    connector = "jose"                           # or plain: our connector holds the keys and signs in its name
+    jwks_file = "jwks.json"                      # or a table [jwks]; at least one key of use sig and one of use enc
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from types import MappingProxyType
+from typing import Any, cast, get_args
+
+from authz_server.catalogue.document import Problem, Table
+from authz_server.catalogue.model import Catalogue, Text
+from authz_server.clients import keys, uris
+from authz_server.clients.model import Client, Connector, Purpose, RegisteredAgency
+from authz_server.clients.policy import POLICIES, Policy
+from authz_server.clients.purposes import read_purpose
+from authz_server.core.errors import DomainError
+from authz_server.core.identifiers import AgencyId, ClientId
+from authz_server.core.jose import BadKey, KeySet, parse_public_keys, public_jwks
+
+_CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}[a-z0-9]")
+_REGISTERED_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
+_PHONE = re.compile(r"\+?[0-9][0-9 ()#-]{2,38}")
+_EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+")
+_MOST_REDIRECT_URIS = 20
+_MOST_PURPOSES = 50
+
+
+class RegistrationError(DomainError):
+    """A document can't be registered; `problems` lists every reason with the place in the document."""
+
+    code = "invalid_client_metadata"  # RFC 7591 section 3.2.2
+    public = "The registration is not valid."
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a document is judged by. `sandbox`: http is fine on loopback."""
+
+    catalogue: Catalogue
+    sandbox: bool = False
+
+
+def read_client(
+    document: Mapping[str, Any], context: Context, *, registered_on: date, suspended: bool = False
+) -> Client:
+    """The client that a document describes.  Raises: RegistrationError."""
+    problems: list[Problem] = []
+    table = Table(document, problems)
+    policy = POLICIES.get(table.one_of("profile", tuple(POLICIES), default="fapi2"), POLICIES["fapi2"])
+    client_id = table.text("client_id", pattern=_CLIENT_ID, shape="3 to 64 small letters, digits and hyphens")
+    read = _read_full if policy.may_ask_for_datasets else _read_resource_server
+    rest = read(table, context, policy)
+    jwks, jwks_uri = _read_keys(table, context)
+    if jwks is not None and not keys.signing_keys(jwks):
+        table.note("has no key for the client's assertions", "jwks")
+    table.done()
+    if problems:
+        raise RegistrationError(problems)
+    return Client(
+        client_id=ClientId(client_id),
+        policy=policy,
+        jwks=jwks,
+        jwks_uri=jwks_uri,
+        registered_on=registered_on,
+        suspended=suspended,
+        **rest,
+    )
+
+
+def read_agency(document: Mapping[str, Any], context: Context, *, suspended: bool = False) -> RegisteredAgency:
+    """The agency that a document describes.  Raises: RegistrationError."""
+    problems: list[Problem] = []
+    table = Table(document, problems)
+    agency_id = table.text("id")
+    if agency_id and context.catalogue.find_agency(agency_id) is None:
+        table.note("is not in the catalogue", "id")
+    connector = table.one_of("connector", get_args(Connector))
+    jwks = _read_jwks(table)
+    encryption_key = keys.encryption_key(jwks) if jwks else None
+    signing = [key for key in keys.signing_keys(jwks) if key.use == "sig"] if jwks else []
+    if jwks and encryption_key is None:
+        table.note("has no key of use enc, EC P-256 or RSA, to encrypt tickets to", "jwks")
+    if jwks and not signing:
+        table.note("has no key of use sig, with which packages are signed", "jwks")
+    table.done()
+    if problems or encryption_key is None:
+        raise RegistrationError(problems)
+    return RegisteredAgency(
+        id=AgencyId(agency_id),
+        connector=cast(Connector, connector),
+        encryption_key=encryption_key,
+        signing_jwks=public_jwks(KeySet(signing)),
+        suspended=suspended,
+    )
+
+
+def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]:
+    """What people are shown of a client, and what it may do with them."""
+    redirect_uris = table.texts("redirect_uris", most=_MOST_REDIRECT_URIS, longest=uris.LONGEST)
+    if not redirect_uris:
+        table.note("names no URI", "redirect_uris")
+    for index, uri in enumerate(redirect_uris):
+        if problem := uris.redirect_uri_problem(uri, sandbox=context.sandbox):
+            table.note(problem, "redirect_uris", index)
+    return {
+        "name": table.localized("name", longest=100),
+        "registered_id": table.text("registered_id", pattern=_REGISTERED_ID, shape="letters, digits and hyphens"),
+        "contact_phone": table.text("contact_phone", pattern=_PHONE, shape="a telephone number"),
+        "contact_email": table.text("contact_email", pattern=_EMAIL, shape="an e-mail address", longest=254),
+        "privacy_url": _read_url(table, "privacy_url", context),
+        "redirect_uris": redirect_uris,
+        "purposes": _read_purposes(table, context),
+    }
+
+
+def _read_resource_server(table: Table, _context: Context, _policy: Policy) -> dict[str, Any]:
+    """Nobody is shown a resource server, and it asks nobody for anything."""
+    client_id = str(table.raw("client_id"))
+    return {
+        "name": table.localized("name", longest=100) if "name" in table else Text(zh=client_id, en=client_id),
+        "registered_id": "",
+        "contact_phone": "",
+        "contact_email": "",
+        "privacy_url": "",
+        "redirect_uris": (),
+        "purposes": MappingProxyType({}),
+    }
+
+
+def _read_purposes(table: Table, context: Context) -> Mapping[str, Purpose]:
+    purposes = table.table("purposes", optional=True)
+    if purposes is None:
+        return {}
+    read = {name: read_purpose(name, purpose, context.catalogue) for name, purpose in purposes.items()}
+    if len(read) > _MOST_PURPOSES:
+        purposes.note(f"has more than {_MOST_PURPOSES} purposes")
+    return MappingProxyType(read)
+
+
+def _read_keys(table: Table, context: Context) -> tuple[KeySet | None, str | None]:
+    if "jwks" in table and "jwks_uri" in table:
+        table.note("jwks or jwks_uri, not both", "jwks_uri")
+    if "jwks_uri" in table:
+        return None, _read_url(table, "jwks_uri", context)
+    return _read_jwks(table), None
+
+
+def _read_jwks(table: Table) -> KeySet | None:
+    jwks = table.raw("jwks")
+    if jwks is None:
+        table.note("is missing", "jwks")
+        return None
+    try:
+        return parse_public_keys(jwks)
+    except BadKey as error:
+        table.note(error.detail, "jwks")
+        return None
+
+
+def _read_url(table: Table, key: str, context: Context) -> str:
+    url = table.text(key, longest=uris.LONGEST)
+    if url and (problem := uris.url_problem(url, sandbox=context.sandbox)):
+        table.note(problem, key)
+    return url

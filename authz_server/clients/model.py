@@ -1,0 +1,68 @@
+"""What is registered, parsed and immutable: clients, their purposes and ceilings, agencies and their keys."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from authz_server.catalogue.model import Text
+from authz_server.clients.policy import Policy
+from authz_server.clients.ranges import Range
+from authz_server.core.identifiers import AgencyId, ClientId, DatasetId
+from authz_server.core.jose import Key, KeySet
+
+Connector = Literal["jose", "plain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PurposeDataset:
+    """The most that a purpose may ask of one dataset."""
+
+    fields_required: frozenset[str]
+    fields_optional: frozenset[str]
+    parameters: Mapping[str, Range]  # a parameter that is not here may have any value that the catalogue takes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What a client registered as its reason to ask; its text is shown to citizens word for word."""
+
+    id: str
+    text: Text
+    datasets: Mapping[DatasetId, PurposeDataset]
+    use_until_days: int  # both counted from the day on which the citizen was asked
+    erase_by_days: int
+    passed_on_to: tuple[Text, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Client:
+    """One registered client. Its keys are asked of the registry, for some clients publish theirs under a URL."""
+
+    client_id: ClientId
+    name: Text
+    registered_id: str
+    registered_on: date
+    contact_phone: str
+    contact_email: str
+    privacy_url: str
+    redirect_uris: tuple[str, ...]
+    purposes: Mapping[str, Purpose]
+    policy: Policy
+    jwks: KeySet | None
+    jwks_uri: str | None
+    suspended: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisteredAgency:
+    """The keys of an agency: `encryption_key` is what its tickets are encrypted to, packages are signed by the others.
+
+    With the plain connector both are the connector's, which acts in the agency's name.
+    """
+
+    id: AgencyId
+    connector: Connector
+    encryption_key: Key
+    signing_jwks: Mapping[str, Any]
+    suspended: bool

@@ -1,0 +1,51 @@
+"""Tables of registered clients and agencies."""
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import JSON, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from authz_server.database import Base
+
+
+class Client(Base):
+    """A registered client. The JSON columns hold what `clients.document` has accepted, and are parsed by it again."""
+
+    __tablename__ = "client"
+
+    client_id: Mapped[str] = mapped_column(String(100), primary_key=True)
+    profile: Mapped[str] = mapped_column(String(20))
+    name_zh: Mapped[str] = mapped_column(String(100))
+    name_en: Mapped[str] = mapped_column(String(100))
+    registered_id: Mapped[str] = mapped_column(String(40))
+    registered_on: Mapped[date]
+    contact_phone: Mapped[str] = mapped_column(String(40))
+    contact_email: Mapped[str] = mapped_column(String(254))
+    privacy_url: Mapped[str] = mapped_column(String(2000))
+    jwks: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))  # either these keys
+    jwks_uri: Mapped[str | None] = mapped_column(String(2000))  # or their address
+    redirect_uris: Mapped[list[str]] = mapped_column(JSON)
+    purposes: Mapped[dict[str, Any]] = mapped_column(JSON)
+    suspended_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Agency(Base):
+    """A registered agency: how it is reached is the proxy's affair, which keys it has is ours."""
+
+    __tablename__ = "agency"
+
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    connector: Mapped[str] = mapped_column(String(20))
+    jwks: Mapped[dict[str, Any]] = mapped_column(JSON)
+    registered_on: Mapped[date]
+    suspended_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class RegistryVersion(Base):
+    """One row that every write to the two tables above increments, so that each process knows when to read them."""
+
+    __tablename__ = "registry_version"
+
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)
+    version: Mapped[int] = mapped_column(default=1)

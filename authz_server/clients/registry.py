@@ -1,0 +1,202 @@
+"""The registered clients and agencies as parsed objects, kept by each process: a look-up costs no statement."""
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from logging import WARNING
+from types import MappingProxyType
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, Row, select
+
+from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
+from authz_server.clients.keys import encryption_key
+from authz_server.clients.model import Client, RegisteredAgency
+from authz_server.clients.models import Agency as AgencyRow
+from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.models import RegistryVersion
+from authz_server.core import clock, outbound_http
+from authz_server.core.jose import BadKey, KeySet, parse_public_keys
+from authz_server.core.logging import event
+from authz_server.core.outbound_http import FetchError, FetchFailed
+
+CHECK_EVERY = timedelta(seconds=1)
+KEYS_MAX_AGE = timedelta(minutes=10)
+REFETCH_EVERY = timedelta(seconds=60)  # op.md C-11
+NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """What the tables held at one version; replaced as a whole, so a reader needs no lock."""
+
+    version: int
+    checked_at: datetime
+    clients: Mapping[str, Client]
+    agencies: Mapping[str, RegisteredAgency]
+
+
+@dataclass
+class _RemoteKeys:
+    """The fetched JWKS of one client, under its own lock: one slow host holds up nobody else."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    keys: KeySet | None = None
+    tried_at: datetime | None = None
+    refetched_at: datetime | None = None
+
+
+class Registry:
+    """Look-ups by id, current to within a second; safe for all threads of a process.
+
+    A write moves the version row; that row is read at most once a second, the rest only when it has moved. Whoever
+    may not act on a decision that is a second old (a suspension) asks the table in its own statement as well.
+    Args: engine: from which short read-only connections are taken. allowed_hosts: `host:port` that a jwks_uri may have
+        although it is http or private, for a sandbox.
+    """
+
+    def __init__(self, engine: Engine, context: Context, *, allowed_hosts: frozenset[str] = frozenset()) -> None:
+        # A deferred transaction: in SQLite it waits for no writer, not even for one of this very thread.
+        self._engine = engine.execution_options(read_only=True)
+        self._context = context
+        self._allowed_hosts = allowed_hosts
+        self._snapshot: _Snapshot | None = None
+        self._reading = threading.Lock()
+        self._remote: dict[tuple[str, str], _RemoteKeys] = {}
+
+    def client(self, client_id: str) -> Client | None:
+        """The registered client, suspended or not; None if there is none."""
+        return self._current().clients.get(client_id)
+
+    def agency(self, agency_id: str) -> RegisteredAgency | None:
+        """The registered agency, suspended or not; None if there is none."""
+        return self._current().agencies.get(agency_id)
+
+    def agency_jwks(self, agency_id: str) -> Mapping[str, Any]:
+        """The public signing keys of an agency, for everybody; an empty set if it is not registered."""
+        agency = self.agency(agency_id)
+        return agency.signing_jwks if agency else NO_KEYS
+
+    def suspended_agencies(self) -> frozenset[str]:
+        """Ids of the agencies of the catalogue that answer nothing at present: suspended, or not registered yet."""
+        known = self._current().agencies
+        ids = (agency.id for agency in self._context.catalogue)
+        return frozenset(item for item in ids if item not in known or known[item].suspended)
+
+    def keys(self, client: Client, *, kid: str | None) -> KeySet:
+        """The public keys of a client.
+
+        Those under a jwks_uri are fetched when first needed and after ten minutes, and once more when `kid` is none of
+        them, though at most once a minute: a `kid` costs a stranger nothing to make up.
+        Raises: FetchError if they can't be had.
+        """
+        if client.jwks is not None:
+            return client.jwks
+        url = str(client.jwks_uri)
+        remote = self._remote.setdefault((client.client_id, url), _RemoteKeys())
+        with remote.lock:
+            return self._remote_keys(remote, url, kid, now=clock.now())
+
+    def encryption_jwk(self, client: Client) -> dict[str, Any] | None:
+        """The public JWK that packages for this client are encrypted to by default.  Raises: FetchError."""
+        key = encryption_key(self.keys(client, kid=None))
+        return key.public_jwk() if key else None
+
+    def reload(self) -> None:
+        """Read the tables now, whatever was read before: for the process that has just written to them."""
+        with self._reading:
+            self._snapshot = self._read(None, clock.now())
+
+    def _current(self) -> _Snapshot:
+        snapshot, now = self._snapshot, clock.now()
+        if snapshot is not None and snapshot.checked_at <= now < snapshot.checked_at + CHECK_EVERY:
+            return snapshot
+        # Without a snapshot all wait for the first; with one, a single thread looks and the others go on with it.
+        if not self._reading.acquire(blocking=snapshot is None) and snapshot is not None:
+            return snapshot
+        try:
+            latest = self._snapshot
+            if latest is None or latest is snapshot:
+                self._snapshot = latest = self._read(latest, now)
+            return latest
+        finally:
+            self._reading.release()
+
+    def _read(self, known: _Snapshot | None, now: datetime) -> _Snapshot:
+        with self._engine.connect() as connection:
+            # The version first: rows may then be newer than it, which costs one reading too many, never one too few.
+            version = connection.execute(select(RegistryVersion.version)).scalar_one_or_none() or 0
+            if known is not None and known.version == version:
+                return _Snapshot(version, now, known.clients, known.agencies)
+            return _Snapshot(version, now, self._clients(connection), self._agencies(connection))
+
+    def _clients(self, connection: Connection) -> Mapping[str, Client]:
+        clients = {}
+        for row in connection.execute(select(ClientRow.__table__)):
+            try:
+                clients[row.client_id] = read_client(
+                    document_of_client(row),
+                    self._context,
+                    registered_on=row.registered_on,
+                    suspended=row.suspended_at is not None,
+                )
+            except RegistrationError as error:
+                # The catalogue has moved on, or the sandbox's database came along: this client is out, not all.
+                event("client.unusable", level=WARNING, client_id=row.client_id, detail=error.detail)
+        return MappingProxyType(clients)
+
+    def _agencies(self, connection: Connection) -> Mapping[str, RegisteredAgency]:
+        agencies = {}
+        for row in connection.execute(select(AgencyRow.__table__)):
+            document = {"id": row.id, "connector": row.connector, "jwks": row.jwks}
+            try:
+                agencies[row.id] = read_agency(document, self._context, suspended=row.suspended_at is not None)
+            except RegistrationError as error:
+                event("agency.unusable", level=WARNING, agency_id=row.id, detail=error.detail)
+        return MappingProxyType(agencies)
+
+    def _remote_keys(self, remote: _RemoteKeys, url: str, kid: str | None, *, now: datetime) -> KeySet:
+        """The caller holds the lock. A failed attempt counts as one: the next is a minute away."""
+        if remote.keys is None or remote.tried_at is None or now >= remote.tried_at + KEYS_MAX_AGE:
+            if remote.keys is None and not _is_due(remote.tried_at, now):
+                raise FetchFailed("failed less than a minute ago")
+            remote.tried_at = now
+            remote.keys = None
+            remote.keys = self._fetch(url)
+        elif kid is not None and remote.keys.find(kid) is None and _is_due(remote.refetched_at, now):
+            remote.refetched_at = now
+            try:
+                remote.keys = self._fetch(url)
+                remote.tried_at = now
+            except FetchError as error:
+                # The known keys stay good: else anybody with a made-up kid could cut a client off for a minute.
+                event("client.keys_not_fetched", level=WARNING, detail=error.detail)
+        return remote.keys
+
+    def _fetch(self, url: str) -> KeySet:
+        try:
+            return parse_public_keys(orjson.loads(outbound_http.fetch(url, allowed_hosts=self._allowed_hosts)))
+        except orjson.JSONDecodeError:
+            raise FetchFailed("the JWKS is not JSON") from None
+        except BadKey as error:
+            raise FetchFailed(f"JWKS: {error.detail}") from None
+
+
+def document_of_client(row: Row[Any]) -> dict[str, Any]:
+    """The document from which this row was registered, without what the profile has no use for."""
+    document: dict[str, Any] = {
+        "client_id": row.client_id,
+        "profile": row.profile,
+        "name": {"zh": row.name_zh, "en": row.name_en},
+    }
+    optional = (
+        "registered_id", "contact_phone", "contact_email", "privacy_url", "redirect_uris", "purposes", "jwks",
+        "jwks_uri",
+    )  # fmt: skip
+    return document | {name: value for name in optional if (value := getattr(row, name))}
+
+
+def _is_due(last: datetime | None, now: datetime) -> bool:
+    return last is None or now >= last + REFETCH_EVERY

@@ -1,0 +1,140 @@
+"""Registers, suspends and resumes clients and agencies: the only writer of their tables.
+
+The formats of the documents are described in `clients.document`. Nobody commits here but the caller.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Update, update
+from sqlalchemy.engine import CursorResult
+from sqlalchemy.orm import Session
+
+from authz_server.catalogue.document import Problem
+from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
+from authz_server.clients.model import Client, RegisteredAgency
+from authz_server.clients.models import Agency as AgencyRow
+from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.models import RegistryVersion
+from authz_server.clients.registry import Registry
+from authz_server.core.errors import DomainError
+from authz_server.core.identifiers import AgencyId, ClientId
+from authz_server.core.jose import parse_public_keys, public_jwks
+
+__all__ = [
+    "Client",
+    "Context",
+    "NotRegistered",
+    "RegisteredAgency",
+    "RegistrationError",
+    "Registry",
+    "register",
+    "register_agency",
+    "resume",
+    "resume_agency",
+    "suspend",
+    "suspend_agency",
+]
+
+
+class NotRegistered(DomainError):
+    """There is no client or agency with this id."""
+
+    code = "not_registered"
+    public = "Nothing is registered under this name."
+
+
+def register(
+    session: Session, document: Mapping[str, Any], *, context: Context, now: datetime, replace: bool = False
+) -> ClientId:
+    """Register a client, or replace the registration of a known one, and return its id. The caller commits.
+
+    A replaced client stays suspended if it was, and keeps the day on which it was first registered.
+    Raises: RegistrationError, also if the client is known and `replace` is not said.
+    """
+    client = read_client(document, context, registered_on=now.date())
+    known = session.get(ClientRow, client.client_id)
+    if known is not None and not replace:
+        raise RegistrationError([Problem(("client_id",), "is registered already")])
+    row = ClientRow(
+        client_id=client.client_id,
+        profile=client.policy.profile,
+        name_zh=client.name.zh,
+        name_en=client.name.en,
+        registered_id=client.registered_id,
+        registered_on=known.registered_on if known else client.registered_on,
+        contact_phone=client.contact_phone,
+        contact_email=client.contact_email,
+        privacy_url=client.privacy_url,
+        jwks=public_jwks(client.jwks) if client.jwks else None,
+        jwks_uri=client.jwks_uri,
+        redirect_uris=list(client.redirect_uris),
+        purposes=document.get("purposes", {}),
+        suspended_at=known.suspended_at if known else None,
+    )
+    session.merge(row)
+    _bump(session)
+    return client.client_id
+
+
+def register_agency(
+    session: Session, document: Mapping[str, Any], *, context: Context, now: datetime, replace: bool = False
+) -> AgencyId:
+    """Register an agency of the catalogue, or replace its connector and keys. The caller commits.
+
+    Raises: RegistrationError, also if the agency is registered and `replace` is not said.
+    """
+    agency = read_agency(document, context)
+    known = session.get(AgencyRow, agency.id)
+    if known is not None and not replace:
+        raise RegistrationError([Problem(("id",), "is registered already")])
+    row = AgencyRow(
+        id=agency.id,
+        connector=agency.connector,
+        jwks=public_jwks(parse_public_keys(document["jwks"])),
+        registered_on=known.registered_on if known else now.date(),
+        suspended_at=known.suspended_at if known else None,
+    )
+    session.merge(row)
+    _bump(session)
+    return agency.id
+
+
+def suspend(session: Session, client_id: str, *, now: datetime) -> None:
+    """Stop a client: it authenticates no more, and what was issued to it opens nothing. The caller commits.
+
+    Raises: NotRegistered.
+    """
+    _set_suspended(session, update(ClientRow).where(ClientRow.client_id == client_id), now)
+
+
+def resume(session: Session, client_id: str) -> None:
+    """Let a suspended client go on. The caller commits.  Raises: NotRegistered."""
+    _set_suspended(session, update(ClientRow).where(ClientRow.client_id == client_id), None)
+
+
+def suspend_agency(session: Session, agency_id: str, *, now: datetime) -> None:
+    """Ask an agency nothing more until it is resumed. The caller commits.  Raises: NotRegistered."""
+    _set_suspended(session, update(AgencyRow).where(AgencyRow.id == agency_id), now)
+
+
+def resume_agency(session: Session, agency_id: str) -> None:
+    """Ask a suspended agency again. The caller commits.  Raises: NotRegistered."""
+    _set_suspended(session, update(AgencyRow).where(AgencyRow.id == agency_id), None)
+
+
+def _set_suspended(session: Session, statement: Update, suspended_at: datetime | None) -> None:
+    if not _changed(session, statement.values(suspended_at=suspended_at)):
+        raise NotRegistered("no such id")
+    _bump(session)
+
+
+def _bump(session: Session) -> None:
+    """Tell every process that it holds an old copy."""
+    if not _changed(session, update(RegistryVersion).values(version=RegistryVersion.version + 1)):
+        session.add(RegistryVersion())
+
+
+def _changed(session: Session, statement: Update) -> bool:
+    return cast(CursorResult[Any], session.execute(statement)).rowcount > 0
