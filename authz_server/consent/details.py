@@ -1,0 +1,94 @@
+"""A dataset that a client asks for: `authorization_details` (RFC 9396) after it was parsed and found within bounds."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from authz_server.catalogue.model import Catalogue, Dataset
+from authz_server.clients.model import PurposeDataset
+from authz_server.core.identifiers import DatasetId
+
+DETAILS_TYPE = "dataset"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RequestedDataset:
+    """One dataset of a request: what is needed of it, what is welcome besides, and whom it is encrypted to.
+
+    Fields are in the catalogue's order, parameters sorted by name and in their normal form. A dataset of which nothing
+    is required is optional as a whole.
+    """
+
+    dataset_id: DatasetId
+    purpose_id: str
+    fields_required: tuple[str, ...]
+    fields_optional: tuple[str, ...]
+    parameters: tuple[tuple[str, str], ...]
+    recipient_jwk: dict[str, Any] = field(hash=False, repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """For storage; `from_json` gives an equal object back."""
+        return {
+            "dataset": self.dataset_id,
+            "purpose": self.purpose_id,
+            "fields_required": list(self.fields_required),
+            "fields_optional": list(self.fields_optional),
+            "parameters": dict(self.parameters),
+            "recipient_jwk": self.recipient_jwk,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "RequestedDataset":
+        return cls(
+            dataset_id=DatasetId(value["dataset"]),
+            purpose_id=value["purpose"],
+            fields_required=tuple(value["fields_required"]),
+            fields_optional=tuple(value["fields_optional"]),
+            parameters=tuple(sorted(value["parameters"].items())),
+            recipient_jwk=value["recipient_jwk"],
+        )
+
+    def granted_fields(self, ticked: Collection[str], dataset: Dataset) -> tuple[str, ...]:
+        """The fields that a decision grants, in the catalogue's order; none if the dataset is not granted.
+
+        What was ticked but not asked for counts for nothing. If anything is granted, so is what the agency sends with
+        whatever else it sends (`Dataset.required_fields`), which every request has among its fields.
+        """
+        chosen = {*self.fields_required, *(name for name in self.fields_optional if name in ticked)}
+        if not chosen:
+            return ()
+        asked = {*self.fields_required, *self.fields_optional}
+        return dataset.in_order(frozenset(chosen | (dataset.required_fields & asked)))
+
+
+def check_within_ceiling(requested: RequestedDataset, ceiling: PurposeDataset) -> bool:
+    """Whether the request stays within what the purpose registered.
+
+    A field that was registered as required may be asked for as an optional one, for that leaves the choice to the
+    citizen; never the other way round.
+    """
+    required, optional = set(requested.fields_required), set(requested.fields_optional)
+    return (
+        required <= ceiling.fields_required
+        and optional <= ceiling.fields_required | ceiling.fields_optional
+        and all(limit.allows(value) for name, value in requested.parameters if (limit := ceiling.parameters.get(name)))
+    )
+
+
+def check_granted(granted: Mapping[str, Any], requested: RequestedDataset, catalogue: Catalogue) -> bool:
+    """Whether a granted detail is a part of the requested one and of the catalogue: the promise behind every token.
+
+    Args: granted: `{type, dataset, purpose, fields, parameters}`, as it is stored and put into tickets.
+    """
+    dataset = catalogue.find_dataset(granted["dataset"])
+    if dataset is None:
+        return False
+    fields = set(granted["fields"])
+    return (
+        granted["type"] == DETAILS_TYPE
+        and granted["dataset"] == requested.dataset_id
+        and granted["purpose"] == requested.purpose_id
+        and granted["parameters"] == dict(requested.parameters)
+        and dataset.required_fields <= fields <= set(dataset.field_ids)
+        and set(requested.fields_required) <= fields <= {*requested.fields_required, *requested.fields_optional}
+    )
