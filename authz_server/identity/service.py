@@ -17,6 +17,7 @@ from authz_server.identity.models import CITIZEN
 
 LOCALES = ("zh-TW", "en")
 ISSUER_NAME = "MyData"
+_TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
 _EMAIL = re.compile(r"[!-?A-~]+@[0-9A-Za-z.-]+")
 _PHONE = re.compile(r"\+?[0-9 -]{6,19}")
 _INSERT = {
@@ -61,7 +62,7 @@ def create_citizen(
     Args: totp_secret: base32, for test data that must be known in advance; a new one by default.
     Raises: AccountProblem, with every reason.
     """
-    if problems := _problems(person, now.date()) + _password_problems(password):
+    if problems := _problems(person, now.date()) + _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
     password_hash = passwords.hash_password(password)
     values = {name: getattr(person, name) for name in person.__dataclass_fields__}
@@ -86,7 +87,7 @@ def reset_credentials(
 
     Raises: AccountProblem.
     """
-    if problems := _password_problems(password):
+    if problems := _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
     password_hash = passwords.hash_password(password)
     changed = update(CITIZEN).where(CITIZEN.c.username == username).values(password_hash=password_hash)
@@ -161,7 +162,10 @@ def _problems(person: Person, today: date) -> list[str]:
     return [problem for problem, fine in checks.items() if not fine]
 
 
-def _password_problems(password: str) -> list[str]:
-    if passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
-        return []
-    return [f"password: {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters"]
+def _credential_problems(password: str, totp_secret: str | None) -> list[str]:
+    problems = []
+    if not passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
+        problems.append(f"password: {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters")
+    if totp_secret is not None and not _TOTP_SECRET.fullmatch(totp_secret):
+        problems.append("totp_secret: 16 to 64 characters of base32, in eights")
+    return problems

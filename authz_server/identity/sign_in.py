@@ -13,6 +13,7 @@ from authz_server.identity.errors import SignInRefused
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.lockout import Door
 from authz_server.identity.methods.base import Attempt, Form, Method
+from authz_server.identity.sessions import SignedIn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,22 @@ def give_up(session: Session, tried: Try) -> None:
     """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
     lockout.take_back(session, tried.account)
     lockout.take_back(session, tried.address)
+
+
+def leave(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
+    """End the session of a citizen who signs out. The caller commits."""
+    sessions.end(session, signed_in.session_digest, now=now)
+    record(
+        session,
+        Entry(
+            at=now,
+            event="sign_out",
+            success=True,
+            actor="citizen",
+            citizen_id=signed_in.citizen_id,
+            trace_id=logging.current_trace_id(),
+        ),
+    )
 
 
 def _entry(event: str, tried: Try, now: datetime, *, success: bool, reason: str) -> Entry:

@@ -48,7 +48,7 @@ from werkzeug.wrappers import Response
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, levels, sessions, sign_in
+from authz_server.identity import cookies, csrf, levels, sign_in
 from authz_server.identity.errors import CitizenSuspended, PasswordHashingBusy, SignInLocked, SignInRefused
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.methods import sufficient
@@ -143,7 +143,7 @@ def submit_sign_out() -> Response:
             return _sign_out_page(signed_in)
         if not csrf.check(cookies.session_secret(), SIGN_OUT, request.form.get("csrf")):
             return _sign_out_page(signed_in, status=403)
-        sessions.end(db.session(), signed_in.session_digest, now=clock.now())
+        sign_in.leave(db.session(), signed_in, now=clock.now())
         db.session.commit()
     response = redirect(HOME, code=303)
     cookies.delete_session(response)

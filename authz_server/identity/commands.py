@@ -1,0 +1,127 @@
+"""`mydata citizen ...`: the operator's way to give out, suspend and renew accounts."""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+import click
+import qrcode
+from sqlalchemy.orm import Session
+
+from authz_server import config
+from authz_server.core import clock
+from authz_server.database import new_engine
+from authz_server.identity import service
+from authz_server.identity.service import LOCALES, Enrolment, Person
+
+
+@click.group()
+def citizen() -> None:
+    """Accounts of citizens."""
+
+
+def _credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """The two options of every command that gives out credentials."""
+    for option in (
+        click.option(
+            "--totp-secret",
+            envvar="MYDATA_CITIZEN_TOTP_SECRET",
+            help="Base32 secret of the one-time codes, for test data; a new one is made otherwise.",
+        ),
+        click.option(
+            "--password",
+            envvar="MYDATA_CITIZEN_PASSWORD",
+            prompt=True,
+            hide_input=True,
+            confirmation_prompt=True,
+            help="Asked for if left out. Whoever may list processes can read it here: for synthetic people only.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@citizen.command("add")
+@click.argument("username")
+@click.option("--name", prompt=True)
+@click.option("--national-id", prompt=True)
+@click.option("--birthdate", prompt="Birthdate (YYYY-MM-DD)", type=click.DateTime(["%Y-%m-%d"]))
+@click.option("--email")
+@click.option("--phone")
+@click.option("--locale", type=click.Choice(LOCALES), default=LOCALES[0], show_default=True)
+@_credentials
+def add(username: str, birthdate: datetime, password: str, totp_secret: str | None, **about: Any) -> None:
+    """Make an account, and show what the citizen's authenticator app has to scan."""
+    person = Person(username=username, birthdate=birthdate.date(), **about)
+    with _session() as (session, server_secret):
+        enrolment = service.create_citizen(
+            session,
+            person,
+            password=password,
+            server_secret=server_secret,
+            now=clock.now(),
+            totp_secret=totp_secret,
+        )
+    click.echo(f"citizen {username} added")
+    _show(enrolment)
+
+
+@citizen.command("reset")
+@click.argument("username")
+@_credentials
+def reset(username: str, password: str, totp_secret: str | None) -> None:
+    """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
+    with _session() as (session, server_secret):
+        enrolment = service.reset_credentials(
+            session,
+            username,
+            password=password,
+            server_secret=server_secret,
+            now=clock.now(),
+            totp_secret=totp_secret,
+        )
+    click.echo(f"citizen {username} has new credentials")
+    _show(enrolment)
+
+
+@citizen.command("suspend")
+@click.argument("username")
+def suspend(username: str) -> None:
+    """Shut an account at once: its sessions end, and nobody signs in."""
+    with _session() as (session, _):
+        service.suspend(session, username, now=clock.now())
+    click.echo(f"citizen {username} suspended")
+
+
+@citizen.command("resume")
+@click.argument("username")
+def resume(username: str) -> None:
+    """Open a suspended account again."""
+    with _session() as (session, _):
+        service.resume(session, username, now=clock.now())
+    click.echo(f"citizen {username} resumed")
+
+
+def _show(enrolment: Enrolment) -> None:
+    """Print what an authenticator app scans or takes by hand; it is shown this once."""
+    code = qrcode.QRCode(border=2)
+    code.add_data(enrolment.otpauth_uri)
+    drawing = io.StringIO()
+    code.print_ascii(out=drawing, invert=True)
+    click.echo(drawing.getvalue())
+    click.echo(enrolment.otpauth_uri)
+
+
+@contextmanager
+def _session() -> Iterator[tuple[Session, bytes]]:
+    """A session on the database of the settings, committed if all went well; and the server's secret."""
+    settings = config.load()
+    engine = new_engine(settings.database_url)
+    try:
+        with Session(engine) as session:
+            yield session, settings.secret_file.read_bytes()
+            session.commit()
+    finally:
+        engine.dispose()

@@ -1,0 +1,1 @@
+"""Accounts, sessions, lock-outs and the sign-in, on both databases."""
