@@ -38,7 +38,7 @@ def main() -> int:
                 verified = journey.drive(sandbox, canary, sandbox.say)
             else:
                 if options.command == "demo":
-                    print(f"\njourney ok: {journey.drive_and_keep(sandbox, canary, sandbox.say)}\n")
+                    print(f"\njourney ok: {journey.drive(sandbox, canary, sandbox.say)}\n")
                 show(sandbox)
                 watch(sandbox)
     except KeyboardInterrupt:

@@ -4,16 +4,15 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import requests
 
-from client_examples.bank_web import keys
-from client_examples.bank_web.client import Client, Fetch
+from client_examples.bank_web.client import Client, Fetch, dpop_proof
 from client_examples.bank_web.client import Journey as Request
-from client_examples.bank_web.proofs import dpop_proof
+
+from .settings import new_key
 
 CLIENT_ID = "sandbox-checker"
 PURPOSE = "checking"
@@ -62,12 +61,12 @@ class Got:
 
 
 class Checker:
-    """The client with its keys in `folder`; `registration` is what the operator needs to know of it."""
+    """The client, with keys that it makes for itself; `registration` is what the operator needs to know of it."""
 
-    def __init__(self, issuer: str, folder: Path) -> None:
+    def __init__(self, issuer: str) -> None:
         self.issuer = issuer
         self.redirect_uri = "http://127.0.0.1:9/callback"  # nobody listens: the browser stops before it
-        self.keys = keys.load_or_create(folder / "keys.json")
+        self.keys = new_key("sig"), new_key("enc")
         self.client = Client(issuer, CLIENT_ID, self.redirect_uri, self.keys)
 
     def registration(self) -> dict[str, Any]:
@@ -99,6 +98,11 @@ class Checker:
                 }
             },
         }
+
+    def names(self) -> dict[str, str]:
+        """What the catalogue calls each dataset in English."""
+        agencies = requests.get(f"{self.issuer}/catalogue", timeout=TIMEOUT_S).json()["agencies"]
+        return {dataset["id"]: dataset["name"]["en"] for agency in agencies for dataset in agency["datasets"]}
 
     def ask(self) -> tuple[Request, str]:
         """Push a request for all of WANTED; return it and the address to send the citizen to."""

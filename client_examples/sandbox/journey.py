@@ -1,9 +1,10 @@
 """One citizen's journey from the first click to the record, with a look at every promise on the way."""
 
+import html
 import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from . import checker as wanted
 from . import traces
@@ -37,12 +38,12 @@ def new_canary() -> str:
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Drive both journeys and check everything; return what was verified, in a line.  Raises: PromiseBroken and others.
 
-    `sandbox` was started with that canary; its processes are stopped at the end of this.
+    `sandbox` was started with that canary.
     """
     shown = through_the_bank(sandbox, sandbox.citizens[0], canary, say)
     told = as_a_client(sandbox, sandbox.citizens[1], canary, say)
     nothing_left_behind(sandbox, canary, say)
-    return f"{shown}; {told}; no trace of the data in logs, database, temporary and working folders"
+    return f"{shown}; {told}; nothing left behind in logs, database, temporary and working folders"
 
 
 def through_the_bank(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> str:
@@ -74,7 +75,7 @@ def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
 
 def as_a_client(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> str:
     """Ask for a dataset of every kind, fetch each, try each token a second time, read the record."""
-    checker = Checker(sandbox.issuer, sandbox.work / "checker")
+    checker = sandbox.checker
     request, address = checker.ask()
     browser = Browser(stop_at=checker.redirect_uri)
     page = sign_in(browser, browser.open(address), citizen, say)
@@ -90,7 +91,7 @@ def as_a_client(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> st
     say(f"the citizen's record of {reference}, oldest first:")
     for entry in entries:
         say(f"   {entry}")
-    check_record(entries, found)
+    check_record(entries, found, checker.names())
     delivered = sum(got.status == "done" for got in found.values())
     return (
         f"{delivered} datasets fetched (one slow, one of 20 MB, one from an agency without JOSE), 1 without a record; "
@@ -129,17 +130,53 @@ def check_fetched(found: Mapping[str, Got], canary: str) -> None:
     check(size_bytes >= LARGE_BYTES, f"{wanted.LARGE}: 20 MB, not {size_bytes} bytes")
 
 
+def read_record(browser: Browser, sandbox: Sandbox, reference: str) -> list[str]:
+    """The sentences of the citizen's own record about one request, oldest first, as the pages show them."""
+    entries: list[tuple[str, str]] = []
+    url = f"{sandbox.issuer}/record?lang=en"
+    for _ in range(MOST_PAGES):
+        page = browser.open(url)
+        check(page.status == 200, f"the record can be read, not {page.status}")
+        for entry in re.findall(r'<time datetime="([^"]+)">(.*?)</li>', page.html, re.DOTALL):
+            sentence = re.search(r"<p>(.*?)</p>", entry[1], re.DOTALL)
+            if reference in entry[1] and sentence is not None:
+                entries.append((entry[0], " ".join(html.unescape(re.sub(r"<[^>]*>", "", sentence[1])).split())))
+        older = re.search(r'href="([^"]+)" rel="next"', page.html)
+        if older is None:
+            break
+        url = sandbox.issuer + html.unescape(older[1])
+    check(entries == sorted(entries, key=lambda entry: entry[0], reverse=True), "the record is in order, newest first")
+    return [sentence for _, sentence in reversed(entries)]
+
+
+# What the record says of a dataset, as a letter each, and what has to be said in which order.
+LETTERS = {"may fetch": "I", "began": "L", "is preparing": "P", "was delivered": "D", "no record": "N", "refused": "R"}
+EXPECTED = {"done": r"IL(PL)*DR*", "no-record": r"I(LN)+"}
+
+
+def check_record(entries: Sequence[str], found: Mapping[str, Got], names: Mapping[str, str]) -> None:
+    """Every step is on the record, in order.  Args: names: what the catalogue calls each dataset in English."""
+    first = [entry for entry in entries if not any(f"“{names[name]}”" in entry for name in found)]
+    asked, agreed = "asked for your data", "You agreed"
+    check(len(first) >= 2 and asked in first[0] and agreed in first[1], f"asked, then agreed: {first}")
+    check(entries[:2] == first[:2], "nothing comes before the consent")
+    for name, got in found.items():
+        of_dataset = [entry for entry in entries if f"“{names[name]}”" in entry]
+        letters = "".join(letter for entry in of_dataset for words, letter in LETTERS.items() if words in entry)
+        check(len(letters) == len(of_dataset), f"{name}: every entry is understood: {of_dataset}")
+        check(re.fullmatch(EXPECTED[got.status], letters), f"{name}: the record is complete and in order: {of_dataset}")
+        check(("P" in letters) == got.was_preparing, f"{name}: 'preparing' is on the record if it was said")
+
+
 def nothing_left_behind(sandbox: Sandbox, canary: str, say: Say) -> None:
-    """Search for the data where it must not be: while everything runs, and again when all has been stopped."""
+    """Search for the data where it must not be."""
     say("searching logs, database, temporary and working folders for the data")
-    for moment in ("while running", "after the stop"):
-        found = traces.in_folder(sandbox.work, canary)
-        if sandbox.postgres is not None:
-            found += traces.in_folder(sandbox.postgres.directory, canary)
-            dump = sandbox.postgres.dump(DATABASE)
-        else:
-            dump = traces.sqlite_dump(sandbox.work / "server" / "mydata.sqlite3")
-        check(b"audit_entry" in dump, f"{moment}: the dump holds the tables")
-        check(not traces.in_bytes(dump, canary), f"{moment}: the database holds no data")
-        check(not found, f"{moment}: no file holds data: {', '.join(map(str, found))}")
-        sandbox.halt()
+    found = traces.in_folder(sandbox.work, canary)
+    if sandbox.postgres is not None:
+        found += traces.in_folder(sandbox.postgres.directory, canary)
+        dump = sandbox.postgres.dump(DATABASE)
+    else:
+        dump = traces.sqlite_dump(sandbox.work / "server" / "mydata.sqlite3")
+    check(b"audit_entry" in dump, "the dump holds the tables")
+    check(not traces.in_bytes(dump, canary), "the database holds no data")
+    check(not found, f"no file holds data: {', '.join(map(str, found))}")

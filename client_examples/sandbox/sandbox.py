@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from .checker import Checker
 from .citizens import Citizen, citizens
 from .postgres import PostgresServer
 from .processes import Process, ProcessFailed, choose_ports
@@ -69,6 +70,7 @@ class Sandbox:
         self.postgres = PostgresServer(durable=durable) if db == "postgresql" else None
         ports = choose_ports(FRIENDLY_PORTS if friendly_ports else None, len(FRIENDLY_PORTS))
         self._binds = dict(zip(("server", "proxy", "agency", "bank", "node-bank"), ports, strict=True))
+        self.checker = Checker(self.issuer)
 
     @property
     def issuer(self) -> str:
@@ -144,11 +146,11 @@ class Sandbox:
         """Send a signal to one process and its children, and wait for its end."""
         self.processes[name].kill(number)
 
-    def command(self, *arguments: str | Path) -> str:
+    def command(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
         """Run `mydata` with the sandbox's settings and return what it printed.  Raises: ProcessFailed."""
         done = subprocess.run(
             [self.mydata, *arguments],
-            env=self.environment,
+            env=self.environment | dict(environment or {}),
             cwd=self.work / "server",
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -237,18 +239,32 @@ class Sandbox:
             self.command("agency", "add", self.work / "agency" / name / "agency.toml")
 
     def _register_clients(self) -> None:
-        self.say("registering the proxy and the banks")
+        self.say("registering the proxy, the banks and a client that checks")
         public = write_keys(self.work / "proxy" / "keys.json", "sig")
         proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
         self.command("client", "add", write_toml(self.work / "proxy" / "client.toml", proxy))
+        checker = write_toml(self.work / "checker" / "client.toml", self.checker.registration())
+        self.command("client", "add", checker)
+        self._run_once("bank", "client_examples.bank_web", "--init", *self._bank_options())
+        self.command("client", "add", self.work / "bank" / "client.toml")
+
+    def _bank_options(self) -> list[str]:
+        bind = f"127.0.0.1:{self._binds['bank']}"
+        return ["--folder", str(self.work / "bank"), "--issuer", self.issuer, "--bind", bind]
 
     def _add_citizens(self) -> None:
         self.say("adding three synthetic citizens")
         for citizen in self.citizens:
-            self.command("citizen", "add", citizen.username)
+            about = [f"--{name.replace('_', '-')}={value}" for name, value in citizen.about().items()]
+            secrets = {
+                "MYDATA_CITIZEN_PASSWORD": citizen.password,
+                "MYDATA_CITIZEN_TOTP_SECRET": citizen.totp_secret,
+            }
+            self.command("citizen", "add", citizen.username, *about, environment=secrets)
 
     def _start_processes(self) -> None:
         agency: list[str | Path] = [
+            sys.executable,
             "-m",
             "client_examples.demo_agency",
             "--folder",
@@ -262,11 +278,13 @@ class Sandbox:
             "--admin",
             "1",
         ]
-        server = ["-m", "authz_server"]
-        self._add("server", "server", [*server, "serve"], f"{self.issuer}/health")
-        self._add("worker", "server", [*server, "worker"], None)
-        self._add("proxy", "proxy", [*server, "proxy"], f"{self.proxy_url}/health")
+        self._add("server", "server", [self.mydata, "serve"], f"{self.issuer}/health")
+        self._add("worker", "server", [self.mydata, "worker"], None)
+        self._add("proxy", "proxy", [self.mydata, "proxy"], f"{self.proxy_url}/health")
         self._add("agency", "agency", agency, None)
+        self._add(
+            "bank", "bank", [sys.executable, "-m", "client_examples.bank_web", *self._bank_options()], self.bank_url
+        )
         for process in self.processes.values():
             self.say(f"starting {process.name}")
             process.start()
@@ -276,7 +294,7 @@ class Sandbox:
     def _add(self, name: str, folder: str, arguments: list[str | Path], health_url: str | None) -> None:
         self.processes[name] = Process(
             name=name,
-            command=[sys.executable, *arguments],
+            command=arguments,
             folder=self.work / folder,
             log_file=self.work / "logs" / f"{name}.log",
             environment=self.environment,

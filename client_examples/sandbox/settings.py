@@ -14,9 +14,14 @@ from joserfc.jwk import ECKey
 _KEY_KINDS = {"sig": "ES256", "enc": "ECDH-ES"}
 
 
+def new_key(use: str) -> ECKey:
+    """A new P-256 key for one use, `sig` or `enc`."""
+    return ECKey.generate_key("P-256", {"use": use, "alg": _KEY_KINDS[use]}, auto_kid=True)
+
+
 def write_keys(path: Path, *uses: str) -> dict[str, Any]:
     """Make a new P-256 key for each use (`sig`, `enc`), write the private JWKS (mode 0600), return the public one."""
-    keys = [ECKey.generate_key("P-256", {"use": use, "alg": _KEY_KINDS[use]}, auto_kid=True) for use in uses]
+    keys = [new_key(use) for use in uses]
     write_private(path, json.dumps({"keys": [key.as_dict(private=True) for key in keys]}).encode())
     return {"keys": [key.as_dict(private=False) for key in keys]}
 
