@@ -1,0 +1,22 @@
+"""A dataset that takes its time: the first request starts the work, later ones find it done."""
+
+import threading
+
+MAX_JOBS = 10_000
+
+
+class Queue:
+    """When each piece of work is ready, by transaction and dataset. The agency keeps the work, not the platform."""
+
+    def __init__(self, delay_s: int) -> None:
+        self._delay_s = delay_s
+        self._ready_at: dict[tuple[str, str], int] = {}
+        self._lock = threading.Lock()
+
+    def wait_s(self, transaction: str, dataset_id: str, *, now: int) -> int:
+        """Seconds until the work is ready, 0 when it is; the first call starts it. The oldest is forgotten first."""
+        with self._lock:
+            ready_at = self._ready_at.setdefault((transaction, dataset_id), now + self._delay_s)
+            if len(self._ready_at) > MAX_JOBS:
+                del self._ready_at[next(iter(self._ready_at))]
+            return max(0, ready_at - now)
