@@ -1,0 +1,159 @@
+"""This project's own servers, as the sandbox starts them, on PostgreSQL with durable commits."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from sqlalchemy.orm import Session
+
+from authz_server.core import clock
+from authz_server.database import new_engine
+from authz_server.identity import sessions
+from authz_server.identity.cookies import SESSION
+from client_examples.sandbox.postgres import PostgresServer
+from client_examples.sandbox.sandbox import PROXY_CLIENT_ID, Sandbox
+from client_examples.sandbox.settings import write_toml
+from tests.bench import cpu
+from tests.bench.agency import LARGE_DATASET
+from tests.bench.browser import Browser
+from tests.bench.client import BenchClient, SigningKey
+from tests.bench.fetch import Fetches
+from tests.bench.steps import Provider
+from tests.bench.target import Target
+
+NAME = "this server, PostgreSQL"
+SMALL_DATASET = "ris.personal"
+_FIELDS = {
+    SMALL_DATASET: ["name", "national_id", "birth_date", "registered_address"],
+    LARGE_DATASET: ["name", "national_id", "scan"],
+}
+_PURPOSE = "account-opening"
+_REDIRECT_URI = "https://bank.example/callback"
+
+
+@dataclass(frozen=True)
+class Ours:
+    """The running platform: the target that is measured, and where to look closer."""
+
+    target: Target
+    fetches: Fetches
+    sandbox: Sandbox
+    postgres: PostgresServer
+
+
+@contextmanager
+def running(sessions_wanted: int) -> Iterator[Ours]:
+    """Start everything on the server core, but the agency on the load core.
+
+    The worker runs as it always does; what it costs is booked on its own, not on the requests.
+    """
+    with cpu.on_core(cpu.SERVER_CORE):
+        sandbox = Sandbox(
+            db="postgresql", durable=True, banks=False, server={"workers": 1}, proxy={"workers": 1}
+        ).start()
+    try:
+        postgres = sandbox.postgres
+        assert postgres is not None
+        client = _registered(sandbox)
+        browsers = _signed_in(sandbox, sessions_wanted)
+        with _agency(sandbox):
+            parts: dict[str, tuple[int, ...]] = {
+                "server": (sandbox.processes["server"].pid,),
+                "database": (postgres.pid,),
+                "proxy": (sandbox.processes["proxy"].pid,),
+                "worker": (sandbox.processes["worker"].pid,),
+            }
+            fetches = Fetches(
+                proxy_url=sandbox.proxy_url,
+                proxy_pid=max(cpu.family(sandbox.processes["proxy"].pid)),
+                exchanger=_proxy_client(sandbox),
+                with_large=_provider(sandbox, client, LARGE_DATASET),
+            )
+            target = Target(NAME, _provider(sandbox, client, SMALL_DATASET), parts, browsers, fetches)
+            yield Ours(target, fetches, sandbox, postgres)
+    finally:
+        sandbox.stop()
+
+
+def _provider(sandbox: Sandbox, client: BenchClient, dataset: str) -> Provider:
+    with urlopen(f"{sandbox.issuer}/.well-known/openid-configuration") as answer:  # noqa: S310 - our own, on loopback
+        metadata = json.load(answer)
+    detail = {"type": "dataset", "dataset": dataset, "purpose": _PURPOSE, "fields_required": _FIELDS[dataset]}
+    return Provider(
+        issuer=sandbox.issuer,
+        metadata=metadata,
+        client=client,
+        request_parameters={"scope": "openid profile", "authorization_details": json.dumps([detail])},
+        consent_form={"decision": "approve"},
+    )
+
+
+def _registered(sandbox: Sandbox) -> BenchClient:
+    client = BenchClient("bench-bank", _REDIRECT_URI, SigningKey())
+    recipient = SigningKey()
+    encryption = {**recipient.public_jwk, "use": "enc", "alg": "ECDH-ES", "kid": recipient.thumbprint}
+    document = {
+        "client_id": client.client_id,
+        "registered_id": "00000000",
+        "contact_phone": "02-0000-0000",
+        "contact_email": "privacy@bank.example",
+        "privacy_url": "https://bank.example/privacy",
+        "redirect_uris": [client.redirect_uri],
+        "name": {"zh": "測速銀行", "en": "Bench Bank"},
+        "jwks": {"keys": [client.key.registered_jwk(), encryption]},
+        "purposes": {
+            _PURPOSE: {
+                "use_until_days": 30,
+                "erase_by_days": 90,
+                "text": {"zh": "開立帳戶", "en": "To open an account"},
+                "datasets": {dataset: {"fields_required": fields} for dataset, fields in _FIELDS.items()},
+            }
+        },
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        sandbox.command("client", "add", write_toml(Path(folder) / "client.toml", document))
+    return client
+
+
+def _proxy_client(sandbox: Sandbox) -> BenchClient:
+    """The proxy's identity, to measure its two calls to the authorization server without it."""
+    keys = json.loads((sandbox.work / "proxy" / "keys.json").read_text())["keys"]
+    return BenchClient(PROXY_CLIENT_ID, "", SigningKey(keys[0]))
+
+
+def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
+    """Sessions opened by the domain service: signing in is rare, slow on purpose, and not what is measured here."""
+    engine = new_engine(sandbox.database_url)
+    with Session(engine) as session:
+        secrets = [
+            sessions.open_session(session, 1, level=1, amr=("pwd", "otp"), now=clock.now()) for _ in range(count)
+        ]
+        session.commit()
+    engine.dispose()
+    return [Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}) for secret in secrets]
+
+
+@contextmanager
+def _agency(sandbox: Sandbox) -> Iterator[None]:
+    """Put the cheap agency in the place of the sandbox's, which checks, builds, signs and encrypts."""
+    sandbox.processes["agency"].stop()
+    port = urlsplit(sandbox.agency_url).port
+    with cpu.on_core(cpu.LOAD_CORE):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.agency", str(port)], stdout=subprocess.PIPE, text=True
+        )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise RuntimeError("the bench's agency did not start")
+        yield
+    finally:
+        process.terminate()
+        process.wait(10)
