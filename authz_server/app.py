@@ -5,10 +5,10 @@ from pathlib import Path
 from flask import Flask, Response, request
 
 from authz_server import portal
-from authz_server.audit.views import blueprint as audit_blueprint
 from authz_server.catalogue import loader
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
-from authz_server.clients.service import Registry
+from authz_server.clients.document import Context
+from authz_server.clients.registry import Registry
 from authz_server.config import Settings, SettingsError
 from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
@@ -36,11 +36,17 @@ def create_app(settings: Settings) -> Flask:
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        engine = db.engine
+    prepare_engine(engine)
+    catalogue = loader.load()
     services = Services(
         settings=settings,
-        catalogue=loader.load(),
-        registry=Registry(lambda: db.session(), allowed_hosts=frozenset(settings.allowed_outbound_hosts)),
+        catalogue=catalogue,
+        registry=Registry(
+            engine,
+            Context(catalogue, sandbox=settings.sandbox),
+            allowed_hosts=frozenset(settings.allowed_outbound_hosts),
+        ),
         keys=jose.load_keys(settings.keys_file),
         secret=read_secret(settings.secret_file),
     )
@@ -49,12 +55,8 @@ def create_app(settings: Settings) -> Flask:
     portal.init_app(app, services)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
-    for blueprint in (
-        catalogue_blueprint(services.catalogue, services.registry.agency_jwks),
-        consent_blueprint,
-        audit_blueprint,
-    ):
-        app.register_blueprint(blueprint)
+    app.register_blueprint(catalogue_blueprint(catalogue, services.registry.agency_jwks))
+    app.register_blueprint(consent_blueprint)
     return app
 
 

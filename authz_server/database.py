@@ -98,8 +98,6 @@ def prepare_engine(engine: Engine) -> None:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
-
-
 def insert_if_absent(dialect: str, model: type[Base]) -> postgresql.Insert | sqlite.Insert:
     """An INSERT for this dialect that leaves a row alone whose key is taken: of racers, one inserts it."""
     kind = postgresql if dialect == "postgresql" else sqlite

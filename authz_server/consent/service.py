@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry, RecordedChange, record
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.models import Client as ClientRow
-from authz_server.clients.service import Client
+from authz_server.clients.model import Client
 from authz_server.config import Settings
 from authz_server.consent.codes import issue_code
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable, WrongCitizen
@@ -245,6 +245,14 @@ def approve(
     _record_decision(session, pending, "approved", consent_id=consent_id, granted=granted, now=now)
     location = response_location(asked, settings.issuer, code=code)
     return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
+
+
+def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue, now: datetime) -> None:
+    """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
+    if not levels.reached(signed_in.level, pending.needed_level(catalogue)):
+        raise IdentityNotSufficient("level")
+    if not levels.fresh(signed_in, pending.authenticated_after(now)):
+        raise IdentityNotSufficient("again")
 
 
 def deny(session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, now: datetime) -> Outcome:

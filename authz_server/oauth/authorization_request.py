@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from authz_server.catalogue.model import Catalogue
-from authz_server.clients.service import Client
+from authz_server.clients.model import Client
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core.identifiers import level_of_acr

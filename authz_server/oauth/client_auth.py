@@ -6,7 +6,8 @@ from typing import Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
-from authz_server.clients.service import Client, Registry
+from authz_server.clients.model import Client
+from authz_server.clients.registry import Registry
 from authz_server.core import clock, jose
 from authz_server.core.jose import BadToken, KeySet
 from authz_server.core.outbound_http import FetchError
@@ -106,5 +107,3 @@ class PrivateKeyJwt:
 
 def _is_time(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**40
-
-

@@ -7,7 +7,6 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 from flask import request as http_request
 
-from authz_server.clients.service import Client
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof, Proof
@@ -41,16 +40,14 @@ class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib ha
             validated_request.request.payload,
             client=client.registered,
             catalogue=here.catalogue,
-            default_recipient=partial(_encryption_key, client.registered),
+            default_recipient=partial(here.registry.encryption_jwk, client.registered),
             subject_of_hint=partial(subject_of_hint, here),
         )
         if proof:
             parameters = replace(parameters, dpop_jkt=_bound_key(parameters.dpop_jkt, proof))
         session, now = db.session(), clock.now()
         replay.use(session, [client.identifier] + ([dpop.identifier(proof)] if proof else []))
-        request_uri = consent.push(
-            session, parameters, client_id=client.client_id, settings=here.settings, now=now
-        )
+        request_uri = consent.push(session, parameters, client_id=client.client_id, settings=here.settings, now=now)
         answer = {"request_uri": request_uri, "expires_in": here.settings.limits.request_uri_ttl_s}
         return 201, answer, []
 
@@ -60,9 +57,3 @@ def _bound_key(dpop_jkt: str | None, proof: Proof) -> str:
     if dpop_jkt not in {None, proof.jkt}:
         raise BadProof("dpop_jkt is another key")
     return proof.jkt
-
-
-def _encryption_key(client: Client) -> dict[str, Any] | None:
-    """The key that a package is encrypted to unless the request brings one: the client's first of use enc."""
-    keys = services().registry.keys(client, kid=None)
-    return next((key.public_jwk() for key in keys if key.use == "enc"), None)

@@ -61,7 +61,9 @@ def init_app(app: Flask, services: Services) -> None:
 
     back = back_channel
     route("/.well-known/openid-configuration", "discovery", lambda: public_json(document), "GET")
-    route("/.well-known/oauth-authorization-server", "authorization_server_metadata", lambda: public_json(document), "GET")
+    route(
+        "/.well-known/oauth-authorization-server", "authorization_server_metadata", lambda: public_json(document), "GET"
+    )
     route("/jwks", "jwks", lambda: public_json(keys), "GET")
     route("/par", "par", back(lambda: server.create_endpoint_response("par", request)), "POST")
     route("/authorize", "authorize", lambda: authorize.authorize(request), "GET", "POST")
@@ -70,7 +72,9 @@ def init_app(app: Flask, services: Services) -> None:
     route("/revoke", "revoke", back(lambda: server.create_endpoint_response("revocation", request)), "POST")
     route("/outcomes", "outcomes", back(_outcomes), "POST")
     resource = protected_resource(algorithms)
-    route("/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST")
+    route(
+        "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
+    )
 
 
 def _outcomes() -> Response:
@@ -118,5 +122,3 @@ def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> 
         return on_error(InvalidRequest())
     db.session.commit()
     return response
-
-

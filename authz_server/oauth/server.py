@@ -61,5 +61,3 @@ class ConsentServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has n
 
     def handle_error_response(self, request: FormRequest, error: Any) -> Response:
         raise error
-
-

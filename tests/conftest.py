@@ -1,0 +1,98 @@
+"""Fixtures that every room uses: a migrated database of each kind, settings, the application, a populated platform."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+from flask import Flask
+from sqlalchemy.orm import Session
+
+from authz_server import config
+from authz_server.app import create_app
+from authz_server.catalogue import loader
+from authz_server.catalogue.model import Catalogue
+from authz_server.cli import migrate_database
+from authz_server.config import Settings
+from authz_server.core import jose
+from authz_server.database import db, new_engine
+from tests.support import postgres
+from tests.support.platform import Platform
+
+ISSUER = "https://mydata.example"
+PROXY_URL = "https://data.mydata.example"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the workers of one run share one PostgreSQL: its owner is the process that was started by hand."""
+    if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
+        postgres.start_for_workers()
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    """The catalogue as shipped."""
+    return loader.load()
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "template.sqlite3"
+    migrate_database(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
+    """A fresh migrated database; every test that asks for it runs on both kinds."""
+    if request.param == "sqlite":
+        path = shutil.copy(sqlite_template, tmp_path / "mydata.sqlite3")
+        yield f"sqlite:///{path}"
+    else:
+        with postgres.fresh_database(migrate_database) as url:
+            yield url
+
+
+@pytest.fixture
+def settings(database_url: str, tmp_path: Path) -> Settings:
+    """Settings of a server behind https, where a password with a one-time code is worth level 1 as in the sandbox."""
+    (tmp_path / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    (tmp_path / "keys.json").chmod(0o600)
+    (tmp_path / "secret").write_bytes(b"s" * 32)
+    document = {
+        "issuer": ISSUER,
+        "database_url": database_url,
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": PROXY_URL,
+        "sandbox": True,
+        "method_levels": {"password_totp": 1},
+    }
+    return config.parse(document, base=tmp_path)
+
+
+@pytest.fixture
+def app(settings: Settings) -> Iterator[Flask]:
+    """The authorization server."""
+    app = create_app(settings)
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+
+
+@pytest.fixture
+def session(database_url: str) -> Iterator[Session]:
+    """A session of its own, beside the application's."""
+    engine = new_engine(database_url)
+    with Session(engine) as session:
+        yield session
+    engine.dispose()
+
+
+@pytest.fixture
+def platform(app: Flask, settings: Settings, catalogue: Catalogue) -> Iterator[Platform]:
+    """The application with a bank, the proxy, all agencies and a citizen registered."""
+    with Platform(app, settings, catalogue) as platform:
+        yield platform

@@ -1,0 +1,51 @@
+"""The whole way, from the pushed request to the agency ticket, as each peer sees it."""
+
+import orjson
+
+from authz_server.core import jose
+from tests.support.platform import Platform, answer_of
+
+
+def test_a_bank_gets_a_token_for_each_dataset_that_the_citizen_agreed_to(platform: Platform) -> None:
+    body = platform.tokens(platform.detail("ris.personal"), platform.detail("fia.property", tax_year="113"))
+    assert body["token_type"] == "DPoP"
+    assert [detail["dataset"] for detail in body["authorization_details"]] == ["ris.personal", "fia.property"]
+    for detail in body["authorization_details"]:
+        assert detail["locations"] == [f"https://data.mydata.example/data/{detail['dataset']}"]
+        assert detail["access_token"].startswith("mdt_")
+    claims = jose.unverified_claims(body["id_token"])
+    assert claims["iss"] == platform.settings.issuer
+    assert claims["nonce"] == "nonce-of-the-bank"
+
+
+def test_the_proxy_swaps_a_dataset_token_for_a_ticket_that_only_the_agency_can_read(platform: Platform) -> None:
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+    answer = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=platform.bank.dpop_key.thumbprint)
+    assert answer.status_code == 200, answer.text
+    agency_key = platform.agency_keys["ris"][1]
+    signed = jose.decrypt(answer.json["access_token"], agency_key).decode()
+    keys = jose.parse_public_keys(orjson.loads(platform.browser().get("/jwks").data))
+    ticket = jose.verify(signed, keys, algorithms=("ES256",), typ="at+jwt").claims
+    assert ticket["aud"] == "ris"
+    assert ticket["sub"] == "A123456789"
+    assert ticket["fields"] == granted["fields"]
+    assert platform.proxy.report(answer.json["lease"], "delivered").status_code == 204
+
+
+def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+    jkt = platform.bank.dpop_key.thumbprint
+    first = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt)
+    assert platform.proxy.report(first.json["lease"], "delivered").status_code == 204
+    second = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt)
+    assert (second.status_code, second.json["error"]) == (400, "invalid_request")
+    assert platform.proxy.report(first.json["lease"], "delivered").status_code == 409
+
+
+def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform) -> None:
+    citizen = platform.citizen()
+    page = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
+    answer = answer_of(citizen.decide(page, "deny"))
+    assert answer["error"] == "access_denied"
+    assert answer["state"] == "state-of-the-bank"
+    assert answer["iss"] == platform.settings.issuer

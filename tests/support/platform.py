@@ -1,0 +1,348 @@
+"""A populated authorization server in this process, and its peers: a bank, the proxy, a citizen's browser.
+
+The peers speak the protocol as an outsider does, over Flask's test client; nothing of the server is patched.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import date
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import parse_qsl, urlsplit
+
+import orjson
+import pyotp
+from flask import Flask
+from flask.testing import FlaskClient
+from jwcrypto import jwk, jws
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients import service as clients
+from authz_server.config import Settings
+from authz_server.core import clock, jose
+from authz_server.database import new_engine
+from authz_server.extensions import Services
+from authz_server.identity import service as identity
+
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+PASSWORD = "correct horse battery"
+CALLBACK = "https://bank.example/callback"
+PURPOSE = "loan"
+
+
+def new_key(alg: str = "ES256") -> jose.Key:
+    """A new private key."""
+    (key,) = jose.parse_private_keys({"keys": [jose.generate_key(alg)]})
+    return key
+
+
+def public(*keys: jose.Key) -> dict[str, Any]:
+    """The JWKS that their owner publishes."""
+    return {"keys": [key.public_jwk() for key in keys]}
+
+
+@dataclass
+class Peer:
+    """Somebody with a client_id and keys."""
+
+    client_id: str
+    issuer: str
+    browser: FlaskClient
+    key: jose.Key = field(default_factory=new_key)
+
+    def assertion(self, **changes: Any) -> str:
+        """A client assertion (RFC 7523); `changes` replace claims, None drops one."""
+        moment = int(clock.now().timestamp())
+        claims = {
+            "iss": self.client_id,
+            "sub": self.client_id,
+            "aud": self.issuer,
+            "iat": moment,
+            "exp": moment + 60,
+            "jti": secrets.token_urlsafe(16),
+        } | changes
+        return jose.sign({name: value for name, value in claims.items() if value is not None}, self.key)
+
+    def post(self, path: str, form: dict[str, Any], headers: dict[str, str] | None = None) -> TestResponse:
+        """POST an authenticated form; None drops a parameter."""
+        whole = {
+            "client_assertion_type": ASSERTION_TYPE,
+            "client_assertion": self.assertion() if "client_assertion" not in form else None,
+        } | form
+        sent = {name: value for name, value in whole.items() if value is not None}
+        return self.browser.post(path, data=sent, headers=headers)
+
+
+@dataclass
+class Bank(Peer):
+    """A service provider with one DPoP key."""
+
+    dpop_key: jose.Key = field(default_factory=new_key)
+    encryption_key: jose.Key = field(default_factory=lambda: new_key("ECDH-ES"))
+    verifier: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+
+    def proof(
+        self, method: str, url: str, *, key: jose.Key | None = None, token: str | None = None, **more: Any
+    ) -> str:
+        """A DPoP proof (RFC 9449); `more` replaces claims, None drops one."""
+        key = key or self.dpop_key
+        claims: dict[str, Any] = {
+            "jti": secrets.token_urlsafe(16),
+            "htm": method,
+            "htu": url,
+            "iat": int(clock.now().timestamp()),
+        }
+        if token is not None:
+            claims["ath"] = base64url(hashlib.sha256(token.encode()).digest())
+        claims = {name: value for name, value in (claims | more).items() if value is not None}
+        return sign_with_header(claims, key, {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_members(key)})
+
+    def parameters(self, *details: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """The parameters of a good authorization request."""
+        parameters: dict[str, Any] = {
+            "response_type": "code",
+            "redirect_uri": CALLBACK,
+            "scope": "openid",
+            "state": "state-of-the-bank",
+            "nonce": "nonce-of-the-bank",
+            "code_challenge": base64url(hashlib.sha256(self.verifier.encode()).digest()),
+            "code_challenge_method": "S256",
+        }
+        if details:
+            parameters["authorization_details"] = orjson.dumps(details).decode()
+        return parameters | changes
+
+    def push(self, *details: dict[str, Any], **changes: Any) -> str:
+        """Push a request and return its request_uri."""
+        answer = self.post("/par", self.parameters(*details, **changes))
+        assert answer.status_code == 201, answer.text
+        return str(answer.json["request_uri"])
+
+    def redeem(self, code: str, *, headers: dict[str, str] | None = None, **changes: Any) -> TestResponse:
+        """Present a code at the token endpoint."""
+        form = {"grant_type": "authorization_code", "code": code, "code_verifier": self.verifier} | changes
+        if headers is None:
+            headers = {"DPoP": self.proof("POST", f"{self.issuer}/token")}
+        return self.post("/token", form, headers)
+
+
+@dataclass
+class Proxy(Peer):
+    """The resource proxy as the authorization server sees it."""
+
+    proxy_url: str = ""
+
+    def exchange(self, token: str, dataset: str, *, jkt: str, **changes: Any) -> TestResponse:
+        """Swap a dataset token for an agency ticket."""
+        form = {
+            "grant_type": TOKEN_EXCHANGE,
+            "subject_token": token,
+            "subject_token_type": ACCESS_TOKEN,
+            "resource": f"{self.proxy_url}/data/{dataset}",
+            "dpop_jkt": jkt,
+            "dpop_jti": base64url(secrets.token_bytes(32)),
+        } | changes
+        return self.post("/token", form)
+
+    def report(self, lease: str, outcome: str, **more: Any) -> TestResponse:
+        """Say how the fetch went."""
+        return self.browser.post("/outcomes", data={"lease": lease, "outcome": outcome} | more)
+
+
+@dataclass
+class CitizenBrowser:
+    """A citizen's browser: follows forms, keeps cookies."""
+
+    client: FlaskClient
+    username: str
+    totp_secret: str
+
+    def authorize(self, client_id: str, request_uri: str) -> TestResponse:
+        """Open the authorization URL, signing in where that is asked; the consent page (or whatever came instead)."""
+        page = self.client.get("/authorize", query_string={"client_id": client_id, "request_uri": request_uri})
+        if page.status_code == 303 and page.location.startswith("/sign-in"):
+            page = self.sign_in(page.location)
+            if page.status_code == 303:
+                page = self.client.get(page.location)
+        return page
+
+    def sign_in(self, location: str = "/sign-in") -> TestResponse:
+        """Fill in the sign-in form."""
+        page = self.client.get(location)
+        fields = hidden_fields(page.text) | {
+            "username": self.username,
+            "password": PASSWORD,
+            "one_time_code": pyotp.TOTP(self.totp_secret).at(clock.now()),
+            "action": "sign-in",
+        }
+        return self.client.post("/sign-in", data=fields)
+
+    def decide(self, page: TestResponse, decision: str = "approve", optional: tuple[str, ...] = ()) -> TestResponse:
+        """Press a button of the consent page."""
+        action = re.search(r'<form[^>]*action="(/consent/[^"/]+)"', page.text)
+        assert action is not None, page.text
+        fields: dict[str, Any] = hidden_fields(page.text) | {"decision": decision, "optional": list(optional)}
+        return self.client.post(action[1], data=fields)
+
+
+class Platform:
+    """Everything registered; use it as a context manager."""
+
+    def __init__(self, app: Flask, settings: Settings, catalogue: Catalogue) -> None:
+        self.app = app
+        self.settings = settings
+        self.catalogue = catalogue
+        self.engine = new_engine(settings.database_url)
+        issuer = settings.issuer
+        self.bank = Bank("jia-bank", issuer, self.browser())
+        self.other_bank = Bank("yi-bank", issuer, self.browser())
+        self.proxy = Proxy("proxy", issuer, self.browser(), proxy_url=settings.proxy_url)
+        self.agency_keys = {agency.id: (new_key("ES256"), new_key("ECDH-ES")) for agency in catalogue.agencies}
+
+    def __enter__(self) -> Self:
+        services: Services = self.app.extensions["mydata"]
+        context = clients.Context(self.catalogue, sandbox=True)
+        now = clock.now()
+        with Session(self.engine) as session, session.begin():
+            for bank in (self.bank, self.other_bank):
+                clients.register(session, self.registration(bank), context=context, now=now)
+            proxy = {"client_id": "proxy", "profile": "resource_server", "jwks": public(self.proxy.key)}
+            proxy["name"] = {"zh": "資料代理", "en": "Resource proxy"}
+            clients.register(session, proxy, context=context, now=now)
+            for agency_id, keys in self.agency_keys.items():
+                document = {"id": agency_id, "connector": "jose", "jwks": public(*keys)}
+                clients.register_agency(session, document, context=context, now=now)
+            self.totp_secrets = {
+                username: identity.create_citizen(
+                    session,
+                    identity.Person(
+                        username=username,
+                        name=name,
+                        national_id=national_id,
+                        birthdate=date(1980, 1, 2),
+                        email=f"{username}@citizen.example",
+                        locale="en",
+                    ),
+                    password=PASSWORD,
+                    server_secret=services.secret,
+                    now=now,
+                ).totp_secret
+                for username, name, national_id in (
+                    ("citizen1", "測試市民甲", "A123456789"),
+                    ("citizen2", "測試市民乙", "B123456780"),
+                )
+            }
+        services.registry.reload()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.engine.dispose()
+
+    def browser(self) -> FlaskClient:
+        """A browser without cookies, at the public address of the server."""
+        client = self.app.test_client()
+        client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
+        issuer = urlsplit(self.settings.issuer)
+        self.app.config["SERVER_NAME"] = None
+        client.environ_base |= {"wsgi.url_scheme": issuer.scheme, "HTTP_HOST": issuer.netloc}
+        return client
+
+    def citizen(self, username: str = "citizen1") -> CitizenBrowser:
+        """A citizen with a new browser."""
+        return CitizenBrowser(self.browser(), username, self.totp_secrets[username])
+
+    def registration(self, bank: Bank) -> dict[str, Any]:
+        """The document that registers a bank: every dataset, its required fields required, the others optional."""
+        datasets = {}
+        for dataset in (self.catalogue.dataset(name) for name in self.catalogue.scopes):
+            required = [item.id for item in dataset.fields if item.required]
+            optional = [item.id for item in dataset.fields if not item.required]
+            datasets[dataset.id] = {"fields_required": required, "fields_optional": optional}
+        return {
+            "client_id": bank.client_id,
+            "name": {"zh": "甲銀行", "en": "First Sample Bank"},
+            "registered_id": "00000000",
+            "contact_phone": "02-0000-0000",
+            "contact_email": "privacy@bank.example",
+            "privacy_url": "https://bank.example/privacy",
+            "redirect_uris": [CALLBACK],
+            "jwks": public(bank.key, bank.encryption_key),
+            "purposes": {
+                PURPOSE: {
+                    "text": {"zh": "審核您的信用貸款申請", "en": "To decide on your loan application"},
+                    "use_until_days": 30,
+                    "erase_by_days": 90,
+                    "datasets": datasets,
+                }
+            },
+        }
+
+    def detail(self, dataset_id: str, optional: tuple[str, ...] = (), **parameters: str) -> dict[str, Any]:
+        """An authorization detail that asks for a dataset's required fields."""
+        dataset = self.catalogue.dataset(dataset_id)
+        return {
+            "type": "dataset",
+            "dataset": dataset_id,
+            "purpose": PURPOSE,
+            "fields_required": [item.id for item in dataset.fields if item.required],
+            "fields_optional": list(optional),
+            "parameters": parameters,
+        }
+
+    def code(self, *details: dict[str, Any], citizen: CitizenBrowser | None = None, **changes: Any) -> str:
+        """Push, sign in, approve; the authorization code."""
+        citizen = citizen or self.citizen()
+        page = citizen.authorize(self.bank.client_id, self.bank.push(*details, **changes))
+        assert page.status_code == 200, page.text
+        return answer_of(citizen.decide(page))["code"]
+
+    def tokens(self, *details: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        """The whole way to a token response."""
+        response = self.bank.redeem(self.code(*details, **changes))
+        assert response.status_code == 200, response.text
+        body: dict[str, Any] = response.json
+        return body
+
+
+def answer_of(response: TestResponse) -> dict[str, str]:
+    """The parameters with which a redirect went back to the bank."""
+    assert response.status_code == 303, response.text
+    assert response.location.startswith(CALLBACK), response.location
+    return dict(parse_qsl(urlsplit(response.location).query))
+
+
+def hidden_fields(html: str) -> dict[str, str]:
+    """The hidden fields of a page's forms."""
+    fields = {}
+    for tag in re.findall(r"<input[^>]*type=\"hidden\"[^>]*>", html):
+        name, value = re.search(r'name="([^"]*)"', tag), re.search(r'value="([^"]*)"', tag)
+        if name and value:
+            fields[name[1]] = value[1]
+    return fields
+
+
+def base64url(octets: bytes) -> str:
+    """Unpadded base64url."""
+    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
+
+
+def public_members(key: jose.Key) -> dict[str, Any]:
+    """The bare public JWK, as proofs carry it."""
+    return {name: value for name, value in key.public_jwk().items() if name in {"kty", "crv", "x", "y", "n", "e"}}
+
+
+def sign_with_header(claims: dict[str, Any], key: jose.Key, header: dict[str, Any]) -> str:
+    """A JWS with a header of one's own, by jwcrypto: the server's JOSE module is not its own judge."""
+
+    token = jws.JWS(orjson.dumps(claims))
+    token.add_signature(jwk.JWK(**key.native.as_dict(private=True)), protected=orjson.dumps(header).decode())
+    return str(token.serialize(compact=True))
