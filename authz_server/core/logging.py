@@ -28,7 +28,7 @@ _LOGGER = logging.getLogger("mydata")
 # Authlib logs raw tokens at DEBUG, urllib3 whole URLs.
 _NEVER_DEBUG = ("authlib", "urllib3")
 # A secret of ours, or anything that looks like a JWS or JWE.
-_SECRET = re.compile(r"\bmd[a-z]_[\w-]{20,}|\beyJ[\w-]{10,}|urn:ietf:params:oauth:request_uri:\S+")
+_SECRET = re.compile(r"\bmd[a-z]_[\w-]{20,}|\beyJ[\w.-]{10,}|urn:ietf:params:oauth:request_uri:\S+")
 _MAX_CHARS = 300
 
 Identifier = str | int | float | bool | None

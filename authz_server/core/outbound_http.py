@@ -195,9 +195,14 @@ def _body(response: BaseHTTPResponse, max_bytes: int) -> bytes:
         raise FetchFailed(f"status {response.status}")
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise FetchFailed("content encoding")
-    body = response.read(max_bytes + 1, decode_content=False)
-    if len(body) > max_bytes:
-        raise FetchFailed("too long")
+    body = b""
+    # To the end and not just once: only the read that finds nothing notices a body shorter than its Content-Length.
+    while piece := response.read(max_bytes + 1 - len(body), decode_content=False):
+        body += piece
+        if len(body) > max_bytes:
+            raise FetchFailed("too long")
+    if not body:
+        raise FetchFailed("nothing in it")
     return body
 
 
