@@ -22,9 +22,10 @@ class Citizen:
     phone: str
     _last_step: int = field(default=0, repr=False)
 
-    def about(self) -> dict[str, str]:
-        """What the register says of them, by the names of the options of `mydata citizen add`."""
-        return {name: getattr(self, name) for name in ("name", "national_id", "birthdate", "email", "phone")}
+    def options(self) -> list[str]:
+        """The options of `mydata citizen add`."""
+        names = ("name", "national_id", "birthdate", "email", "phone", "password", "totp_secret")
+        return [f"--{name.replace('_', '-')}={getattr(self, name)}" for name in names]
 
     def one_time_code(self) -> str:
         """A code that was not used before; waits when the last minute's were all used (a code works once)."""

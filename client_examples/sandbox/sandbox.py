@@ -7,13 +7,14 @@
 Only the commands and HTTP endpoints of the two servers are used: what works here works for an operator.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +30,14 @@ AGENCIES = ("ris", "bli", "land", "fia", "nhi")
 PLAIN_AGENCY = "nhi"
 PROXY_CLIENT_ID = "resource-proxy"
 DATABASE = "mydata"
+
+# Several commands of `mydata` in one process, because each start of Python with all its libraries takes a second.
+ONE_AFTER_THE_OTHER = """
+import json, sys
+from authz_server.cli import cli
+for arguments in json.load(sys.stdin):
+    cli.main(arguments, standalone_mode=False)
+"""
 
 
 class Sandbox:
@@ -111,9 +120,8 @@ class Sandbox:
                 self._make_folders,
                 self._start_database,
                 self._make_settings,
-                self._register_agencies,
-                self._register_clients,
-                self._add_citizens,
+                self._make_neighbours,
+                self._register,
                 self._start_processes,
             ):
                 step()
@@ -146,19 +154,9 @@ class Sandbox:
         """Send a signal to one process and its children, and wait for its end."""
         self.processes[name].kill(number)
 
-    def command(self, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
-        """Run `mydata` with the sandbox's settings and return what it printed.  Raises: ProcessFailed."""
-        done = subprocess.run(
-            [self.mydata, *arguments],
-            env=self.environment | dict(environment or {}),
-            cwd=self.work / "server",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise ProcessFailed(f"mydata {' '.join(map(str, arguments))} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+    def commands(self, *commands: Sequence[str | Path]) -> str:
+        """Run commands of `mydata`, one after the other; return what they printed.  Raises: ProcessFailed."""
+        return self._run("mydata", [sys.executable, "-c", ONE_AFTER_THE_OTHER], self.work / "server", commands)
 
     @property
     def mydata(self) -> Path:
@@ -186,7 +184,7 @@ class Sandbox:
         return f"http://127.0.0.1:{self._binds[name]}"
 
     def _make_folders(self) -> None:
-        for name in ("server", "proxy", "agency", "bank", "node-bank", "logs", "tmp"):
+        for name in ("server", "proxy", "agency", "bank", "node-bank", "checker", "logs", "tmp"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
 
     def _start_database(self) -> None:
@@ -226,90 +224,88 @@ class Sandbox:
             "sandbox": True,
         }
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"] | {"agencies": agencies})
-        self.say("creating the tables")
-        self.command("migrate")
 
-    def _register_agencies(self) -> None:
-        self.say("registering the five agencies, each with its own keys")
-        self._run_once("agency", "client_examples.demo_agency", "--init", "--folder", str(self.work / "agency"))
+    def _make_neighbours(self) -> None:
+        self.say("agencies and banks make their own keys and say who they are")
+        self._run_module("agency", "client_examples.demo_agency", "--init", *self._agency_options())
+        # An agency without JOSE has no keys: the proxy's connector holds them, and signs in its name.
         public = write_keys(self.work / "proxy" / f"{PLAIN_AGENCY}.keys.json", "sig", "enc")
         plain = {"id": PLAIN_AGENCY, "connector": "plain", "jwks": public}
         write_toml(self.work / "agency" / PLAIN_AGENCY / "agency.toml", plain)
-        for name in AGENCIES:
-            self.command("agency", "add", self.work / "agency" / name / "agency.toml")
-
-    def _register_clients(self) -> None:
-        self.say("registering the proxy, the banks and a client that checks")
         public = write_keys(self.work / "proxy" / "keys.json", "sig")
         proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
-        self.command("client", "add", write_toml(self.work / "proxy" / "client.toml", proxy))
-        checker = write_toml(self.work / "checker" / "client.toml", self.checker.registration())
-        self.command("client", "add", checker)
-        self._run_once("bank", "client_examples.bank_web", "--init", *self._bank_options())
-        self.command("client", "add", self.work / "bank" / "client.toml")
+        write_toml(self.work / "proxy" / "client.toml", proxy)
+        write_toml(self.work / "checker" / "client.toml", self.checker.registration())
+        self._run_module("bank", "client_examples.bank_web", "--init", *self._bank_options())
 
-    def _bank_options(self) -> list[str]:
-        bind = f"127.0.0.1:{self._binds['bank']}"
-        return ["--folder", str(self.work / "bank"), "--issuer", self.issuer, "--bind", bind]
+    def _register(self) -> None:
+        self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
+        agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
+        clients = [self.work / name / "client.toml" for name in ("proxy", "checker", "bank")]
+        self.commands(
+            ["migrate"],
+            *(("agency", "add", file) for file in agencies),
+            *(("client", "add", file) for file in clients),
+            *(("citizen", "add", citizen.username, *citizen.options()) for citizen in self.citizens),
+        )
 
-    def _add_citizens(self) -> None:
-        self.say("adding three synthetic citizens")
-        for citizen in self.citizens:
-            about = [f"--{name.replace('_', '-')}={value}" for name, value in citizen.about().items()]
-            secrets = {
-                "MYDATA_CITIZEN_PASSWORD": citizen.password,
-                "MYDATA_CITIZEN_TOTP_SECRET": citizen.totp_secret,
-            }
-            self.command("citizen", "add", citizen.username, *about, environment=secrets)
-
-    def _start_processes(self) -> None:
-        agency: list[str | Path] = [
-            sys.executable,
-            "-m",
-            "client_examples.demo_agency",
+    def _agency_options(self) -> list[str]:
+        bind = f"127.0.0.1:{self._binds['agency']}"
+        folder = str(self.work / "agency")
+        options = [
             "--folder",
-            self.work / "agency",
+            folder,
             "--issuer",
             self.issuer,
             "--bind",
-            f"127.0.0.1:{self._binds['agency']}",
+            bind,
             "--canary",
             self._canary,
             "--admin",
             "1",
         ]
+        return [*options, *(f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items())]
+
+    def _bank_options(self) -> list[str]:
+        bind = f"127.0.0.1:{self._binds['bank']}"
+        return ["--folder", str(self.work / "bank"), "--issuer", self.issuer, "--bind", bind]
+
+    def _start_processes(self) -> None:
+        modules = {"agency": self._agency_options(), "bank": self._bank_options()}
         self._add("server", "server", [self.mydata, "serve"], f"{self.issuer}/health")
         self._add("worker", "server", [self.mydata, "worker"], None)
         self._add("proxy", "proxy", [self.mydata, "proxy"], f"{self.proxy_url}/health")
-        self._add("agency", "agency", agency, None)
-        self._add(
-            "bank", "bank", [sys.executable, "-m", "client_examples.bank_web", *self._bank_options()], self.bank_url
-        )
+        agency = [sys.executable, "-m", "client_examples.demo_agency", *modules["agency"]]
+        self._add("agency", "agency", agency, f"{self.agency_url}/health")
+        self._add("bank", "bank", [sys.executable, "-m", "client_examples.bank_web", *modules["bank"]], self.bank_url)
+        self.say(f"starting {', '.join(self.processes)}")
         for process in self.processes.values():
-            self.say(f"starting {process.name}")
             process.start()
         for process in self.processes.values():
             process.wait_until_healthy()
 
-    def _add(self, name: str, folder: str, arguments: list[str | Path], health_url: str | None) -> None:
+    def _add(self, name: str, folder: str, command: Sequence[str | Path], health_url: str | None) -> None:
         self.processes[name] = Process(
             name=name,
-            command=arguments,
+            command=command,
             folder=self.work / folder,
             log_file=self.work / "logs" / f"{name}.log",
             environment=self.environment,
             health_url=health_url,
         )
 
-    def _run_once(self, folder: str, module: str, *arguments: str) -> str:
+    def _run_module(self, folder: str, module: str, *arguments: str) -> str:
+        return self._run(module, [sys.executable, "-m", module, *arguments], self.work / folder, [])
+
+    def _run(self, name: str, command: Sequence[str | Path], folder: Path, given: object) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", module, *arguments],
+            command,
             env=self.environment,
-            cwd=self.work / folder,
-            stdin=subprocess.DEVNULL,
+            cwd=folder,
+            input=json.dumps(given, default=str),
             capture_output=True,
             text=True,
         )
         if done.returncode != 0:
-            raise ProcessFailed(f"{module} {' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+            raise ProcessFailed(f"{name} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
