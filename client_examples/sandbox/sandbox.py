@@ -23,12 +23,18 @@ from .checker import Checker
 from .citizens import Citizen, citizens
 from .postgres import PostgresServer
 from .processes import Process, ProcessFailed, choose_ports
-from .settings import write_keys, write_secret, write_toml
+from .settings import (
+    AGENCIES,
+    PLAIN_AGENCY,
+    PROXY_CLIENT_ID,
+    proxy_settings,
+    server_settings,
+    write_keys,
+    write_secret,
+    write_toml,
+)
 
 FRIENDLY_PORTS = (8000, 8001, 8002, 8003, 8004)
-AGENCIES = ("ris", "bli", "land", "fia", "nhi")
-PLAIN_AGENCY = "nhi"
-PROXY_CLIENT_ID = "resource-proxy"
 DATABASE = "mydata"
 
 # Several commands of `mydata` in one process, because each start of Python with all its libraries takes a second.
@@ -198,32 +204,11 @@ class Sandbox:
         self.say(f"making keys and settings in {self.work}")
         write_keys(self.work / "server" / "keys.json", "sig")
         write_secret(self.work / "server" / "secret")
-        server = {
-            "issuer": self.issuer,
-            "database_url": self.database_url,
-            "keys_file": "keys.json",
-            "secret_file": "secret",
-            "proxy_url": self.proxy_url,
-            "bind": f"127.0.0.1:{self._binds['server']}",
-            "sandbox": True,
-            "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
-        }
+        server = server_settings(self.issuer, self.proxy_url, database_url=self.database_url)
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
-        agencies = {name: {"url": f"{self.agency_url}/{name}", "connector": "jose"} for name in AGENCIES}
-        agencies[PLAIN_AGENCY] |= {
-            "connector": "plain",
-            "api_key_file": str(self.work / "agency" / PLAIN_AGENCY / "api-key"),
-            "keys_file": f"{PLAIN_AGENCY}.keys.json",
-        }
-        proxy = {
-            "url": self.proxy_url,
-            "issuer": self.issuer,
-            "client_id": PROXY_CLIENT_ID,
-            "keys_file": "keys.json",
-            "bind": f"127.0.0.1:{self._binds['proxy']}",
-            "sandbox": True,
-        }
-        write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"] | {"agencies": agencies})
+        api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
+        proxy = proxy_settings(self.issuer, self.proxy_url, agency_url=self.agency_url, api_key_file=api_key_file)
+        write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _make_neighbours(self) -> None:
         self.say("agencies and banks make their own keys and say who they are")

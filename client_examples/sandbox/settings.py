@@ -10,8 +10,45 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
+AGENCIES = ("ris", "bli", "land", "fia", "nhi")
+PLAIN_AGENCY = "nhi"
+PROXY_CLIENT_ID = "resource-proxy"
+
 # A private key set with one key per use. Source: RFC 7517; `kid` is the thumbprint of RFC 7638.
 _KEY_KINDS = {"sig": "ES256", "enc": "ECDH-ES"}
+
+
+def server_settings(issuer: str, proxy_url: str, *, database_url: str) -> dict[str, Any]:
+    """Settings of the authorization server; its keys lie beside the file."""
+    return {
+        "issuer": issuer,
+        "database_url": database_url,
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": proxy_url,
+        "bind": issuer.removeprefix("http://"),
+        "sandbox": True,
+        "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
+    }
+
+
+def proxy_settings(issuer: str, proxy_url: str, *, agency_url: str, api_key_file: Path) -> dict[str, Any]:
+    """Settings of the resource proxy; its keys lie beside the file, and those of the agency that has none itself."""
+    agencies = {name: {"url": f"{agency_url}/{name}", "connector": "jose"} for name in AGENCIES}
+    agencies[PLAIN_AGENCY] |= {
+        "connector": "plain",
+        "api_key_file": str(api_key_file),
+        "keys_file": f"{PLAIN_AGENCY}.keys.json",
+    }
+    return {
+        "url": proxy_url,
+        "issuer": issuer,
+        "client_id": PROXY_CLIENT_ID,
+        "keys_file": "keys.json",
+        "bind": proxy_url.removeprefix("http://"),
+        "sandbox": True,
+        "agencies": agencies,
+    }
 
 
 def new_key(use: str) -> ECKey:

