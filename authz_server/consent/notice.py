@@ -1,0 +1,111 @@
+"""The consent notice: every sentence the citizen reads before deciding, composed once and recorded as it was shown.
+
+`compose` is pure: the same request, client, catalogue and language give the same notice and the same digest, when the
+page is shown as well as when the decision arrives. What is displayed = what is recorded = what is enforced.
+"""
+
+from base64 import urlsafe_b64encode
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients.model import Client
+from authz_server.consent import question
+from authz_server.consent.question import Sentences
+from authz_server.consent.request import PendingRequest
+from authz_server.consent.wording import LOCAL_TIME, say
+
+VERSION: Final = "2026-11"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """A notice in one language.
+
+    `content` holds every string, and nothing else is shown as part of the question; `unavailable` are the positions
+    of requested datasets that are announced as not shared.
+    """
+
+    version: str
+    locale: str
+    content: Sentences
+    sha256: str
+    use_until: date | None
+    erase_by: date | None
+    unavailable: tuple[int, ...]
+
+    def to_json(self) -> Sentences:
+        """What was hashed; goes into the consent record."""
+        return _document(self.content, locale=self.locale)
+
+
+def compose(
+    pending: PendingRequest,
+    client: Client,
+    catalogue: Catalogue,
+    *,
+    locale: str,
+    suspended: AbstractSet[str] = frozenset(),
+    unencrypting: AbstractSet[str] = frozenset(),
+) -> Notice:
+    """The notice for a request, in "zh-TW" or "en".
+
+    Args:
+        suspended: ids of agencies that answer nothing at present.
+        unencrypting: ids of agencies that can't encrypt to the recipient, so that a connector does.
+    """
+    asked = pending.parameters
+    name = client.name.get(locale)
+    purpose = client.purposes[pending.purpose_id] if pending.purpose_id else None
+    began = pending.started_at.astimezone(LOCAL_TIME).date()
+    use_until = began + timedelta(days=purpose.use_until_days) if purpose else None
+    erase_by = began + timedelta(days=purpose.erase_by_days) if purpose else None
+    items = question.datasets(pending, catalogue, client_name=name, locale=locale, suspended=suspended)
+    agencies = {
+        agency: catalogue.agency(agency).name.get(locale) for agency in question.agencies(asked.datasets, catalogue)
+    }
+    content: Sentences = {
+        "title": say("title" if items else "title_identity", locale, client=name),
+        "lead": say("lead" if items else "lead_identity", locale, client=name),
+        "who": question.who(client, locale=locale),
+        "why": {"heading": say("why", locale), "text": purpose.text.get(locale)} if purpose else None,
+        "changes": question.changes(pending, catalogue, client_name=name, locale=locale),
+        "needed": question.needed(items, locale=locale),
+        "optional": question.optional(items, locale=locale),
+        "identity": question.identity(asked, client_name=name, locale=locale),
+        "route": question.route(agencies.values(), purpose, client_name=name, locale=locale),
+        "times": question.times(use_until, erase_by, client_name=name, locale=locale),
+        "never": question.never(
+            [agencies[agency] for agency in agencies if agency in unencrypting],
+            client_name=name,
+            locale=locale,
+            fetches=bool(items),
+        ),
+        "stop": question.stop(client, locale=locale, fetches=bool(items)),
+        "leaving": question.leaving(asked.redirect_uri, client_name=name, locale=locale),
+        "approve": say("approve" if items else "approve_identity", locale),
+        "deny": say("deny", locale),
+    }
+    return Notice(
+        version=VERSION,
+        locale=locale,
+        content=content,
+        sha256=_digest(_document(content, locale=locale)),
+        use_until=use_until,
+        erase_by=erase_by,
+        unavailable=tuple(item["position"] for item in items if item["unavailable"]),
+    )
+
+
+def _document(content: Sentences, *, locale: str) -> Sentences:
+    return {"version": VERSION, "locale": locale, "content": content}
+
+
+def _digest(document: Sentences) -> str:
+    canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
+    return urlsafe_b64encode(sha256(canonical).digest()).rstrip(b"=").decode("ascii")

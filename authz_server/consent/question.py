@@ -1,0 +1,239 @@
+"""The parts of the consent notice, each a pure function from what was asked to sentences in one language."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from authz_server.catalogue.model import Catalogue, Dataset, Field
+from authz_server.clients.model import Client, Purpose
+from authz_server.consent.details import RequestedDataset
+from authz_server.consent.request import AuthorizationParameters, PendingRequest
+from authz_server.consent.wording import day, duration, listed, say
+
+# OpenID Connect Core section 5.4: what a scope asks for, as far as this server knows it.
+CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
+    "profile": ("name", "birthdate", "locale"),
+    "email": ("email",),
+    "phone": ("phone_number",),
+    "address": ("address",),
+}
+CLAIMS: Final = tuple(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)
+
+Sentences = dict[str, Any]  # JSON: strings, lists and objects of them
+
+
+def agencies(datasets: Sequence[RequestedDataset], catalogue: Catalogue) -> list[str]:
+    """Ids of the agencies that are asked, each once, in the order of the request."""
+    return list(dict.fromkeys(catalogue.dataset(wanted.dataset_id).agency_id for wanted in datasets))
+
+
+def datasets(
+    pending: PendingRequest, catalogue: Catalogue, *, client_name: str, locale: str, suspended: AbstractSet[str]
+) -> list[Sentences]:
+    """What is asked, a part per dataset, in the order of the request."""
+    previous = _previous(pending)
+    return [
+        _dataset(position, wanted, catalogue, client_name=client_name, locale=locale, suspended=suspended)
+        | {"new": say("mark_new", locale) if previous and wanted.dataset_id not in previous else None}
+        for position, wanted in enumerate(pending.parameters.datasets)
+    ]
+
+
+def _dataset(
+    position: int,
+    wanted: RequestedDataset,
+    catalogue: Catalogue,
+    *,
+    client_name: str,
+    locale: str,
+    suspended: AbstractSet[str],
+) -> Sentences:
+    dataset = catalogue.dataset(wanted.dataset_id)
+    name = dataset.name.get(locale)
+    agency = catalogue.agency(dataset.agency_id).name.get(locale)
+    required = [_field(dataset.field(field), locale) for field in wanted.fields_required]
+    # Where nothing is required, what the agency sends with whatever else it sends is no choice of its own.
+    free = [field for field in wanted.fields_optional if field not in dataset.required_fields]
+    always = None
+    if free and not required and len(free) < len(wanted.fields_optional):
+        names = [dataset.field(field).name.get(locale) for field in wanted.fields_optional if field not in free]
+        always = say("optional_always", locale, fields=listed(names, locale))
+    wait = None
+    if dataset.typical_wait_s:
+        wait = say("wait", locale, duration=duration(dataset.typical_wait_s, locale), client=client_name)
+    return {
+        "position": position,
+        "name": name,
+        "more_of": say("optional_more", locale, dataset=name) if required else name,
+        "description": dataset.description.get(locale),
+        "agency": say("from_agency", locale, agency=agency),
+        "parameters": _parameters(dataset, wanted.parameters, locale),
+        "summary": say("fields_one" if len(required) == 1 else "fields", locale, count=len(required)),
+        "fields": required,
+        "optional_fields": [_field(dataset.field(field), locale) for field in free or wanted.fields_optional],
+        "always": always,
+        "wait": wait,
+        "unavailable": say("unavailable", locale, agency=agency) if dataset.agency_id in suspended else None,
+    }
+
+
+def _field(field: Field, locale: str) -> Sentences:
+    return {
+        "id": field.id,
+        "name": field.name.get(locale),
+        "description": field.description.get(locale),
+        "sensitivity": None if field.sensitivity == "normal" else say(field.sensitivity, locale),
+    }
+
+
+def _parameters(dataset: Dataset, values: Sequence[tuple[str, str]], locale: str) -> list[list[str]]:
+    """The parameters in the order of the catalogue, as pairs of name and value for people."""
+    given = dict(values)
+    return [
+        [parameter.name.get(locale), parameter.display(given[parameter.id], locale)]
+        for parameter in dataset.parameters
+        if parameter.id in given
+    ]
+
+
+def needed(items: Sequence[Sentences], *, locale: str) -> Sentences:
+    """What can't be done without."""
+    return {"heading": say("needed", locale), "datasets": [item for item in items if item["fields"]]}
+
+
+def optional(items: Sequence[Sentences], *, locale: str) -> Sentences:
+    """What the citizen may add."""
+    return {
+        "heading": say("optional", locale),
+        "hint": say("optional_hint", locale),
+        "datasets": [item for item in items if item["optional_fields"]],
+    }
+
+
+def who(client: Client, *, locale: str) -> Sentences:
+    """Who is asking, by what the operator has verified."""
+    name = client.name.get(locale)
+    return {
+        "heading": say("who", locale),
+        "name": name,
+        "facts": [
+            [say("registered_id", locale), client.registered_id],
+            [say("registered_on", locale), day(client.registered_on, locale)],
+            [say("phone", locale), client.contact_phone],
+        ],
+        "privacy": {"text": say("privacy", locale, client=name), "url": client.privacy_url},
+    }
+
+
+def changes(pending: PendingRequest, catalogue: Catalogue, *, client_name: str, locale: str) -> Sentences | None:
+    """What differs from the last grant to this client: more, other parameters, no longer asked; None the first time."""
+    previous = _previous(pending)
+    if not previous:
+        return None
+    lines = []
+    for wanted in pending.parameters.datasets:
+        lines += _changes_of(wanted, previous.get(wanted.dataset_id), catalogue.dataset(wanted.dataset_id), locale)
+    asked = {wanted.dataset_id for wanted in pending.parameters.datasets}
+    for dataset_id in previous:
+        gone = catalogue.find_dataset(dataset_id)
+        if gone is not None and dataset_id not in asked:
+            lines.append(say("changed_gone", locale, dataset=gone.name.get(locale)))
+    return {
+        "heading": say("changed", locale),
+        "intro": say("changed_intro", locale, client=client_name),
+        "lines": lines or [say("changed_nothing", locale)],
+    }
+
+
+def _changes_of(wanted: RequestedDataset, before: Mapping[str, Any] | None, dataset: Dataset, locale: str) -> list[str]:
+    name = dataset.name.get(locale)
+    if before is None:
+        return [say("changed_dataset", locale, dataset=name)]
+    lines = []
+    if more := [field for field in wanted.fields_required if field not in before["fields"]]:
+        fields = listed([dataset.field(field).name.get(locale) for field in more], locale)
+        lines.append(say("changed_fields", locale, dataset=name, fields=fields))
+    if dict(wanted.parameters) != before["parameters"]:
+        values = listed([value for _, value in _parameters(dataset, wanted.parameters, locale)], locale)
+        lines.append(
+            say("changed_parameters" if values else "changed_no_parameters", locale, dataset=name, parameters=values)
+        )
+    return lines
+
+
+def _previous(pending: PendingRequest) -> dict[str, Mapping[str, Any]]:
+    return {grant["dataset"]: grant for grant in pending.previous or ()}
+
+
+def identity(asked: AuthorizationParameters, *, client_name: str, locale: str) -> Sentences | None:
+    """What the client learns about who the citizen is; None if it asked for data alone."""
+    if "openid" not in asked.scopes:
+        return None
+    claims = {claim for scope in asked.scopes for claim in CLAIMS_OF_SCOPE.get(scope, ())}
+    for place in ("userinfo", "id_token"):
+        claims |= set(asked.claims.get(place) or ())
+    return {
+        "heading": say("identity", locale),
+        "lines": [
+            say("identity_sub", locale, client=client_name),
+            *(say(f"claim_{claim}", locale) for claim in CLAIMS if claim in claims),
+        ],
+    }
+
+
+def route(names: Iterable[str], purpose: Purpose | None, *, client_name: str, locale: str) -> Sentences:
+    """From which agencies, to whom, and on to whom. Args: names: of the agencies."""
+    onward = [text.get(locale) for text in purpose.passed_on_to] if purpose else []
+    return {
+        "heading": say("route", locale),
+        "lines": [
+            [say("route_from", locale), list(names)],
+            [say("route_to", locale), [client_name]],
+            [say("route_onward", locale), onward or [say("route_nobody", locale)]],
+        ],
+    }
+
+
+def times(use_until: date | None, erase_by: date | None, *, client_name: str, locale: str) -> Sentences | None:
+    """How long, in three lines; None where nothing is fetched."""
+    if use_until is None or erase_by is None:
+        return None
+    return {
+        "heading": say("times", locale),
+        "lines": [
+            say("fetch_once", locale),
+            say("use_until", locale, client=client_name, date=day(use_until, locale)),
+            say("erase_by", locale, client=client_name, date=day(erase_by, locale)),
+        ],
+    }
+
+
+def never(unencrypting: Sequence[str], *, client_name: str, locale: str, fetches: bool) -> Sentences:
+    """What will not happen. Args: unencrypting: names of the agencies for which the platform encrypts."""
+    lines = []
+    if fetches:
+        read = "never_read_except" if unencrypting else "never_read"
+        lines = [
+            say("never_keep", locale),
+            say("never_again", locale),
+            say(read, locale, client=client_name, agencies=listed(unencrypting, locale)),
+        ]
+    return {"heading": say("never", locale), "lines": [*lines, say("never_password", locale, client=client_name)]}
+
+
+def stop(client: Client, *, locale: str, fetches: bool) -> Sentences:
+    """How to stop it afterwards, in one line."""
+    text = say(
+        "stop_text" if fetches else "stop_identity", locale, client=client.name.get(locale), phone=client.contact_phone
+    )
+    return {"heading": say("stop", locale), "text": text}
+
+
+def leaving(redirect_uri: str, *, client_name: str, locale: str) -> str:
+    """Where the citizen goes next, whatever the decision."""
+    parts = urlsplit(redirect_uri)
+    if parts.scheme in {"http", "https"}:
+        return say("leaving", locale, client=client_name, place=parts.netloc)
+    return say("leaving_app", locale, client=client_name)

@@ -1,0 +1,260 @@
+"""The consent page: the question, the answer, more time for it, and what came of it.
+
+Routes
+    GET  /consent/<request_id>              the question
+    POST /consent/<request_id>              form: csrf, notice (digest of what was read), locale (its language),
+                                            optional=<position>/<field> (any number), decision=approve|deny;
+                                            or lang=zh-TW|en: the question again in that language, ticks kept
+    POST /consent/<request_id>/extend       the same form: the question again, with the full time
+    GET  /consent/<reference>/outcome       what was decided, by reference number
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from flask import Blueprint, abort, g, make_response, redirect, render_template, request
+from flask_babel import get_locale
+from werkzeug.wrappers import Response
+
+from authz_server.clients.service import Client
+from authz_server.consent import service
+from authz_server.consent.client_home import home_of
+from authz_server.consent.decision import approve, deny, require_identity
+from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
+from authz_server.consent.notice import Notice, compose
+from authz_server.consent.outcome import find_outcome
+from authz_server.consent.request import PendingRequest
+from authz_server.consent.wording import day, time_of_day
+from authz_server.core import clock, secrets
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, csrf
+from authz_server.identity.guard import citizen_required, sign_in_url
+from authz_server.identity.sessions import SignedIn
+
+blueprint = Blueprint("consent", __name__)
+LOCALES: Final = ("zh-TW", "en")
+REPEATABLE: Final = {"optional"}
+Problem = Literal["changed", "form"]
+
+
+@blueprint.get("/consent/<request_id>")
+@citizen_required
+def page(signed_in: SignedIn, request_id: str) -> Response:
+    """Show the question, or first the sign-in that it demands."""
+    pending = _open(signed_in, request_id)
+    db.session.commit()
+    try:
+        require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
+    except IdentityNotSufficient:
+        return redirect(sign_in_url(), code=303)
+    return show(pending, signed_in)
+
+
+@blueprint.post("/consent/<request_id>")
+@citizen_required
+def decide(signed_in: SignedIn, request_id: str) -> Response:
+    """Take the decision and send the citizen back to the client; or show the question again, with what was ticked."""
+    form = _form()
+    pending = _open(signed_in, request_id)
+    ticked = request.form.getlist("optional")
+    if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
+        db.session.commit()
+        return show(pending, signed_in, problem="form", status=403)
+    decision = form.get("decision")
+    if decision == "approve":
+        return _approve(pending, signed_in, form, ticked)
+    if decision == "deny":
+        outcome = deny(
+            db.session(), request_id, citizen_id=signed_in.citizen_id, settings=services().settings, now=clock.now()
+        )
+        db.session.commit()
+        return redirect(outcome.location, code=303)
+    db.session.commit()
+    if "lang" in form:
+        return show(pending, signed_in, ticked=ticked)
+    return show(pending, signed_in, ticked=ticked, problem="form", status=400)
+
+
+@blueprint.post("/consent/<request_id>/extend")
+@citizen_required
+def extend(signed_in: SignedIn, request_id: str) -> Response:
+    """Give a slow reader the full time again, and the same page with what was ticked."""
+    form = _form()
+    pending = _open(signed_in, request_id)
+    if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
+        db.session.commit()
+        return show(pending, signed_in, problem="form", status=403)
+    deadline_at = service.extend(
+        db.session(), request_id, citizen_id=signed_in.citizen_id, settings=services().settings, now=clock.now()
+    )
+    db.session.commit()
+    if deadline_at is None:
+        raise RequestNotUsable("expired or decided meanwhile")
+    return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=request.form.getlist("optional"))
+
+
+@blueprint.get("/consent/<transaction_id>/outcome")
+@citizen_required
+def outcome(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Show what was decided, and what happens next."""
+    found = find_outcome(db.session(), transaction_id, citizen_id=signed_in.citizen_id)
+    if found is None:
+        abort(404)
+    locale = _locale()
+    client = services().registry.client(found.client_id)
+    home = home_of(client, locale) if client else None
+    catalogue = services().catalogue
+    datasets = [catalogue.find_dataset(dataset_id) for dataset_id in found.dataset_ids]
+    return make_response(
+        render_template(
+            "outcome.html",
+            signed_in=signed_in,
+            outcome={
+                "decision": found.decision,
+                "transaction_id": found.transaction_id,
+                "datasets": [dataset.name.get(locale) for dataset in datasets if dataset],
+                "use_until": day(found.use_until, locale) if found.use_until else None,
+                "erase_by": day(found.erase_by, locale) if found.erase_by else None,
+            },
+            client={
+                "name": home.name if home else found.client_id,
+                "home": home.home if home else None,
+                "phone": client.contact_phone if client else "",
+                "email": client.contact_email if client else "",
+            },
+            decided=f"{day(found.decided_at, locale)} {time_of_day(found.decided_at)}",
+        )
+    )
+
+
+def show(
+    pending: PendingRequest,
+    signed_in: SignedIn,
+    *,
+    ticked: Collection[str] = (),
+    problem: Problem | None = None,
+    status: int = 200,
+) -> Response:
+    """The page with the question. Args: ticked: optional fields to show as ticked; problem: what to say on top."""
+    g.citizen_locale = signed_in.locale
+    g.ui_locales = " ".join(pending.parameters.ui_locales)
+    g.form_action_uris = (pending.parameters.redirect_uri,)
+    notice = notice_of(pending, _client(pending), _locale())
+    now = clock.now()
+    return make_response(
+        render_template(
+            "consent.html",
+            signed_in=signed_in,
+            notice=notice.content,
+            notice_sha256=notice.sha256,
+            notice_locale=notice.locale,
+            csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+            request_id=pending.request_id,
+            transaction_id=pending.transaction_id,
+            ticked=frozenset(ticked),
+            nothing_left=_nothing_left(pending, notice),
+            deadline=time_of_day(pending.deadline_at),
+            minutes_left=max(0, int((pending.deadline_at - now).total_seconds() // 60)),
+            can_extend=_can_extend(pending, now),
+            error=problem,
+        ),
+        status,
+    )
+
+
+def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
+    """The notice as it stands now: an agency that was suspended meanwhile makes it another one."""
+    known = services()
+    plain = {
+        agency.id
+        for agency in known.catalogue
+        if (registered := known.registry.agency(agency.id)) and registered.connector == "plain"
+    }
+    return compose(
+        pending,
+        client,
+        known.catalogue,
+        locale=locale,
+        suspended=known.registry.suspended_agencies(),
+        unencrypting=plain,
+    )
+
+
+def chosen(ticked: Collection[str]) -> Mapping[int, list[str]]:
+    """The ticked fields by position of their dataset; what is not `<position>/<field>` counts for nothing."""
+    fields: dict[int, list[str]] = defaultdict(list)
+    for value in ticked:
+        position, _, field = value.partition("/")
+        if position.isascii() and position.isdigit() and len(position) <= 2:
+            fields[int(position)].append(field)
+    return fields
+
+
+def _approve(
+    pending: PendingRequest, signed_in: SignedIn, form: Mapping[str, str], ticked: Collection[str]
+) -> Response:
+    # Composed again in the language that was read, and compared: what was displayed is what is recorded.
+    locale = form.get("locale")
+    notice = notice_of(pending, _client(pending), locale if locale in LOCALES else _locale())
+    if not secrets.equal(notice.sha256, form.get("notice", "")) or _nothing_left(pending, notice):
+        db.session.commit()
+        return show(pending, signed_in, ticked=ticked, problem="changed", status=409)
+    try:
+        approved = approve(
+            db.session(),
+            pending,
+            chosen(ticked),
+            signed_in=signed_in,
+            notice=notice,
+            catalogue=services().catalogue,
+            settings=services().settings,
+            now=clock.now(),
+        )
+    except IdentityNotSufficient:
+        db.session.commit()
+        return redirect(sign_in_url(), code=303)
+    db.session.commit()
+    return redirect(approved.location, code=303)
+
+
+def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
+    return service.open_for(db.session(), request_id, citizen_id=signed_in.citizen_id, now=clock.now())
+
+
+def _client(pending: PendingRequest) -> Client:
+    client = services().registry.client(pending.client_id)
+    if client is None or client.suspended:
+        raise RequestNotUsable("its client is gone")
+    return client
+
+
+def _nothing_left(pending: PendingRequest, notice: Notice) -> bool:
+    """Whether everything that was asked for is unavailable."""
+    datasets = pending.parameters.datasets
+    return bool(datasets) and len(notice.unavailable) == len(datasets)
+
+
+def _can_extend(pending: PendingRequest, now: datetime) -> bool:
+    # As `service.extend` does it: the full time again, at most four times over in all.
+    full = timedelta(seconds=services().settings.limits.transaction_ttl_s)
+    return min(now + full, pending.pushed_at + 4 * full) > pending.deadline_at
+
+
+def _form() -> Mapping[str, str]:
+    """The form. Two readers of a doubled parameter may read different ones, so a doubled one is refused."""
+    if any(len(values) > 1 for name, values in request.form.lists() if name not in REPEATABLE):
+        abort(400)
+    return request.form
+
+
+def _action(request_id: str) -> str:
+    return f"consent:{request_id}"
+
+
+def _locale() -> str:
+    locale = get_locale()
+    return "en" if locale is not None and locale.language == "en" else "zh-TW"

@@ -1,0 +1,166 @@
+"""The fixed sentences of the consent notice, each in 繁體中文 and English.
+
+They are part of what a citizen agrees to and end up in the consent record, so they live here as data with a version
+(`notice.VERSION`) instead of in the translation catalogues: a test pins version and words together.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+LOCAL_TIME: Final = ZoneInfo("Asia/Taipei")
+MONTHS: Final = (
+    "January", "February", "March", "April", "May", "June",
+    "July", "August", "September", "October", "November", "December",
+)  # fmt: skip
+
+# name: (zh, en)
+SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    "title": ("要把您的資料提供給{client}嗎？", "Share your data with {client}?"),
+    "title_identity": ("要用本服務登入{client}嗎？", "Sign in to {client} with this service?"),
+    "lead": (
+        "{client}想取得下列資料。請讀完再決定；在您同意之前，什麼都不會送出。",
+        "{client} asks for the data below. Read, then decide. Nothing is sent unless you agree.",
+    ),
+    "lead_identity": (
+        "{client}想知道您是誰。請讀完再決定；在您同意之前，什麼都不會送出。",
+        "{client} asks who you are. Read, then decide. Nothing is sent unless you agree.",
+    ),
+    "who": ("誰在要求", "Who is asking"),
+    "registered_id": ("統一編號", "Registered id"),
+    "registered_on": ("登記於本平臺", "Registered here since"),
+    "phone": ("聯絡電話", "Telephone"),
+    "privacy": ("{client}的隱私權政策", "Privacy policy of {client}"),
+    "why": ("為什麼", "Why"),
+    "changed": ("與上次不同之處", "What changed since last time"),
+    "changed_intro": (
+        "您曾經同意過{client}的要求。與那次相比：",
+        "You have agreed to a request of {client} before. Compared with that:",
+    ),
+    "changed_nothing": ("要求的資料與上次相同", "it asks for the same data"),
+    "changed_dataset": ("新增「{dataset}」", "{dataset} is new"),
+    "changed_fields": ("「{dataset}」新增欄位：{fields}", "More of {dataset}: {fields}"),
+    "changed_parameters": ("「{dataset}」改為 {parameters}", "{dataset} is now for {parameters}"),
+    "changed_no_parameters": ("「{dataset}」不再限定範圍", "{dataset} is no longer limited"),
+    "changed_gone": ("不再要求「{dataset}」", "{dataset} is no longer asked for"),
+    "mark_new": ("新增", "New"),
+    "needed": ("辦理所需", "Needed for this"),
+    "optional": ("您也可以提供", "You can also share"),
+    "optional_hint": (
+        "不勾選也可以，不影響申請。只會提供您勾選的項目。",
+        "Only what you tick is sent. Leaving these empty changes nothing for your application.",
+    ),
+    "optional_more": ("「{dataset}」的其他欄位", "More of {dataset}"),
+    "optional_always": ("勾選任何一項時，會一併提供：{fields}", "With anything you tick goes: {fields}"),
+    "from_agency": ("由{agency}提供", "From {agency}"),
+    "fields": ("看看包含哪 {count} 個欄位", "See the {count} fields in it"),
+    "fields_one": ("看看包含哪個欄位", "See the one field in it"),
+    "sensitive": ("敏感", "sensitive"),
+    "special": ("特種個資", "specially protected"),
+    "wait": (
+        "這項資料通常需要約 {duration}準備。您不必等待，備妥後{client}會自行取得。",
+        "This usually takes about {duration} to prepare. You need not wait: {client} fetches it when it is ready.",
+    ),
+    "minutes": (" {count} 分鐘", "{count} minutes"),
+    "hours": (" {count} 小時", "{count} hours"),
+    "unavailable": (
+        "目前無法取得：{agency}暫停提供資料。即使您同意，這項也不會提供。",
+        "Not available now: {agency} has suspended its answers. It is not shared even if you agree.",
+    ),
+    "identity": ("關於您的身分", "About who you are"),
+    "identity_sub": (
+        "一個只給{client}使用的代號，別的單位認不出是您",
+        "An identifier made for {client} alone; nobody else can recognise you by it",
+    ),
+    "claim_name": ("姓名", "Your name"),
+    "claim_birthdate": ("出生日期", "Your date of birth"),
+    "claim_locale": ("慣用語言", "Your preferred language"),
+    "claim_email": ("電子郵件地址", "Your e-mail address"),
+    "claim_phone_number": ("電話號碼", "Your telephone number"),
+    "claim_address": ("地址", "Your address"),
+    "route": ("從哪裡到哪裡", "From where to where"),
+    "route_from": ("資料來源", "From"),
+    "route_to": ("接收者", "To"),
+    "route_onward": ("再轉交給", "Passed on to"),
+    "route_nobody": ("不轉交任何人", "Nobody else"),
+    "times": ("多久", "For how long"),
+    "fetch_once": ("只取一次，就是現在", "We fetch it once, now"),
+    "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
+    "erase_by": ("{client}必須在 {date} 前刪除", "They must erase it by {date}"),
+    "never": ("不會發生的事", "What will not happen"),
+    "never_keep": ("本平臺不會留存您的資料。", "This platform does not keep your data."),
+    "never_again": (
+        "這次同意不能用來再取一次；下次必須再問您。",
+        "This consent can't be used to fetch again; next time you are asked again.",
+    ),
+    "never_read": (
+        "本平臺讀不到內容：機關加密後只有{client}能解開。",
+        "This platform can't read it: the agency encrypts it so that only {client} can open it.",
+    ),
+    "never_read_except": (
+        "本平臺讀不到內容：機關加密後只有{client}能解開。例外：{agencies}無法自行加密，由本平臺代為加密，不留存。",
+        "This platform can't read it: the agency encrypts it so that only {client} can open it. Exception: {agencies} "
+        "can't encrypt by itself, so this platform does it on its behalf and keeps nothing.",
+    ),
+    "never_password": (
+        "{client}不需要、也不會得到您的密碼。任何人都不該向您索取。",
+        "{client} neither needs nor gets your password. Nobody should ask you for it.",
+    ),
+    "stop": ("想停止時", "How to stop"),
+    "stop_text": (
+        "資料取得後想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
+        "To stop the use of your data afterwards, call {client} on {phone} and quote your reference number.",
+    ),
+    "stop_identity": (
+        "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
+        "To stop, call {client} on {phone} and quote your reference number.",
+    ),
+    "leaving": (
+        "不論同意與否，接下來都會離開本平臺，回到{client}（{place}）。",
+        "Whichever you choose, you then leave this platform and return to {client} ({place}).",
+    ),
+    "leaving_app": (
+        "不論同意與否，接下來都會離開本平臺，回到{client}的應用程式。",
+        "Whichever you choose, you then leave this platform and return to the app of {client}.",
+    ),
+    "approve": ("同意並提供", "Agree and share"),
+    "approve_identity": ("同意並登入", "Agree and sign in"),
+    "deny": ("不同意", "Do not agree"),
+}
+
+LIST_SEPARATOR: Final = ("、", ", ")
+
+
+def say(name: str, locale: str, **values: object) -> str:
+    """One sentence in the language `locale` ("zh-TW" or "en"), its places filled in.
+
+    Values are inserted as they are and never interpreted: a name with braces stays a name.
+    """
+    return SENTENCES[name][locale == "en"].format(**values)
+
+
+def listed(words: Sequence[str], locale: str) -> str:
+    """The words as one enumeration."""
+    return LIST_SEPARATOR[locale == "en"].join(words)
+
+
+def day(moment: date | datetime, locale: str) -> str:
+    """A day as people write it; a moment (aware) is the day that it is in Taiwan."""
+    if isinstance(moment, datetime):
+        moment = moment.astimezone(LOCAL_TIME).date()
+    if locale == "en":
+        return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
+    return f"{moment.year} 年 {moment.month} 月 {moment.day} 日"
+
+
+def time_of_day(moment: datetime) -> str:
+    """The time in Taiwan, on a 24-hour clock: the same digits in both languages."""
+    return f"{moment.astimezone(LOCAL_TIME):%H:%M}"
+
+
+def duration(seconds: int, locale: str) -> str:
+    """A typical wait, as roughly as people think of it."""
+    if seconds < 90 * 60:
+        return say("minutes", locale, count=max(1, round(seconds / 60)))
+    return say("hours", locale, count=round(seconds / 3600))

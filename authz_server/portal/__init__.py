@@ -1,0 +1,22 @@
+"""What all pages for people share: language, headers, error pages, and the pages that are no domain's own."""
+
+from flask import Flask
+from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
+
+from authz_server.extensions import Services
+from authz_server.portal import context, errors, headers, locale, record, views
+
+
+def init_app(app: Flask, services: Services) -> None:
+    """Set an application up for pages."""
+    settings = services.settings
+    assert app.jinja_loader is not None  # noqa: S101 - Flask makes one for every application with a template folder
+    components = PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})
+    app.jinja_loader = ChoiceLoader([app.jinja_loader, components])
+    app.jinja_options = {**app.jinja_options, "trim_blocks": True, "lstrip_blocks": True}
+    locale.init_app(app, secure=settings.secure)
+    context.init_app(app, sandbox=settings.sandbox)
+    headers.init_app(app, secure=settings.secure)
+    errors.init_app(app)
+    app.register_blueprint(views.blueprint)
+    app.register_blueprint(record.blueprint)

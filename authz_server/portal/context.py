@@ -1,0 +1,41 @@
+"""What every template may call."""
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from flask import Flask, request
+
+from authz_server.portal import locale
+
+# Each language by its own name, in the order of the switch: tag, lang attribute, name.
+LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
+
+
+def init_app(app: Flask, *, sandbox: bool) -> None:
+    """Add the functions that base.html and its children call."""
+    digests: dict[str, str] = {}
+
+    def asset(name: str) -> str:
+        """URL of a static file that changes when the file does, so that it may be cached for ever."""
+        if name not in digests:
+            digests[name] = sha256((Path(str(app.static_folder)) / name).read_bytes()).hexdigest()[:16]
+        return f"{app.static_url_path}/{name}?v={digests[name]}"
+
+    app.jinja_env.globals |= {
+        "asset": asset,
+        "html_lang": lambda: locale.HTML_LANG[locale.current()],
+        "in_sandbox": lambda: sandbox,
+        "language": locale.current,
+        "languages": lambda: LANGUAGES,
+        "switch_url": switch_url,
+    }
+
+
+def switch_url(tag: str) -> str:
+    """This page in another language; a page that answers a form leads to the form's own address instead."""
+    kept = [(name, value) for name, value in request.args.items(multi=True) if name != "lang"]
+    if request.method != "GET":
+        kept = []
+    return f"{quote(request.path)}?{urlencode([*kept, ('lang', tag)])}"

@@ -1,0 +1,63 @@
+"""Which of the two languages a page speaks, and how a person changes it.
+
+In this order: what they just chose (`lang`, in a link or on a button of a form), what they chose before (cookie),
+what their account says, what the client asked for (`ui_locales`), what the browser prefers; else 繁體中文.
+"""
+
+from typing import Final
+
+from flask import Flask, Response, g, request
+from flask_babel import Babel, get_locale
+
+# The tag in HTML, cookies and records, and the name of its gettext catalogue.
+CATALOGUE_OF: Final = {"zh-TW": "zh_Hant_TW", "en": "en"}
+HTML_LANG: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}
+DEFAULT: Final = "zh-TW"
+COOKIE: Final = "lang"
+COOKIE_MAX_AGE_S: Final = 365 * 24 * 3600
+
+
+def init_app(app: Flask, *, secure: bool) -> None:
+    """Select the language of each page, and remember it when the person changes it."""
+    app.config["BABEL_DEFAULT_LOCALE"] = CATALOGUE_OF[DEFAULT]
+    Babel(app, locale_selector=lambda: CATALOGUE_OF[select()])  # type: ignore[no-untyped-call]  # it has no annotations
+
+    @app.after_request
+    def remember(response: Response) -> Response:
+        if response.mimetype == "text/html" and (tag := chosen()) is not None:
+            response.set_cookie(
+                COOKIE, tag, max_age=COOKIE_MAX_AGE_S, secure=secure, httponly=True, samesite="Lax", path="/"
+            )
+        return response
+
+
+def select() -> str:
+    """The tag of the language for this request: "zh-TW" or "en"."""
+    for wish in (
+        chosen(),
+        request.cookies.get(COOKIE),
+        g.get("citizen_locale"),
+        *str(g.get("ui_locales") or "").split(),
+        *request.accept_languages.values(),
+    ):
+        if (tag := supported(wish)) is not None:
+            return tag
+    return DEFAULT
+
+
+def current() -> str:
+    """The tag of the language that this page is being rendered in."""
+    locale = get_locale()
+    return "en" if locale is not None and locale.language == "en" else DEFAULT
+
+
+def chosen() -> str | None:
+    """The language that the person has just asked for with `lang`, if it is one of ours."""
+    wish = request.args.get("lang") or (request.form.get("lang") if request.method == "POST" else None)
+    return wish if wish in CATALOGUE_OF else None
+
+
+def supported(wish: str | None) -> str | None:
+    """Match a BCP 47 tag with one of ours: any English, and any Chinese (all of it better served by zh-TW)."""
+    language = (wish or "").lower().replace("_", "-").partition("-")[0]
+    return {"zh": "zh-TW", "en": "en"}.get(language)

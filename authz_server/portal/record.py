@@ -1,0 +1,148 @@
+"""The citizen's own record, newest first: who asked, what was decided, what was fetched. It stands here and not in
+`audit`, because a page needs to know who is signed in, and `identity` is above `audit`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from flask import Blueprint, abort, render_template, request
+from flask_babel import gettext, lazy_gettext
+from flask_babel.speaklater import LazyString
+
+from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import entries_of
+from authz_server.consent.wording import LOCAL_TIME, day, time_of_day
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.portal import locale
+
+blueprint = Blueprint("audit", __name__)
+PER_PAGE: Final = 20
+
+# Places: client, dataset. An event that is not listed is shown by its name, so that nothing is ever left out.
+SENTENCES: Final[Mapping[str, LazyString]] = {
+    "consent.requested": lazy_gettext("%(client)s asked for your data"),
+    "consent.approved": lazy_gettext("You agreed to share data with %(client)s"),
+    "consent.denied": lazy_gettext("You did not agree; nothing was sent to %(client)s"),
+    "consent.expired": lazy_gettext("The time to decide passed; nothing was sent to %(client)s"),
+    "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
+    "code.replayed": lazy_gettext(
+        "A permission was presented a second time and refused; what it had opened was closed"
+    ),
+    "token.issued": lazy_gettext("%(client)s may fetch “%(dataset)s” once"),
+    "token.leased": lazy_gettext("%(client)s began to fetch “%(dataset)s”"),
+    "token.delivered": lazy_gettext("“%(dataset)s” was delivered to %(client)s"),
+    "token.failed": lazy_gettext("“%(dataset)s” could not be delivered to %(client)s"),
+    "token.delivering": lazy_gettext("The delivery of “%(dataset)s” to %(client)s began"),
+    "token.preparing": lazy_gettext("The agency is preparing “%(dataset)s” for %(client)s"),
+    "token.no_record": lazy_gettext("The agency has no record of you in “%(dataset)s”; %(client)s was told so"),
+    "token.refused": lazy_gettext("%(client)s tried to fetch “%(dataset)s” and was refused"),
+    "token.expired": lazy_gettext("%(client)s did not fetch “%(dataset)s” in time; it no longer can"),
+    "token.spent_unknown": lazy_gettext(
+        "The delivery of “%(dataset)s” to %(client)s was interrupted; it can’t be fetched again"
+    ),
+    "token.revoked": lazy_gettext("The permission of %(client)s to fetch “%(dataset)s” was ended"),
+    "sign_in.succeeded": lazy_gettext("You signed in"),
+    "sign_in.failed": lazy_gettext("Somebody tried to sign in to your account"),
+    "sign_in.locked": lazy_gettext("Sign-in to your account was locked for a while after too many attempts"),
+    "sign_out": lazy_gettext("You signed out"),
+}
+# What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
+REASONS: Final[Mapping[str, LazyString]] = {
+    "agency_down": lazy_gettext("The agency could not be reached."),
+    "agency_timeout": lazy_gettext("The agency did not answer in time."),
+    "agency_refused": lazy_gettext("The agency refused."),
+    "agency_garbage": lazy_gettext("The agency’s answer could not be used."),
+    "agency_too_large": lazy_gettext("The agency’s answer was too large."),
+    "bad_signature": lazy_gettext("The agency’s signature was wrong."),
+    "circuit_open": lazy_gettext("The agency has been failing, so it was not asked."),
+    "client_hung_up": lazy_gettext("The recipient broke the connection off."),
+    "consent_ended": lazy_gettext("The consent had ended."),
+    "code_replayed": lazy_gettext("The permission had been presented a second time."),
+    "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
+}
+# Of these the reader learns in one word that it did not work; the others say so in their sentence.
+DELIVERIES: Final = frozenset({"token.refused", "token.failed", "token.spent_unknown"})
+DECISIONS: Final = frozenset({"consent.approved", "consent.denied", "consent.expired"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One entry, in the reader's language. No fetched value is in it, for none is on the record."""
+
+    day: str
+    time: str
+    at: str
+    sentence: str
+    who: str
+    failed: bool
+    reason: str | None
+    reference: str | None
+    outcome_url: str | None
+
+
+@blueprint.get("/record")
+@citizen_required
+def record(signed_in: SignedIn) -> str:
+    """Show the citizen their own record, a page at a time."""
+    before = _before()
+    found = entries_of(db.session(), signed_in.citizen_id, before=before, limit=PER_PAGE + 1)
+    lines = [line_of(entry) for entry in found[:PER_PAGE]]
+    return render_template(
+        "record.html",
+        signed_in=signed_in,
+        days=[(name, list(of_day)) for name, of_day in groupby(lines, key=lambda line: line.day)],
+        older=f"/record?before={found[PER_PAGE - 1].id}" if len(found) > PER_PAGE else None,
+        newest="/record" if before is not None else None,
+    )
+
+
+def line_of(entry: AuditEntry) -> Line:
+    """Put an entry into words."""
+    sentence = SENTENCES.get(entry.event)
+    reason = REASONS.get(entry.reason) if entry.reason else None
+    names = {"client": client_name(entry.client_id), "dataset": dataset_name(entry.dataset_id)}
+    return Line(
+        day=day(entry.at, locale.current()),
+        time=time_of_day(entry.at),
+        at=entry.at.astimezone(LOCAL_TIME).isoformat(timespec="seconds"),
+        sentence=str(sentence) % names if sentence is not None else entry.event,
+        who=actor_name(entry.actor),
+        failed=entry.event in DELIVERIES and not entry.success,
+        reason=str(reason) if reason is not None else None,
+        reference=entry.transaction_id,
+        outcome_url=f"/consent/{entry.transaction_id}/outcome" if entry.event in DECISIONS else None,
+    )
+
+
+def client_name(client_id: str | None) -> str:
+    """What a client is called; its id, if it is registered no longer."""
+    client = services().registry.client(client_id) if client_id else None
+    return client.name.get(locale.current()) if client else client_id or gettext("somebody")
+
+
+def dataset_name(dataset_id: str | None) -> str:
+    """What a dataset is called; its id, if the catalogue has it no longer."""
+    dataset = services().catalogue.find_dataset(dataset_id) if dataset_id else None
+    return dataset.name.get(locale.current()) if dataset else dataset_id or ""
+
+
+def actor_name(actor: str) -> str:
+    """Who did it."""
+    kind, _, client_id = actor.partition(":")
+    if kind == "client":
+        return client_name(client_id)
+    names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}
+    return names.get(kind) or gettext("This platform")
+
+
+def _before() -> int | None:
+    value = request.args.get("before")
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 18):
+        abort(404)
+    return int(value)
