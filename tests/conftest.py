@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import pytest
 from flask import Flask
+from hypothesis import settings as hypothesis_settings
 from sqlalchemy.orm import Session
 
 from authz_server import config
@@ -22,6 +23,10 @@ from tests.support.platform import Platform
 
 ISSUER = "https://mydata.example"
 PROXY_URL = "https://data.mydata.example"
+
+# How long one example takes says more about the machine than about the code.
+hypothesis_settings.register_profile("untimed", deadline=None)
+hypothesis_settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
