@@ -3,6 +3,7 @@
 demo     start everything, drive one journey, keep serving until Ctrl-C
 journey  start everything on free ports, drive one journey, stop everything; exit 0 only if every promise held
 up       start everything and keep serving, without a journey
+code     print a one-time code of a synthetic citizen, for signing in by hand
 """
 
 import argparse
@@ -16,6 +17,7 @@ from client_examples.bank_web.client import Refused
 
 from . import journey
 from .browser import NotOnThePage
+from .citizens import citizens
 from .processes import ProcessFailed
 from .sandbox import Sandbox
 
@@ -26,6 +28,9 @@ LOOK_EVERY_S = 1
 def main() -> int:
     """Run a command; the exit code."""
     options = arguments()
+    if options.command == "code":
+        print(next(citizen.one_time_code() for citizen in citizens() if citizen.username == options.citizen))
+        return 0
     # Whoever stops us by a signal gets the same orderly end as by Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     canary = "" if options.command == "up" else journey.new_canary()
@@ -55,7 +60,9 @@ def main() -> int:
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="sandbox", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("command", choices=["demo", "journey", "up"])
+    parser.add_argument("command", choices=["demo", "journey", "up", "code"])
+    names = [citizen.username for citizen in citizens()]
+    parser.add_argument("citizen", nargs="?", choices=names, default=names[0], help="of `code`")
     parser.add_argument("--db", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--work", type=Path, help="folder for everything, kept afterwards (default: a temporary one)")
     return parser.parse_args()
@@ -78,10 +85,10 @@ def show(sandbox: Sandbox) -> None:
         ("resource proxy", f"{sandbox.proxy_url}/.well-known/oauth-protected-resource"),
     ):
         print(f"  {name:18} {url}")
-    print("Sign in as one of these synthetic citizens:")
+    print("Sign in as one of these synthetic citizens; an authenticator app takes the secret, or ask for a code:")
     for citizen in sandbox.citizens:
-        print(f"  {citizen.username:6} password {citizen.password:20} one-time codes from secret {citizen.totp_secret}")
-    print(f"  a code for now:    {Path(sys.executable).parent}/python -m client_examples.sandbox.code {'SECRET'}")
+        print(f"  user name {citizen.username:5} password {citizen.password:18} secret {citizen.totp_secret}")
+        print(f"            code: {sys.executable} -m client_examples.sandbox code {citizen.username}")
     print(f"Logs: {sandbox.work}/logs    Ctrl-C stops everything.", flush=True)
 
 
