@@ -79,6 +79,8 @@ class PostgresServer:
         """Create the cluster and start the server; returns once it answers (about a second)."""
         identity = _server_identity()
         try:
+            if identity is not None and not _open_to_all(self.directory.parent):
+                raise RuntimeError(f"{identity.pw_name}, as whom PostgreSQL runs, can't enter {self.directory.parent}")
             binaries = _binaries(self.directory, private_copy=identity is not None)
             if identity is not None:
                 os.chown(self.directory, identity.pw_uid, identity.pw_gid)
@@ -179,7 +181,7 @@ def _package_folder() -> Path:
 def _binaries(directory: Path, *, private_copy: bool) -> Path:
     """The folder of the server's programs; copied if another user has to reach them through folders closed to it."""
     folder = _package_folder()
-    if not private_copy or all(parent.stat().st_mode & 0o005 == 0o005 for parent in [folder, *folder.parents]):
+    if not private_copy or _open_to_all(folder):
         return folder / "bin"
     package = folder.parent
     copied = directory / package.name
@@ -187,3 +189,8 @@ def _binaries(directory: Path, *, private_copy: bool) -> Path:
     # The programs find their libraries by a path relative to themselves.
     shutil.copytree(package.with_name(package.name + ".libs"), directory / (package.name + ".libs"))
     return copied / folder.name / "bin"
+
+
+def _open_to_all(folder: Path) -> bool:
+    """Whether any user can reach what is in the folder."""
+    return all(parent.stat().st_mode & 0o001 for parent in [folder, *folder.parents])

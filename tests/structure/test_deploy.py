@@ -31,6 +31,13 @@ def test_s02_s03_s06_nginx_offers_forward_secret_authenticated_suites_only() -> 
     assert suites & BCP_195
 
 
+def test_s06_the_document_for_operators_states_the_very_lines() -> None:
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    for directive in ("ssl_protocols", "ssl_ciphers"):
+        (value,) = values(directive)
+        assert f"{directive} {value};" in document
+
+
 def test_s05_every_tls_host_sends_hsts() -> None:
     assert len(values("add_header Strict-Transport-Security")) == len(set(values("ssl_certificate"))) == 2
 

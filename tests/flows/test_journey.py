@@ -1,0 +1,68 @@
+"""The journey that `make journey` drives, on both databases, and what is left after it: nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.tree import ROOT
+
+SANDBOX = [sys.executable, "-m", "client_examples.sandbox"]
+
+
+def environment(tmp_path: Path) -> dict[str, str]:
+    return dict(os.environ) | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+
+
+@pytest.mark.parametrize("db", ["sqlite", "postgresql"])
+def test_one_journey_keeps_every_promise(db: str, open_tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*SANDBOX, "journey", "--db", db], cwd=ROOT, env=environment(open_tmp_path), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("journey ok: ")
+    for promise in ("datasets fetched", "second use of each token refused", "record complete", "nothing left behind"):
+        assert promise in last
+    assert not list(open_tmp_path.iterdir()), "every file is deleted"
+
+
+def test_ctrl_c_stops_every_process_and_deletes_every_file(open_tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        [*SANDBOX, "up"], cwd=ROOT, env=environment(open_tmp_path), stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+    assert running.stdout is not None
+    with running, running.stdout:
+        for line in running.stdout:
+            if "Ctrl-C stops everything" in line:
+                break
+        started = processes_in(open_tmp_path)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 0
+    assert len(started) >= 5, "server, worker, proxy, agencies and bank ran"
+    assert not processes_in(open_tmp_path)
+    assert not list(open_tmp_path.iterdir())
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Processes whose working directory is below this folder."""
+    found = []
+    for link in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if link.readlink().is_relative_to(folder):
+                found.append(int(link.parent.name))
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue
+    return found
+
+
+@pytest.fixture
+def open_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A temporary folder that the database's own user can enter, should the tests be run by root."""
+    path = tmp_path_factory.mktemp("journey")
+    for folder in (path, *path.parents[:2]):
+        folder.chmod(0o755)
+    return path
