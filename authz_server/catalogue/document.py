@@ -53,6 +53,7 @@ class Table:
             self._values = value
         else:
             self.note("must be a table")
+            self._problems = []  # that is all there is to say about it
 
     def __contains__(self, key: str) -> bool:
         return key in self._values

@@ -1,0 +1,145 @@
+"""`mydata client` and `mydata agency`, run as commands, with a registry of another process looking on."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.clients.commands import agency as agency_group
+from authz_server.clients.commands import client as client_group
+from authz_server.clients.document import Context
+from authz_server.clients.registry import Registry
+from authz_server.core import clock
+from authz_server.database import new_engine
+from tests.clients.documents import jwks
+
+CLIENT = """\
+client_id = "jia-bank"
+registered_id = "00000000"
+contact_phone = "02-0000-0000"
+contact_email = "privacy@jia-bank.example"
+privacy_url = "https://jia-bank.example/privacy"
+redirect_uris = ["https://jia-bank.example/callback"]
+jwks_file = "jwks.json"
+name = { zh = "甲銀行", en = "Jia Bank" }
+
+[purposes.loan]
+use_until_days = 30
+erase_by_days = 90
+text = { zh = "審核您的信用貸款申請", en = "To decide on your loan application" }
+
+[purposes.loan.datasets."fia.income"]
+fields_required = ["name", "national_id", "total_income"]
+parameters.tax_year = { last = 3 }
+"""
+AGENCY = 'id = "fia"\nconnector = "jose"\njwks_file = "jwks.json"\n'
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Settings, keys and documents of an operator."""
+    settings = {
+        "issuer": "https://mydata.example",
+        "database_url": database_url,
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": "https://data.mydata.example",
+    }
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in settings.items()]
+    (tmp_path / "mydata.toml").write_text("".join(lines), encoding="utf-8")
+    (tmp_path / "jwks.json").write_text(json.dumps(jwks("ES256", "ECDH-ES")), encoding="utf-8")
+    (tmp_path / "client.toml").write_text(CLIENT, encoding="utf-8")
+    (tmp_path / "agency.toml").write_text(AGENCY, encoding="utf-8")
+    monkeypatch.setenv("MYDATA_SETTINGS", str(tmp_path / "mydata.toml"))
+    return tmp_path
+
+
+@pytest.fixture
+def client() -> Run:
+    return lambda *arguments: CliRunner().invoke(client_group, [str(item) for item in arguments])
+
+
+@pytest.fixture
+def agency() -> Run:
+    return lambda *arguments: CliRunner().invoke(agency_group, [str(item) for item in arguments])
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = new_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def test_a_client_is_added_listed_suspended_and_resumed(folder: Path, client: Run) -> None:
+    added = client("add", folder / "client.toml")
+    assert (added.exit_code, added.output) == (0, "client jia-bank registered\n")
+    assert "jia-bank\tfapi2\tactive" in client("list").output
+    assert client("suspend", "jia-bank").exit_code == 0
+    assert "jia-bank\tfapi2\tsuspended" in client("list").output
+    assert client("resume", "jia-bank").exit_code == 0
+    assert "jia-bank\tfapi2\tactive" in client("list").output
+    assert client("add", folder / "client.toml").exit_code == 1
+    assert client("add", "--replace", folder / "client.toml").exit_code == 0
+
+
+def test_an_agency_is_added_listed_suspended_and_resumed(folder: Path, agency: Run) -> None:
+    added = agency("add", folder / "agency.toml")
+    assert (added.exit_code, added.output) == (0, "agency fia registered\n")
+    assert agency("suspend", "fia").exit_code == 0
+    assert "fia\tjose\tsuspended" in agency("list").output
+    assert agency("resume", "fia").exit_code == 0
+    assert "fia\tjose\tactive" in agency("list").output
+
+
+def test_nobody_can_not_be_suspended(folder: Path, client: Run, agency: Run) -> None:
+    for result in (client("suspend", "nobody"), client("resume", "nobody"), agency("suspend", "nobody")):
+        assert result.exit_code == 1
+        assert "Nothing is registered under this name." in result.output
+
+
+BROKEN: dict[str, tuple[str, str, str]] = {
+    "syntax": ("[purposes.loan]", "[purposes.loan", "client.toml:10: "),
+    "misspelt": ("use_until_days", "use_until", "client.toml:11: purposes.loan.use_until: is not known here"),
+    "dataset": ('"fia.income"', '"fia.incomes"', 'client.toml:15: purposes.loan.datasets."fia.incomes": is not in'),
+    "range": ("last = 3", "last = 0", "client.toml:17: purposes.loan.datasets"),
+    "keys": ('"jwks.json"', '"nothing.json"', "client.toml: jwks_file: "),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_file_is_told_with_its_line(name: str, folder: Path, client: Run) -> None:
+    old, new, message = BROKEN[name]
+    (folder / "client.toml").write_text(CLIENT.replace(old, new), encoding="utf-8")
+    result = client("add", folder / "client.toml")
+    assert result.exit_code == 1
+    assert message in result.output
+    assert client("list").output == ""
+
+
+def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:
+    (folder / "client.toml").write_bytes(b"\xff")
+    assert "client.toml:1: is not UTF-8" in client("add", folder / "client.toml").output
+
+
+def test_a_command_of_another_process_reaches_a_running_registry(
+    folder: Path, engine: Engine, catalogue: Catalogue
+) -> None:
+    registry = Registry(engine, Context(catalogue))
+    command = [sys.executable, "-c", "from authz_server.clients.commands import client; client()"]
+    with clock.frozen(clock.now()):
+        assert registry.client("jia-bank") is None
+        subprocess.run([*command, "add", str(folder / "client.toml")], check=True, capture_output=True)
+        clock.advance(timedelta(seconds=1))
+        found = registry.client("jia-bank")
+        assert found is not None
+        assert not found.suspended
