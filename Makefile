@@ -4,14 +4,16 @@
 
 PYTHON ?= python3
 DB ?= sqlite
-PEER ?=
+PEER ?= node-oidc-provider
 ROUNDS ?= 10000
 
 BIN := .venv/bin
 LOCKED := .venv/.locked
 READY := .venv/.ready
-LOCKFILES := $(shell git ls-files '*package-lock.json' ':!tests/bench' 2>/dev/null)
-NODE_PACKAGES := $(LOCKFILES:%package-lock.json=%node_modules/.package-lock.json)
+installed = $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard $(addsuffix /package-lock.json,$(1))))
+BANK_PACKAGES := $(call installed,client_examples/node_bank)
+TEST_PACKAGES := $(call installed,tests/browser)
+STYLE_PACKAGES := $(call installed,authz_server/portal/stylesheet)
 
 # The machine's Node.js if it is new enough, else the one that the Python lock brings.
 NODE_IS_FIT := $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
@@ -21,20 +23,20 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo journey test check format race bench css lock clean browser node
+.PHONY: help setup demo journey test check format race bench css lock clean browser
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## create the environment in .venv (the other targets do it by themselves)
 
-demo: $(READY) ## start everything, drive one journey, keep serving until Ctrl-C
+demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep serving until Ctrl-C
 	@$(BIN)/python -m client_examples.sandbox demo --db $(DB)
 
-journey: $(READY) ## one journey against fresh servers on free ports; DB=postgresql for the real database
+journey: $(READY) $(BANK_PACKAGES) ## one journey against fresh servers on free ports; DB=postgresql for the real database
 	@$(BIN)/python -m client_examples.sandbox journey --db $(DB)
 
-test: $(READY) browser node ## every test: both databases, several processes, browser, Node.js
+test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) browser ## every test: both databases, several processes, browser, Node.js
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
 
 check: $(READY) ## lint, format, types, import walls
@@ -50,11 +52,11 @@ format: $(READY) ## mend what ruff can mend
 race: $(READY) ## the race tests with ROUNDS=10000
 	MYDATA_RACE_ROUNDS=$(ROUNDS) $(BIN)/python -m pytest -m race $(TESTS)
 
-bench: $(READY) ## measure against PostgreSQL; PEER=node-oidc-provider beside it in the same run
-	$(BIN)/python -m tests.bench.run $(if $(PEER),--peer $(PEER))
+bench: $(READY) ## measure against PostgreSQL, node-oidc-provider beside us in the same run; PEER=none without
+	$(BIN)/python -m tests.bench $(if $(filter none,$(PEER)),--only ours)
 
-css: node ## compile the style sheet anew
-	@echo not yet
+css: $(READY) $(STYLE_PACKAGES) ## compile authz_server/static/mydata.css from its source
+	cd authz_server/portal/stylesheet && npm run css
 
 lock: $(READY) ## bring requirements.lock in line with setup.cfg; UPGRADE=--upgrade for new versions
 	$(BIN)/uv pip compile setup.cfg --extra dev --extra examples --generate-hashes --universal --python-version 3.11 \
@@ -66,8 +68,6 @@ clean: ## delete the environment and everything that was made
 
 browser:
 	@sh .ci/debian-packages chromium fonts-noto-cjk
-
-node: $(READY) $(NODE_PACKAGES)
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(READY)
 	@echo "== Node.js packages of $*"

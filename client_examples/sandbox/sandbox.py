@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from .checker import Checker
 from .citizens import Citizen, citizens
+from .nodejs import NODE_BANK, node
 from .postgres import PostgresServer
 from .processes import Process, ProcessFailed, choose_ports
 from .settings import (
@@ -55,6 +56,7 @@ class Sandbox:
         friendly_ports: 8000 and following if they are free, for people; else whatever is free.
         durable: PostgreSQL with fsync, for measurements.
         canary: a text that the agencies put into every record.
+        banks: web sites to start: "bank" is the Python one.
         server, proxy, agency: settings and options that replace the sandbox's own.
         say: is told each step.
     Raises: ProcessFailed: a part did not start; the text holds the end of its log.
@@ -71,7 +73,7 @@ class Sandbox:
         server: Mapping[str, Any] | None = None,
         proxy: Mapping[str, Any] | None = None,
         agency: Mapping[str, str] | None = None,
-        banks: bool = True,
+        banks: Sequence[str] = ("bank", "node-bank"),
         say: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self._keep = work is not None
@@ -221,12 +223,13 @@ class Sandbox:
         proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
         write_toml(self.work / "proxy" / "client.toml", proxy)
         write_toml(self.work / "checker" / "client.toml", self.checker.registration())
-        self._run_module("bank", "client_examples.bank_web", "--init", *self._bank_options())
+        for name in self._banks:
+            self._run(name, [*self._bank_command(name), "--init"], self.work / name, [])
 
     def _register(self) -> None:
         self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
-        clients = [self.work / name / "client.toml" for name in ("proxy", "checker", "bank")]
+        clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
         self.commands(
             ["migrate"],
             *(("agency", "add", file) for file in agencies),
@@ -251,18 +254,19 @@ class Sandbox:
         ]
         return [*options, *(f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items())]
 
-    def _bank_options(self) -> list[str]:
-        bind = f"127.0.0.1:{self._binds['bank']}"
-        return ["--folder", str(self.work / "bank"), "--issuer", self.issuer, "--bind", bind]
+    def _bank_command(self, name: str) -> list[str | Path]:
+        program = [node(), NODE_BANK] if name == "node-bank" else [sys.executable, "-m", "client_examples.bank_web"]
+        bind = f"127.0.0.1:{self._binds[name]}"
+        return [*program, "--folder", self.work / name, "--issuer", self.issuer, "--bind", bind]
 
     def _start_processes(self) -> None:
-        modules = {"agency": self._agency_options(), "bank": self._bank_options()}
         self._add("server", "server", [self.mydata, "serve"], f"{self.issuer}/health")
         self._add("worker", "server", [self.mydata, "worker"], None)
         self._add("proxy", "proxy", [self.mydata, "proxy"], f"{self.proxy_url}/health")
-        agency = [sys.executable, "-m", "client_examples.demo_agency", *modules["agency"]]
+        agency = [sys.executable, "-m", "client_examples.demo_agency", *self._agency_options()]
         self._add("agency", "agency", agency, f"{self.agency_url}/health")
-        self._add("bank", "bank", [sys.executable, "-m", "client_examples.bank_web", *modules["bank"]], self.bank_url)
+        for name in self._banks:
+            self._add(name, name, self._bank_command(name), self._url(name))
         self.say(f"starting {', '.join(self.processes)}")
         for process in self.processes.values():
             process.start()
