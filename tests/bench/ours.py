@@ -18,8 +18,8 @@ from authz_server.database import new_engine
 from authz_server.identity import sessions
 from authz_server.identity.cookies import SESSION
 from client_examples.sandbox.postgres import PostgresServer
-from client_examples.sandbox.sandbox import PROXY_CLIENT_ID, Sandbox
-from client_examples.sandbox.settings import write_toml
+from client_examples.sandbox.sandbox import Sandbox
+from client_examples.sandbox.settings import PROXY_CLIENT_ID, write_toml
 from tests.bench import cpu
 from tests.bench.agency import LARGE_DATASET
 from tests.bench.browser import Browser
@@ -55,9 +55,7 @@ def running(sessions_wanted: int) -> Iterator[Ours]:
     The worker runs as it always does; what it costs is booked on its own, not on the requests.
     """
     with cpu.on_core(cpu.SERVER_CORE):
-        sandbox = Sandbox(
-            db="postgresql", durable=True, banks=False, server={"workers": 1}, proxy={"workers": 1}
-        ).start()
+        sandbox = Sandbox(db="postgresql", durable=True, banks=(), server={"workers": 1}, proxy={"workers": 1}).start()
     try:
         postgres = sandbox.postgres
         assert postgres is not None
@@ -118,7 +116,7 @@ def _registered(sandbox: Sandbox) -> BenchClient:
         },
     }
     with tempfile.TemporaryDirectory() as folder:
-        sandbox.command("client", "add", write_toml(Path(folder) / "client.toml", document))
+        sandbox.commands(["client", "add", write_toml(Path(folder) / "client.toml", document)])
     return client
 
 
