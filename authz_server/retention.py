@@ -15,6 +15,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients import models as clients
 from authz_server.config import Limits
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.database import Base, table_of
 from authz_server.identity.models import Citizen, CitizenSession, SignInAttempt
 from authz_server.notices.models import Notice
 from authz_server.tokens.models import AccessToken, DatasetToken, UsedIdentifier
@@ -29,14 +30,13 @@ class Keep:
     `days` None means as long as the record, which is a setting.
     """
 
-    model: Any
+    model: type[Base]
     column: str | None
     days: int | None = None
 
     @property
     def table(self) -> Table:
-        table: Table = self.model.__table__
-        return table
+        return table_of(self.model)
 
 
 # In an order in which whoever points at a row goes before it.
@@ -58,8 +58,8 @@ KEEP = (
 )
 
 
-def purge(session: Session, keep: Keep, *, limits: Limits, now: datetime) -> int:
-    """Delete at most a batch of rows whose time has come; how many. The caller commits, and calls again if it was full."""
+def purge(session: Session, *, keep: Keep, limits: Limits, now: datetime) -> int:
+    """Delete at most a batch of rows whose time has come; how many. The caller commits, and calls again if full."""
     if keep.column is None:
         return 0
     days = limits.record_days if keep.days is None else keep.days

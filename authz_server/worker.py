@@ -23,24 +23,25 @@ PURGE_EVERY_S = 60.0
 
 def tick(engine: Engine, *, now: datetime) -> int:
     """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own."""
-    steps: tuple[Callable[[Session], int], ...] = (
-        lambda session: len(dataset_tokens.tidy(session, now=now)),
-        lambda session: len(consent.tidy(session, now=now)),
-        lambda session: notices.announce(session, now=now),
+    return (
+        _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
+        + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
+        + _committed(engine, lambda session: notices.announce(session, now=now))
     )
-    return sum(_committed(engine, step) for step in steps)
 
 
 def purge(engine: Engine, *, limits: Limits, now: datetime) -> int:
     """Delete what has been kept long enough, in batches that hold no lock for long; how many rows."""
+    return sum(_purge_table(engine, keep, limits=limits, now=now) for keep in retention.KEEP)
+
+
+def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, now: datetime) -> int:
     gone = 0
-    for keep in retention.KEEP:
-        while True:
-            deleted = _committed(engine, lambda session, keep=keep: retention.purge(session, keep, limits=limits, now=now))
-            gone += deleted
-            if deleted < retention.BATCH:
-                break
-    return gone
+    while True:
+        deleted = _committed(engine, lambda session: retention.purge(session, keep=keep, limits=limits, now=now))
+        gone += deleted
+        if deleted < retention.BATCH:
+            return gone
 
 
 def run(engine: Engine, *, limits: Limits) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
@@ -52,35 +53,19 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
     """A fresh migrated database; every test that asks for it runs on both kinds."""
-    if request.param == "sqlite":
-        path = shutil.copy(sqlite_template, tmp_path / "mydata.sqlite3")
-        yield f"sqlite:///{path}"
-    else:
-        with postgres.fresh_database(migrate_database) as url:
-            yield url
+    with _database(request.param, tmp_path, sqlite_template) as url:
+        yield url
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings of a server behind https, where a password with a one-time code is worth level 1 as in the sandbox."""
-    (tmp_path / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
-    (tmp_path / "keys.json").chmod(0o600)
-    (tmp_path / "secret").write_bytes(b"s" * 32)
-    document = {
-        "issuer": ISSUER,
-        "database_url": database_url,
-        "keys_file": "keys.json",
-        "secret_file": "secret",
-        "proxy_url": PROXY_URL,
-        "sandbox": True,
-        "method_levels": {"password_totp": 1},
-    }
-    return config.parse(document, base=tmp_path)
+    return _settings(database_url, tmp_path)
 
 
 @pytest.fixture
 def app(settings: Settings) -> Iterator[Flask]:
-    """The authorization server."""
+    """The authorization server, with an empty database."""
     app = create_app(settings)
     yield app
     with app.app_context():
@@ -97,7 +82,50 @@ def session(database_url: str) -> Iterator[Session]:
 
 
 @pytest.fixture
-def platform(app: Flask, settings: Settings, catalogue: Catalogue) -> Iterator[Platform]:
-    """The application with a bank, the proxy, all agencies and a citizen registered."""
+def own_platform(app: Flask, settings: Settings, catalogue: Catalogue) -> Iterator[Platform]:
+    """A platform of one test alone, for tests that suspend, lock or count what others would notice."""
     with Platform(app, settings, catalogue) as platform:
         yield platform
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def platform(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+    catalogue: Catalogue,
+) -> Iterator[Platform]:
+    """A bank, the proxy, all agencies and citizens, shared: each test makes requests of its own, and sees only those."""
+    folder = tmp_path_factory.mktemp("platform")
+    with _database(request.param, folder, sqlite_template) as url:
+        settings = _settings(url, folder)
+        app = create_app(settings)
+        with Platform(app, settings, catalogue) as platform:
+            yield platform
+        with app.app_context():
+            db.engine.dispose()
+
+
+@contextmanager
+def _database(kind: str, folder: Path, sqlite_template: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite:///{shutil.copy(sqlite_template, folder / 'mydata.sqlite3')}"
+    else:
+        with postgres.fresh_database(migrate_database) as url:
+            yield url
+
+
+def _settings(database_url: str, folder: Path) -> Settings:
+    (folder / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    (folder / "keys.json").chmod(0o600)
+    (folder / "secret").write_bytes(b"s" * 32)
+    document = {
+        "issuer": ISSUER,
+        "database_url": database_url,
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": PROXY_URL,
+        "sandbox": True,
+        "method_levels": {"password_totp": 1},
+    }
+    return config.parse(document, base=folder)

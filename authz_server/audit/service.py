@@ -11,9 +11,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
 from authz_server.core.logging import current_trace_id
+from authz_server.database import table_of
 
-COLUMNS = tuple(column.name for column in AuditEntry.__table__.columns if column.name != "id")
-INSERT = insert(AuditEntry.__table__)
+COLUMNS = tuple(column.name for column in table_of(AuditEntry).columns if column.name != "id")
+INSERT = insert(table_of(AuditEntry))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,12 +69,12 @@ class RecordedChange:
         changed = change.cte("changed")
         self.from_row = tuple(name for name in COLUMNS if name in changed.c)
         self.from_entry = tuple(name for name in COLUMNS if name not in changed.c)
-        column = AuditEntry.__table__.c
+        column = table_of(AuditEntry).c
         sources = [
             changed.c[name] if name in self.from_row else bindparam(f"entry_{name}", type_=column[name].type)
             for name in COLUMNS
         ]
-        entries = insert(AuditEntry.__table__).from_select(COLUMNS, select(*sources), include_defaults=False)
+        entries = insert(table_of(AuditEntry)).from_select(COLUMNS, select(*sources), include_defaults=False)
         self.combined: Select[Any] = select(changed).add_cte(entries.cte("entries"))
 
     def run(self, session: Session, entry: Entry, **parameters: Any) -> Sequence[Row[Any]]:

@@ -1,23 +1,23 @@
 """Authorization codes: one redemption, by the client it was issued to, with the verifier of its request."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, insert, select, update
+from sqlalchemy import Row, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, RecordedChange, record
 from authz_server.clients.models import Client as ClientRow
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
-from authz_server.core.secrets import digest, new_secret
+from authz_server.core.secrets import digest
+from authz_server.database import table_of
 
 PREFIX = "mdc_"
-CODE = AuthorizationCode.__table__
-CONSENT = Consent.__table__
+CODE = table_of(AuthorizationCode)
+CONSENT = table_of(Consent)
 
-ISSUE = insert(CODE)
-# Spends the code for whoever presents it: a wrong client or verifier means that it was stolen, and then it must be gone.
+# Spent for whoever presents it: a wrong client or verifier means that it was stolen, and then it must be gone.
 CONSUME = RecordedChange(
     update(CODE)
     .where(
@@ -37,13 +37,6 @@ CONSUME = RecordedChange(
         ),
     )
 )
-
-
-def issue_code(session: Session, *, now: datetime, ttl_s: int, **columns: Any) -> str:
-    """Store the digest of a new code with `columns` and return the code. The caller commits."""
-    code = new_secret(PREFIX)
-    session.execute(ISSUE, columns | {"digest": digest(code), "expires_at": now + timedelta(seconds=ttl_s)})
-    return code
 
 
 def consume_code(session: Session, code: str, *, jkt: str, client_id: str, now: datetime) -> Row[Any]:

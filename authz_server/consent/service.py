@@ -1,31 +1,25 @@
 """From pushed request to decision. Each step is one UPDATE whose WHERE says what must still hold."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.service import Entry, RecordedChange, record
-from authz_server.catalogue.model import Catalogue
+from authz_server.audit.service import Entry, RecordedChange
 from authz_server.clients.models import Client as ClientRow
-from authz_server.clients.model import Client
 from authz_server.config import Settings
-from authz_server.consent.codes import issue_code
-from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable, WrongCitizen
+from authz_server.consent.errors import RequestNotUsable, WrongCitizen
 from authz_server.consent.models import AuthorizationRequest, Consent
-from authz_server.consent.notice import Notice
-from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
+from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
-from authz_server.identity import levels
-from authz_server.identity.sessions import SignedIn
+from authz_server.database import table_of
 
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"
-REQUEST = AuthorizationRequest.__table__
-CONSENT = Consent.__table__
+REQUEST = table_of(AuthorizationRequest)
+CONSENT = table_of(Consent)
 
 PUSH = insert(REQUEST)
 WAITING = (
@@ -70,13 +64,6 @@ BEGIN_SIGNED_IN = (
     .values(citizen_id=bindparam("citizen"))
     .returning(PREVIOUS)
 )
-DECIDE = (
-    update(REQUEST)
-    .where(REQUEST.c.id == bindparam("request_id"), REQUEST.c.deadline_at > bindparam("now"), *WAITING)
-    .values(decided_at=bindparam("now"))
-)
-APPROVE = DECIDE.where(REQUEST.c.citizen_id == bindparam("citizen")).returning(REQUEST)
-DENY = DECIDE.where(REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen"))).returning(REQUEST)
 EXTEND = (
     update(REQUEST)
     .where(REQUEST.c.id == bindparam("request_id"), REQUEST.c.citizen_id == bindparam("citizen"), *WAITING)
@@ -90,15 +77,6 @@ LAPSED = RecordedChange(
     .values(decided_at=bindparam("now"))
     .returning(REQUEST.c.transaction_id, REQUEST.c.citizen_id, REQUEST.c.client_id)
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A decision that was taken; `location` takes the browser back to the client, with or without a code."""
-
-    location: str
-    transaction_id: str
-    consent_id: str | None = None
 
 
 def push(
@@ -139,7 +117,7 @@ def begin(
             raise WrongCitizen
     if row is None:
         raise RequestNotUsable("unknown, expired, decided, or another client's")
-    return _pending(row)
+    return pending_of(row)
 
 
 def open_for(session: Session, request_id: str, *, citizen_id: int, now: datetime) -> PendingRequest:
@@ -150,16 +128,14 @@ def open_for(session: Session, request_id: str, *, citizen_id: int, now: datetim
     row = session.execute(OPEN, {"request_id": request_id, "citizen": citizen_id, "now": now}).one_or_none()
     if row is None:
         raise RequestNotUsable("unknown, expired, decided, or another citizen's")
-    return _pending(row)
+    return pending_of(row)
 
 
 def find(session: Session, request_id: str, *, now: datetime) -> PendingRequest | None:
     """The begun, undecided request, for a page that must show who asks before anybody has signed in."""
-    row = session.execute(
-        select(REQUEST).where(REQUEST.c.id == request_id, REQUEST.c.started_at.is_not(None), REQUEST.c.deadline_at > now)
-        .where(*WAITING)
-    ).one_or_none()  # fmt: skip
-    return _pending(row) if row else None
+    begun = (REQUEST.c.started_at.is_not(None), REQUEST.c.deadline_at > now, *WAITING)
+    row = session.execute(select(REQUEST).where(REQUEST.c.id == request_id, *begun)).one_or_none()
+    return pending_of(row) if row else None
 
 
 def client_of(session: Session, request_id: str) -> str | None:
@@ -179,169 +155,13 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
     ).scalar_one_or_none()
 
 
-def approve(
-    session: Session,
-    pending: PendingRequest,
-    chosen: Mapping[int, Sequence[str]],
-    *,
-    client: Client,
-    signed_in: SignedIn,
-    notice: Notice,
-    catalogue: Catalogue,
-    settings: Settings,
-    now: datetime,
-) -> Outcome:
-    """Record the consent and issue the code: request spent, consent, code and entries in one transaction.
-
-    The caller commits, after it has checked that `notice` is what was shown.
-    Args: chosen: by position of the dataset in the request, the optional fields that were ticked.
-    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
-    """
-    require_identity(pending, signed_in, catalogue=catalogue, now=now)
-    known = {"request_id": pending.request_id, "citizen": signed_in.citizen_id, "now": now}
-    if session.execute(APPROVE, known).one_or_none() is None:
-        raise RequestNotUsable("decided or expired meanwhile")
-    asked = pending.parameters
-    granted = grant_of(asked, chosen)
-    purpose = client.purposes[pending.purpose_id] if pending.purpose_id else None
-    today = pending.started_at.date()  # the notice, which was read before, counts from here
-    consent_id = new_secret("")[:22]
-    session.execute(
-        insert(CONSENT),
-        {
-            "id": consent_id,
-            "transaction_id": pending.transaction_id,
-            "citizen_id": signed_in.citizen_id,
-            "client_id": pending.client_id,
-            "scopes": asked.scopes,
-            "purpose_id": pending.purpose_id,
-            "granted": granted,
-            "notice": notice.to_json(),
-            "notice_version": notice.version,
-            "notice_locale": notice.locale,
-            "notice_sha256": notice.sha256,
-            "use_until": _days_after(today, purpose.use_until_days if purpose else None),
-            "erase_by": _days_after(today, purpose.erase_by_days if purpose else None),
-            "level": signed_in.level,
-            "amr": signed_in.amr,
-            "auth_time": signed_in.auth_time,
-            "decided_at": now,
-        },
-    )
-    code = issue_code(
-        session,
-        now=now,
-        ttl_s=settings.limits.code_ttl_s,
-        consent_id=consent_id,
-        transaction_id=pending.transaction_id,
-        citizen_id=signed_in.citizen_id,
-        client_id=pending.client_id,
-        redirect_uri=asked.redirect_uri,
-        code_challenge=asked.code_challenge,
-        dpop_jkt=asked.dpop_jkt,
-        nonce=asked.nonce,
-        claims=asked.claims,
-    )
-    _record_decision(session, pending, "approved", consent_id=consent_id, granted=granted, now=now)
-    location = response_location(asked, settings.issuer, code=code)
-    return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
-
-
-def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue, now: datetime) -> None:
-    """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
-    if not levels.reached(signed_in.level, pending.needed_level(catalogue)):
-        raise IdentityNotSufficient("level")
-    if not levels.fresh(signed_in, pending.authenticated_after(now)):
-        raise IdentityNotSufficient("again")
-
-
-def deny(session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, now: datetime) -> Outcome:
-    """Record the refusal; nothing is sent to the client but `access_denied`. The caller commits.
-
-    Raises: RequestNotUsable.
-    """
-    row = session.execute(DENY, {"request_id": request_id, "citizen": citizen_id, "now": now}).one_or_none()
-    if row is None:
-        raise RequestNotUsable("unknown, expired, decided, or another citizen's")
-    pending = _pending(row)
-    _record_decision(session, pending, "denied", citizen_id=citizen_id, now=now)
-    location = response_location(
-        pending.parameters, settings.issuer, error="access_denied", error_description="The citizen did not agree."
-    )
-    return Outcome(location=location, transaction_id=pending.transaction_id)
-
-
-def fail(session: Session, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
-    """End a request that can't be answered without asking (prompt=none). The caller commits."""
-    if (
-        session.execute(DENY, {"request_id": pending.request_id, "citizen": pending.citizen_id, "now": now}).first()
-        is None
-    ):
-        raise RequestNotUsable("decided or expired meanwhile")
-    return Outcome(
-        location=response_location(pending.parameters, settings.issuer, error=error),
-        transaction_id=pending.transaction_id,
-    )
-
-
-def grant_of(asked: AuthorizationParameters, chosen: Mapping[int, Sequence[str]]) -> list[dict[str, Any]]:
-    """What a decision grants: required fields, ticked optional ones, in the order asked; never more than was asked.
-
-    A dataset without required fields is itself optional: it is granted if one of its fields was ticked.
-    """
-    granted = []
-    for position, dataset in enumerate(asked.datasets):
-        ticked = [name for name in dataset.fields_optional if name in chosen.get(position, ())]
-        fields = [*dataset.fields_required, *ticked]
-        if fields:
-            granted.append(
-                {
-                    "type": "dataset",
-                    "dataset": dataset.dataset_id,
-                    "purpose": dataset.purpose_id,
-                    "fields": fields,
-                    "parameters": dict(dataset.parameters),
-                    "recipient_jwk": dataset.recipient_jwk,
-                }
-            )
-    return granted
-
-
 def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
     """Put on the record the requests that nobody decided in time. The caller commits."""
     return LAPSED.run(session, Entry(at=now, event="consent.expired", success=False, actor="worker"), now=now)
 
 
-def _record_decision(
-    session: Session,
-    pending: PendingRequest,
-    decision: str,
-    *,
-    now: datetime,
-    citizen_id: int | None = None,
-    consent_id: str | None = None,
-    granted: Sequence[Mapping[str, Any]] = (),
-) -> None:
-    owner = {
-        "transaction_id": pending.transaction_id,
-        "citizen_id": pending.citizen_id or citizen_id,
-        "client_id": pending.client_id,
-    }
-    asked = Entry(
-        at=pending.pushed_at, event="consent.requested", success=True, actor=f"client:{pending.client_id}", **owner
-    )
-    decided = Entry(
-        at=now,
-        event=f"consent.{decision}",
-        success=decision == "approved",
-        actor="citizen",
-        consent_id=consent_id,
-        **owner,
-    )
-    record(session, asked, decided)
-
-
-def _pending(row: Row[Any]) -> PendingRequest:
+def pending_of(row: Row[Any]) -> PendingRequest:
+    """The request in a row of its table."""
     return PendingRequest(
         request_id=row.id,
         transaction_id=row.transaction_id,
@@ -353,7 +173,3 @@ def _pending(row: Row[Any]) -> PendingRequest:
         deadline_at=row.deadline_at,
         previous=row._mapping.get("previous"),
     )
-
-
-def _days_after(day: date, days: int | None) -> date | None:
-    return None if days is None else day + timedelta(days=days)

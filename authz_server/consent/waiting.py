@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from authz_server.consent import service
+from authz_server.consent import decision, service
 from authz_server.consent.errors import RequestNotUsable
 from authz_server.extensions import services
 from authz_server.identity.sessions import SignedIn
@@ -33,4 +33,4 @@ class PushedRequests:
     def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
         """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
         citizen_id = signed_in.citizen_id if signed_in else None
-        return service.deny(session, request_id, citizen_id=citizen_id, settings=services().settings, now=now).location
+        return decision.deny(session, request_id, citizen_id=citizen_id, settings=services().settings, now=now).location

@@ -10,7 +10,7 @@ from sqlalchemy import exists, literal, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.database import insert_if_absent
+from authz_server.database import insert_if_absent, table_of
 from authz_server.notices.models import Notice
 
 WEB = "web"
@@ -31,9 +31,12 @@ TOLD = (
 
 
 def announce(session: Session, *, now: datetime) -> int:
-    """Make the web notices that are missing; how many. Safe to run many at once: the key admits one. The caller commits."""
+    """Make the web notices that are missing; how many. The caller commits.
+
+    Safe to run many at once: the key admits one notice for each entry and channel.
+    """
     missing = (
-        select(AuditEntry.id, literal(WEB), AuditEntry.citizen_id, literal(now, Notice.__table__.c.created_at.type))
+        select(AuditEntry.id, literal(WEB), AuditEntry.citizen_id, literal(now, table_of(Notice).c.created_at.type))
         .where(
             AuditEntry.at > now - LOOK_BACK,
             AuditEntry.event.in_(TOLD),
@@ -44,5 +47,7 @@ def announce(session: Session, *, now: datetime) -> int:
         .limit(1000)
     )
     columns = ["audit_entry_id", "channel", "citizen_id", "created_at"]
-    statement = insert_if_absent(session.get_bind().dialect.name, Notice).from_select(columns, missing, include_defaults=False)
+    statement = insert_if_absent(session.get_bind().dialect.name, Notice).from_select(
+        columns, missing, include_defaults=False
+    )
     return len(session.execute(statement.returning(Notice.audit_entry_id)).all())

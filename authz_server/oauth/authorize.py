@@ -1,7 +1,9 @@
-"""The authorization endpoint (RFC 6749 section 3.1) for pushed requests: find the request, the citizen, show the page."""
+"""The authorization endpoint (RFC 6749 section 3.1), for pushed requests only."""
 
-from flask import Request, Response, redirect
+from flask import Request, redirect
+from werkzeug.wrappers import Response
 
+from authz_server.consent import decision
 from authz_server.consent import service as consent
 from authz_server.consent import views as consent_views
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
@@ -39,14 +41,14 @@ def authorize(request: Request) -> Response:
     pending = consent.begin(session, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
     error = _silent_error(pending, signed_in)
     if error:
-        location = consent.fail(session, pending, error, settings=services().settings, now=now).location
+        location = decision.fail(session, pending, error, settings=services().settings, now=now).location
     elif not signed_in or _not_sufficient(pending, signed_in):
         location = f"/sign-in?request={pending.request_id}"
     else:
         db.session.commit()
         return consent_views.show(pending, signed_in)
     db.session.commit()
-    return redirect(location, 303)  # type: ignore[return-value]  # werkzeug's Response, which Flask's is too
+    return redirect(location, 303)
 
 
 def _named(request: Request, name: str) -> str | None:
@@ -73,7 +75,7 @@ def _silent_error(pending: PendingRequest, signed_in: SignedIn | None) -> str | 
 
 def _not_sufficient(pending: PendingRequest, signed_in: SignedIn) -> bool:
     try:
-        consent.require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
+        decision.require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
     except IdentityNotSufficient:
         return True
     return False

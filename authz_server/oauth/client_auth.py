@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
@@ -105,5 +105,5 @@ class PrivateKeyJwt:
         return replay.client_assertion(client_id, jti, expires_at=expires_at)
 
 
-def _is_time(value: object) -> bool:
+def _is_time(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**40

@@ -6,7 +6,7 @@ from authz_server.consent.errors import CodeNotUsable
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.oauth.responses import json_response
-from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
+from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady
 
 
 class InvalidRequest(DomainError):

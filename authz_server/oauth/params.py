@@ -14,7 +14,7 @@ MAX_PARAMETERS = 64
 CONTROL = frozenset(map(chr, [*range(0x20), 0x7F, 0xFFFD]))
 
 
-class FormPayload(OAuth2Payload):
+class FormPayload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
     """The parameters of one request, for Authlib and for us."""
 
     def __init__(self, data: dict[str, str]) -> None:
@@ -39,7 +39,7 @@ class FormPayload(OAuth2Payload):
         return value
 
 
-class FormRequest(OAuth2Request):
+class FormRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
     """A back-channel request as Authlib wants to see it, made from ours without its deprecated members."""
 
     payload: FormPayload

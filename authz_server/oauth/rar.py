@@ -104,9 +104,9 @@ def _default(scope: str, client: Client, catalogue: Catalogue, key: "_Once") -> 
         raise InvalidScope
     if len(purposes) > 1:
         raise InvalidScope("Several purposes have this dataset: name one in authorization_details.")
-    if any(parameter.required for parameter in dataset.parameters):
-        raise InvalidScope("This dataset needs parameters: ask for it in authorization_details.")
     ceiling = purposes[0].datasets[dataset.id]
+    if ceiling.parameters or any(parameter.required for parameter in dataset.parameters):
+        raise InvalidScope("This dataset needs parameters: ask for it in authorization_details.")
     return RequestedDataset(
         dataset_id=dataset.id,
         purpose_id=purposes[0].id,

@@ -5,6 +5,7 @@ from functools import wraps
 
 from authlib.oauth2 import OAuth2Error
 from flask import Flask, Response, request
+from werkzeug.wrappers import Response as BaseResponse
 
 from authz_server.consent.errors import CodeReplayed
 from authz_server.core import jose
@@ -46,7 +47,7 @@ CALLERS: Mapping[str, str] = {
     "static": "anyone",
 }
 
-View = Callable[[], Response]
+View = Callable[[], BaseResponse]
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -86,7 +87,7 @@ def back_channel(view: View) -> View:
     """One transaction: committed when the view answers, undone when it raises; errors become JSON."""
 
     @wraps(view)
-    def answer() -> Response:
+    def answer() -> BaseResponse:
         return _in_transaction(view, error_response)
 
     return answer
@@ -97,7 +98,7 @@ def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def answer() -> Response:
+        def answer() -> BaseResponse:
             return _in_transaction(view, lambda error: challenge(error, algorithms))
 
         return answer
@@ -105,7 +106,7 @@ def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
     return decorate
 
 
-def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> Response:
+def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> BaseResponse:
     try:
         response = view()
     except DomainError as error:

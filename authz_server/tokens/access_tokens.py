@@ -1,27 +1,27 @@
 """Issue what a redeemed code grants: one access token for UserInfo and one dataset token for each dataset."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, insert, select, update
+from sqlalchemy import Row, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.service import Entry, record
+from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.models import Client
 from authz_server.config import Limits
 from authz_server.core.secrets import digest, new_secret
+from authz_server.database import Inserts, table_of
 from authz_server.identity.models import Citizen
 from authz_server.tokens import dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 PREFIX = "mda_"
-TOKEN = AccessToken.__table__
+TOKEN = table_of(AccessToken)
 
-ISSUE = insert(TOKEN)
-ISSUE_DATASET_TOKENS = insert(DatasetToken.__table__)
+ISSUE = Inserts(TOKEN, table_of(DatasetToken), table_of(AuditEntry))
 FIND = (
     select(TOKEN, Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
     .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
@@ -53,45 +53,24 @@ def issue(session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, l
         dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
     )
     owner = {"consent_id": code.consent_id, "citizen_id": code.citizen_id, "client_id": code.client_id}
-    session.execute(
-        ISSUE,
-        owner
-        | {
-            "digest": digest(issued.access_token),
-            "scopes": code.scopes,
-            "claims": code.claims,
-            "jkt": jkt,
-            "issued_at": now,
-            "expires_at": now + timedelta(seconds=limits.access_token_ttl_s),
-        },
-    )
+    access_token = owner | {
+        "digest": digest(issued.access_token),
+        "scopes": code.scopes,
+        "claims": code.claims,
+        "jkt": jkt,
+        "issued_at": now,
+        "expires_at": now + timedelta(seconds=limits.access_token_ttl_s),
+        "revoked_at": None,
+    }
+    owner["transaction_id"] = code.transaction_id
     rows, entries = [], []
     for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
         dataset = catalogue.dataset(detail["dataset"])
-        place = owner | {
-            "transaction_id": code.transaction_id,
-            "agency_id": dataset.agency_id,
-            "dataset_id": dataset.id,
-        }
-        expires_at = now + timedelta(seconds=limits.dataset_token_ttl_s)
-        rows.append(
-            place
-            | {
-                "digest": digest(token),
-                "position": position,
-                "jkt": jkt,
-                "issued_at": now,
-                "expires_at": expires_at,
-                "expires_limit_at": expires_at + timedelta(seconds=dataset.preparing_limit_s),
-                "state": "issued",
-                "attempt": 1,
-            }
-        )
-        actor = f"client:{code.client_id}"
-        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
-    if rows:
-        session.execute(ISSUE_DATASET_TOKENS, rows)
-        record(session, *entries)
+        place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
+        row = dataset_tokens.new_row(token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now)
+        rows.append(place | row | {"position": position})
+        entries.append(Entry(at=now, event="token.issued", success=True, actor=f"client:{code.client_id}", **place))
+    ISSUE.run(session, [access_token], rows, [entry.values() for entry in entries])
     return issued
 
 

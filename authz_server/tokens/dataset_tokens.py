@@ -14,21 +14,23 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, bindparam, case, exists, select, update
+from sqlalchemy import ColumnElement, Row, Select, bindparam, case, exists, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate, Update
 
 from authz_server.audit.service import Entry, RecordedChange
+from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, Client
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
+from authz_server.database import table_of
 from authz_server.identity.models import Citizen
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
 from authz_server.tokens.models import DatasetToken
 
 PREFIX = "mdt_"
 LEASE_PREFIX = "mdl_"
-TOKEN = DatasetToken.__table__
+TOKEN = table_of(DatasetToken)
 NOW: ColumnElement[datetime] = bindparam("now")
 
 # Nobody whom this fetch concerns is suspended. Asked at the lease and again before the first and the last byte.
@@ -50,7 +52,7 @@ RECORDED = tuple(
 
 
 def _of_consent(name: str) -> ColumnElement[Any]:
-    column = Consent.__table__.c[name]
+    column = table_of(Consent).c[name]
     return select(column).where(Consent.id == TOKEN.c.consent_id).scalar_subquery().label(name)
 
 
@@ -114,7 +116,7 @@ LAPSED = _recorded(
     .values(state="spent", spent_at=NOW, lease_expires_at=None)
 )
 EXPIRED = _recorded(update(TOKEN).where(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW).values(state="dead"))
-FIND_USABLE = select(
+FIND_USABLE: Select[Any] = select(
     *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")), _of_consent("granted")
 ).where(TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 KILLABLE = TOKEN.c.state.in_(("issued", "leased"))
@@ -126,6 +128,23 @@ REVOKE_ONE = _recorded(
 REVOKE_OF_CONSENT = _recorded(
     update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), KILLABLE).values(state="dead", **ENDED)
 )
+
+
+def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime) -> dict[str, Any]:
+    """The columns of a token that is being issued: all but its owner and its position in the consent."""
+    expires_at = now + timedelta(seconds=ttl_s)
+    return {
+        "digest": digest(token),
+        "jkt": jkt,
+        "issued_at": now,
+        "expires_at": expires_at,
+        "expires_limit_at": expires_at + timedelta(seconds=dataset.preparing_limit_s),
+        "state": "issued",
+        "attempt": 1,
+        "not_before": None,
+        "spent_at": None,
+        **ENDED,
+    }
 
 
 class Lease(NamedTuple):
@@ -202,13 +221,13 @@ def report(
     Raises: LeaseNotUsable: the lease is over, or a suspension or withdrawal came first. Nothing more may be sent.
     """
     wait_until = now + timedelta(seconds=outcome.wait_s)
-    parameters: dict[str, Any] = {
+    times: dict[str, dict[str, Any]] = {
         "delivering": {"until": now + timedelta(seconds=transfer_s)},
         "delivered": {},
         "failed": {"max_attempts": max_attempts},
         "preparing": {"until": wait_until, "extended": wait_until + timedelta(seconds=ttl_s)},
         "no_record": {},
-    }[outcome.outcome]
+    }
     entry = Entry(
         at=now,
         event=f"token.{outcome.outcome}",
@@ -216,7 +235,8 @@ def report(
         actor="proxy",
         reason=outcome.reason,
     )
-    rows = OUTCOMES[outcome.outcome].run(session, entry, lease=digest(handle), now=now, **parameters)
+    edge = OUTCOMES[outcome.outcome]
+    rows = edge.run(session, entry, lease=digest(handle), now=now, **times[outcome.outcome])
     if not rows:
         raise LeaseNotUsable(outcome.outcome)
     return rows[0]

@@ -33,7 +33,7 @@ def dpop_proof(replay_key: bytes, *, expires_at: datetime) -> Identifier:
 
 
 def _statement(dialect: str, count: int) -> Any:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {name: bindparam(f"{name}_{index}") for name in ("kind", "digest", "expires_at")} for index in range(count)
     ]
     return insert_if_absent(dialect, UsedIdentifier).values(rows).returning(UsedIdentifier.kind)

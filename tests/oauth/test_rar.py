@@ -39,6 +39,10 @@ OTHER_PURPOSE = purpose(
             "fields_required": ["name", "national_id", "state"],
             "parameters": {"county": {"allow": ["臺北市", "新北市"]}},
         },
+        "land.cadastre": {
+            "fields_required": ["name", "national_id", "parcels"],
+            "parameters": {"town": {"allow": ["信義區"]}},
+        },
         "fia.house-tax": {
             "fields_required": ["name", "national_id", "state"],
             "parameters": {"tax_year": {"from": "110", "to": "112"}},
@@ -214,6 +218,8 @@ BAD: dict[str, list[Any]] = {
     "year after the range": [subsidy("fia.house-tax", tax_year="113", county="臺北市")],
     "period too long": [subsidy("bli.benefits", period="2024-01/2025-01")],
     "county not allowed": [subsidy("land.tax-payment", county="高雄市")],
+    "town not allowed": [subsidy("land.cadastre", county="臺北市", town="中正區")],
+    "limit evaded by leaving the parameter out": [subsidy("land.cadastre", county="臺北市")],
     "same dataset twice": [detail(), detail(fields_optional=[])],
     "same dataset twice in other words": [
         subsidy("land.tax-payment", county="臺北市"),
@@ -313,6 +319,8 @@ PARAMETERS = {
     "tax_year": ["113", "111", "116"],
     "period": ["2025-01/2025-03", "2020-01/2025-03"],
     "county": ["臺北市", "台北市", "花蓮縣"],
+    "town": ["信義區", "中正區"],
+    "section": ["臨沂段一小段"],
 }
 
 

@@ -9,7 +9,6 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import date
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -18,6 +17,7 @@ import pyotp
 from flask import Flask
 from flask.testing import FlaskClient
 from jwcrypto import jwk, jws
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -28,6 +28,8 @@ from authz_server.core import clock, jose
 from authz_server.database import new_engine
 from authz_server.extensions import Services
 from authz_server.identity import service as identity
+from authz_server.identity import sessions
+from authz_server.identity.models import Citizen
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
@@ -123,7 +125,7 @@ class Bank(Peer):
         """Push a request and return its request_uri."""
         answer = self.post("/par", self.parameters(*details, **changes))
         assert answer.status_code == 201, answer.text
-        return str(answer.json["request_uri"])
+        return str(answer.get_json()["request_uri"])
 
     def redeem(self, code: str, *, headers: dict[str, str] | None = None, **changes: Any) -> TestResponse:
         """Present a code at the token endpoint."""
@@ -242,23 +244,26 @@ class Platform:
         services.registry.reload()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.engine.dispose()
 
     def browser(self) -> FlaskClient:
-        """A browser without cookies, at the public address of the server."""
-        client = self.app.test_client()
-        client.environ_base["REMOTE_ADDR"] = "127.0.0.1"
-        issuer = urlsplit(self.settings.issuer)
-        self.app.config["SERVER_NAME"] = None
-        client.environ_base |= {"wsgi.url_scheme": issuer.scheme, "HTTP_HOST": issuer.netloc}
-        return client
+        """A browser without cookies. Its Host is not the issuer's: nothing may depend on that header."""
+        return self.app.test_client()
 
-    def citizen(self, username: str = "citizen1") -> CitizenBrowser:
-        """A citizen with a new browser."""
-        return CitizenBrowser(self.browser(), username, self.totp_secrets[username])
+    def citizen(self, username: str = "citizen1", *, signed_in: bool = True) -> CitizenBrowser:
+        """A citizen with a new browser.
+
+        Already signed in unless told otherwise: a one-time code is good once, and a test has no 30 seconds to wait.
+        """
+        citizen = CitizenBrowser(self.browser(), username, self.totp_secrets[username])
+        if signed_in:
+            now, limits = clock.now(), self.settings.limits
+            with Session(self.engine) as session, session.begin():
+                citizen_id = session.execute(select(Citizen.id).where(Citizen.username == username)).scalar_one()
+                secret = sessions.open_session(session, citizen_id, level=1, amr=("pwd", "otp"), now=now, limits=limits)
+            citizen.client.set_cookie("__Host-mydata", secret)
+        return citizen
 
     def registration(self, bank: Bank) -> dict[str, Any]:
         """The document that registers a bank: every dataset, its required fields required, the others optional."""
@@ -309,7 +314,7 @@ class Platform:
         """The whole way to a token response."""
         response = self.bank.redeem(self.code(*details, **changes))
         assert response.status_code == 200, response.text
-        body: dict[str, Any] = response.json
+        body: dict[str, Any] = response.get_json()
         return body
 
 

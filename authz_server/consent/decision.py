@@ -1,0 +1,191 @@
+"""The decision: approve or deny, once, with everything that it leaves behind in one transaction."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import bindparam, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import Entry, record
+from authz_server.catalogue.model import Catalogue
+from authz_server.config import Settings
+from authz_server.consent.codes import PREFIX
+from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
+from authz_server.consent.models import AuthorizationCode, Consent
+from authz_server.consent.notice import Notice
+from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
+from authz_server.consent.service import REQUEST, WAITING, pending_of
+from authz_server.core.secrets import digest, new_secret
+from authz_server.database import Inserts, table_of
+from authz_server.identity import levels
+from authz_server.identity.sessions import SignedIn
+
+DECIDE = (
+    update(REQUEST)
+    .where(REQUEST.c.id == bindparam("request_id"), REQUEST.c.deadline_at > bindparam("now"), *WAITING)
+    .values(decided_at=bindparam("now"))
+)
+APPROVE = DECIDE.where(REQUEST.c.citizen_id == bindparam("citizen")).returning(REQUEST)
+DENY = DECIDE.where(REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen"))).returning(REQUEST)
+INSERT = Inserts(table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A decision that was taken; `location` takes the browser back to the client, with or without a code."""
+
+    location: str
+    transaction_id: str
+    consent_id: str | None = None
+
+
+def approve(
+    session: Session,
+    pending: PendingRequest,
+    chosen: Mapping[int, Sequence[str]],
+    *,
+    signed_in: SignedIn,
+    notice: Notice,
+    catalogue: Catalogue,
+    settings: Settings,
+    now: datetime,
+) -> Outcome:
+    """Record the consent and issue the code: request spent, consent, code and entries in one transaction.
+
+    The caller commits, after it has checked that `notice` is what was shown.
+    Args: chosen: by position of the dataset in the request, the optional fields that were ticked.
+    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
+    """
+    require_identity(pending, signed_in, catalogue=catalogue, now=now)
+    known = {"request_id": pending.request_id, "citizen": signed_in.citizen_id, "now": now}
+    if session.execute(APPROVE, known).one_or_none() is None:
+        raise RequestNotUsable("decided or expired meanwhile")
+    asked = pending.parameters
+    code, consent_id = new_secret(PREFIX), new_secret("")[:22]
+    owner = {
+        "transaction_id": pending.transaction_id,
+        "citizen_id": signed_in.citizen_id,
+        "client_id": pending.client_id,
+    }
+    consent = {
+        "id": consent_id,
+        "scopes": asked.scopes,
+        "purpose_id": pending.purpose_id,
+        "granted": grant_of(asked, chosen, unavailable=notice.unavailable),
+        "notice": notice.to_json(),
+        "notice_version": notice.version,
+        "notice_locale": notice.locale,
+        "notice_sha256": notice.sha256,
+        "use_until": notice.use_until,
+        "erase_by": notice.erase_by,
+        "level": signed_in.level,
+        "amr": signed_in.amr,
+        "auth_time": signed_in.auth_time,
+        "decided_at": now,
+    }
+    answer = {
+        "digest": digest(code),
+        "consent_id": consent_id,
+        "redirect_uri": asked.redirect_uri,
+        "code_challenge": asked.code_challenge,
+        "dpop_jkt": asked.dpop_jkt,
+        "nonce": asked.nonce,
+        "claims": asked.claims,
+        "expires_at": now + timedelta(seconds=settings.limits.code_ttl_s),
+        "used_at": None,
+    }
+    entries = _entries(pending, "approved", citizen_id=signed_in.citizen_id, consent_id=consent_id, now=now)
+    INSERT.run(session, [owner | consent], [owner | answer], [entry.values() for entry in entries])
+    location = response_location(asked, settings.issuer, code=code)
+    return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
+
+
+def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue, now: datetime) -> None:
+    """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
+    if not levels.reached(signed_in.level, pending.needed_level(catalogue)):
+        raise IdentityNotSufficient("level")
+    if not levels.fresh(signed_in, pending.authenticated_after(now)):
+        raise IdentityNotSufficient("again")
+
+
+def deny(session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, now: datetime) -> Outcome:
+    """Record the refusal; nothing is sent to the client but `access_denied`. The caller commits.
+
+    Raises: RequestNotUsable.
+    """
+    row = session.execute(DENY, {"request_id": request_id, "citizen": citizen_id, "now": now}).one_or_none()
+    if row is None:
+        raise RequestNotUsable("unknown, expired, decided, or another citizen's")
+    pending = pending_of(row)
+    record(session, *_entries(pending, "denied", citizen_id=pending.citizen_id or citizen_id, consent_id=None, now=now))
+    location = response_location(
+        pending.parameters, settings.issuer, error="access_denied", error_description="The citizen did not agree."
+    )
+    return Outcome(location=location, transaction_id=pending.transaction_id)
+
+
+def fail(session: Session, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
+    """End a request that can't be answered without asking (prompt=none). The caller commits."""
+    if (
+        session.execute(DENY, {"request_id": pending.request_id, "citizen": pending.citizen_id, "now": now}).first()
+        is None
+    ):
+        raise RequestNotUsable("decided or expired meanwhile")
+    return Outcome(
+        location=response_location(pending.parameters, settings.issuer, error=error),
+        transaction_id=pending.transaction_id,
+    )
+
+
+def grant_of(
+    asked: AuthorizationParameters, chosen: Mapping[int, Sequence[str]], *, unavailable: Collection[int] = ()
+) -> list[dict[str, Any]]:
+    """What a decision grants: required fields, ticked optional ones, in the order asked; never more than was asked.
+
+    A dataset without required fields is itself optional: it is granted if one of its fields was ticked.
+    Args: unavailable: positions of datasets of which the notice said that they are not shared.
+    """
+    granted = []
+    for position, dataset in enumerate(asked.datasets):
+        ticked = [name for name in dataset.fields_optional if name in chosen.get(position, ())]
+        fields = [*dataset.fields_required, *ticked]
+        if fields and position not in unavailable:
+            granted.append(
+                {
+                    "type": "dataset",
+                    "dataset": dataset.dataset_id,
+                    "purpose": dataset.purpose_id,
+                    "fields": fields,
+                    "parameters": dict(dataset.parameters),
+                    "recipient_jwk": dataset.recipient_jwk,
+                }
+            )
+    return granted
+
+
+def _entries(
+    pending: PendingRequest, decision: str, *, citizen_id: int | None, consent_id: str | None, now: datetime
+) -> tuple[Entry, Entry]:
+    """The request and its decision: only now is it known whose record the request belongs to."""
+    actor = f"client:{pending.client_id}"
+    asked = Entry(
+        at=pending.pushed_at,
+        event="consent.requested",
+        success=True,
+        actor=actor,
+        transaction_id=pending.transaction_id,
+        citizen_id=citizen_id,
+        client_id=pending.client_id,
+    )
+    decided = replace(
+        asked,
+        at=now,
+        event=f"consent.{decision}",
+        success=decision == "approved",
+        actor="citizen",
+        consent_id=consent_id,
+    )
+    return asked, decided
