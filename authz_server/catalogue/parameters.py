@@ -16,11 +16,11 @@ from authz_server.core import clock
 
 ParameterKind = Literal["year", "period", "county", "town", "section"]
 
+YEAR = re.compile(r"[1-9][0-9]{1,2}")
 FIRST_YEAR = 90  # ROC, 2001: nothing older is on line
 LONGEST_PERIOD_MONTHS = 60
 TAIPEI = timezone(timedelta(hours=8))  # no summer time since 1979
 
-_YEAR = re.compile(r"[1-9][0-9]{1,2}")
 _PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])/([0-9]{4})-(0[1-9]|1[0-2])")
 # Han (rare characters of place names included), ASCII letters and digits; joined by single spaces or hyphens.
 _PLACE = re.compile(r"[㐀-䶿一-鿿\U00020000-\U0003134FA-Za-z0-9]+(?:[ -][㐀-䶿一-鿿\U00020000-\U0003134FA-Za-z0-9]+)*")
@@ -50,7 +50,7 @@ def months_of(period: str) -> int:
 
 
 def _parse_year(value: str) -> str:
-    if not _YEAR.fullmatch(value):
+    if not YEAR.fullmatch(value):
         raise ValueError("a year is two or three digits of the ROC calendar, such as 113")
     if not FIRST_YEAR <= int(value) <= this_year():
         raise ValueError(f"a year lies between {FIRST_YEAR} and the current one")

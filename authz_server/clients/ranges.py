@@ -12,7 +12,7 @@ from typing import Protocol
 
 from authz_server.catalogue.document import Table
 from authz_server.catalogue.model import Parameter
-from authz_server.catalogue.parameters import LONGEST_PERIOD_MONTHS, ParameterKind, months_of, this_year
+from authz_server.catalogue.parameters import LONGEST_PERIOD_MONTHS, YEAR, ParameterKind, months_of, this_year
 
 
 class Range(Protocol):
@@ -63,13 +63,18 @@ def read(table: Table, parameter: Parameter) -> Range:
     return limit
 
 
-def _years(table: Table, parameter: Parameter) -> Range:
+def _years(table: Table, _parameter: Parameter) -> Range:
     if "last" in table:
         return LastYears(table.whole("last", 1, 20))
-    first, last = (_value(table, name, parameter) for name in ("from", "to"))
-    if first and last and int(first) > int(last):
+    # Not the parameter's own `parse`: a purpose may well be registered up to a year that is still to come.
+    first, last = (
+        table.text(key, pattern=YEAR, shape="a year of the ROC calendar, such as 113") for key in ("from", "to")
+    )
+    if not (YEAR.fullmatch(first) and YEAR.fullmatch(last)):
+        return Years(0, 0)
+    if int(first) > int(last):
         table.note("ends before it begins", "to")
-    return Years(int(first or 0), int(last or 0))
+    return Years(int(first), int(last))
 
 
 def _months(table: Table, _parameter: Parameter) -> Range:
@@ -80,20 +85,13 @@ def _places(table: Table, parameter: Parameter) -> Range:
     names = table.texts("allow", most=100)
     if not names:
         table.note("names no place", "allow")
-    return Places(frozenset(_parsed(table, name, parameter, "allow", index) for index, name in enumerate(names)))
-
-
-def _value(table: Table, key: str, parameter: Parameter) -> str:
-    value = table.text(key)
-    return _parsed(table, value, parameter, key) if value else ""
-
-
-def _parsed(table: Table, value: str, parameter: Parameter, *path: str | int) -> str:
-    try:
-        return parameter.parse(value)
-    except ValueError as error:
-        table.note(str(error), *path)
-        return ""
+    places = []
+    for index, name in enumerate(names):
+        try:
+            places.append(parameter.parse(name))
+        except ValueError as error:
+            table.note(str(error), "allow", index)
+    return Places(frozenset(places))
 
 
 READERS: Mapping[ParameterKind, Callable[[Table, Parameter], Range]] = {

@@ -65,13 +65,14 @@ def check_within_ceiling(requested: RequestedDataset, ceiling: PurposeDataset) -
     """Whether the request stays within what the purpose registered.
 
     A field that was registered as required may be asked for as an optional one, for that leaves the choice to the
-    citizen; never the other way round.
+    citizen; never the other way round. A parameter that was limited has to be given: left out, it limits nothing.
     """
     required, optional = set(requested.fields_required), set(requested.fields_optional)
+    given = dict(requested.parameters)
     return (
         required <= ceiling.fields_required
         and optional <= ceiling.fields_required | ceiling.fields_optional
-        and all(limit.allows(value) for name, value in requested.parameters if (limit := ceiling.parameters.get(name)))
+        and all(name in given and limit.allows(given[name]) for name, limit in ceiling.parameters.items())
     )
 
 

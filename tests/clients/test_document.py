@@ -124,7 +124,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "range without limits": (ranged("fia.income", tax_year={}), "parameters.tax_year.from: is missing"),
     "range of a year unheard of": (
         ranged("fia.income", tax_year={"from": "1999", "to": "113"}),
-        "parameters.tax_year.from: a year is two or three digits",
+        "parameters.tax_year.from: must be a year of the ROC calendar",
     ),
     "range upside down": (ranged("fia.income", tax_year={"from": "113", "to": "112"}), "tax_year.to: ends before"),
     "range both ways": (
@@ -143,6 +143,13 @@ def test_a_bad_document_is_refused_and_the_place_named(name: str, context: Conte
     found = problems_of(document, context)
     assert any(problem in line for line in found), found
     assert len(found) <= 3, found
+
+
+def test_a_range_may_end_in_a_year_to_come(context: Context) -> None:
+    document = ranged("fia.income", tax_year={"from": "113", "to": "199"})
+    client = read_client(document, context, registered_on=TODAY)
+    (ceiling,) = client.purposes["loan"].datasets.values()
+    assert [ceiling.parameters["tax_year"].allows(year) for year in ("112", "113", "199")] == [False, True, True]
 
 
 def test_every_problem_is_listed(context: Context) -> None:
