@@ -42,7 +42,7 @@ class Explanation:
 
 
 NOT_SHOWN = Explanation(
-    lazy_gettext("This request can’t be shown"),
+    lazy_gettext("This request can't be shown"),
     lazy_gettext("The site that sent you here made a mistake. Nothing was sent to it. Please tell its operator."),
 )
 BY_ERROR: Final[Mapping[str, Explanation]] = {
@@ -54,25 +54,25 @@ BY_ERROR: Final[Mapping[str, Explanation]] = {
         ),
     ),
     "client_id is unknown": Explanation(
-        lazy_gettext("We don’t know who sent you here"),
+        lazy_gettext("We don't know who sent you here"),
         lazy_gettext("The site that sent you here is not registered with this platform. Nothing was sent to it."),
     ),
     "redirect_uri is not registered": Explanation(
-        lazy_gettext("We can’t be sure where this would lead"),
+        lazy_gettext("We can't be sure where this would lead"),
         lazy_gettext(
             "The site that sent you here gave an address for the answer that it has not registered. "
             "Nothing was sent to it."
         ),
     ),
     "post_logout_redirect_uri is not registered": Explanation(
-        lazy_gettext("We can’t be sure where this would lead"),
+        lazy_gettext("We can't be sure where this would lead"),
         lazy_gettext("The site that sent you here gave an address that it has not registered. You are not sent there."),
     ),
     "id_token_hint is not valid": NOT_SHOWN,
     WrongCitizen.public: Explanation(
         lazy_gettext("Somebody else has opened this request"),
         lazy_gettext(
-            "Another person began to read this request in this or another browser, so it can’t be decided by you. "
+            "Another person began to read this request in this or another browser, so it can't be decided by you. "
             "Nothing was sent. Start again where you came from."
         ),
     ),
@@ -88,7 +88,7 @@ BY_STATUS: Final[Mapping[int, Explanation]] = {
         lazy_gettext("Check the address. If you followed a link, its page may be gone."),
     ),
     405: Explanation(
-        lazy_gettext("This address can’t be opened like that"),
+        lazy_gettext("This address can't be opened like that"),
         lazy_gettext("Nothing was changed or sent. Please start again where you came from."),
     ),
     413: Explanation(
