@@ -39,8 +39,8 @@ class Office:
     def look_up(self, dataset: Dataset, wanted: Wanted) -> Response | dict[str, Any]:
         """The data, with the granted fields only; or the answer that stands in its place."""
         mode = self.switches.mode(wanted.agency_id)
-        if not wanted.fields or not set(wanted.fields) <= set(dataset.field_names):
-            return problem(400, "fields that this dataset does not have")
+        if not set(dataset.schema["required"]) <= set(wanted.fields) <= set(dataset.field_names):
+            return problem(400, "fields that this dataset does not have, or cannot do without")
         wait_s = 1 if mode is Mode.PREPARING else 0
         if dataset.id == SLOW:
             wait_s = wait_s or self.queue.wait_s(wanted.transaction, dataset.id, now=self.now())

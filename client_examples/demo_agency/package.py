@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from joserfc import jwe, jws
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, RSAKey
 
 from .ticket import Ticket
 
@@ -56,8 +56,9 @@ def describe(file: File) -> dict[str, Any]:
     return {"name": file.name, "media_type": file.media_type, "size_bytes": len(file.content), "sha256": digest}
 
 
-def encrypt(archive: bytes, recipient: ECKey) -> str:
+def encrypt(archive: bytes, recipient: ECKey | RSAKey) -> str:
     """Encrypt to the recipient's key. Some 0.1 s for 20 MB, all of it in memory: fine for an agency's scan."""
+    algorithm = "ECDH-ES" if isinstance(recipient, ECKey) else "RSA-OAEP-256"
     kid = recipient.kid or recipient.thumbprint()
-    header = {"alg": "ECDH-ES", "enc": "A256GCM", "cty": "application/zip", "kid": kid}
-    return jwe.encrypt_compact(header, archive, recipient, algorithms=["ECDH-ES", "A256GCM"])
+    header = {"alg": algorithm, "enc": "A256GCM", "cty": "application/zip", "kid": kid}
+    return jwe.encrypt_compact(header, archive, recipient, algorithms=[algorithm, "A256GCM"])

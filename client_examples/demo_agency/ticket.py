@@ -13,7 +13,7 @@ from typing import Any
 
 from joserfc import jwe, jws
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, GuestProtocol, Key
+from joserfc.jwk import ECKey, GuestProtocol, Key, RSAKey, import_key
 
 ACR = "urn:mydata:acr:level-"
 SKEW_S = 10
@@ -63,7 +63,7 @@ class Ticket:
     parameters: dict[str, str]
     purpose: str
     acr: str
-    recipient: ECKey = field(repr=False)
+    recipient: ECKey | RSAKey = field(repr=False)
 
 
 class UsedTickets:
@@ -135,7 +135,7 @@ class Verifier:
             opened = jwe.decrypt_compact(raw, self.decryption_key, algorithms=["ECDH-ES", "A256GCM"])
             signed = jws.deserialize_compact(opened.plaintext or b"", self._key_for, algorithms=["ES256"])
             claims = json.loads(signed.payload)
-        except (JoseError, ValueError) as error:
+        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TicketRefused(f"cannot be opened: {type(error).__name__}") from error
         if not isinstance(claims, dict):
             raise TicketRefused("not a set of claims")
@@ -177,12 +177,13 @@ def parse(claims: dict[str, Any]) -> Ticket:
     )
 
 
-def recipient_key(jwk: dict[str, Any]) -> ECKey:
-    """The public key that the package is encrypted to: P-256, and only the public half of it."""
+def recipient_key(jwk: dict[str, Any]) -> ECKey | RSAKey:
+    """The public key that the package is encrypted to: P-256, or RSA of 2048 bits and more."""
     try:
-        key = ECKey.import_key(jwk)
+        strong = jwk["crv"] == "P-256" if jwk["kty"] == "EC" else len(jwk["n"]) * 6 // 8 >= 256
+        key = import_key(jwk) if strong else None
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise TicketRefused("recipient_jwk is not an EC key") from error
-    if jwk.get("crv") != "P-256" or key.is_private or jwk.get("use", "enc") != "enc":
-        raise TicketRefused("recipient_jwk is not a public P-256 encryption key")
+        raise TicketRefused("recipient_jwk is not a key") from error
+    if not isinstance(key, ECKey | RSAKey) or key.is_private or jwk.get("use", "enc") != "enc":
+        raise TicketRefused("recipient_jwk is not a strong public key for encryption")
     return key
