@@ -46,8 +46,11 @@ class Report:
         self._or_fail("delivered", size_bytes=size_bytes)
         self._log("delivered", bytes=size_bytes)
 
-    def failed(self, reason: str) -> None:
-        """Nothing complete was delivered. Never raises: if it can't be said, the lease's end will say it."""
+    def failed(self, reason: str | None) -> None:
+        """Nothing complete was delivered; None: through no fault of agency or client.
+
+        Never raises: if it can't be said, the lease's end will say it.
+        """
         for attempt in (1, 2):  # a failure may be said twice, the second time changes nothing
             try:
                 self._authz.report(self._lease, "failed", trace_id=self._trace_id, reason=reason)
@@ -64,10 +67,11 @@ class Report:
         except AuthorizationServerDown:
             # Nobody knows whether it was recorded. If it was, `failed` is refused and the token is spent; if it was
             # not, the token is free again. Either way nothing complete left, and nothing more will.
-            self.failed("report_lost")
+            self.failed(None)
             raise
         except OutcomeRefused:
-            self._log("stopped", reason=outcome)
+            # If the lease is over this is refused too; if somebody was suspended it says that nothing was delivered.
+            self.failed("consent_ended")
             raise
 
     def _log(self, outcome: str, **more: logging.Identifier) -> None:

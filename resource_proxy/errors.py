@@ -10,7 +10,7 @@ import orjson
 from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
-from authz_server.core import clock, dpop, jose, logging
+from authz_server.core import dpop, jose, logging
 from authz_server.core.errors import DomainError
 from resource_proxy.authz_client import (
     AuthorizationServerDown,
@@ -111,8 +111,3 @@ def challenge(error: DomainError, url: str) -> str:
     said = {} if isinstance(error, TokenMissing) else {"error": error.code, "error_description": error.public}
     said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": url + METADATA_PATH}
     return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())
-
-
-def fresh_nonce(proxy: Proxy) -> str | None:
-    """The nonce to hand out, None where none is demanded."""
-    return None if proxy.nonce_secret is None else dpop.issue_nonce(proxy.nonce_secret, clock.now())

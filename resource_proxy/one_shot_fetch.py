@@ -158,7 +158,7 @@ def ask(connector: Connector, dataset: Dataset, lease: Lease, *, report: Report,
         report.failed(error.code)
         raise
     except BaseException:
-        report.failed("proxy_failed")
+        report.failed(None)
         raise
 
 

@@ -4,9 +4,9 @@ import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
-from authz_server.core import identifiers, logging
+from authz_server.core import clock, dpop, identifiers, logging
 from resource_proxy.connectors.base import NoRecord, Preparing
-from resource_proxy.errors import fresh_nonce, problem
+from resource_proxy.errors import problem
 from resource_proxy.metadata import METADATA_PATH
 from resource_proxy.one_shot_fetch import Asked, Delivery, Proxy, fetch
 
@@ -26,10 +26,7 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None
             proof=request.headers.get("DPoP"),
             trace_id=identifiers.TraceId(logging.current_trace_id() or ""),
         )
-        response = respond(fetch(asked, proxy))
-        if nonce := fresh_nonce(proxy):
-            response.headers["DPoP-Nonce"] = nonce  # RFC 9449 section 8.2: a new one may come with success
-        return response
+        return respond(fetch(asked, proxy))
 
     @app.get(METADATA_PATH, provide_automatic_options=False)
     def protected_resource() -> Response:
@@ -53,9 +50,16 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None
         response.headers[TRACE_HEADER] = logging.current_trace_id() or ""
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers["X-Content-Type-Options"] = "nosniff"
+        if request.endpoint == "data" and (nonce := fresh_nonce(proxy)):
+            response.headers["DPoP-Nonce"] = nonce  # RFC 9449 section 8.2: also with success, for the next request
         if secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
         return response
+
+
+def fresh_nonce(proxy: Proxy) -> str | None:
+    """The nonce to hand out, None where none is demanded."""
+    return None if proxy.nonce_secret is None else dpop.issue_nonce(proxy.nonce_secret, clock.now())
 
 
 def respond(answer: Delivery | Preparing | NoRecord) -> Response:

@@ -98,10 +98,10 @@ def read_whole(response: BaseHTTPResponse, limit_bytes: int) -> bytes:
 def wire_failure(error: HTTPError) -> AgencyError:
     """What a failure of the connection says about the agency. The message of the library goes nowhere."""
     kind = type(error).__name__
+    if isinstance(error, NewConnectionError | SSLError):  # the former is a ConnectTimeoutError to urllib3
+        return AgencyDown(kind)
     if isinstance(error, ConnectTimeoutError | ReadTimeoutError):
         return AgencyTimeout(kind)
-    if isinstance(error, NewConnectionError | SSLError):
-        return AgencyDown(kind)
     cause = error.args[1] if len(error.args) > 1 else None
     if isinstance(error, ProtocolError) and isinstance(cause, OSError):
         return AgencyDown(f"{kind}: {type(cause).__name__}")

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import itertools
 import json
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -76,6 +77,13 @@ class Authz:
     def __post_init__(self) -> None:
         self.peer.answer = self._answer
         self._ended: set[str] = set()
+        self._news = threading.Condition()
+
+    def wait_for(self, outcome: str) -> str | None:
+        """The reason of this outcome, as soon as it was reported."""
+        with self._news:
+            assert self._news.wait_for(lambda: outcome in self.said, timeout=20)
+        return next(said.get("reason") for said in self.outcomes if said["outcome"] == outcome)
 
     @property
     def said(self) -> list[str]:
@@ -90,7 +98,9 @@ class Authz:
             if self.exchange_says is not None:
                 return self.exchange_says(request)
             return json_reply(200, self.grant(form["resource"].rpartition("/")[2]))
-        self.outcomes.append(form)
+        with self._news:
+            self.outcomes.append(form)
+            self._news.notify_all()
         says = self.outcome_says.get(form["outcome"], 409 if form["lease"] in self._ended else 204)
         if says == 204 and form["outcome"] != "delivering":
             self._ended.add(form["lease"])

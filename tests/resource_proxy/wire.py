@@ -75,19 +75,17 @@ class Peer:
                 connection, _ = self._listener.accept()
             except OSError:
                 return
-            self._open.add(connection)
             thread = threading.Thread(target=self._serve, args=(connection,))
             self._threads.append(thread)
             thread.start()
 
     def _serve(self, connection: socket.socket) -> None:
-        plain = connection
         with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-            stack.callback(self._open.discard, plain)
-            stack.callback(plain.close)
             if self.tls is not None:
-                connection = self.tls.wrap_socket(connection, server_side=True)
-                stack.callback(connection.close)
+                connection = self._handshake(connection)
+            stack.callback(connection.close)
+            stack.callback(self._open.discard, connection)
+            self._open.add(connection)
             reader = stack.enter_context(connection.makefile("rb"))
             while (request := _read(reader)) is not None:
                 self.requests.append(request)
@@ -97,6 +95,11 @@ class Peer:
                         said(connection)
                     return
                 connection.sendall(said)
+
+    def _handshake(self, connection: socket.socket) -> socket.socket:
+        assert self.tls is not None
+        with connection:  # the wrapped one takes it over, or the handshake failed
+            return self.tls.wrap_socket(connection, server_side=True)
 
 
 def _read(reader: Any) -> Request | None:

@@ -1,0 +1,153 @@
+"""Settings: typed, overridable, and every problem named at the start."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.core import jose
+from resource_proxy import config
+from resource_proxy.app import create_app
+from resource_proxy.config import AgencySettings, ProxySettings, SettingsError
+
+GOOD = """
+url = "https://proxy.example"
+issuer = "https://op.example"
+client_id = "resource-proxy"
+keys_file = "proxy.jwks"
+read_timeout_s = 30
+
+[agencies.ris]
+url = "https://ris.example/api"
+connector = "jose"
+
+[agencies.nhi]
+url = "https://nhi.example"
+connector = "plain"
+api_key_file = "secret/nhi"
+"""
+
+
+def problems_of(text: str, folder: Path, environ: dict[str, str] | None = None) -> list[str]:
+    path = folder / "proxy.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as raised:
+        config.load(path, environ or {})
+    return raised.value.problems
+
+
+def test_a_file_is_read_with_paths_relative_to_it_and_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.toml"
+    path.write_text(GOOD)
+    settings = config.load(environ={"MYDATA_PROXY_SETTINGS": str(path)})
+    assert settings.keys_file == tmp_path / "proxy.jwks"
+    assert settings.agencies["nhi"].api_key_file == tmp_path / "secret/nhi"
+    assert (settings.read_timeout_s, settings.connect_timeout_s, settings.sandbox) == (30, 15, False)
+    assert settings.secure
+
+
+def test_the_environment_goes_before_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.toml"
+    path.write_text(GOOD)
+    environ = {"MYDATA_PROXY_BIND": "0.0.0.0:9443", "MYDATA_PROXY_WORKERS": "4", "MYDATA_PROXY_AGENCIES": "nonsense"}
+    settings = config.load(path, environ)
+    assert (settings.bind, settings.workers, set(settings.agencies)) == ("0.0.0.0:9443", 4, {"ris", "nhi"})
+
+
+def test_every_problem_is_listed(tmp_path: Path) -> None:
+    text = """
+    url = "proxy.example"
+    client_id = 7
+    bind = "8001"
+    workers = 0
+    sandbox = "perhaps"
+    log_level = "LOUD"
+    frobnicate = 1
+    [agencies.ris]
+    connector = "jose"
+    max_concurrent = "many"
+    """
+    assert {problem.partition(": ")[0] for problem in problems_of(text, tmp_path)} == {
+        "url", "client_id", "bind", "workers", "sandbox", "log_level", "frobnicate", "issuer", "keys_file",
+        "agencies.ris.url", "agencies.ris.max_concurrent",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ('url = "https://proxy.example"', 'url = "http://127.0.0.1:8001"', "url"),
+        ('issuer = "https://op.example"', 'issuer = "http://op.example"\nsandbox = true', "issuer"),
+        ('"https://ris.example/api"', '"http://ris.example"', "agencies.ris.url"),
+        ('url = "https://proxy.example"', 'url = "https://proxy.example/proxy"', "url"),
+        ('client_id = "resource-proxy"', 'client_id = "p"\ntls_cert = "c.pem"', "tls_cert, tls_key"),
+        ('api_key_file = "secret/nhi"', "", "agencies.nhi.api_key_file"),
+        ('client_id = "resource-proxy"', 'client_id = "p"\nnonce_secret_file = "absent"', "nonce_secret_file"),
+    ],
+    ids=["http-not-sandbox", "http-not-loopback", "http-agency", "path", "half-tls", "no-api-key", "no-nonce-file"],
+)
+def test_settings_that_contradict_each_other_are_refused(tmp_path: Path, old: str, new: str, named: str) -> None:
+    (problem,) = problems_of(GOOD.replace(old, new, 1), tmp_path)
+    assert problem.startswith(f"{named}: ")
+
+
+def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no such file"):
+        config.load(tmp_path / "absent.toml", {})
+    assert "proxy.toml: " in problems_of("url = ", tmp_path)[0]
+    assert problems_of(GOOD.partition("[")[0] + "agencies = 7", tmp_path)[0].startswith("agencies: ")
+
+
+def test_http_is_accepted_on_loopback_in_the_sandbox(settings: ProxySettings) -> None:
+    assert config.contradictions(settings) == []
+    assert config.contradictions(replace(settings, sandbox=False)) != []
+
+
+def test_what_only_shows_when_files_are_read_is_listed_too(
+    settings: ProxySettings, real_catalogue: Catalogue, key_files: Path, tmp_path: Path
+) -> None:
+    readable = tmp_path / "readable.jwks"
+    readable.write_text(json.dumps({"keys": [jose.generate_key("ES256")]}))
+    readable.chmod(0o644)
+    agencies = {
+        "nowhere": AgencySettings(url="https://nowhere.example", connector="jose"),
+        "ris": AgencySettings(url="https://ris.example", connector="telepathy"),
+        "bli": AgencySettings(url="https://bli.example", connector="plain", api_key_file=tmp_path / "absent"),
+        "nhi": AgencySettings(
+            url="https://nhi.example", connector="plain", api_key_file=key_files / "api-key", keys_file=readable
+        ),
+    }
+    with pytest.raises(SettingsError) as raised:
+        create_app(replace(settings, agencies=agencies), catalogue=real_catalogue)
+    assert [problem.partition(": ")[0] for problem in raised.value.problems] == [
+        f"agencies.{name}" for name in agencies
+    ]
+
+
+def test_secrets_are_not_in_the_repr(settings: ProxySettings) -> None:
+    assert "synthetic-api-key" not in repr(settings)
+
+
+def test_unusable_own_keys_are_named(settings: ProxySettings, real_catalogue: Catalogue, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="keys_file"):
+        create_app(replace(settings, keys_file=tmp_path / "absent"), catalogue=real_catalogue)
+    short = tmp_path / "short"
+    short.write_bytes(b"too short")
+    with pytest.raises(SettingsError, match="32 random bytes"):
+        create_app(replace(settings, nonce_secret_file=short), catalogue=real_catalogue)
+
+
+def test_the_command_names_every_problem_and_does_not_serve(tmp_path: Path) -> None:
+    path = tmp_path / "proxy.toml"
+    path.write_text("frobnicate = 1")
+    environ = {**os.environ, "MYDATA_PROXY_SETTINGS": str(path)}
+    done = subprocess.run([sys.executable, "-m", "resource_proxy"], env=environ, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "frobnicate: is not a setting" in done.stderr
+    assert "issuer: is missing" in done.stderr
+    assert "Traceback" not in done.stderr

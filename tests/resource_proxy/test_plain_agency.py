@@ -1,0 +1,237 @@
+"""An agency without JOSE: the connector opens the ticket, checks what comes, signs and seals it in its name."""
+
+import base64
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from flask.testing import FlaskClient
+
+from authz_server.core import clock, jose
+from tests.resource_proxy.people import CANARY, RECIPIENT, TRACE_ID, Authz, Client, new_token, opened
+from tests.resource_proxy.wire import Peer, json_reply, reply
+
+DATASET = "nhi.enrolment"
+PATH = f"/data/{DATASET}"
+DATA = {"name": "測試市民甲", "national_id": "A123456789", "insured_now": True}
+PDF = b"%PDF-1.7 synthetic " + CANARY.encode()
+RECORD = {"data": DATA, "pdf": base64.b64encode(PDF).decode()}
+PUBLIC_RECIPIENT = {name: value for name, value in RECIPIENT.items() if name != "d"}
+
+
+class Issuer:
+    """The authorization server's hand: makes tickets, good ones and others."""
+
+    def __init__(self, authz: Authz, agency_keys: jose.KeySet) -> None:
+        self.authz = authz
+        self.key = jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})
+        self.agency_key = agency_keys.get("ECDH-ES")
+        authz.jwks = jose.public_jwks(self.key)
+
+    def ticket(self, *, typ: str | None = "at+jwt", key: jose.Key | None = None, **changes: Any) -> None:
+        """Let the next exchange answer this ticket; None leaves a claim out."""
+        now = int(clock.now().timestamp())
+        claims = {
+            "iss": self.authz.peer.url,
+            "aud": "nhi",
+            "iat": now,
+            "exp": now + 60,
+            "jti": "ticket-1",
+            "txn": "T7K2M-9QXA-4F3C",
+            "sub": "A123456789",
+            "client_id": "bank-web",
+            "dataset": DATASET,
+            "fields": ["name", "national_id", "insured_now"],
+            "parameters": {"period": "2026-01..2026-06"},
+            "recipient_jwk": PUBLIC_RECIPIENT,
+        } | changes
+        claims = {name: value for name, value in claims.items() if value is not None}
+        signed = jose.sign(claims, key or next(iter(self.key)), typ=typ)
+        self.authz.ticket = jose.encrypt(signed.encode(), self.agency_key.public_jwk(), cty="JWT")
+
+
+@pytest.fixture
+def issuer(authz: Authz, key_files: Path) -> Issuer:
+    issuer = Issuer(authz, jose.load_keys(key_files / "nhi.jwks"))
+    issuer.ticket()
+    return issuer
+
+
+@pytest.fixture
+def ask(http: FlaskClient, client: Client, issuer: Issuer) -> Callable[[], Any]:
+    return lambda: http.get(PATH, headers=client.headers(new_token(), DATASET))
+
+
+def test_the_agency_is_asked_in_plain_words(ask: Callable[[], Any], plain_agency: Peer) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    assert ask().status_code == 200
+    (asked,) = plain_agency.requests
+    url = urlsplit(asked.path)
+    assert url.path == f"/records/{DATASET}"
+    assert parse_qs(url.query) == {"fields": ["name,national_id,insured_now"], "period": ["2026-01..2026-06"]}
+    assert asked.headers["x-api-key"] == "synthetic-api-key"
+    assert asked.headers["x-citizen-id"] == "A123456789"
+    assert asked.headers["x-transaction-id"] == "T7K2M-9QXA-4F3C"
+    assert asked.headers["x-fapi-interaction-id"] == TRACE_ID
+    assert "authorization" not in asked.headers
+
+
+def test_the_package_is_signed_for_the_agency_and_sealed_to_the_recipient(
+    ask: Callable[[], Any], plain_agency: Peer, key_files: Path, authz: Authz
+) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    answer = ask()
+    assert answer.mimetype == "application/jose"
+    assert CANARY.encode() not in answer.data
+    archive = zipfile.ZipFile(io.BytesIO(opened(answer.data)))
+    assert archive.namelist() == ["manifest.jws", "data.json", "document.pdf"]
+    assert {entry.compress_type for entry in archive.infolist()} == {zipfile.ZIP_STORED}
+    assert json.loads(archive.read("data.json")) == DATA
+    assert archive.read("document.pdf") == PDF
+    agency_keys = jose.parse_public_keys(jose.public_jwks(jose.load_keys(key_files / "nhi.jwks")))
+    manifest = jose.verify(
+        archive.read("manifest.jws").decode(), agency_keys, algorithms=jose.SIGNING, typ="mydata-manifest+jwt"
+    ).claims
+    assert (manifest["iss"], manifest["via"], manifest["aud"]) == ("nhi", "connector", "bank-web")
+    assert (manifest["txn"], manifest["dataset"]) == ("T7K2M-9QXA-4F3C", DATASET)
+    assert manifest["fields"] == ["name", "national_id", "insured_now"]
+    assert manifest["parameters"] == {"period": "2026-01..2026-06"}
+    for entry, content in zip(manifest["files"], (archive.read("data.json"), PDF), strict=True):
+        digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).decode().rstrip("=")
+        assert (entry["size_bytes"], entry["sha256"]) == (len(content), digest)
+    assert authz.said == ["delivered"]
+
+
+BAD_RECORDS: dict[str, bytes] = {
+    "not-json": reply(200, b"<xml/>", content_type="application/json"),
+    "a-list": json_reply(200, [RECORD]),
+    "no-pdf": json_reply(200, {"data": DATA}),
+    "not-a-pdf": json_reply(200, RECORD | {"pdf": base64.b64encode(b"GIF89a").decode()}),
+    "not-base64": json_reply(200, RECORD | {"pdf": "%%%"}),
+    "pdf-a-number": json_reply(200, RECORD | {"pdf": 7}),
+    "data-a-text": json_reply(200, RECORD | {"data": "all"}),
+    "a-field-that-was-not-granted": json_reply(200, RECORD | {"data": DATA | {"category": "第一類"}}),
+    "against-the-schema": json_reply(200, RECORD | {"data": DATA | {"insured_now": "yes"}}),
+    "without-a-required-field": json_reply(200, RECORD | {"data": {"insured_now": True}}),
+}
+
+
+@pytest.mark.parametrize("said", BAD_RECORDS.values(), ids=BAD_RECORDS.keys())
+def test_what_does_not_fit_is_garbage_and_is_not_signed(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz, said: bytes
+) -> None:
+    plain_agency.answer = lambda _: said
+    answer = ask()
+    assert answer.status_code == 502
+    assert "yes" not in answer.text
+    assert [(said["outcome"], said["reason"]) for said in authz.outcomes] == [("failed", "agency_garbage")]
+
+
+def test_more_than_a_small_record_is_too_large(ask: Callable[[], Any], plain_agency: Peer, authz: Authz) -> None:
+    plain_agency.answer = lambda _: reply(200, b" " * (1024 * 1024 + 1), content_type="application/json")
+    assert ask().status_code == 502
+    body = b"%x\r\n" % (2 * 1024 * 1024) + b" " * 2 * 1024 * 1024 + b"\r\n0\r\n\r\n"
+    plain_agency.answer = lambda _: b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+    assert ask().status_code == 502
+    assert {said["reason"] for said in authz.outcomes} == {"agency_too_large"}
+
+
+def test_preparing_no_record_and_down_are_told_like_any_agencys(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz
+) -> None:
+    plain_agency.answer = lambda _: reply(202, retry_after="90")
+    assert (ask().status_code, authz.said) == (202, ["preparing"])
+    problem = b'{"type":"urn:mydata:problem:no-record"}'
+    plain_agency.answer = lambda _: reply(404, problem, content_type="application/problem+json")
+    assert ask().status_code == 404
+    plain_agency.answer = lambda _: reply(500)
+    assert ask().status_code == 503
+    assert authz.said == ["preparing", "no_record", "failed"]
+
+
+BAD_CLAIMS: dict[str, dict[str, Any]] = {
+    **{f"without-{name}": {name: None} for name in ("iss", "aud", "iat", "exp", "jti", "txn", "sub", "client_id")},
+    **{f"without-{name}": {name: None} for name in ("dataset", "fields", "parameters", "recipient_jwk")},
+    "another-issuer": {"iss": "https://evil.example"},
+    "another-agency": {"aud": "fia"},
+    "several-audiences": {"aud": ["nhi", "fia"]},
+    "another-transaction": {"txn": "T0000-0000-0000"},
+    "another-dataset": {"dataset": "nhi.premiums"},
+    "expired": {"exp": 1},
+    "not-yet": {"iat": 2**40, "exp": 2**41},
+    "exp-a-text": {"exp": "tomorrow"},
+    "sub-a-number": {"sub": 7},
+    "fields-a-text": {"fields": "name"},
+    "no-fields": {"fields": []},
+    "fields-of-numbers": {"fields": [1]},
+    "parameters-a-list": {"parameters": []},
+    "parameters-of-numbers": {"parameters": {"period": 7}},
+    "recipient-a-text": {"recipient_jwk": "key"},
+    "recipient-private": {"recipient_jwk": RECIPIENT},
+    "recipient-for-signing": {"recipient_jwk": {**PUBLIC_RECIPIENT, "use": "sig", "alg": "ES256"}},
+    "typ": {"typ": "JWT"},
+    "no-typ": {"typ": None},
+}
+
+
+@pytest.mark.parametrize("changes", BAD_CLAIMS.values(), ids=BAD_CLAIMS.keys())
+def test_a_ticket_with_a_claim_missing_or_wrong_opens_nothing(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz, issuer: Issuer, *, changes: dict[str, Any]
+) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    issuer.ticket(**changes)
+    assert ask().status_code == 502
+    assert authz.outcomes[0]["reason"] == "bad_signature"
+    if "recipient" not in str(changes):
+        assert plain_agency.requests == []
+
+
+def test_a_ticket_signed_by_another_key_or_not_at_all_opens_nothing(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz, issuer: Issuer
+) -> None:
+    stranger = next(iter(jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})))
+    issuer.ticket(key=stranger)
+    assert ask().status_code == 502
+    same_name = next(
+        iter(jose.parse_private_keys({"keys": [jose.generate_key("ES256") | {"kid": authz.jwks["keys"][0]["kid"]}]}))
+    )
+    issuer.ticket(key=same_name)
+    assert ask().status_code == 502
+    authz.ticket = jose.encrypt(b'{"sub":"A123456789"}', issuer.agency_key.public_jwk(), cty="JWT")
+    assert ask().status_code == 502
+    authz.ticket = "not.a.jwe.at.all"
+    assert ask().status_code == 502
+    assert {said["reason"] for said in authz.outcomes} == {"bad_signature"}
+    assert plain_agency.requests == []
+
+
+def test_a_new_key_of_the_server_is_fetched_once_a_minute_at_most(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz, issuer: Issuer
+) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    with clock.frozen(clock.now()):
+        issuer.ticket()
+        assert ask().status_code == 200
+        issuer.key = jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})
+        authz.jwks = jose.public_jwks(issuer.key)
+        issuer.ticket()
+        assert ask().status_code == 502
+        clock.advance(timedelta(seconds=61))
+        issuer.ticket()
+        assert ask().status_code == 200
+    assert [request.path for request in authz.peer.requests].count("/jwks") == 2
+
+
+def test_without_the_servers_keys_nothing_is_opened(
+    ask: Callable[[], Any], plain_agency: Peer, authz: Authz, issuer: Issuer
+) -> None:
+    authz.jwks = {"keys": []}
+    assert ask().status_code == 502
+    assert plain_agency.requests == []
