@@ -25,9 +25,9 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_SECURE=client.redirect_uri[:6] == "https:")
     journeys: dict[str, Journey] = {}
 
-    def page(name: str, **values: Any) -> tuple[str, dict[str, str]]:
+    def page(name: str, status: int = 200, **values: Any) -> tuple[str, int, dict[str, str]]:
         session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
-        return render_template(name, zh=session["lang"] != "en", **values), {"Cache-Control": "no-store"}
+        return render_template(name, zh=session["lang"] != "en", **values), status, {"Cache-Control": "no-store"}
 
     @app.get("/")
     def start() -> Any:
@@ -60,7 +60,7 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
         return page("result.html", fetches=journey.fetches, refresh_s=max(waits, default=0))
 
     def refused(error: Exception) -> Any:
-        return page("refused.html", reason=error if isinstance(error, Refused) else type(error).__name__), 400
+        return page("refused.html", 400, reason=error if isinstance(error, Refused) else type(error).__name__)
 
     for kind in (Refused, JoseError, RequestException):
         app.register_error_handler(kind, refused)

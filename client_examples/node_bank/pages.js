@@ -1,0 +1,58 @@
+// The bank's pages, in both languages, without scripts.
+const escape = (text) => String(text).replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
+
+const STATES = {
+  waiting: ['稍後再試', 'Trying again soon'],
+  preparing: ['機關準備中', 'Being prepared by the agency'],
+  done: ['已取得，機關簽章正確', 'Received; the agency’s signature is right'],
+  'no-record': ['查無資料', 'The agency has no record'],
+  failed: ['未取得', 'Not received'],
+}
+
+export function startPage(zh, purposes) {
+  const forms = Object.entries(purposes).map(([id, [zhText, enText]]) => `
+    <form method="post" action="/apply/${id}"><h2>${zh ? zhText : enText}</h2>
+    <button id="apply-${id}">${zh ? '以 MyData 申請' : 'Apply with MyData'}</button></form>`)
+  return page(zh, zh ? '您想申請什麼？' : 'What would you like to apply for?', forms.join(''))
+}
+
+export function resultPage(zh, fetches, refreshSeconds) {
+  const title = refreshSeconds
+    ? (zh ? '部分資料準備中' : 'Some data is being prepared')
+    : (zh ? '已收到您的資料' : 'We have your data')
+  const sections = fetches.map(({ grant, status, content, note }) => `
+    <section id="${escape(grant.dataset)}"><h2>${escape(grant.dataset)}</h2>
+    <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
+    ${content ? `<dl>${Object.entries(content.data).map(row).join('')}</dl>` : ''}
+    ${status === 'failed' ? `<p>${escape(note)}</p>` : ''}</section>`)
+  return page(zh, title, sections.join(''), refreshSeconds)
+}
+
+export function refusedPage(zh, reason) {
+  const text = reason === 'access_denied'
+    ? (zh ? '您選擇不同意，因此沒有任何資料被送出。' : 'You chose not to agree, so nothing was sent.')
+    : `${zh ? '無法完成與 MyData 平臺的連線。' : 'The request to the MyData platform was not completed.'} ${escape(reason)}`
+  return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>`)
+}
+
+const row = ([name, value]) =>
+  `<dt>${escape(name)}</dt><dd>${escape(typeof value === 'string' ? value : JSON.stringify(value))}</dd>`
+
+function page(zh, title, body, refreshSeconds = 0) {
+  const bank = zh ? '乙銀行' : 'Second Bank of Samples'
+  return `<!doctype html>
+<html lang="${zh ? 'zh-Hant-TW' : 'en'}"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+${refreshSeconds ? `<meta http-equiv="refresh" content="${refreshSeconds}">` : ''}
+<title>${title} - ${bank}</title><link rel="icon" href="data:,">
+<style>body{font:1.0625rem/1.7 system-ui,"Noto Sans TC","PingFang TC",sans-serif;color:#22303a;background:#f7f8f6;margin:0}
+header,main{max-width:44rem;margin:auto;padding:1rem 1.25rem}main{background:#fff;border:1px solid #d6dcd6;border-radius:.5rem}
+header{display:flex;justify-content:space-between}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.5rem 0 .25rem}
+button{font:inherit;font-weight:600;padding:.7rem 1.2rem;color:#fff;background:#2f6b3c;border:0;border-radius:.3rem}
+a{color:#2f6b3c}dl{display:grid;grid-template-columns:minmax(7rem,13rem) 1fr}dt{color:#56636d}
+dt,dd{margin:0;padding:.4rem .5rem .4rem 0;border-top:1px solid #d6dcd6;overflow-wrap:anywhere}
+a:focus-visible,button:focus-visible{outline:3px solid #ffbf47;outline-offset:2px}</style></head>
+<body><header><a href="/">${bank}</a>${zh ? '<a href="?lang=en" lang="en">English</a>'
+    : '<a href="?lang=zh-TW" lang="zh-Hant-TW">繁體中文</a>'}</header>
+<main><h1>${title}</h1>${body}</main></body></html>`
+}

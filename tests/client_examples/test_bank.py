@@ -1,0 +1,189 @@
+"""The Python bank: small, independent of both servers, and distrustful of what it is sent."""
+
+import ast
+import io
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from joserfc.jwk import ECKey
+from jwcrypto import jwe, jwk, jws
+
+from client_examples.bank_web import package
+from client_examples.bank_web.app import create_app, load_or_create_keys
+from client_examples.bank_web.client import Client, client_assertion, dpop_proof
+from client_examples.bank_web.package import BadPackage, open_package, s256
+from tests.client_examples.agency_platform import EXAMPLES, ISSUER, World
+
+DATASET = "bli.enrolment"
+
+
+def test_the_bank_has_fewer_than_300_lines() -> None:
+    assert sum(len(path.read_text().splitlines()) for path in (EXAMPLES / "bank_web").glob("*.py")) < 300
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*/*.py")), ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_no_example_imports_a_server(path: Path) -> None:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert not [name for name in names if name.split(".")[0] in {"authz_server", "resource_proxy"}]
+
+
+def opened(world: World, files: dict[str, bytes] | None = None, **granted: Any) -> package.Package:
+    """Let the bank open a package for DATASET; `files` replaces what the agency put into it."""
+    claims = world.claims(DATASET)
+    answer = world.ask(DATASET, world.ticket(claims))
+    jose = answer.data if files is None else sealed(world, files)
+    agency = {"id": "bli", "jwks": {"keys": [world.keys["bli"].signing.as_dict(private=False)]}}
+    expected = {"aud": claims["client_id"], "dataset": DATASET, "fields": claims["fields"], "parameters": {}} | granted
+    key = ECKey.import_key(world.recipient.export_private(as_dict=True))
+    return open_package(jose, key, agency, world.datasets[DATASET], expected)
+
+
+def sealed(world: World, files: dict[str, bytes]) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as writer:
+        for name, content in files.items():
+            writer.writestr(name, content)
+    token = jwe.JWE(archive.getvalue(), json.dumps({"alg": "ECDH-ES", "enc": "A256GCM"}))
+    token.add_recipient(world.recipient)
+    return str(token.serialize(compact=True)).encode()
+
+
+def good_files(world: World) -> dict[str, bytes]:
+    return world.open(world.fetch(DATASET).data)
+
+
+def test_a_good_package_is_opened(world: World) -> None:
+    got = opened(world)
+    assert got.data["national_id"] == "A123456789"
+    assert set(got.files) == {"data.json", "document.pdf"}
+
+
+@pytest.mark.parametrize(
+    "granted",
+    [{"aud": "another-bank"}, {"dataset": "bli.pension"}, {"fields": ["name"]}, {"parameters": {"tax_year": "113"}}],
+    ids=str,
+)
+def test_a_package_made_for_another_request_is_refused(world: World, granted: dict[str, Any]) -> None:
+    with pytest.raises(BadPackage):
+        opened(world, **granted)
+
+
+def resigned(
+    world: World, content: dict[str, bytes], typ: str = "mydata-manifest+jwt", **changes: Any
+) -> dict[str, bytes]:
+    """The package with a manifest for its present content and with changes, rightly signed by the agency."""
+    listed = [{"name": name, "sha256": s256(part)} for name, part in content.items() if name != "manifest.jws"]
+    token = jws.JWS(json.dumps(world.manifest(content, "bli") | {"files": listed} | changes).encode())
+    header = json.dumps({"alg": "ES256", "typ": typ, "kid": world.keys["bli"].signing.kid})
+    token.add_signature(jwk.JWK(**world.keys["bli"].signing.as_dict(private=True)), None, header)
+    return content | {"manifest.jws": str(token.serialize(compact=True)).encode()}
+
+
+TAMPERED: dict[str, Callable[[World, dict[str, bytes]], dict[str, bytes]]] = {
+    "data changed": lambda world, files: files | {"data.json": files["data.json"].replace(b"A1234", b"A1235")},
+    "document changed": lambda world, files: files | {"document.pdf": b"%PDF"},
+    "file added": lambda world, files: files | {"more.txt": b""},
+    "file missing": lambda world, files: {name: files[name] for name in files if name != "document.pdf"},
+    "no manifest": lambda world, files: {name: files[name] for name in files if name != "manifest.jws"},
+    "manifest not signed": lambda world, files: files | {"manifest.jws": b"e30.e30."},
+    "manifest of another type": lambda world, files: resigned(world, files, typ="at+jwt"),
+    "manifest of another agency": lambda world, files: resigned(world, files, iss="ris"),
+    "manifest without files": lambda world, files: resigned(world, files, files=None),
+    "data not as agreed": lambda world, files: resigned(world, files | {"data.json": b"{}"}),
+    "data that is no JSON": lambda world, files: resigned(world, files | {"data.json": b"\xff"}),
+}
+
+
+@pytest.mark.parametrize("tamper", TAMPERED.values(), ids=TAMPERED)
+def test_a_package_that_was_tampered_with_is_refused(
+    world: World, tamper: Callable[[World, dict[str, bytes]], dict[str, bytes]]
+) -> None:
+    assert opened(world, resigned(world, good_files(world))), "packed and signed again it is still good"
+    with pytest.raises(BadPackage):
+        opened(world, tamper(world, good_files(world)))
+
+
+@pytest.mark.parametrize("mode", ["wrong-signature", "wrong-schema"])
+def test_what_a_misbehaving_agency_sends_is_refused(world: World, mode: str) -> None:
+    world.client.put(f"/admin/bli/{mode}")
+    with pytest.raises(BadPackage):
+        opened(world)
+
+
+def test_a_package_that_grows_too_large_is_not_unpacked(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(package, "MAX_BYTES", 5000)
+    with pytest.raises(BadPackage, match="larger than agreed"):
+        opened(world, good_files(world) | {"zeros": bytes(100_000)})
+
+
+def test_a_package_for_somebody_else_cannot_be_opened(world: World) -> None:
+    with pytest.raises(BadPackage):
+        open_package(world.fetch(DATASET).data, ECKey.generate_key("P-256"), {"jwks": {"keys": []}}, {}, {})
+
+
+def test_the_assertion_says_who_asks_and_is_new_each_time() -> None:
+    key = ECKey.generate_key("P-256", auto_kid=True)
+    fields = [client_assertion("jia-bank", ISSUER, key) for _ in range(2)]
+    claims = []
+    for form in fields:
+        token = jws.JWS()
+        token.deserialize(form["client_assertion"], jwk.JWK(**key.as_dict(private=False)))
+        claims.append(json.loads(token.payload))
+        assert token.jose_header["kid"] == key.kid
+    assert {(claim["iss"], claim["sub"], claim["aud"]) for claim in claims} == {("jia-bank", "jia-bank", ISSUER)}
+    assert claims[0]["jti"] != claims[1]["jti"]
+
+
+def test_the_proof_holds_the_public_key_and_the_digest_of_the_token() -> None:
+    key = ECKey.generate_key("P-256")
+    token = jws.JWS()
+    proof = dpop_proof(key, "GET", "https://data.example/data/x", access_token="mdt_1", nonce="n")
+    token.deserialize(proof, jwk.JWK(**key.as_dict(private=False)))
+    claims = json.loads(token.payload)
+    assert claims | {"htm": "GET", "htu": "https://data.example/data/x", "nonce": "n"} == claims
+    assert claims["ath"] == s256(b"mdt_1")
+    assert "d" not in token.jose_header["jwk"]
+
+
+def test_keys_are_made_once_and_are_nobody_elses(tmp_path: Path) -> None:
+    signing, decryption = load_or_create_keys(tmp_path / "bank")
+    assert [key.kid for key in load_or_create_keys(tmp_path / "bank")] == [signing.kid, decryption.kid]
+    assert (tmp_path / "bank" / "keys.json").stat().st_mode & 0o777 == 0o600
+    public = json.loads((tmp_path / "bank" / "jwks.json").read_text())["keys"]
+    assert [key["use"] for key in public] == ["sig", "enc"]
+    assert not any("d" in key for key in public)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> FlaskClient:
+    """The bank's web site, of which no platform is reachable."""
+    keys = load_or_create_keys(tmp_path)
+    client = Client("http://127.0.0.1:9", "first-bank-of-samples", "http://127.0.0.1:8003/callback", keys)
+    text = {"zh": "辦卡", "en": "A card"}
+    document = {"purposes": {"credit-card": {"text": text, "datasets": {DATASET: {}}}}}
+    return create_app(client, document, {"credit-card": [{"type": "dataset"}]}).test_client()
+
+
+def test_the_start_page_comes_in_both_languages(site: FlaskClient) -> None:
+    assert "以 MyData 申請" in site.get("/").text
+    assert "Apply with MyData" in site.get("/?lang=en").text
+    assert "Apply with MyData" in site.get("/").text, "the choice is kept"
+
+
+def test_a_callback_that_nobody_asked_for_is_refused(site: FlaskClient) -> None:
+    assert site.get(f"/callback?code=x&state=y&iss={ISSUER}").status_code == 400
+    assert site.get("/result").status_code == 400
+    assert site.post("/apply/nothing").status_code == 404
+
+
+def test_a_platform_that_cannot_be_reached_is_a_page(site: FlaskClient) -> None:
+    answer = site.post("/apply/credit-card")
+    assert answer.status_code == 400
+    assert "沒有取得任何資料" in answer.text
