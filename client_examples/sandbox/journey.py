@@ -149,23 +149,29 @@ def read_record(browser: Browser, sandbox: Sandbox, reference: str) -> list[str]
     return [sentence for _, sentence in reversed(entries)]
 
 
-# What the record says of a dataset, as a letter each, and what has to be said in which order.
-LETTERS = {"may fetch": "I", "began": "L", "is preparing": "P", "was delivered": "D", "no record": "N", "refused": "R"}
-EXPECTED = {"done": r"IL(PL)*DR*", "no-record": r"I(LN)+"}
+# What the record says of a dataset, as a letter each (the first that fits), and in which order it has to be said.
+LETTERS = {
+    "may fetch": "I",
+    "delivery": "S",
+    "began": "L",
+    "is preparing": "P",
+    "was delivered": "D",
+    "no record": "N",
+    "refused": "R",
+}
+EXPECTED = {"done": r"IL(PL)*S?DR*", "no-record": r"I(LN)+"}
 
 
 def check_record(entries: Sequence[str], found: Mapping[str, Got], names: Mapping[str, str]) -> None:
     """Every step is on the record, in order.  Args: names: what the catalogue calls each dataset in English."""
-    first = [entry for entry in entries if not any(f"“{names[name]}”" in entry for name in found)]
-    asked, agreed = "asked for your data", "You agreed"
-    check(len(first) >= 2 and asked in first[0] and agreed in first[1], f"asked, then agreed: {first}")
-    check(entries[:2] == first[:2], "nothing comes before the consent")
+    check(len(entries) >= 2, f"the record has entries: {entries}")
+    check("asked for your data" in entries[0] and "You agreed" in entries[1], f"asked, then agreed: {entries[:2]}")
     for name, got in found.items():
-        of_dataset = [entry for entry in entries if f"“{names[name]}”" in entry]
-        letters = "".join(letter for entry in of_dataset for words, letter in LETTERS.items() if words in entry)
-        check(len(letters) == len(of_dataset), f"{name}: every entry is understood: {of_dataset}")
-        check(re.fullmatch(EXPECTED[got.status], letters), f"{name}: the record is complete and in order: {of_dataset}")
-        check(("P" in letters) == got.was_preparing, f"{name}: 'preparing' is on the record if it was said")
+        of_dataset = [entry for entry in entries if names[name] in entry]
+        letters = "".join(next((LETTERS[words] for words in LETTERS if words in entry), "?") for entry in of_dataset)
+        what = f"{name}, {got.status}: {letters}: {of_dataset}"
+        check(re.fullmatch(EXPECTED[got.status], letters), f"the record is complete and in order: {what}")
+        check(("P" in letters) == got.was_preparing, f"'preparing' is on the record if it was said: {what}")
 
 
 def nothing_left_behind(sandbox: Sandbox, canary: str, say: Say) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-START_LIMIT_S = 60
+START_LIMIT_S = 120
 STOP_LIMIT_S = 15
 _LOOK_AGAIN_S = 0.05
 

@@ -128,9 +128,9 @@ class Sandbox:
                 self._make_folders,
                 self._start_database,
                 self._make_settings,
-                self._make_neighbours,
+                self._start_neighbours,
                 self._register,
-                self._start_processes,
+                self._start_platform,
             ):
                 step()
         except BaseException:
@@ -164,7 +164,17 @@ class Sandbox:
 
     def commands(self, *commands: Sequence[str | Path]) -> str:
         """Run commands of `mydata`, one after the other; return what they printed.  Raises: ProcessFailed."""
-        return self._run("mydata", [sys.executable, "-c", ONE_AFTER_THE_OTHER], self.work / "server", commands)
+        done = subprocess.run(
+            [sys.executable, "-c", ONE_AFTER_THE_OTHER],
+            env=self.environment,
+            cwd=self.work / "server",
+            input=json.dumps(commands, default=str),
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise ProcessFailed(f"mydata failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
 
     @property
     def mydata(self) -> Path:
@@ -212,9 +222,19 @@ class Sandbox:
         proxy = proxy_settings(self.issuer, self.proxy_url, agency_url=self.agency_url, api_key_file=api_key_file)
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
-    def _make_neighbours(self) -> None:
-        self.say("agencies and banks make their own keys and say who they are")
-        self._run_module("agency", "client_examples.demo_agency", "--init", *self._agency_options())
+    def _start_neighbours(self) -> None:
+        self.say(f"starting the agencies and {len(self._banks)} banks, which make their own keys and registrations")
+        folder, bind = self.work / "agency", f"127.0.0.1:{self._binds['agency']}"
+        agency: list[str | Path] = [sys.executable, "-m", "client_examples.demo_agency", "--folder", folder]
+        agency += ["--issuer", self.issuer, "--bind", bind, "--canary", self._canary, "--admin", "1"]
+        agency += [f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items()]
+        self._launch(
+            self._process("agency", "agency", agency, f"{self.agency_url}/health"),
+            *(self._process(name, name, self._bank_command(name), self._url(name)) for name in self._banks),
+        )
+
+    def _register(self) -> None:
+        self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
         # An agency without JOSE has no keys: the proxy's connector holds them, and signs in its name.
         public = write_keys(self.work / "proxy" / f"{PLAIN_AGENCY}.keys.json", "sig", "enc")
         plain = {"id": PLAIN_AGENCY, "connector": "plain", "jwks": public}
@@ -223,11 +243,6 @@ class Sandbox:
         proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
         write_toml(self.work / "proxy" / "client.toml", proxy)
         write_toml(self.work / "checker" / "client.toml", self.checker.registration())
-        for name in self._banks:
-            self._run(name, [*self._bank_command(name), "--init"], self.work / name, [])
-
-    def _register(self) -> None:
-        self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
         self.commands(
@@ -237,44 +252,28 @@ class Sandbox:
             *(("citizen", "add", citizen.username, *citizen.options()) for citizen in self.citizens),
         )
 
-    def _agency_options(self) -> list[str]:
-        bind = f"127.0.0.1:{self._binds['agency']}"
-        folder = str(self.work / "agency")
-        options = [
-            "--folder",
-            folder,
-            "--issuer",
-            self.issuer,
-            "--bind",
-            bind,
-            "--canary",
-            self._canary,
-            "--admin",
-            "1",
-        ]
-        return [*options, *(f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items())]
-
     def _bank_command(self, name: str) -> list[str | Path]:
         program = [node(), NODE_BANK] if name == "node-bank" else [sys.executable, "-m", "client_examples.bank_web"]
         bind = f"127.0.0.1:{self._binds[name]}"
         return [*program, "--folder", self.work / name, "--issuer", self.issuer, "--bind", bind]
 
-    def _start_processes(self) -> None:
-        self._add("server", "server", [self.mydata, "serve"], f"{self.issuer}/health")
-        self._add("worker", "server", [self.mydata, "worker"], None)
-        self._add("proxy", "proxy", [self.mydata, "proxy"], f"{self.proxy_url}/health")
-        agency = [sys.executable, "-m", "client_examples.demo_agency", *self._agency_options()]
-        self._add("agency", "agency", agency, f"{self.agency_url}/health")
-        for name in self._banks:
-            self._add(name, name, self._bank_command(name), self._url(name))
-        self.say(f"starting {', '.join(self.processes)}")
-        for process in self.processes.values():
+    def _start_platform(self) -> None:
+        self.say("starting authorization server, worker and proxy")
+        self._launch(
+            self._process("server", "server", [self.mydata, "serve"], f"{self.issuer}/health"),
+            self._process("worker", "server", [self.mydata, "worker"], None),
+            self._process("proxy", "proxy", [self.mydata, "proxy"], f"{self.proxy_url}/health"),
+        )
+
+    def _launch(self, *processes: Process) -> None:
+        for process in processes:
+            self.processes[process.name] = process
             process.start()
-        for process in self.processes.values():
+        for process in processes:
             process.wait_until_healthy()
 
-    def _add(self, name: str, folder: str, command: Sequence[str | Path], health_url: str | None) -> None:
-        self.processes[name] = Process(
+    def _process(self, name: str, folder: str, command: Sequence[str | Path], health_url: str | None) -> Process:
+        return Process(
             name=name,
             command=command,
             folder=self.work / folder,
@@ -282,19 +281,3 @@ class Sandbox:
             environment=self.environment,
             health_url=health_url,
         )
-
-    def _run_module(self, folder: str, module: str, *arguments: str) -> str:
-        return self._run(module, [sys.executable, "-m", module, *arguments], self.work / folder, [])
-
-    def _run(self, name: str, command: Sequence[str | Path], folder: Path, given: object) -> str:
-        done = subprocess.run(
-            command,
-            env=self.environment,
-            cwd=folder,
-            input=json.dumps(given, default=str),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise ProcessFailed(f"{name} failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
