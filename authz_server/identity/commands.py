@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import click
-import qrcode
+from qrcode.main import QRCode
 from sqlalchemy.orm import Session
 
 from authz_server import config
@@ -106,7 +106,7 @@ def resume(username: str) -> None:
 
 def _show(enrolment: Enrolment) -> None:
     """Print what an authenticator app scans or takes by hand; it is shown this once."""
-    code = qrcode.QRCode(border=2)
+    code: Any = QRCode(border=2)  # its own annotations stop half-way
     code.add_data(enrolment.otpauth_uri)
     drawing = io.StringIO()
     code.print_ascii(out=drawing, invert=True)

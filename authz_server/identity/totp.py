@@ -56,7 +56,7 @@ def decrypt(stored: bytes, server_secret: bytes, citizen_id: int) -> str:
     nonce, ciphertext = stored[:_NONCE_BYTES], stored[_NONCE_BYTES:]
     try:
         return _cipher(server_secret).decrypt(nonce, ciphertext, _owner(citizen_id)).decode()
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: not even a nonce
         raise ValueError("a stored one-time code secret does not open with this server's key") from None
 
 

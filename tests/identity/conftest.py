@@ -13,44 +13,30 @@ from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.catalogue.model import Catalogue
-from authz_server.clients.service import Registry
+from authz_server.clients.registry import Registry
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.errors import DomainError
 from authz_server.core.jose import KeySet
-from authz_server.database import Base, db, engine_options, new_engine, prepare_engine
+from authz_server.database import db, engine_options, new_engine, prepare_engine
 from authz_server.extensions import Services
 from authz_server.identity import views
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from tests.identity.support import NOW, ORIGIN, SERVER_SECRET, Browser, KnownRequests
-from tests.support.postgres import empty_database
-
-TABLES = [Base.metadata.tables[name] for name in ("citizen", "citizen_session", "sign_in_attempt", "audit_entry")]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database that holds this room's tables."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'identity.db'}"
-    else:
-        with empty_database() as url:
-            yield url
 
 
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
-    """Its engine."""
+    """The engine of a fresh migrated database."""
     engine = new_engine(database_url)
-    Base.metadata.create_all(engine, tables=TABLES)
     yield engine
     engine.dispose()
 
 
 @pytest.fixture
 def session(engine: Engine) -> Iterator[Session]:
-    """A session on it."""
+    """A session of its own, beside the application's."""
     with Session(engine) as session:
         yield session
 

@@ -102,12 +102,12 @@ class Browser:
         """Send a form."""
         return self._send("POST", path, form, **more)
 
-    def sign_in(self, moment: datetime = NOW, *, query: str = "", **changed: Any) -> TestResponse:
+    def sign_in(self, moment: datetime = NOW, /, *, query: str = "", **changed: Any) -> TestResponse:
         """Open the sign-in page and send it filled in, rightly but for what is changed."""
         self.get(f"/sign-in{query}")
         return self.resend(moment, **changed)
 
-    def resend(self, moment: datetime = NOW, **changed: Any) -> TestResponse:
+    def resend(self, moment: datetime = NOW, /, **changed: Any) -> TestResponse:
         """Send the form of the page that is open."""
         form = {
             "csrf": self.page.get("csrf", ""),

@@ -1,0 +1,90 @@
+"""One of several processes that fight for one secret: `python -m tests.identity.racer URL CITIZEN_ID THREADS`.
+
+Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `count <account>` makes an
+attempt at a door. The answer is how many of this process's threads succeeded.
+"""
+
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+
+from authz_server.config import Limits
+from authz_server.core.identifiers import CitizenId
+from authz_server.database import new_engine
+from authz_server.identity import lockout
+from authz_server.identity.errors import SignInLocked, WrongCredentials
+from authz_server.identity.methods.password_totp import PasswordTotpAttempt
+from authz_server.identity.models import CITIZEN
+from tests.identity.support import NOW, SERVER_SECRET
+
+LIMITS = Limits()
+
+
+def spend(engine: Engine, citizen_id: int, step: int) -> bool:
+    """Come out of the slow part with a proved step, and try to be the one whom it signs in."""
+    with Session(engine) as session:
+        row = session.execute(select(CITIZEN).where(CITIZEN.c.id == citizen_id)).one()
+        session.rollback()
+        attempt = PasswordTotpAttempt(
+            password="",
+            one_time_code="",
+            server_secret=SERVER_SECRET,
+            citizen_id=CitizenId(citizen_id),
+            password_hash=row.password_hash,
+            totp_secret_encrypted=row.totp_secret_encrypted,
+        )
+        attempt.proved_step = step
+        try:
+            attempt.accept(session)
+        except WrongCredentials:
+            return False
+        session.commit()
+        return True
+
+
+def count(engine: Engine, account: str) -> bool:
+    """Make an attempt at a door."""
+    with Session(engine) as session:
+        door = lockout.account_door("password_totp", account, LIMITS)
+        try:
+            lockout.count(session, door, now=NOW, limits=LIMITS)
+        except SignInLocked:
+            return False
+        finally:
+            session.commit()
+        return True
+
+
+def race(pool: ThreadPoolExecutor, threads: int, act: Callable[[], bool]) -> int:
+    """Let all threads act at once; how many succeeded."""
+    start = Barrier(threads)
+
+    def run() -> bool:
+        start.wait()
+        return act()
+
+    return sum(future.result() for future in [pool.submit(run) for _ in range(threads)])
+
+
+def main() -> None:
+    """Run the races that standard input names."""
+    url, citizen_id, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    engine = new_engine(url)
+    with ThreadPoolExecutor(threads) as pool:
+        print("ready", flush=True)  # noqa: T201 - the answer to whoever started this process
+        for line in sys.stdin:
+            kind, _, value = line.strip().partition(" ")
+            if kind == "totp":
+                won = race(pool, threads, lambda step=int(value): spend(engine, citizen_id, step))  # type: ignore[misc]
+            else:
+                won = race(pool, threads, lambda account=value: count(engine, account))  # type: ignore[misc]
+            print(won, flush=True)  # noqa: T201 - as above
+    engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

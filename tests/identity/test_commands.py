@@ -1,0 +1,77 @@
+"""`mydata citizen ...` as an operator types it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import Engine, select
+
+from authz_server.identity.commands import citizen
+from authz_server.identity.errors import AccountProblem
+from authz_server.identity.models import CITIZEN
+from tests.identity.support import ORIGIN, PASSWORD, PERSON, SERVER_SECRET, TOTP_SECRET
+
+ADD = ("add", PERSON.username, "--name", PERSON.name, "--national-id", PERSON.national_id, "--birthdate", "1990-01-02")
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(engine: Engine, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a command with the settings of a server on the database."""
+    file = tmp_path / "mydata.toml"
+    file.write_text(
+        f'issuer = "{ORIGIN}"\nproxy_url = "https://data.example"\ndatabase_url = "{database_url}"\n'
+        'keys_file = "keys.json"\nsecret_file = "secret"\n'
+    )
+    (tmp_path / "secret").write_bytes(SERVER_SECRET)
+    monkeypatch.setenv("MYDATA_SETTINGS", str(file))
+
+    def run(*arguments: str, typed: str | None = None) -> Result:
+        return CliRunner().invoke(citizen, arguments, input=typed)
+
+    return run
+
+
+def test_an_account_is_made_with_options_and_its_code_shown(run: Run, engine: Engine) -> None:
+    result = run(*ADD, "--email", "a@example.org", "--password", PASSWORD, "--totp-secret", TOTP_SECRET)
+    assert result.exit_code == 0, result.output
+    assert f"otpauth://totp/MyData:citizen-a?secret={TOTP_SECRET}&issuer=MyData" in result.output
+    assert "█" in result.output
+    assert PASSWORD not in result.output
+    with engine.connect() as connection:
+        row = connection.execute(select(CITIZEN)).one()
+    assert (row.username, row.name, row.email, row.locale) == ("citizen-a", PERSON.name, "a@example.org", "zh-TW")
+
+
+def test_what_is_left_out_is_asked_for_and_the_password_not_shown(run: Run) -> None:
+    typed = f"{PERSON.name}\n{PERSON.national_id}\n1990-01-02\n{PASSWORD}\n{PASSWORD}\n"
+    result = run("add", PERSON.username, typed=typed)
+    assert result.exit_code == 0, result.output
+    assert PASSWORD not in result.output
+
+
+def test_the_password_may_come_from_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYDATA_CITIZEN_PASSWORD", PASSWORD)
+    assert run(*ADD).exit_code == 0
+
+
+def test_suspend_resume_and_reset(run: Run, engine: Engine) -> None:
+    run(*ADD, "--password", PASSWORD)
+    assert run("suspend", PERSON.username).output == "citizen citizen-a suspended\n"
+    assert run("resume", PERSON.username).output == "citizen citizen-a resumed\n"
+    with engine.connect() as connection:
+        before = connection.execute(select(CITIZEN)).one()
+    result = run("reset", PERSON.username, "--password", "another password")
+    assert "otpauth://" in result.output
+    with engine.connect() as connection:
+        after = connection.execute(select(CITIZEN)).one()
+    assert before.suspended_at is None
+    assert before.password_hash != after.password_hash
+    assert before.totp_secret_encrypted != after.totp_secret_encrypted
+
+
+def test_problems_are_told_without_the_values(run: Run) -> None:
+    result = run(*ADD, "--password", "short")
+    assert isinstance(result.exception, AccountProblem)
+    assert str(result.exception) == "password: 8 to 256 characters"

@@ -1,0 +1,62 @@
+"""Class 2 of published vulnerabilities: what may happen once happens once, with threads in several processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from sqlalchemy.orm import Session
+
+from tests.identity.support import enrol
+from tests.support.tree import ROOT
+
+PROCESSES = 2
+THREADS = 8
+ROUNDS = 25
+pytestmark = pytest.mark.race
+
+
+class Racers:
+    """Processes that wait for a start signal."""
+
+    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
+        self.processes = processes
+
+    def race(self, command: str) -> int:
+        """Let all go at once; how many succeeded in all."""
+        for process in self.processes:
+            assert process.stdin is not None
+            process.stdin.write(f"{command}\n")
+            process.stdin.flush()
+        return sum(int(line(process)) for process in self.processes)
+
+
+def line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@pytest.fixture
+def racers(session: Session, database_url: str) -> Iterator[Racers]:
+    """Several processes with several threads each, on one citizen."""
+    citizen_id = enrol(session).citizen_id
+    session.close()
+    command = [sys.executable, "-m", "tests.identity.racer", database_url, str(citizen_id), str(THREADS)]
+    with ExitStack() as stack:
+        started = []
+        for _ in range(PROCESSES):
+            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            stack.enter_context(process)  # closes its input, which ends it, and waits
+            started.append(process)
+        for process in started:
+            assert line(process) == "ready"
+        yield Racers(started)
+
+
+def test_a_one_time_code_signs_in_exactly_one_of_all_who_present_it(racers: Racers) -> None:
+    assert [racers.race(f"totp {step}") for step in range(1, ROUNDS + 1)] == [1] * ROUNDS
+
+
+def test_exactly_five_of_all_simultaneous_guesses_are_looked_at(racers: Racers) -> None:
+    assert [racers.race(f"count account-{number}") for number in range(ROUNDS)] == [5] * ROUNDS

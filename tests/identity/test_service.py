@@ -1,0 +1,152 @@
+"""Accounts: what is stored of their secrets, and what the operator may do with them."""
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.identity import national_id, passwords, service, sessions, totp
+from authz_server.identity.errors import AccountProblem
+from authz_server.identity.models import CITIZEN
+from tests.identity.support import NOW, OTHER_PERSON, PASSWORD, PERSON, SERVER_SECRET, TOTP_SECRET, enrol
+
+CANARIES = (PASSWORD, TOTP_SECRET)
+
+
+def stored(session: Session) -> Any:
+    return session.execute(select(CITIZEN)).one()
+
+
+def test_neither_password_nor_code_secret_is_stored(session: Session, database_url: str) -> None:
+    """Class 25 of published vulnerabilities: secrets at rest."""
+    enrolment = enrol(session)
+    row = stored(session)
+    for canary in CANARIES:
+        assert canary not in repr(row._mapping)
+        assert canary.encode() not in row.totp_secret_encrypted
+        assert canary not in repr(enrolment)
+    assert row.password_hash.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    session.commit()
+    if database_url.startswith("sqlite"):
+        folder = Path(database_url.removeprefix("sqlite:///")).parent
+        files = b"".join(path.read_bytes() for path in folder.iterdir() if path.is_file())
+        assert not [canary for canary in CANARIES if canary.encode() in files]
+
+
+def test_a_code_secret_opens_for_its_citizen_under_the_servers_key_only(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    encrypted = stored(session).totp_secret_encrypted
+    assert totp.decrypt(encrypted, SERVER_SECRET, citizen_id) == TOTP_SECRET
+    altered = encrypted[:-1] + bytes([encrypted[-1] ^ 1])
+    for wrong in (
+        (encrypted, SERVER_SECRET, citizen_id + 1),
+        (encrypted, bytes(32), citizen_id),
+        (altered, SERVER_SECRET, citizen_id),
+        (b"", SERVER_SECRET, citizen_id),
+    ):
+        with pytest.raises(ValueError, match="does not open"):
+            totp.decrypt(*wrong)
+
+
+def test_the_same_secret_is_never_encrypted_alike(session: Session) -> None:
+    assert totp.encrypt(TOTP_SECRET, SERVER_SECRET, 1) != totp.encrypt(TOTP_SECRET, SERVER_SECRET, 1)
+
+
+def test_an_app_gets_what_it_needs(session: Session) -> None:
+    uri = enrol(session).otpauth_uri
+    assert uri == f"otpauth://totp/MyData:citizen-a?secret={TOTP_SECRET}&issuer=MyData"
+
+
+def test_new_secrets_have_160_random_bits(session: Session) -> None:
+    secrets = {totp.new_secret() for _ in range(100)}
+    assert len(secrets) == 100
+    assert {len(secret) for secret in secrets} == {32}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [replace(OTHER_PERSON, username=PERSON.username), replace(OTHER_PERSON, national_id=PERSON.national_id)],
+)
+def test_a_user_name_and_a_national_id_have_one_account(session: Session, other: service.Person) -> None:
+    enrol(session)
+    with pytest.raises(AccountProblem, match="account already"):
+        enrol(session, other)
+    assert len(session.execute(select(CITIZEN)).all()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"username": "A"}, "username"),
+        ({"username": "citizen\0"}, "username"),
+        ({"username": "x" * 65}, "username"),
+        ({"name": ""}, "name"),
+        ({"name": "a\nb"}, "name"),
+        ({"national_id": "A123456788"}, "national_id"),
+        ({"birthdate": (NOW + timedelta(days=2)).date()}, "birthdate"),
+        ({"email": "nobody"}, "email"),
+        ({"phone": "call me"}, "phone"),
+        ({"locale": "fr"}, "locale"),
+    ],
+)
+def test_what_an_account_can_not_hold_is_refused(session: Session, changed: dict[str, Any], problem: str) -> None:
+    with pytest.raises(AccountProblem, match=problem):
+        enrol(session, replace(PERSON, **changed))
+
+
+@pytest.mark.parametrize(("password", "secret"), [("short", TOTP_SECRET), ("x" * 257, TOTP_SECRET), (PASSWORD, "1")])
+def test_weak_credentials_are_refused(session: Session, password: str, secret: str) -> None:
+    weak: dict[str, Any] = {"password": password, "totp_secret": secret, "server_secret": SERVER_SECRET, "now": NOW}
+    with pytest.raises(AccountProblem, match=r"password|totp_secret"):
+        service.create_citizen(session, PERSON, **weak)
+    with pytest.raises(AccountProblem, match=r"password|totp_secret"):
+        service.reset_credentials(session, PERSON.username, **weak)
+
+
+def test_a_reset_ends_sessions_and_old_credentials(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    cookie = sessions.open_session(session, citizen_id, level=3, amr=(), now=NOW)
+    enrolment = service.reset_credentials(
+        session, PERSON.username, password="another password", server_secret=SERVER_SECRET, now=NOW
+    )
+    assert enrolment.totp_secret != TOTP_SECRET
+    row = stored(session)
+    assert not passwords.check_password(row.password_hash, PASSWORD)
+    assert passwords.check_password(row.password_hash, "another password")
+    assert sessions.find(session, cookie, now=NOW) is None
+
+
+def test_suspending_and_resuming_twice_is_told(session: Session) -> None:
+    enrol(session)
+    service.suspend(session, PERSON.username, now=NOW)
+    with pytest.raises(AccountProblem, match="so already"):
+        service.suspend(session, PERSON.username, now=NOW)
+    service.resume(session, PERSON.username, now=NOW)
+    with pytest.raises(AccountProblem, match="so already"):
+        service.resume(session, PERSON.username, now=NOW)
+    for act in (service.suspend, service.resume):
+        with pytest.raises(AccountProblem, match="no account"):
+            act(session, "nobody", now=NOW)
+    entries = select(AuditEntry.event, AuditEntry.actor).order_by(AuditEntry.id)
+    assert [tuple(row) for row in session.execute(entries)] == [
+        ("account.created", "operator"),
+        ("account.suspended", "operator"),
+        ("account.resumed", "operator"),
+    ]
+
+
+@pytest.mark.parametrize("number", ["A123456789", "B200000004", "A800000005", "C187654325"])
+def test_valid_national_ids(number: str) -> None:
+    assert national_id.check(number)
+
+
+@pytest.mark.parametrize(
+    "number", ["", "A123456780", "a123456789", "A12345678", "A1234567890", "A323456789", "1123456789", "A12345678９"]
+)
+def test_invalid_national_ids(number: str) -> None:
+    assert not national_id.check(number)

@@ -1,0 +1,169 @@
+"""Sessions: found by one statement, ended by time and by decision, alive after a restart."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import Engine, event, select
+from sqlalchemy.orm import Session
+
+from authz_server.config import Limits
+from authz_server.core.secrets import digest
+from authz_server.database import new_engine
+from authz_server.identity import service, sessions
+from authz_server.identity.levels import fresh, level_of_method, suffices
+from authz_server.identity.models import CITIZEN_SESSION
+from authz_server.identity.sessions import SignedIn
+from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
+
+MINUTE = timedelta(minutes=1)
+
+
+@contextmanager
+def counted(engine: Engine) -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def note(_connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+        seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield seen
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def cookie(session: Session) -> str:
+    """The secret of an open session of the first citizen."""
+    citizen_id = enrol(session).citizen_id
+    secret = sessions.open_session(session, citizen_id, level=3, amr=("pwd", "otp"), now=NOW)
+    session.commit()
+    return secret
+
+
+def found(session: Session, cookie: str, at: timedelta) -> SignedIn | None:
+    return sessions.find(session, cookie, now=NOW + at)
+
+
+def test_a_session_is_found_by_one_statement(session: Session, engine: Engine, cookie: str) -> None:
+    with counted(engine) as statements:
+        signed_in = found(session, cookie, 5 * MINUTE)
+    assert len([statement for statement in statements if not statement.startswith("BEGIN")]) == 1
+    assert signed_in is not None
+    assert (signed_in.name, signed_in.locale, signed_in.level) == (PERSON.name, "en", 3)
+    assert (signed_in.acr, signed_in.amr) == ("urn:mydata:acr:level-3", ("pwd", "otp"))
+    assert signed_in.auth_time == NOW
+    assert signed_in.auth_time.tzinfo is not None
+
+
+def test_the_database_and_the_log_never_see_the_secret(session: Session, cookie: str) -> None:
+    row = session.execute(select(CITIZEN_SESSION)).one()
+    assert cookie not in repr(row._mapping)
+    assert row.digest == digest(cookie)
+    assert cookie.startswith("mds_")
+    assert len(cookie) == 47
+    signed_in = found(session, cookie, MINUTE)
+    assert PERSON.name not in repr(signed_in)
+
+
+@pytest.mark.parametrize("wrong", [None, "", "mds_", "mdt_" + "x" * 43, "mds_" + "x" * 43, "mds_\0", "mds_\udc80", "é"])
+def test_whatever_else_the_cookie_holds_is_nobodys(session: Session, cookie: str, wrong: str | None) -> None:
+    assert sessions.find(session, wrong, now=NOW) is None
+
+
+def test_a_session_ends_when_idle(session: Session, cookie: str) -> None:
+    assert found(session, cookie, 20 * MINUTE - timedelta(seconds=1)) is not None
+    assert found(session, cookie, 20 * MINUTE) is None
+
+
+def test_a_used_session_ends_at_its_absolute_limit(session: Session, cookie: str) -> None:
+    moment = NOW
+    while (signed_in := sessions.find(session, cookie, now=moment)) is not None:
+        sessions.touch(session, signed_in, now=moment)
+        moment += 10 * MINUTE
+    assert moment - NOW == timedelta(hours=8)
+
+
+def test_a_session_is_touched_at_most_once_a_minute(session: Session, engine: Engine, cookie: str) -> None:
+    signed_in = found(session, cookie, timedelta(seconds=59))
+    assert signed_in is not None
+    with counted(engine) as statements:
+        assert not sessions.touch(session, signed_in, now=NOW + timedelta(seconds=59))
+    assert statements == []
+    assert sessions.touch(session, signed_in, now=NOW + MINUTE)
+    touched = found(session, cookie, 2 * MINUTE)
+    assert touched is not None
+    assert (touched.last_seen_at, touched.idle_until) == (NOW + MINUTE, NOW + 21 * MINUTE)
+    assert touched.expires_at == signed_in.expires_at
+
+
+def test_limits_are_settings(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    limits = Limits(session_idle_s=60, session_max_s=90)
+    cookie = sessions.open_session(session, citizen_id, level=3, amr=(), now=NOW, limits=limits)
+    signed_in = found(session, cookie, timedelta(seconds=59))
+    assert signed_in is not None
+    sessions.touch(session, signed_in, now=NOW + MINUTE, limits=limits)
+    assert found(session, cookie, timedelta(seconds=89)) is not None
+    assert found(session, cookie, timedelta(seconds=90)) is None
+
+
+def test_an_ended_session_is_not_revived_by_a_late_touch(session: Session, cookie: str) -> None:
+    signed_in = found(session, cookie, 2 * MINUTE)
+    assert signed_in is not None
+    sessions.end(session, signed_in.session_digest, now=NOW + 2 * MINUTE)
+    sessions.touch(session, signed_in, now=NOW + 3 * MINUTE)
+    assert found(session, cookie, 3 * MINUTE) is None
+
+
+def test_ending_all_sessions_of_a_citizen_leaves_other_citizens_theirs(session: Session, cookie: str) -> None:
+    signed_in = found(session, cookie, MINUTE)
+    assert signed_in is not None
+    other = enrol(session, OTHER_PERSON).citizen_id
+    others = sessions.open_session(session, other, level=3, amr=(), now=NOW)
+    sessions.end_all(session, signed_in.citizen_id, now=NOW + MINUTE)
+    assert found(session, cookie, MINUTE) is None
+    assert found(session, others, MINUTE) is not None
+
+
+def test_sessions_and_their_ends_survive_a_restart(session: Session, database_url: str, cookie: str) -> None:
+    """Class 3 of published vulnerabilities: revocation lost at restart."""
+    session.close()
+    restarted = new_engine(database_url)
+    with Session(restarted) as later:
+        signed_in = found(later, cookie, MINUTE)
+        assert signed_in is not None
+        sessions.end(later, signed_in.session_digest, now=NOW + MINUTE)
+        later.commit()
+    restarted.dispose()
+    again = new_engine(database_url)
+    with Session(again) as later:
+        assert found(later, cookie, MINUTE) is None
+    again.dispose()
+
+
+def test_a_suspended_citizen_has_no_session(session: Session, cookie: str) -> None:
+    service.suspend(session, PERSON.username, now=NOW)
+    assert found(session, cookie, MINUTE) is None
+
+
+@pytest.mark.parametrize(
+    ("level", "needed", "enough"),
+    [(1, 1, True), (1, 4, True), (3, 3, True), (3, 2, False), (4, 3, False), (4, None, True)],
+)
+def test_whoever_demands_a_level_is_content_with_a_higher_one(
+    session: Session, level: int, needed: int | None, enough: bool
+) -> None:
+    citizen_id = enrol(session).citizen_id
+    signed_in = found(session, sessions.open_session(session, citizen_id, level=level, amr=(), now=NOW), MINUTE)
+    assert signed_in is not None
+    assert suffices(signed_in, needed) is enough
+    assert not suffices(signed_in, needed, authenticated_after=NOW + MINUTE)
+    assert fresh(signed_in, NOW)
+
+
+def test_a_method_without_a_line_in_the_settings_is_worth_least(settings: object) -> None:
+    assert level_of_method(settings, "no-such-method") == 4  # type: ignore[arg-type] # a fixture of this package
+    assert level_of_method(settings, "password_totp") == 3  # type: ignore[arg-type] # a fixture of this package
