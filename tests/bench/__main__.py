@@ -54,11 +54,10 @@ def _running(options: argparse.Namespace) -> Iterator[Running]:
             targets.append(own.target)
         if options.only != "ours":
             peer.install()
-            targets += [
-                stack.enter_context(peer.on_redis(SESSIONS)),
-                stack.enter_context(peer.on_redis(SESSIONS, durable=True)),
-                stack.enter_context(peer.in_memory(SESSIONS)),
-            ]
+            targets.append(stack.enter_context(peer.on_redis(SESSIONS)))
+            if options.only != "redis":
+                targets.append(stack.enter_context(peer.on_redis(SESSIONS, durable=True)))
+                targets.append(stack.enter_context(peer.in_memory(SESSIONS)))
         yield Running(targets, own)
 
 
@@ -73,7 +72,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=4, help=f"batches of {SESSIONS} journeys per round (default 4)")
     parser.add_argument("--warm-up", type=int, default=10, help="unmeasured batches before the rounds (default 10)")
     parser.add_argument("--connections", type=int, default=8, help="simultaneous connections (default 8)")
-    parser.add_argument("--only", choices=("ours", "peer"), help="leave the other out")
+    parser.add_argument(
+        "--only", choices=("ours", "peer", "redis"), help="leave the others out; redis: ours and the peer on Redis"
+    )
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave docs/performance.md alone")
     return parser.parse_args()
 

@@ -44,7 +44,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Connection:
-    sock: socket.socket
+    sock: socket.socket = field(init=False)
     number: int = -1
     sent_at: float = 0.0
     first_byte_at: float = 0.0
@@ -62,7 +62,7 @@ class Pump:
         self._selector = selectors.EpollSelector()
         self._buffer = bytearray(1 << 18)
         self.connections = connections
-        self._each = [_Connection(self._connect()) for _ in range(connections)]
+        self._each = [self._connect(_Connection()) for _ in range(connections)]
 
     def send(self, requests: Sequence[bytes]) -> list[Answer]:
         """Answers in the order of the requests; each connection sends its next request when it has its answer."""
@@ -90,10 +90,11 @@ class Pump:
             connection.sock.close()
         self._selector.close()
 
-    def _connect(self) -> socket.socket:
-        sock = socket.create_connection(self._address)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return sock
+    def _connect(self, connection: _Connection) -> _Connection:
+        connection.sock = socket.create_connection(self._address)
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(connection.sock, selectors.EVENT_READ, connection)
+        return connection
 
     def _start(self, connection: _Connection, waiting: Iterator[tuple[int, bytes]]) -> int:
         following = next(waiting, None)
@@ -104,8 +105,6 @@ class Pump:
         connection.head = b""
         connection.body = bytearray()
         connection.size = 0
-        if connection.sock not in self._selector.get_map():
-            self._selector.register(connection.sock, selectors.EVENT_READ, connection)
         connection.sent_at = time.perf_counter()
         connection.sock.sendall(request)
         return 1
@@ -152,7 +151,7 @@ class Pump:
         if _CLOSE.search(connection.head):
             self._selector.unregister(connection.sock)
             connection.sock.close()
-            connection.sock = self._connect()
+            self._connect(connection)
         return answer
 
 

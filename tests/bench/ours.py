@@ -1,5 +1,6 @@
 """This project's own servers, as the sandbox starts them, on PostgreSQL with durable commits."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
@@ -17,6 +19,8 @@ from authz_server.core import clock
 from authz_server.database import new_engine
 from authz_server.identity import sessions
 from authz_server.identity.cookies import SESSION
+from authz_server.identity.national_id import check as national_id_check
+from authz_server.identity.service import Person, create_citizen
 from client_examples.sandbox.postgres import PostgresServer
 from client_examples.sandbox.sandbox import Sandbox
 from client_examples.sandbox.settings import PROXY_CLIENT_ID, write_toml
@@ -35,6 +39,7 @@ _FIELDS = {
     LARGE_DATASET: ["name", "national_id", "scan"],
 }
 _PURPOSE = "account-opening"
+_PASSWORD = "bench-citizens-only"
 _REDIRECT_URI = "https://bank.example/callback"
 
 
@@ -127,15 +132,29 @@ def _proxy_client(sandbox: Sandbox) -> BenchClient:
 
 
 def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
-    """Sessions opened by the domain service: signing in is rare, slow on purpose, and not what is measured here."""
+    """As many citizens, each with a session: of one citizen's consents to one bank the later would outdate the earlier.
+
+    The sessions are opened by the domain service: signing in is rare, slow on purpose, and not what is measured here.
+    """
+    now = clock.now()
+    ids = (f"A1{number:08}" for number in itertools.count())
     engine = new_engine(sandbox.database_url)
+    browsers = []
     with Session(engine) as session:
-        secrets = [
-            sessions.open_session(session, 1, level=1, amr=("pwd", "otp"), now=clock.now()) for _ in range(count)
-        ]
+        for number, national_id in zip(range(count), filter(national_id_check, ids), strict=False):
+            person = Person(
+                username=f"bench{number}",
+                name=f"測試市民{number}",
+                national_id=national_id,
+                birthdate=date(1980, 1, 1),
+                email=f"bench{number}@example.org",
+            )
+            enrolment = create_citizen(session, person, password=_PASSWORD, server_secret=bytes(32), now=now)
+            secret = sessions.open_session(session, enrolment.citizen_id, level=1, amr=("pwd", "otp"), now=now)
+            browsers.append(Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}))
         session.commit()
     engine.dispose()
-    return [Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}) for secret in secrets]
+    return browsers
 
 
 @contextmanager

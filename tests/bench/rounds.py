@@ -51,7 +51,7 @@ def _warm_up(target: Target, plan: Plan) -> None:
 
 def _batch(target: Target, meter: Meter, pump: Pump) -> None:
     journeys = Driver(target.provider, pump, meter).run(target.browsers)
-    if target.afterwards is not None:
+    if target.afterwards is not None and journeys:
         target.afterwards.run(journeys, meter, pump)
 
 
