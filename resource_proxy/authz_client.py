@@ -19,6 +19,14 @@ ASSERTION_TTL_S = 60
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693 section 2.1
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
+# What is the same in every exchange, encoded once.
+EXCHANGE_FORM = urlencode(
+    {
+        "grant_type": TOKEN_EXCHANGE,
+        "subject_token_type": ACCESS_TOKEN_TYPE,
+        "client_assertion_type": ASSERTION_TYPE,
+    }
+)
 LONGEST_WAIT_S = 24 * 3600
 # The request did not leave this machine: sending it again can't make it two.
 NOT_SENT = (NewConnectionError, ConnectTimeoutError, SSLError)
@@ -107,16 +115,13 @@ class AuthzClient:
         Raises: TokenRefused, ProofReplayed, NotYet, AuthorizationServerDown.  Source: RFC 8693 section 2.1.
         """
         form = {
-            "grant_type": TOKEN_EXCHANGE,
             "subject_token": token,
-            "subject_token_type": ACCESS_TOKEN_TYPE,
             "resource": resource,
             "dpop_jkt": proof.jkt,
             "dpop_jti": encode(dpop.replay_key(proof)).decode("ascii"),
-            "client_assertion_type": ASSERTION_TYPE,
             "client_assertion": self._assertion(),
         }
-        response = self._post("/token", form, trace_id)
+        response = self._post("/token", f"{EXCHANGE_FORM}&{urlencode(form)}", trace_id)
         document = response.json()
         if response.status == 200:
             return _lease(document)
@@ -146,7 +151,7 @@ class AuthzClient:
         said = {"reason": reason, "retry_after": retry_after_s, "bytes": size_bytes}
         form = {"lease": lease.handle, "outcome": outcome}
         form |= {name: str(value) for name, value in said.items() if value is not None}
-        response = self._post("/outcomes", form, trace_id)
+        response = self._post("/outcomes", urlencode(form), trace_id)
         if response.status == 409:
             raise OutcomeRefused(outcome)
         if response.status != 204:
@@ -165,9 +170,9 @@ class AuthzClient:
         claims = {"iss": self._client_id, "sub": self._client_id, "aud": self._issuer, "iat": now}
         return jose.sign(claims | {"exp": now + ASSERTION_TTL_S, "jti": secrets.new_secret("")}, self._key)
 
-    def _post(self, path: str, form: Mapping[str, str], trace_id: TraceId) -> _HttpAnswer:
+    def _post(self, path: str, form: str, trace_id: TraceId) -> _HttpAnswer:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "X-FAPI-Interaction-ID": trace_id}
-        return self._send("POST", path, headers, urlencode(form))
+        return self._send("POST", path, headers, form)
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], body: str | None) -> _HttpAnswer:
         """One request, sent at most once; a connection that was never made is tried a second time."""

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import Literal
 
 from authz_server.core import logging
-from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import TraceId
 from resource_proxy.authz_client import AuthorizationServerDown, AuthzClient, Lease, OutcomeRefused
 from resource_proxy.circuit import Permit
@@ -130,9 +129,13 @@ class Stream:
             self._end(agency_works=not error.outage)
             self._report.failed(error.code)
             raise StopIteration from None
-        except DomainError:
+        except (OutcomeRefused, AuthorizationServerDown):
             self._end(agency_works=True)
             raise StopIteration from None
+        except BaseException:
+            if self._end(agency_works=True):
+                self._report.failed(None)
+            raise
         return piece
 
     def close(self) -> None:

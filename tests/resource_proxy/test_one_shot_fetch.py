@@ -330,3 +330,24 @@ def test_the_request_body_to_the_authorization_server_is_a_form(
     request: Request = authz.peer.requests[0]
     assert request.headers["content-type"] == "application/x-www-form-urlencoded"
     assert all(len(values) == 1 for values in parse_qs(request.body.decode()).values())
+
+
+def test_a_bug_in_mid_stream_is_not_blamed_on_the_client(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, *, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agency.answer = lambda _: jose_reply(looks_sealed(5 * CHUNK_BYTES))
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE), buffered=False)
+    pieces = iter(answer.iter_encoded())
+    next(pieces)
+
+    def broken(*_args: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("resource_proxy.connectors.http_answer.read", broken)
+    with pytest.raises(ZeroDivisionError):
+        list(pieces)
+    answer.close()
+    assert [(said["outcome"], said.get("reason")) for said in authz.outcomes] == [
+        ("delivering", None),
+        ("failed", None),
+    ]
