@@ -129,6 +129,17 @@ def insert_if_absent(dialect: str, model: type[Base]) -> postgresql.Insert | sql
     return kind.insert(table_of(model)).on_conflict_do_nothing()  # type: ignore[no-any-return]
 
 
+def lone_session() -> Session:
+    """The session of a request that takes one decision: that is its own transaction, without BEGIN and COMMIT.
+
+    SQLite, where a decision is several statements, keeps its transaction; so whoever calls commits all the same.
+    """
+    session = db.session()
+    if session.get_bind().dialect.name == "postgresql":
+        session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+    return session
+
+
 class Inserts:
     """Rows for several tables in one statement, so that a request stays within its round trips.
 

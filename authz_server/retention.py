@@ -18,7 +18,8 @@ from authz_server.consent.models import AuthorizationCode, AuthorizationRequest,
 from authz_server.database import Base, table_of
 from authz_server.identity.models import Citizen, CitizenSession, SignInAttempt
 from authz_server.notices.models import Notice
-from authz_server.tokens.models import AccessToken, DatasetToken, UsedIdentifier
+from authz_server.single_use.models import UsedIdentifier
+from authz_server.tokens.models import AccessToken, DatasetToken
 
 BATCH = 1000
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.service import Entry, RecordedChange
+from authz_server.audit.service import Entry
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Settings
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
@@ -16,12 +16,25 @@ from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
+from authz_server.single_use.decision import Decision
+from authz_server.single_use.identifiers import Identifier
 
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"
 REQUEST = table_of(AuthorizationRequest)
+PUSHED = ("id", "digest", "transaction_id", "client_id", "parameters", "pushed_at", "expires_at", "deadline_at")
 CONSENT = table_of(Consent)
 
-PUSH = insert(REQUEST)
+PUSH = Decision(
+    lambda fresh: (
+        insert(REQUEST)
+        .from_select(
+            PUSHED,
+            select(*(bindparam(name, type_=REQUEST.c[name].type) for name in PUSHED)).where(fresh),
+            include_defaults=False,
+        )
+        .returning(REQUEST.c.id)
+    )
+)
 WAITING = (
     REQUEST.c.decided_at.is_(None),
     ~exists().where(ClientRow.client_id == REQUEST.c.client_id, ClientRow.suspended_at.is_not(None)),
@@ -71,31 +84,41 @@ EXTEND = (
     .values(deadline_at=bindparam("deadline"))
     .returning(REQUEST.c.deadline_at)
 )
-LAPSED = RecordedChange(
-    update(REQUEST)
-    .where(REQUEST.c.decided_at.is_(None), REQUEST.c.deadline_at <= bindparam("now"))
-    .values(decided_at=bindparam("now"))
-    .returning(REQUEST.c.transaction_id, REQUEST.c.citizen_id, REQUEST.c.client_id)
+LAPSED = Decision(
+    lambda fresh: (
+        update(REQUEST)
+        .where(fresh, REQUEST.c.decided_at.is_(None), REQUEST.c.deadline_at <= bindparam("now"))
+        .values(decided_at=bindparam("now"))
+        .returning(REQUEST.c.transaction_id, REQUEST.c.citizen_id, REQUEST.c.client_id)
+    )
 )
 
 
 def push(
-    session: Session, parameters: AuthorizationParameters, *, client_id: str, settings: Settings, now: datetime
+    session: Session,
+    parameters: AuthorizationParameters,
+    *,
+    client_id: str,
+    spend: Sequence[Identifier],
+    settings: Settings,
+    now: datetime,
 ) -> str:
-    """Keep a validated request and return its request_uri (RFC 9126 section 2.2). The caller commits."""
+    """Keep a validated request and return its request_uri (RFC 9126 section 2.2). The caller commits.
+
+    Raises: AssertionReplayed, ProofReplayed.
+    """
     request_uri = new_secret(REQUEST_URI_PREFIX)
-    session.execute(
-        PUSH,
-        {
-            "id": new_secret(""),
-            "digest": digest(request_uri),
-            "transaction_id": new_transaction_id(),
-            "client_id": client_id,
-            "parameters": parameters.to_json(),
-            "pushed_at": now,
-            "expires_at": now + timedelta(seconds=settings.limits.request_uri_ttl_s),
-            "deadline_at": now + timedelta(seconds=settings.limits.transaction_ttl_s),
-        },
+    PUSH.run(
+        session,
+        spend=spend,
+        id=new_secret(""),
+        digest=digest(request_uri),
+        transaction_id=new_transaction_id(),
+        client_id=client_id,
+        parameters=parameters.to_json(),
+        pushed_at=now,
+        expires_at=now + timedelta(seconds=settings.limits.request_uri_ttl_s),
+        deadline_at=now + timedelta(seconds=settings.limits.transaction_ttl_s),
     )
     return request_uri
 
@@ -157,7 +180,7 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
 
 def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
     """Put on the record the requests that nobody decided in time. The caller commits."""
-    return LAPSED.run(session, Entry(at=now, event="consent.expired", success=False, actor="worker"), now=now)
+    return LAPSED.run(session, entry=Entry(at=now, event="consent.expired", success=False, actor="worker"), now=now)
 
 
 def pending_of(row: Row[Any]) -> PendingRequest:

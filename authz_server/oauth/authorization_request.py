@@ -3,7 +3,6 @@
 All is judged when it is pushed, so that a client learns of its mistake before any citizen does.
 """
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +12,7 @@ from authz_server.clients.model import Client
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core.identifiers import level_of_acr
-from authz_server.oauth import rar
+from authz_server.oauth import claims_parameter, rar
 from authz_server.oauth.errors import InvalidRequest, InvalidScope, UnsupportedResponseType
 from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import IDENTITY_SCOPES
@@ -47,10 +46,7 @@ def validate(
         raise InvalidRequest("request and request_uri can not be pushed.")
     _check_response(payload, client)
     scopes, datasets = _asked(payload, client, catalogue, default_recipient)
-    claims = _claims(payload.find("claims"))
-    prompt = _prompt(payload.find("prompt"))
-    essential = claims.get("id_token", {}).get("acr", {})
-    acr_values, essential_acr = _acr(payload.find("acr_values"), essential)
+    claims = claims_parameter.parse(payload.find("claims"))
     hint = payload.find("id_token_hint")
     return AuthorizationParameters(
         redirect_uri=payload.get("redirect_uri"),
@@ -60,11 +56,12 @@ def validate(
         state=_visible(payload, "state"),
         nonce=_visible(payload, "nonce"),
         dpop_jkt=_thumbprint(payload.find("dpop_jkt")),
-        prompt=prompt,
+        prompt=_prompt(payload.find("prompt")),
         max_age_s=_max_age(payload.find("max_age")),
-        acr_values=acr_values,
-        essential_acr=essential_acr,
-        claims=claims,
+        acr_values=claims.essential_acr or _known_acr(payload.find("acr_values")),
+        essential_acr=bool(claims.essential_acr),
+        # Without openid there is no place where a claim could be returned.
+        claims=claims.by_place if "openid" in scopes else {},
         ui_locales=tuple((payload.find("ui_locales") or "").split()[:10]),
         hinted_subject=subject_of_hint(hint) if hint else None,
     )
@@ -144,36 +141,6 @@ def _max_age(value: str | None) -> int | None:
     return int(value)
 
 
-def _acr(value: str | None, essential: Any) -> tuple[tuple[str, ...], bool]:
-    """acr_values, and whether one of them must be met: asked as an essential claim (OpenID Connect Core 5.5.1.1)."""
-    if isinstance(essential, dict) and essential.get("essential") is True:
-        wanted = essential.get("values", [essential["value"]] if "value" in essential else [])
-        if not isinstance(wanted, list) or not all(isinstance(acr, str) for acr in wanted):
-            raise InvalidRequest("claims asks for acr in a form that is not understood.")
-        if wanted:
-            known = tuple(acr for acr in wanted if level_of_acr(acr))
-            if not known:
-                raise InvalidRequest("No requested essential acr is supported.")
-            return known, True
-    # Voluntary: values that we don't know are passed over (OpenID Connect Core section 3.1.2.1).
-    return tuple(acr for acr in (value or "").split() if level_of_acr(acr)), False
-
-
-def _claims(value: str | None) -> dict[str, Any]:
-    """The claims parameter (OpenID Connect Core section 5.5), its two known members only."""
-    if value is None:
-        return {}
-    try:
-        claims = json.loads(value)
-    except (ValueError, RecursionError):
-        raise InvalidRequest("claims is not JSON.") from None
-    if not isinstance(claims, dict):
-        raise InvalidRequest("claims is not a JSON object.")
-    known = {place: claims[place] for place in ("id_token", "userinfo") if claims.get(place) is not None}
-    for members in known.values():
-        if not isinstance(members, dict) or not all(isinstance(asked, dict | None) for asked in members.values()):
-            raise InvalidRequest("claims has a member of the wrong type.")
-        # Kept in a database whose texts can't hold every JSON string.
-        if len(members) > 30 or "\\u0000" in json.dumps(members):
-            raise InvalidRequest("claims has too many members.")
-    return known
+def _known_acr(value: str | None) -> tuple[str, ...]:
+    """Voluntary: values that we don't know are passed over (OpenID Connect Core section 3.1.2.1)."""
+    return tuple(acr for acr in (value or "").split() if level_of_acr(acr))

@@ -13,9 +13,12 @@ from authz_server.core.jose import BadToken, KeySet
 from authz_server.core.outbound_http import FetchError
 from authz_server.oauth.errors import InvalidClient
 from authz_server.oauth.params import FormRequest
-from authz_server.tokens import replay
+from authz_server.single_use import identifiers
+from authz_server.single_use.identifiers import Identifier
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+# RFC 7523bis section 4: the type of its own; JWT, or none at all, as libraries send it today.
+ASSERTION_TYPS = ("client-authentication+jwt", "JWT")
 METHOD = "private_key_jwt"
 SKEW_S = 10  # op.md C-06: between 10 and 60
 MAX_LIFE_S = 310  # five minutes, and the skew
@@ -29,7 +32,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
     """An authenticated client, in the shape that Authlib asks for; `identifier` is its assertion's jti, yet unspent."""
 
     registered: Client
-    identifier: replay.Identifier
+    identifier: Identifier
 
     @property
     def client_id(self) -> str:
@@ -73,7 +76,7 @@ class PrivateKeyJwt:
             client = self.registry.client(named) if isinstance(named, str) else None
             keys = self._keys(client, kid)
             algorithms = client.policy.signing_algorithms if client else jose.SIGNING
-            verified = jose.verify(assertion, keys, algorithms=algorithms)
+            verified = jose.verify(assertion, keys, algorithms=algorithms, typ=ASSERTION_TYPS)
         except (BadToken, FetchError) as error:
             raise InvalidClient(error.detail) from None
         if client is None or client.suspended:
@@ -85,7 +88,7 @@ class PrivateKeyJwt:
             return DECOY
         return self.registry.keys(client, kid=kid if isinstance(kid, str) else None)
 
-    def _judge(self, claims: dict[str, Any], client_id: str, *, now: datetime) -> replay.Identifier:
+    def _judge(self, claims: dict[str, Any], client_id: str, *, now: datetime) -> Identifier:
         """Check every claim: one that is absent is wrong (RFC 7523 section 3; FAPI 2.0 section 5.3.2.1)."""
         if claims.get("iss") != client_id or claims.get("sub") != client_id:
             raise InvalidClient("iss or sub is not the client")
@@ -102,7 +105,7 @@ class PrivateKeyJwt:
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_CHARS:
             raise InvalidClient("jti is missing or too long")
         expires_at = datetime.fromtimestamp(exp + SKEW_S, UTC)
-        return replay.client_assertion(client_id, jti, expires_at=expires_at)
+        return identifiers.client_assertion(client_id, jti, expires_at=expires_at)
 
 
 def _is_time(value: object) -> TypeGuard[float]:

@@ -9,7 +9,7 @@ from authz_server.config import Settings
 from authz_server.core import clock, dpop
 from authz_server.core.dpop import BadProof, Proof
 from authz_server.oauth.errors import UseDpopNonce
-from authz_server.tokens import replay
+from authz_server.single_use.identifiers import Identifier, dpop_proof
 
 HEADER = "DPoP"
 
@@ -39,7 +39,7 @@ class DpopVerifier:
         return self.verify(request) if HEADER in request.headers else None
 
 
-def identifier(proof: Proof) -> replay.Identifier:
+def identifier(proof: Proof) -> Identifier:
     """What to spend so that the proof is not taken twice."""
     forgotten_at = datetime.fromtimestamp(proof.iat + dpop.MAX_AGE_S + 1, UTC)
-    return replay.dpop_proof(dpop.replay_key(proof), expires_at=forgotten_at)
+    return dpop_proof(dpop.replay_key(proof), expires_at=forgotten_at)

@@ -1,11 +1,12 @@
 """Errors of the protocol edge, and the one table from domain errors to HTTP."""
 
-from flask import Response
+from flask import Response, request
 
 from authz_server.consent.errors import CodeNotUsable
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.oauth.responses import json_response
+from authz_server.single_use.identifiers import AssertionReplayed
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady
 
 
@@ -94,6 +95,7 @@ class CodeMisused(CodeNotUsable):
 
 STATUS: dict[type[DomainError], int] = {
     InvalidClient: 401,
+    AssertionReplayed: 401,
     InvalidToken: 401,
     InsufficientScope: 403,
     LeaseNotUsable: 409,
@@ -111,6 +113,9 @@ def error_response(error: DomainError) -> Response:
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, UseDpopNonce):
         response.headers["DPoP-Nonce"] = error.nonce
+    if error.code == InvalidClient.code and request.headers.get("Authorization", "").lower().startswith("basic"):
+        # RFC 6749 section 5.2: whoever tried a scheme is told that scheme, though no client of ours may use it.
+        response.headers["WWW-Authenticate"] = 'Basic realm="clients"'
     return response
 
 

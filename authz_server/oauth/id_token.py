@@ -25,8 +25,11 @@ def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
     return derive(secret, "pairwise", client_id, str(citizen_id))
 
 
-def issue(services: Services, code: Row[Any], *, now: datetime) -> str:
-    """The id_token of a redeemed code, signed with the key in force."""
+def issue(services: Services, code: Row[Any], *, asked: Mapping[str, Any], now: datetime) -> str:
+    """The id_token of a redeemed code, signed with the key in force.
+
+    Args: asked: identity claims that the claims parameter wanted in this place (OpenID Connect Core section 5.5).
+    """
     issued_at = int(now.timestamp())
     claims: dict[str, Any] = {
         "iss": services.settings.issuer,
@@ -37,6 +40,7 @@ def issue(services: Services, code: Row[Any], *, now: datetime) -> str:
         "auth_time": int(code.auth_time.timestamp()),
         "acr": acr_of_level(code.level),
         "amr": code.amr,
+        **asked,
     }
     if code.nonce is not None:
         claims["nonce"] = code.nonce

@@ -5,11 +5,11 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
-from authz_server.database import db
+from authz_server.database import lone_session
 from authz_server.extensions import services
 from authz_server.oauth.errors import UnauthorizedClient
 from authz_server.oauth.params import FormRequest
-from authz_server.tokens import dataset_tokens, replay
+from authz_server.tokens import dataset_tokens
 
 INACTIVE = {"active": False}
 
@@ -26,10 +26,10 @@ class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no t
         return EndpointRequest(request, request.client)
 
     def create_response(self, validated_request: EndpointRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        here, session = services(), db.session()
+        here, session = services(), lone_session()
         token = validated_request.request.payload.get("token")
-        replay.use(session, [validated_request.client.identifier])
-        row = dataset_tokens.find_usable(session, token, now=clock.now())
+        spend = [validated_request.client.identifier]
+        row = dataset_tokens.find_usable(session, token, spend=spend, now=clock.now())
         if row is None:
             return 200, INACTIVE, []
         detail = row.granted[row.position]

@@ -3,7 +3,7 @@
 from flask import Request
 
 from authz_server.core import clock
-from authz_server.database import db
+from authz_server.database import lone_session
 from authz_server.extensions import services
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.params import FormPayload, read_form
@@ -40,7 +40,7 @@ def report(request: Request) -> None:
     wait_s = _seconds(payload.get("retry_after")) if outcome == "preparing" else 0
     limits = services().settings.limits
     dataset_tokens.report(
-        db.session(),
+        lone_session(),
         payload.get("lease"),
         Report(outcome, reason, wait_s),
         ttl_s=limits.dataset_token_ttl_s,

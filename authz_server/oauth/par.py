@@ -10,7 +10,7 @@ from flask import request as http_request
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof, Proof
-from authz_server.database import db
+from authz_server.database import lone_session
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.authorization_request import validate
@@ -18,7 +18,6 @@ from authz_server.oauth.client_auth import OAuthClient
 from authz_server.oauth.errors import UnauthorizedClient
 from authz_server.oauth.id_token import subject_of_hint
 from authz_server.oauth.params import FormRequest
-from authz_server.tokens import replay
 
 
 class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no types
@@ -45,9 +44,11 @@ class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib ha
         )
         if proof:
             parameters = replace(parameters, dpop_jkt=_bound_key(parameters.dpop_jkt, proof))
-        session, now = db.session(), clock.now()
-        replay.use(session, [client.identifier] + ([dpop.identifier(proof)] if proof else []))
-        request_uri = consent.push(session, parameters, client_id=client.client_id, settings=here.settings, now=now)
+        session, now = lone_session(), clock.now()
+        spend = [client.identifier] + ([dpop.identifier(proof)] if proof else [])
+        request_uri = consent.push(
+            session, parameters, client_id=client.client_id, spend=spend, settings=here.settings, now=now
+        )
         answer = {"request_uri": request_uri, "expires_in": here.settings.limits.request_uri_ttl_s}
         return 201, answer, []
 

@@ -80,7 +80,7 @@ def init_app(app: Flask, services: Services) -> None:
 
 def _outcomes() -> Response:
     outcomes.report(request)
-    return Response(status=204)
+    return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def back_channel(view: View) -> View:

@@ -1,6 +1,6 @@
 """Identity scopes and the claims they open (OpenID Connect Core section 5.4)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sqlalchemy import Row
@@ -12,7 +12,8 @@ SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     "phone": ("phone_number",),
 }
 IDENTITY_SCOPES = frozenset(SCOPE_CLAIMS)
-CLAIMS = ("sub", "acr", "amr", "auth_time", *(claim for claims in SCOPE_CLAIMS.values() for claim in claims))
+IDENTITY_CLAIMS = tuple(claim for claims in SCOPE_CLAIMS.values() for claim in claims)
+CLAIMS = ("sub", "acr", "amr", "auth_time", *IDENTITY_CLAIMS)
 
 
 def claims_of(citizen: Row[Any]) -> dict[str, Any]:
@@ -27,10 +28,7 @@ def claims_of(citizen: Row[Any]) -> dict[str, Any]:
     return {claim: value for claim, value in known.items() if value}
 
 
-def released(scopes: list[str], citizen: Row[Any]) -> dict[str, Any]:
-    """The claims for UserInfo: those of the granted scopes.
-
-    The claims parameter adds none: a citizen agreed to scopes, and a claim asked for beside them was never shown.
-    """
-    allowed = {claim for scope in scopes for claim in SCOPE_CLAIMS.get(scope, ())}
+def released(scopes: Iterable[str], asked: Iterable[str], citizen: Row[Any]) -> dict[str, Any]:
+    """The claims of the granted scopes and those asked for by name: the consent page showed both."""
+    allowed = {*asked, *(claim for scope in scopes for claim in SCOPE_CLAIMS.get(scope, ()))}
     return {claim: value for claim, value in claims_of(citizen).items() if claim in allowed}

@@ -7,20 +7,20 @@ from flask import Request
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof
 from authz_server.core.secrets import equal
-from authz_server.database import db
+from authz_server.database import lone_session
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
 from authz_server.oauth.id_token import pairwise_subject
 from authz_server.oauth.scopes import released
-from authz_server.tokens import access_tokens, replay
+from authz_server.tokens import access_tokens
 
 
 def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
     """The claims that the presented token opens; the token stays good until it expires.
 
-    Raises: InvalidToken, BadProof, UseDpopNonce, InsufficientScope, Replayed.
+    Raises: InvalidToken, BadProof, UseDpopNonce, InsufficientScope, ProofReplayed.
     """
     # A token in the query ends up in logs, even beside a valid header (RFC 9700 section 4.3.2).
     if "access_token" in request.args:
@@ -29,9 +29,8 @@ def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
     if scheme.lower() != "dpop" or not token:
         raise InvalidToken("not a DPoP token")
     proof = verifier.verify(request, access_token=token)
-    session, now = db.session(), clock.now()
-    replay.use(session, [dpop.identifier(proof)])
-    row = access_tokens.find(session, token, now=now)
+    session, now = lone_session(), clock.now()
+    row = access_tokens.find(session, token, spend=[dpop.identifier(proof)], now=now)
     if row is None:
         raise InvalidToken("unknown, expired or revoked")
     if not equal(proof.jkt, row.jkt):
@@ -39,4 +38,4 @@ def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
     if "openid" not in row.scopes:
         raise InsufficientScope
     subject = pairwise_subject(services().secret, row.client_id, row.citizen_id)
-    return {"sub": subject, **released(row.scopes, row)}
+    return {"sub": subject, **released(row.scopes, row.claims.get("userinfo", ()), row)}

@@ -1,5 +1,6 @@
 """Issue what a redeemed code grants: one access token for UserInfo and one dataset token for each dataset."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,27 +16,44 @@ from authz_server.config import Limits
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import Inserts, table_of
 from authz_server.identity.models import Citizen
+from authz_server.single_use.decision import Decision
+from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 PREFIX = "mda_"
 TOKEN = table_of(AccessToken)
 
+LIVE = TOKEN.c.revoked_at.is_(None)
+
 ISSUE = Inserts(TOKEN, table_of(DatasetToken), table_of(AuditEntry))
-FIND = (
-    select(TOKEN, Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
-    .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
-    .where(
-        TOKEN.c.digest == bindparam("token"),
-        TOKEN.c.expires_at > bindparam("now"),
-        TOKEN.c.revoked_at.is_(None),
-        Citizen.suspended_at.is_(None),
-        ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
+OF_CITIZEN: tuple[Any, ...] = (Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
+CITIZEN = select(*OF_CITIZEN).where(Citizen.id == bindparam("citizen"))
+FIND = Decision(
+    lambda fresh: (
+        select(TOKEN, *OF_CITIZEN)
+        .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
+        .where(
+            fresh,
+            TOKEN.c.digest == bindparam("token"),
+            TOKEN.c.expires_at > bindparam("now"),
+            LIVE,
+            Citizen.suspended_at.is_(None),
+            ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
+        )
     )
 )
-REVOKE = update(TOKEN).values(revoked_at=bindparam("now")).where(TOKEN.c.revoked_at.is_(None)).returning(TOKEN.c.digest)
-REVOKE_ONE = REVOKE.where(TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"))
-REVOKE_OF_CONSENT = REVOKE.where(TOKEN.c.consent_id == bindparam("consent"))
+REVOKE_ONE = Decision(
+    lambda fresh: (
+        update(TOKEN)
+        .where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), LIVE)
+        .values(revoked_at=bindparam("now"))
+        .returning(TOKEN.c.digest)
+    )
+)
+REVOKE_OF_CONSENT = (
+    update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), LIVE).values(revoked_at=bindparam("now"))
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +92,23 @@ def issue(session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, l
     return issued
 
 
-def find(session: Session, token: str, *, now: datetime) -> Row[Any] | None:
-    """The usable access token with the claims of its citizen, or None."""
-    return session.execute(FIND, {"token": digest(token), "now": now}).one_or_none()
+def find(session: Session, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+    """The usable access token with the claims of its citizen, or None.
+
+    Args: spend: the identifier of the proof.  Raises: ProofReplayed.
+    """
+    rows = FIND.run(session, spend=spend, token=digest(token), now=now)
+    return rows[0] if rows else None
 
 
-def revoke(session: Session, token: str, *, client_id: str, now: datetime) -> bool:
+def citizen(session: Session, citizen_id: int) -> Row[Any]:
+    """The columns from which identity claims are made, as `find` has them."""
+    return session.execute(CITIZEN, {"citizen": citizen_id}).one()
+
+
+def revoke(session: Session, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
     """Revoke an access token of this client; whether there was one. The caller commits."""
-    return session.execute(REVOKE_ONE, {"token": digest(token), "owner": client_id, "now": now}).first() is not None
+    return bool(REVOKE_ONE.run(session, spend=spend, token=digest(token), owner=client_id, now=now))
 
 
 def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:

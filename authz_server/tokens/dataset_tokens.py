@@ -14,17 +14,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, case, exists, select, update
+from sqlalchemy import ColumnElement, Row, bindparam, case, exists, select, update
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.dml import ReturningUpdate, Update
 
-from authz_server.audit.service import Entry, RecordedChange
+from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, Client
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
+from authz_server.single_use.decision import Decision
+from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
 from authz_server.tokens.models import DatasetToken
 
@@ -44,7 +45,7 @@ LEASED = (
     TOKEN.c.state == "leased",
     TOKEN.c.lease_expires_at > NOW,
 )
-ENDED = {"lease_digest": None, "lease_expires_at": None, "first_byte_at": None}
+ENDED: dict[str, Any] = {"lease_digest": None, "lease_expires_at": None, "first_byte_at": None}
 RECORDED = tuple(
     TOKEN.c[name]
     for name in ("transaction_id", "citizen_id", "client_id", "agency_id", "dataset_id", "consent_id", "attempt")
@@ -56,78 +57,71 @@ def _of_consent(name: str) -> ColumnElement[Any]:
     return select(column).where(Consent.id == TOKEN.c.consent_id).scalar_subquery().label(name)
 
 
-def _recorded(change: Update, *more: ColumnElement[Any]) -> RecordedChange:
-    returning: ReturningUpdate[Any] = change.returning(*RECORDED, *more)
-    return RecordedChange(returning)
-
-
-LEASE = _recorded(
-    update(TOKEN)
-    .where(
-        TOKEN.c.digest == bindparam("token"),
-        TOKEN.c.state == "issued",
-        TOKEN.c.expires_at > NOW,
-        TOKEN.c.not_before.is_(None) | (TOKEN.c.not_before <= NOW),
-        TOKEN.c.jkt == bindparam("proof_jkt"),
-        TOKEN.c.dataset_id == bindparam("asked_dataset"),
-        *STANDS,
+def _edge(*conditions: ColumnElement[bool], returning: Sequence[ColumnElement[Any]] = (), **values: Any) -> Decision:
+    return Decision(
+        lambda fresh: update(TOKEN).where(fresh, *conditions).values(values).returning(*RECORDED, *returning)
     )
-    .values(state="leased", lease_digest=bindparam("lease"), lease_expires_at=bindparam("lease_until")),
-    TOKEN.c.position,
-    *(_of_consent(name) for name in ("granted", "level", "auth_time")),
-    select(Citizen.national_id).where(Citizen.id == TOKEN.c.citizen_id).scalar_subquery().label("national_id"),
+
+
+LEASE = _edge(
+    TOKEN.c.digest == bindparam("token"),
+    TOKEN.c.state == "issued",
+    TOKEN.c.expires_at > NOW,
+    TOKEN.c.not_before.is_(None) | (TOKEN.c.not_before <= NOW),
+    TOKEN.c.jkt == bindparam("proof_jkt"),
+    TOKEN.c.dataset_id == bindparam("asked_dataset"),
+    *STANDS,
+    returning=(
+        TOKEN.c.position,
+        *(_of_consent(name) for name in ("granted", "level", "auth_time")),
+        select(Citizen.national_id).where(Citizen.id == TOKEN.c.citizen_id).scalar_subquery().label("national_id"),
+    ),
+    state="leased",
+    lease_digest=bindparam("lease"),
+    lease_expires_at=bindparam("lease_until"),
 )
 OUTCOMES = {
     # The first byte is about to leave, and the lease must now last as long as the transfer may.
-    "delivering": _recorded(
-        update(TOKEN).where(*LEASED, *STANDS).values(first_byte_at=NOW, lease_expires_at=bindparam("until"))
-    ),
+    "delivering": _edge(*LEASED, *STANDS, first_byte_at=NOW, lease_expires_at=bindparam("until")),
     # Reported before the last byte leaves: without this row nobody holds a complete answer.
-    "delivered": _recorded(
-        update(TOKEN).where(*LEASED, *STANDS).values(state="spent", spent_at=NOW, lease_expires_at=None)
+    "delivered": _edge(*LEASED, *STANDS, state="spent", spent_at=NOW, lease_expires_at=None),
+    "failed": _edge(
+        *LEASED,
+        state=case((TOKEN.c.attempt < bindparam("max_attempts"), "issued"), else_="dead"),
+        attempt=TOKEN.c.attempt + 1,
+        **ENDED,
     ),
-    "failed": _recorded(
-        update(TOKEN)
-        .where(*LEASED)
-        .values(
-            state=case((TOKEN.c.attempt < bindparam("max_attempts"), "issued"), else_="dead"),
-            attempt=TOKEN.c.attempt + 1,
-            **ENDED,
-        )
+    "preparing": _edge(
+        *LEASED,
+        state="issued",
+        not_before=bindparam("until"),
+        expires_at=case(
+            (TOKEN.c.expires_limit_at < bindparam("extended"), TOKEN.c.expires_limit_at),
+            else_=bindparam("extended", type_=TOKEN.c.expires_at.type),
+        ),
+        **ENDED,
     ),
-    "preparing": _recorded(
-        update(TOKEN)
-        .where(*LEASED)
-        .values(
-            state="issued",
-            not_before=bindparam("until"),
-            expires_at=case(
-                (TOKEN.c.expires_limit_at < bindparam("extended"), TOKEN.c.expires_limit_at),
-                else_=bindparam("extended", type_=TOKEN.c.expires_at.type),
-            ),
-            **ENDED,
-        )
-    ),
-    "no_record": _recorded(update(TOKEN).where(*LEASED).values(state="issued", **ENDED)),
+    "no_record": _edge(*LEASED, state="issued", **ENDED),
 }
-LAPSED = _recorded(
-    update(TOKEN)
-    .where(TOKEN.c.state == "leased", TOKEN.c.lease_expires_at <= NOW)
-    .values(state="spent", spent_at=NOW, lease_expires_at=None)
+LAPSED = _edge(
+    TOKEN.c.state == "leased",
+    TOKEN.c.lease_expires_at <= NOW,
+    state="spent",
+    spent_at=NOW,
+    lease_expires_at=None,
 )
-EXPIRED = _recorded(update(TOKEN).where(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW).values(state="dead"))
-FIND_USABLE: Select[Any] = select(
-    *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")), _of_consent("granted")
-).where(TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
+EXPIRED = _edge(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW, state="dead")
+USABLE = Decision(
+    lambda fresh: select(
+        *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")),
+        _of_consent("granted"),
+    ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
+)
 KILLABLE = TOKEN.c.state.in_(("issued", "leased"))
-REVOKE_ONE = _recorded(
-    update(TOKEN)
-    .where(TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), KILLABLE)
-    .values(state="dead", **ENDED)
+REVOKE_ONE = _edge(
+    TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), KILLABLE, state="dead", **ENDED
 )
-REVOKE_OF_CONSENT = _recorded(
-    update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), KILLABLE).values(state="dead", **ENDED)
-)
+REVOKE_OF_CONSENT = _edge(TOKEN.c.consent_id == bindparam("consent"), KILLABLE, state="dead", **ENDED)
 
 
 def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime) -> dict[str, Any]:
@@ -160,16 +154,27 @@ class Lease(NamedTuple):
         return granted
 
 
-def lease(session: Session, token: str, *, jkt: str, dataset_id: str, actor: str, ttl_s: int, now: datetime) -> Lease:
+def lease(
+    session: Session,
+    token: str,
+    *,
+    jkt: str,
+    dataset_id: str,
+    actor: str,
+    ttl_s: int,
+    spend: Sequence[Identifier],
+    now: datetime,
+) -> Lease:
     """Spend the right to fetch, for as long as the lease lasts. The caller commits before it uses the lease.
 
-    Args: jkt: thumbprint of the key of the verified proof.
+    Args: jkt: thumbprint of the key of the verified proof; spend: identifiers of the assertion and the proof.
     Raises: TokenNotReady if all but the time that the agency named is right, else TokenNotUsable.
     """
     handle = new_secret(LEASE_PREFIX)
     rows = LEASE.run(
         session,
-        Entry(at=now, event="token.leased", success=True, actor=actor),
+        entry=Entry(at=now, event="token.leased", success=True, actor=actor),
+        spend=spend,
         token=digest(token),
         proof_jkt=jkt,
         asked_dataset=dataset_id,
@@ -236,31 +241,32 @@ def report(
         reason=outcome.reason,
     )
     edge = OUTCOMES[outcome.outcome]
-    rows = edge.run(session, entry, lease=digest(handle), now=now, **times[outcome.outcome])
+    rows = edge.run(session, entry=entry, lease=digest(handle), now=now, **times[outcome.outcome])
     if not rows:
         raise LeaseNotUsable(outcome.outcome)
     return rows[0]
 
 
-def find_usable(session: Session, token: str, *, now: datetime) -> Row[Any] | None:
-    """The token's row if it could be leased now (perhaps after a wait), else None. Changes nothing."""
-    return session.execute(FIND_USABLE, {"token": digest(token), "now": now}).one_or_none()
+def find_usable(session: Session, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+    """The token's row if it could be leased now (perhaps after a wait), else None; the token stays as it is."""
+    rows = USABLE.run(session, spend=spend, token=digest(token), now=now)
+    return rows[0] if rows else None
 
 
-def revoke(session: Session, token: str, *, client_id: str, now: datetime) -> bool:
+def revoke(session: Session, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
     """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits."""
     entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}")
-    return bool(REVOKE_ONE.run(session, entry, token=digest(token), owner=client_id, now=now))
+    return bool(REVOKE_ONE.run(session, entry=entry, spend=spend, token=digest(token), owner=client_id, now=now))
 
 
 def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> None:
     """Kill every dataset token of a consent that is not spent yet. The caller commits."""
     entry = Entry(at=now, event="token.revoked", success=True, actor=actor, reason=reason)
-    REVOKE_OF_CONSENT.run(session, entry, consent=consent_id, now=now)
+    REVOKE_OF_CONSENT.run(session, entry=entry, consent=consent_id, now=now)
 
 
 def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
     """Put on the record what time has decided: leases that ran out, tokens that expired unused. The caller commits."""
     lapsed = Entry(at=now, event="token.spent_unknown", success=False, actor="worker", reason="lease_ran_out")
     expired = Entry(at=now, event="token.expired", success=False, actor="worker")
-    return [*LAPSED.run(session, lapsed, now=now), *EXPIRED.run(session, expired, now=now)]
+    return [*LAPSED.run(session, entry=lapsed, now=now), *EXPIRED.run(session, entry=expired, now=now)]

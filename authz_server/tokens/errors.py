@@ -26,10 +26,3 @@ class LeaseNotUsable(DomainError):
 
     code = "lease_not_usable"
     public = "The lease is not usable. Send nothing more."
-
-
-class Replayed(DomainError):
-    """A one-time identifier was seen before; `detail` names its kind."""
-
-    code = "invalid_request"
-    public = "The jti was used before."

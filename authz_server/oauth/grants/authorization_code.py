@@ -8,6 +8,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from flask import request as http_request
 from sqlalchemy import Row
+from sqlalchemy.orm import Session
 
 from authz_server.consent.codes import consume_code
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
@@ -18,7 +19,8 @@ from authz_server.extensions import services
 from authz_server.oauth import dpop, id_token
 from authz_server.oauth.errors import CodeMisused, UnauthorizedClient
 from authz_server.oauth.params import FormPayload
-from authz_server.tokens import access_tokens, dataset_tokens, replay
+from authz_server.oauth.scopes import released
+from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.access_tokens import Issued
 
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
@@ -40,9 +42,11 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         payload: FormPayload = self.request.payload
         presented = payload.get("code")
         # Spent only after everything that a mistaken but honest client can get wrong (op.md T-19).
-        replay.use(session, [self.client.identifier, dpop.identifier(self.proof)])
+        spend = [self.client.identifier, dpop.identifier(self.proof)]
         try:
-            code = consume_code(session, presented, jkt=self.proof.jkt, client_id=self.client.client_id, now=now)
+            code = consume_code(
+                session, presented, jkt=self.proof.jkt, client_id=self.client.client_id, spend=spend, now=now
+            )
         except CodeReplayed as error:
             access_tokens.revoke_of_consent(session, error.consent_id, now=now)
             actor = f"client:{self.client.client_id}"
@@ -56,10 +60,11 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
             "access_token": issued.access_token,
             "token_type": "DPoP",
             "expires_in": here.settings.limits.access_token_ttl_s,
-            "scope": " ".join(code.scopes),
         }
+        if code.scopes:  # RFC 6749 section 3.3: a scope is never empty
+            body["scope"] = " ".join(code.scopes)
         if "openid" in code.scopes:
-            body["id_token"] = id_token.issue(here, code, now=now)
+            body["id_token"] = id_token.issue(here, code, asked=_asked_claims(session, code), now=now)
         if code.granted:
             body["authorization_details"] = _granted(code, issued)
         return 200, body, []
@@ -77,6 +82,12 @@ def _check_owner(code: Row[Any], payload: FormPayload, client_id: str) -> None:
         raise CodeMisused("wrong code_verifier")
     if payload.find("redirect_uri") not in {None, code.redirect_uri}:
         raise CodeNotUsable("redirect_uri differs from the request's")
+
+
+def _asked_claims(session: Session, code: Row[Any]) -> dict[str, Any]:
+    """What the claims parameter wants in the id_token; nobody is looked up where it wants nothing."""
+    asked = code.claims.get("id_token")
+    return released((), asked, access_tokens.citizen(session, code.citizen_id)) if asked else {}
 
 
 def _granted(code: Row[Any], issued: Issued) -> list[dict[str, Any]]:

@@ -10,12 +10,13 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
-from authz_server.database import db
+from authz_server.database import lone_session
 from authz_server.extensions import services
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
 from authz_server.oauth.params import FormPayload
-from authz_server.tokens import dataset_tokens, replay
+from authz_server.single_use.identifiers import dpop_proof
+from authz_server.tokens import dataset_tokens
 from authz_server.tokens.errors import TokenNotUsable
 
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type name of RFC 8693
@@ -34,14 +35,13 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  
             raise UnauthorizedClient
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        here, session, now = services(), db.session(), clock.now()
+        here, session, now = services(), lone_session(), clock.now()
         payload: FormPayload = self.request.payload
         if payload.get("subject_token_type") != ACCESS_TOKEN:
             raise InvalidRequest("subject_token_type must be an access token.")
         # The resource server verified the proof; its jti is spent here, where all of them share one store.
         forgotten_at = now + timedelta(seconds=MAX_AGE_S + MAX_AHEAD_S)
-        proof = replay.dpop_proof(_octets(payload.get("dpop_jti")), expires_at=forgotten_at)
-        replay.use(session, [self.client.identifier, proof])
+        proof = dpop_proof(_octets(payload.get("dpop_jti")), expires_at=forgotten_at)
         lease = dataset_tokens.lease(
             session,
             payload.get("subject_token"),
@@ -49,6 +49,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  
             dataset_id=_dataset(payload.get("resource"), here.settings.proxy_url),
             actor=f"client:{self.client.client_id}",
             ttl_s=here.settings.limits.lease_s,
+            spend=[self.client.identifier, proof],
             now=now,
         )
         return (
