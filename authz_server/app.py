@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask, Response, request
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_server import portal
 from authz_server.catalogue import loader
@@ -34,6 +35,11 @@ def create_app(settings: Settings) -> Flask:
         MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
+    if settings.trusted_hops:
+        # Only whom a request comes from: scheme and host are the settings' affair (security.md, line 23).
+        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the documented way to wrap it
+            app.wsgi_app, x_for=settings.trusted_hops, x_proto=0, x_host=0
+        )
     db.init_app(app)
     with app.app_context():
         engine = db.engine

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -73,7 +74,7 @@ def serve() -> None:
     create_app(settings)  # every problem is told before anything listens
     listen(
         "authz_server",
-        lambda: _worker_app(settings),
+        partial(_worker_app, settings),
         bind=settings.bind,
         workers=settings.workers,
         threads=THREADS,

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import orjson
 from flask import Flask
-from granian.constants import HTTPModes, Interfaces, SSLProtocols
-from granian.server import Server
 
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.core import jose, logging
+from authz_server.core.serving import serve as listen
 from resource_proxy import errors, routes
 from resource_proxy.authz_client import AuthzClient
 from resource_proxy.circuit import Circuit
@@ -102,22 +101,15 @@ def open_door(
 def serve(settings: ProxySettings) -> None:
     """Serve until a signal says stop.  Raises: SettingsError, CatalogueError before anything listens."""
     make_proxy(settings, loader.load())
-    host, _, port = settings.bind.rpartition(":")
-    Server(
+    listen(
         "resource_proxy",
-        address=host.strip("[]"),
-        port=int(port),
-        interface=Interfaces.WSGI,
+        partial(_worker, settings),
+        bind=settings.bind,
         workers=settings.workers,
-        blocking_threads=settings.threads,
-        # HTTP/1.1 only: there an answer that ends before its Content-Length aborts the connection.
-        http=HTTPModes.http1,
-        websockets=False,
-        ssl_cert=settings.tls_cert,
-        ssl_key=settings.tls_key,
-        # op.md S-01..S-04: TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3.
-        ssl_protocol_min=SSLProtocols.tls12,
-    ).serve(target_loader=partial(_worker, settings), wrap_loader=False)
+        threads=settings.threads,
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+    )
 
 
 def _worker(settings: ProxySettings) -> Flask:

@@ -59,7 +59,7 @@ def approve(
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked.
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
     """
-    require_identity(pending, signed_in, catalogue=catalogue, now=now)
+    require_identity(pending, signed_in, catalogue=catalogue)
     known = {"request_id": pending.request_id, "citizen": signed_in.citizen_id, "now": now}
     if session.execute(APPROVE, known).one_or_none() is None:
         raise RequestNotUsable("decided or expired meanwhile")
@@ -74,7 +74,7 @@ def approve(
         "id": consent_id,
         "scopes": asked.scopes,
         "purpose_id": pending.purpose_id,
-        "granted": grant_of(asked, chosen, unavailable=notice.unavailable),
+        "granted": grant_of(asked, chosen, catalogue=catalogue, unavailable=notice.unavailable),
         "notice": notice.to_json(),
         "notice_version": notice.version,
         "notice_locale": notice.locale,
@@ -103,11 +103,11 @@ def approve(
     return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
 
 
-def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue, now: datetime) -> None:
+def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> None:
     """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
     if not levels.reached(signed_in.level, pending.needed_level(catalogue)):
         raise IdentityNotSufficient("level")
-    if not levels.fresh(signed_in, pending.authenticated_after(now)):
+    if not levels.fresh(signed_in, pending.authenticated_after):
         raise IdentityNotSufficient("again")
 
 
@@ -141,17 +141,21 @@ def fail(session: Session, pending: PendingRequest, error: str, *, settings: Set
 
 
 def grant_of(
-    asked: AuthorizationParameters, chosen: Mapping[int, Sequence[str]], *, unavailable: Collection[int] = ()
+    asked: AuthorizationParameters,
+    chosen: Mapping[int, Sequence[str]],
+    *,
+    catalogue: Catalogue,
+    unavailable: Collection[int] = (),
 ) -> list[dict[str, Any]]:
     """What a decision grants: required fields, ticked optional ones, in the order asked; never more than was asked.
 
-    A dataset without required fields is itself optional: it is granted if one of its fields was ticked.
+    A dataset without required fields is itself optional: it is granted if one of its fields was ticked, with what the
+    agency sends along whatever it sends, as the page says.
     Args: unavailable: positions of datasets of which the notice said that they are not shared.
     """
     granted = []
     for position, dataset in enumerate(asked.datasets):
-        ticked = [name for name in dataset.fields_optional if name in chosen.get(position, ())]
-        fields = [*dataset.fields_required, *ticked]
+        fields = list(dataset.granted_fields(chosen.get(position, ()), catalogue.dataset(dataset.dataset_id)))
         if fields and position not in unavailable:
             granted.append(
                 {

@@ -91,11 +91,15 @@ class PendingRequest:
             levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
         return min(levels, default=LOWEST_LEVEL)
 
-    def authenticated_after(self, now: datetime) -> datetime | None:
-        """The moment that a sign-in must not be older than (OpenID Connect Core 3.1.2.1: prompt=login, max_age)."""
+    @property
+    def authenticated_after(self) -> datetime | None:
+        """The moment that a sign-in must not be older than (OpenID Connect Core 3.1.2.1: prompt=login, max_age).
+
+        Age is counted back from when the request was begun: reading it must not make a sign-in too old.
+        """
         bounds = [self.pushed_at] if "login" in self.parameters.prompt else []
         if self.parameters.max_age_s is not None:
-            bounds.append(now - timedelta(seconds=self.parameters.max_age_s))
+            bounds.append(self.started_at - timedelta(seconds=self.parameters.max_age_s))
         return max(bounds, default=None)
 
 

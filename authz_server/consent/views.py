@@ -48,7 +48,7 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
     pending = _open(signed_in, request_id)
     db.session.commit()
     try:
-        require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
+        require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
     return show(pending, signed_in)

@@ -26,7 +26,7 @@ class PushedRequests:
             client_name=client.name,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),
-            authenticated_after=pending.authenticated_after(now),
+            authenticated_after=pending.authenticated_after,
             ui_locales=pending.parameters.ui_locales,
         )
 

@@ -38,4 +38,4 @@ def serve(
         ssl_key=tls_key,
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
-    ).serve(target_loader=lambda *_: factory(), wrap_loader=False)
+    ).serve(target_loader=factory, wrap_loader=False)

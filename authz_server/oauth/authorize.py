@@ -75,7 +75,7 @@ def _silent_error(pending: PendingRequest, signed_in: SignedIn | None) -> str | 
 
 def _not_sufficient(pending: PendingRequest, signed_in: SignedIn) -> bool:
     try:
-        decision.require_identity(pending, signed_in, catalogue=services().catalogue, now=clock.now())
+        decision.require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
         return True
     return False
