@@ -13,6 +13,7 @@ from authz_server.audit.service import Entry, record
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
 from authz_server.consent.codes import PREFIX
+from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.consent.notice import Notice
@@ -147,24 +148,24 @@ def grant_of(
     catalogue: Catalogue,
     unavailable: Collection[int] = (),
 ) -> list[dict[str, Any]]:
-    """What a decision grants: required fields, ticked optional ones, in the order asked; never more than was asked.
+    """What a decision grants, dataset by dataset in the order asked; never more than was asked.
 
-    A dataset without required fields is itself optional: it is granted if one of its fields was ticked, with what the
-    agency sends along whatever it sends, as the page says.
-    Args: unavailable: positions of datasets of which the notice said that they are not shared.
+    Args: chosen: by position, the optional fields that were ticked; unavailable: positions of datasets of which the
+        notice said that they are not shared.
     """
     granted = []
-    for position, dataset in enumerate(asked.datasets):
-        fields = list(dataset.granted_fields(chosen.get(position, ()), catalogue.dataset(dataset.dataset_id)))
+    for position, requested in enumerate(asked.datasets):
+        dataset = catalogue.dataset(requested.dataset_id)
+        fields = requested.granted_fields(chosen.get(position, ()), dataset)
         if fields and position not in unavailable:
             granted.append(
                 {
-                    "type": "dataset",
-                    "dataset": dataset.dataset_id,
-                    "purpose": dataset.purpose_id,
-                    "fields": fields,
-                    "parameters": dict(dataset.parameters),
-                    "recipient_jwk": dataset.recipient_jwk,
+                    "type": DETAILS_TYPE,
+                    "dataset": requested.dataset_id,
+                    "purpose": requested.purpose_id,
+                    "fields": list(fields),
+                    "parameters": dict(requested.parameters),
+                    "recipient_jwk": requested.recipient_jwk,
                 }
             )
     return granted

@@ -49,3 +49,23 @@ def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform)
     assert answer["error"] == "access_denied"
     assert answer["state"] == "state-of-the-bank"
     assert answer["iss"] == platform.settings.issuer
+
+
+def test_an_optional_dataset_comes_with_what_its_agency_always_sends(platform: Platform) -> None:
+    needed = platform.detail("ris.personal")
+    dataset = platform.catalogue.dataset("ris.kinship")
+    optional = {**platform.detail("ris.kinship"), "fields_required": [], "fields_optional": list(dataset.field_ids)}
+    free = next(field for field in dataset.field_ids if field not in dataset.required_fields)
+    citizen = platform.citizen()
+    page = citizen.authorize(platform.bank.client_id, platform.bank.push(needed, optional))
+    code = answer_of(citizen.decide(page, optional=(f"1/{free}",)))["code"]
+    granted = platform.bank.redeem(code).get_json()["authorization_details"]
+    assert [detail["dataset"] for detail in granted] == ["ris.personal", "ris.kinship"]
+    assert set(granted[1]["fields"]) == {free, *dataset.required_fields}
+
+
+def test_an_optional_dataset_of_which_nothing_was_ticked_is_not_granted(platform: Platform) -> None:
+    dataset = platform.catalogue.dataset("ris.kinship")
+    optional = {**platform.detail("ris.kinship"), "fields_required": [], "fields_optional": list(dataset.field_ids)}
+    granted = platform.tokens(platform.detail("ris.personal"), optional)["authorization_details"]
+    assert [detail["dataset"] for detail in granted] == ["ris.personal"]
