@@ -8,6 +8,7 @@ from typing import Final
 
 from flask import Flask, Response, g, request
 from flask_babel import Babel, get_locale
+from werkzeug.exceptions import HTTPException
 
 # The tag in HTML, cookies and records, and the name of its gettext catalogue.
 CATALOGUE_OF: Final = {"zh-TW": "zh_Hant_TW", "en": "en"}
@@ -53,7 +54,12 @@ def current() -> str:
 
 def chosen() -> str | None:
     """The language that the person has just asked for with `lang`, if it is one of ours."""
-    wish = request.args.get("lang") or (request.form.get("lang") if request.method == "POST" else None)
+    wish = request.args.get("lang")
+    if wish is None and request.method == "POST":
+        try:
+            wish = request.form.get("lang")
+        except HTTPException:  # a form too large to be read: its error page has a language, too
+            return None
     return wish if wish in CATALOGUE_OF else None
 
 

@@ -48,6 +48,10 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "sign_in.succeeded": lazy_gettext("You signed in"),
     "sign_in.failed": lazy_gettext("Somebody tried to sign in to your account"),
     "sign_in.locked": lazy_gettext("Sign-in to your account was locked for a while after too many attempts"),
+    "account.created": lazy_gettext("Your account was opened"),
+    "account.reset": lazy_gettext("Your ways to sign in were renewed"),
+    "account.suspended": lazy_gettext("Your account was suspended"),
+    "account.resumed": lazy_gettext("Your account was opened again"),
     "sign_out": lazy_gettext("You signed out"),
 }
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.

@@ -1,0 +1,91 @@
+"""WCAG 2.2 AA on every page, in both languages, on a telephone and on a desk."""
+
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Browser
+
+from client_examples.sandbox.sandbox import Sandbox
+from tests.browser.support import Visitor, violations, visitor
+
+pytestmark = pytest.mark.browser
+
+# Each leaves the visitor on the page that it names; one after the other they are a whole visit.
+Step = Callable[[Visitor], None]
+
+
+def fail_to_sign_in(visitor: Visitor) -> None:
+    visitor.page.fill("#username", "nobody")
+    visitor.page.click("#login-submit")
+
+
+def open_details(visitor: Visitor) -> None:
+    for summary in visitor.page.query_selector_all("summary"):
+        summary.click()
+
+
+def break_the_form(visitor: Visitor) -> None:
+    visitor.page.evaluate("document.querySelector('input[name=notice]').value = 'x'")
+    visitor.page.click("#consent-approve")
+
+
+def let_the_time_run_out(visitor: Visitor) -> None:
+    visitor.page.evaluate("document.querySelector('.time-warning').className = 'time-warning after-0-min'")
+
+
+def refuse(visitor: Visitor) -> None:
+    # Nobody listens at the client's address, so the browser shows an error of its own; the decision stands.
+    with visitor.page.expect_request(lambda request: "/callback" in request.url):
+        visitor.page.click("#consent-deny")
+    visitor.page.wait_for_url("chrome-error://**")
+    visitor.open("/record")
+
+
+def open_outcome(visitor: Visitor) -> None:
+    visitor.page.click("a[href$='/outcome'] >> nth=0")
+
+
+VISIT: dict[str, Step] = {
+    "home": lambda visitor: visitor.open("/"),
+    "sign-in": lambda visitor: visitor.open_request(),
+    "sign-in, refused": fail_to_sign_in,
+    "consent": lambda visitor: visitor.sign_in(),
+    "consent, all opened": open_details,
+    "consent, time runs out": let_the_time_run_out,
+    "consent, changed": break_the_form,
+    "record": refuse,
+    "outcome": open_outcome,
+    "sign-out": lambda visitor: visitor.open("/sign-out"),
+    "no such page": lambda visitor: visitor.open("/record/none"),
+    "request over": lambda visitor: visitor.open("/consent/unknown"),
+    "client unknown": lambda visitor: visitor.open("/authorize?client_id=nobody"),
+}
+LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_axe_finds_nothing_on_any_page(chromium: Browser, sandbox: Sandbox, lang: str, width: int) -> None:
+    found = []
+    with visitor(chromium, sandbox, lang=lang, width=width, scripts=True) as guest:
+        guest.open(f"/?lang={lang}")
+        for name, step in VISIT.items():
+            step(guest)
+            assert guest.page.get_attribute("html", "lang") == LANGUAGES[lang], name
+            assert guest.page.locator("h1").count() == 1, name
+            found += [f"{name}: {problem}" for problem in violations(guest.page)]
+    assert not found
+
+
+def test_at_200_percent_nothing_scrolls_sideways_and_targets_are_large(chromium: Browser, sandbox: Sandbox) -> None:
+    with visitor(chromium, sandbox, lang="en", who=1, scripts=True, width=640, scale=2) as guest:
+        guest.open("/?lang=en")
+        guest.open_request()
+        guest.sign_in()
+        assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
+        small = guest.page.evaluate(
+            """[...document.querySelectorAll('button:not([hidden]), .page a, summary, input[type=checkbox]')]
+            .filter(item => item.offsetParent && item.getBoundingClientRect().height < 24)
+            .map(item => item.outerHTML)"""
+        )
+        assert not small
