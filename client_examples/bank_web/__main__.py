@@ -1,5 +1,3 @@
-"""Start the bank: `python -m client_examples.bank_web --help`."""
-
 from .app import main
 
 main()

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import secrets
 import tomllib
@@ -67,7 +68,7 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
     return app
 
 
-def load_or_create_keys(folder: Path) -> tuple[ECKey, ECKey]:
+def load_or_create_keys(folder: Path) -> list[ECKey]:
     """Our keys, of which only their owner can read the private part; the public part is for the registration."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "keys.json").exists():
@@ -76,8 +77,7 @@ def load_or_create_keys(folder: Path) -> tuple[ECKey, ECKey]:
         with os.fdopen(os.open(folder / "keys.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             json.dump([key.as_dict(private=True) for key in made], file)
         (folder / "jwks.json").write_text(json.dumps({"keys": [key.as_dict(private=False) for key in made]}))
-    signing, decryption = (ECKey.import_key(key) for key in json.loads((folder / "keys.json").read_text()))
-    return signing, decryption
+    return [ECKey.import_key(key) for key in json.loads((folder / "keys.json").read_text())]
 
 
 def main() -> None:
@@ -97,4 +97,5 @@ def main() -> None:
     document, details = tomllib.loads(text), json.loads(Path(__file__).with_name("requests.json").read_text())
     host, _, port = options.bind.rpartition(":")
     app = create_app(Client(options.issuer, document["client_id"], callback, keys), document, details)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # its access log would hold authorization codes
     app.run(host, int(port), threaded=True)

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
@@ -49,7 +49,7 @@ class Journey:
 class Client:
     """One registered client of one issuer. `keys`: the one that proves who we are, the one that opens what is sent."""
 
-    def __init__(self, issuer: str, client_id: str, redirect_uri: str, keys: tuple[ECKey, ECKey]) -> None:
+    def __init__(self, issuer: str, client_id: str, redirect_uri: str, keys: Sequence[ECKey]) -> None:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
         self._http = requests.Session()

@@ -25,6 +25,7 @@ class Package(NamedTuple):
     manifest: dict[str, Any]
     data: dict[str, Any]
     files: dict[str, bytes]
+    dataset: dict[str, Any]  # as the catalogue describes it
 
 
 def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: dict[str, Any]) -> Package:
@@ -48,7 +49,7 @@ def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: di
             raise BadPackage("more than was granted")
     except (JoseError, ValidationError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise BadPackage(type(error).__name__) from error
-    return Package(manifest, data, files)
+    return Package(manifest, data, files, dataset)
 
 
 def s256(content: bytes) -> str:

@@ -1,0 +1,107 @@
+"""Both banks, unmodified, against the real servers: every product, a refusal, and agencies that misbehave."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from client_examples.sandbox.browser import Browser, Page
+from client_examples.sandbox.journey import sign_in
+from client_examples.sandbox.sandbox import Sandbox
+
+BANKS = {"bank": 0, "node-bank": 1}  # with the citizen who visits it
+MOST_WAITING_S = 60
+
+
+class Visit:
+    """One citizen at one bank's web site, signed in at the platform when first asked."""
+
+    def __init__(self, sandbox: Sandbox, bank: str) -> None:
+        self.url = sandbox.bank_url if bank == "bank" else sandbox.node_bank_url
+        self.citizen = sandbox.citizens[BANKS[bank]]
+        self.browser = Browser()
+
+    def apply(self, purpose: str) -> Page:
+        """Press the product's button; returns the platform's consent page."""
+        start = self.browser.open(self.url)
+        (form,) = (form for form in start.forms if form.action == f"/apply/{purpose}")
+        page = self.browser.press(start, form)
+        if any(control.name == "username" for form in page.forms for control in form.controls):
+            page = sign_in(self.browser, page, self.citizen, lambda _step: None)
+        return page
+
+    def agree(self, purpose: str) -> Page:
+        return self.browser.submit(self.apply(purpose), "consent-approve")
+
+    def wait(self, page: Page) -> Page:
+        """Refresh as the page asks for, until it no longer does."""
+        deadline = time.monotonic() + MOST_WAITING_S
+        while page.refresh_s is not None and time.monotonic() < deadline:
+            time.sleep(page.refresh_s)
+            page = self.browser.open(page.url)
+        return page
+
+
+@pytest.fixture(scope="module", params=BANKS)
+def visit(sandbox: Sandbox, request: pytest.FixtureRequest) -> Visit:
+    return Visit(sandbox, request.param)
+
+
+@pytest.fixture
+def agency(sandbox: Sandbox) -> Iterator[str]:
+    """The address at which an agency's behaviour is switched; it behaves again afterwards."""
+    yield f"{sandbox.agency_url}/admin/bli"
+    requests.put(f"{sandbox.agency_url}/admin/bli/ok", timeout=10)
+
+
+def statuses(page: Page) -> list[str]:
+    return [part.split('"')[0] for part in page.html.split('data-status="')[1:]]
+
+
+def test_a_credit_card_needs_three_datasets(visit: Visit) -> None:
+    page = visit.agree("credit-card")
+    assert page.status == 200, page.text
+    assert statuses(page) == ["done", "done", "done"]
+    assert visit.citizen.name in page.text
+
+
+def test_a_loan_waits_for_the_slow_agency(visit: Visit) -> None:
+    page = visit.agree("personal-loan")
+    pension = "done" if int(visit.citizen.national_id[-1]) % 2 else "no-record"
+    assert statuses(page) == ["preparing", pension, "done"]
+    assert statuses(visit.wait(page)) == ["done", pension, "done"]
+
+
+def test_a_result_read_again_fetches_nothing_again(visit: Visit) -> None:
+    page = visit.agree("credit-card")
+    assert visit.browser.open(page.url).text == page.text
+
+
+def test_a_citizen_who_refuses_sends_nothing(visit: Visit) -> None:
+    page = visit.browser.submit(visit.apply("credit-card"), "consent-deny")
+    assert page.status == 400
+    assert "您選擇不同意，因此沒有任何資料被送出。" in page.text
+
+
+@pytest.mark.parametrize("mode", ["wrong-signature", "wrong-schema"])
+def test_a_package_that_must_not_be_believed_is_not_shown(visit: Visit, agency: str, mode: str) -> None:
+    requests.put(f"{agency}/{mode}", timeout=10)
+    page = visit.agree("credit-card")
+    assert statuses(page) == ["failed", "failed", "done"]
+
+
+def test_an_agency_that_is_down_is_asked_again(visit: Visit, agency: str) -> None:
+    requests.put(f"{agency}/down", timeout=10)
+    page = visit.agree("credit-card")
+    assert statuses(page) == ["waiting", "waiting", "done"]
+    requests.put(f"{agency}/ok", timeout=10)
+    assert statuses(visit.wait(page)) == ["done", "done", "done"]
+
+
+def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:
+    visit = Visit(sandbox, "bank")
+    visit.citizen = sandbox.citizens[2]
+    page = visit.agree("long-term-care")
+    assert statuses(page) == ["done", "done"]
+    assert "scan.png (20.4 MB)" in page.text
