@@ -50,7 +50,7 @@ class Consent(Base):
     level: Mapped[int]
     amr: Mapped[list[str]] = mapped_column(JSON)
     auth_time: Mapped[datetime]
-    decided_at: Mapped[datetime]
+    decided_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class AuthorizationCode(Base):

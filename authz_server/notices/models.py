@@ -17,5 +17,5 @@ class Notice(Base):
     audit_entry_id: Mapped[int] = mapped_column(BigKey, ForeignKey("audit_entry.id"), primary_key=True)
     channel: Mapped[str] = mapped_column(String(10), primary_key=True)  # web
     citizen_id: Mapped[int] = mapped_column(BigKey)
-    created_at: Mapped[datetime]
+    created_at: Mapped[datetime] = mapped_column(index=True)
     read_at: Mapped[datetime | None] = mapped_column(default=None)

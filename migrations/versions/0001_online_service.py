@@ -167,6 +167,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("transaction_id", name=op.f("uq_consent_transaction_id")),
     )
     op.create_index("ix_consent_citizen_client", "consent", ["citizen_id", "client_id", "decided_at"], unique=False)
+    op.create_index("ix_consent_decided_at", "consent", ["decided_at"], unique=False)
 
     op.create_table(
         "notice",
@@ -181,6 +182,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("audit_entry_id", "channel", name=op.f("pk_notice")),
     )
     op.create_index("ix_notice_citizen", "notice", ["citizen_id", "audit_entry_id"], unique=False)
+    op.create_index("ix_notice_created_at", "notice", ["created_at"], unique=False)
 
     op.create_table(
         "access_token",
@@ -252,27 +254,17 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-
     op.drop_table("dataset_token")
-
     op.drop_table("authorization_code")
-
     op.drop_table("access_token")
-
     op.drop_table("notice")
-
     op.drop_table("consent")
-
     op.drop_table("citizen_session")
-
     op.drop_table("used_identifier")
-
     op.drop_table("sign_in_attempt")
     op.drop_table("registry_version")
     op.drop_table("client")
     op.drop_table("citizen")
-
     op.drop_table("authorization_request")
-
     op.drop_table("audit_entry")
     op.drop_table("agency")

@@ -1,0 +1,91 @@
+"""Settings are read once, and everything that is wrong with them is told at once."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from authz_server import config
+from authz_server.config import SettingsError
+
+GOOD: dict[str, Any] = {
+    "issuer": "https://mydata.example",
+    "database_url": "sqlite:///mydata.sqlite3",
+    "keys_file": "keys.json",
+    "secret_file": "secret",
+    "proxy_url": "https://data.mydata.example",
+}
+
+
+def problems_of(tmp_path: Path, **changes: Any) -> list[str]:
+    """What is wrong with good settings after these changes; None takes a key away."""
+    document = {name: value for name, value in (GOOD | changes).items() if value is not None}
+    with pytest.raises(SettingsError) as caught:
+        config.parse(document, base=tmp_path)
+    return caught.value.problems
+
+
+def test_good_settings_are_read(tmp_path: Path) -> None:
+    settings = config.parse(GOOD, base=tmp_path)
+    assert settings.keys_file == tmp_path / "keys.json"
+    assert settings.limits.code_ttl_s == 60
+    assert settings.secure
+
+
+def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, issuer=None, workers="many", colour="blue", sandbox="perhaps")
+    assert [problem.partition(":")[0] for problem in problems] == ["colour", "workers", "sandbox", "issuer"]
+
+
+@pytest.mark.parametrize("url", ["http://mydata.example", "http://127.0.0.1:8000"])
+def test_http_is_refused_outside_the_sandbox(tmp_path: Path, url: str) -> None:
+    assert "must be https" in problems_of(tmp_path, issuer=url)[0]
+
+
+def test_http_is_refused_in_the_sandbox_too_but_on_loopback(tmp_path: Path) -> None:
+    assert "must be https" in problems_of(tmp_path, issuer="http://mydata.example", sandbox=True)[0]
+    config.parse(GOOD | {"issuer": "http://127.0.0.1:8000", "sandbox": True}, base=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    ["https://mydata.example/", "https://mydata.example?a=b", "https://a@mydata.example", "mydata.example", "https://"],
+)
+def test_an_issuer_that_could_be_written_in_two_ways_is_refused(tmp_path: Path, issuer: str) -> None:
+    assert problems_of(tmp_path, issuer=issuer)[0].startswith("issuer: ")
+
+
+def test_a_password_with_a_one_time_code_is_no_higher_level_outside_the_sandbox(tmp_path: Path) -> None:
+    assert "level 3 at best" in problems_of(tmp_path, method_levels={"password_totp": 1})[0]
+
+
+def test_unknown_limits_are_named(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, limits={"code_ttl": 60}) == ["limits: unknown: code_ttl"]
+
+
+def test_half_a_tls_set_up_is_refused(tmp_path: Path) -> None:
+    assert problems_of(tmp_path, tls_cert="cert.pem") == ["tls_cert, tls_key: both or neither"]
+
+
+def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "mydata.toml"
+    path.write_text("".join(f'{name} = "{value}"\n' for name, value in GOOD.items()), encoding="utf-8")
+    settings = config.load(path, {"MYDATA_ISSUER": "https://other.example", "MYDATA_WORKERS": "3"})
+    assert (settings.issuer, settings.workers) == ("https://other.example", 3)
+
+
+def test_a_missing_file_is_a_message(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="there is no such file"):
+        config.load(tmp_path / "none.toml", {})
+
+
+def test_a_file_that_is_not_toml_is_a_message_with_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "mydata.toml"
+    path.write_text("issuer = ", encoding="utf-8")
+    with pytest.raises(SettingsError, match=r"mydata\.toml"):
+        config.load(path, {})
+
+
+def test_the_database_url_does_not_show_in_a_repr(tmp_path: Path) -> None:
+    settings = config.parse(GOOD | {"database_url": "postgresql+psycopg://u:hunter2@h/d"}, base=tmp_path)
+    assert "hunter2" not in repr(settings)

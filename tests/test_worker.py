@@ -1,0 +1,121 @@
+"""What happens by time: on the record once, told once, gone when its days are over."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authz_server import retention, worker
+from authz_server.audit.models import AuditEntry
+from authz_server.consent.models import AuthorizationRequest
+from authz_server.core import clock
+from authz_server.database import Base
+from authz_server.notices.models import Notice
+from authz_server.tokens.models import DatasetToken
+from tests.support.platform import Platform
+
+LONG = timedelta(days=3650)
+
+
+def events(platform: Platform, transaction_id: str) -> list[str]:
+    """The record of a transaction, oldest first."""
+    with Session(platform.engine) as session:
+        of_transaction = select(AuditEntry.event).where(AuditEntry.transaction_id == transaction_id)
+        return list(session.scalars(of_transaction.order_by(AuditEntry.id)))
+
+
+def leased(platform: Platform) -> tuple[str, str]:
+    """A transaction and a lease whose proxy will never be heard of again."""
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+    jkt = platform.bank.dpop_key.thumbprint
+    answer = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt).get_json()
+    return answer["transaction"], answer["lease"]
+
+
+def test_a_lease_that_ran_out_ends_as_spent_with_unknown_outcome(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        transaction, lease = leased(platform)
+        clock.advance(timedelta(seconds=platform.settings.limits.lease_s + 1))
+        worker.tick(platform.engine, now=clock.now())
+        assert events(platform, transaction)[-1] == "token.spent_unknown"
+        assert platform.proxy.report(lease, "delivered").status_code == 409
+        worker.tick(platform.engine, now=clock.now())
+        assert events(platform, transaction).count("token.spent_unknown") == 1
+
+
+def test_a_lease_that_ran_out_is_over_before_the_worker_looks(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        _, lease = leased(platform)
+        clock.advance(timedelta(seconds=platform.settings.limits.lease_s + 1))
+        assert platform.proxy.report(lease, "delivered").status_code == 409
+        assert platform.proxy.report(lease, "failed").status_code == 409
+
+
+def test_a_token_that_nobody_used_ends_on_the_record(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        platform.tokens(platform.detail("ris.personal"))
+        clock.advance(timedelta(seconds=platform.settings.limits.dataset_token_ttl_s + 1))
+        worker.tick(platform.engine, now=clock.now())
+        with Session(platform.engine) as session:
+            last = session.scalars(select(DatasetToken).order_by(DatasetToken.id.desc()).limit(1)).one()
+        assert last.state == "dead"
+        assert events(platform, last.transaction_id)[-1] == "token.expired"
+
+
+def test_a_request_that_nobody_answered_ends_on_the_record_of_who_read_it(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        citizen = platform.citizen()
+        request_uri = platform.bank.push(platform.detail("ris.personal"))
+        assert citizen.authorize(platform.bank.client_id, request_uri).status_code == 200
+        with Session(platform.engine) as session:
+            newest = select(AuthorizationRequest).order_by(AuthorizationRequest.pushed_at.desc()).limit(1)
+            transaction = session.scalars(newest).one().transaction_id
+        clock.advance(timedelta(seconds=platform.settings.limits.transaction_ttl_s + 1))
+        worker.tick(platform.engine, now=clock.now())
+        assert events(platform, transaction) == ["consent.expired"]
+
+
+def test_a_citizen_is_told_once_of_each_use(platform: Platform) -> None:
+    transaction, lease = leased(platform)
+    assert platform.proxy.report(lease, "delivered").status_code == 204
+    for _ in range(2):
+        worker.tick(platform.engine, now=clock.now())
+    with Session(platform.engine) as session:
+        told = session.scalars(
+            select(AuditEntry.event)
+            .join(Notice, Notice.audit_entry_id == AuditEntry.id)
+            .where(AuditEntry.transaction_id == transaction)
+            .order_by(AuditEntry.id)
+        ).all()
+    assert list(told) == ["consent.approved", "token.delivered"]
+
+
+def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platform: Platform) -> None:
+    leased(own_platform)
+    now = clock.now()
+    worker.tick(own_platform.engine, now=now)
+    worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=now + LONG)
+    with Session(own_platform.engine) as session:
+        left = {
+            keep.table.name: session.execute(select(func.count()).select_from(keep.table)).scalar_one()
+            for keep in retention.KEEP
+        }
+    assert {name for name, count in left.items() if count} == {
+        keep.table.name for keep in retention.KEEP if keep.column is None
+    }
+
+
+def test_nothing_goes_before_its_day(own_platform: Platform) -> None:
+    leased(own_platform)
+    assert worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=clock.now()) == 0
+
+
+@pytest.mark.parametrize("keep", [keep for keep in retention.KEEP if keep.column], ids=lambda keep: keep.table.name)
+def test_the_time_by_which_rows_go_is_indexed(keep: retention.Keep) -> None:
+    first_columns = {index.columns[0].name for index in keep.table.indexes}
+    assert keep.column in first_columns
+
+
+def test_every_table_has_a_line() -> None:
+    assert {table.name for table in Base.metadata.sorted_tables} == set(retention.tables())
