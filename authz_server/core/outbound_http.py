@@ -173,21 +173,20 @@ def _exchange(raw: socket.socket, target: _Target, deadline: float, *, max_bytes
     # A socket's own time-out starts anew with each byte: a host that drips would hold us for hours. At the deadline
     # the connection is cut from outside, whatever it is at, the TLS handshake included (hence the duplicate: TLS
     # takes the original over).
-    breaker = raw.dup()
-    timer = threading.Timer(_left(deadline), _cut, (breaker,))
-    timer.daemon = True
-    timer.start()
-    try:
-        connection.request("GET", target.path, headers=_HEADERS, preload_content=False, decode_content=False)
-        body = _body(connection.getresponse(), max_bytes)
-        _left(deadline)  # a body that ends by hanging up looks whole when it is we who cut it
-        return body
-    except (HTTPError, HTTPException, OSError, ValueError) as error:
-        raise FetchFailed(f"exchange: {type(error).__name__}") from None
-    finally:
-        timer.cancel()
-        breaker.close()
-        connection.close()
+    with raw.dup() as breaker:
+        timer = threading.Timer(_left(deadline), _cut, (breaker,))
+        timer.daemon = True
+        timer.start()
+        try:
+            connection.request("GET", target.path, headers=_HEADERS, preload_content=False, decode_content=False)
+            body = _body(connection.getresponse(), max_bytes)
+            _left(deadline)  # a body that ends by hanging up looks whole when it is we who cut it
+            return body
+        except (HTTPError, HTTPException, OSError, ValueError) as error:
+            raise FetchFailed(f"exchange: {type(error).__name__}") from None
+        finally:
+            timer.cancel()
+            connection.close()
 
 
 def _body(response: BaseHTTPResponse, max_bytes: int) -> bytes:
