@@ -1,3 +1,5 @@
+"""Start the bank: `python -m client_examples.bank_web --help`."""
+
 from .app import main
 
 main()

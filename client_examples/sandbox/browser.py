@@ -1,5 +1,6 @@
 """A browser without a screen: cookies, redirects, and forms as they stand on the page. It runs no scripts."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -117,6 +118,14 @@ class Browser:
                 return _read(answer)
             request = requests.Request("GET", target)
         raise NotOnThePage(f"more than {MOST_REDIRECTS} redirects, the last to {target}")
+
+    def settle(self, page: Page, *, limit_s: float = TIMEOUT_S) -> Page:
+        """Let the page refresh itself as it asks to, until it no longer does; return the last one."""
+        deadline = time.monotonic() + limit_s
+        while page.refresh_s is not None and time.monotonic() < deadline:
+            time.sleep(page.refresh_s)
+            page = self.open(page.url)
+        return page
 
     def close(self) -> None:
         """Forget everything."""

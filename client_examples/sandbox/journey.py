@@ -3,7 +3,6 @@
 import html
 import re
 import secrets
-import time
 from collections.abc import Callable, Mapping, Sequence
 
 from . import checker as wanted
@@ -13,7 +12,6 @@ from .checker import Checker, Got
 from .citizens import Citizen
 from .sandbox import DATABASE, Sandbox
 
-MOST_WAITING_S = 60
 LARGE_BYTES = 20 * 1000 * 1000
 MOST_PAGES = 20
 
@@ -60,10 +58,7 @@ def through_the_bank(url: str, citizen: Citizen, canary: str, say: Say) -> None:
     say(f"the platform asks: {page.title}")
     page = browser.submit(page, "consent-approve")
     say("agreed; the bank fetches")
-    deadline = time.monotonic() + MOST_WAITING_S
-    while (wait_s := page.refresh_s) is not None and time.monotonic() < deadline:
-        time.sleep(max(wait_s, 1))
-        page = browser.open(page.url)
+    page = browser.settle(page)
     check(page.status == 200 and canary in page.text, f"the bank shows the data ({page.status}): {page.text[:300]}")
 
 

@@ -1,6 +1,5 @@
 """Both banks, unmodified, against the real servers: every product, a refusal, and agencies that misbehave."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -11,7 +10,6 @@ from client_examples.sandbox.journey import sign_in
 from client_examples.sandbox.sandbox import Sandbox
 
 BANKS = {"bank": 0, "node-bank": 1}  # with the citizen who visits it
-MOST_WAITING_S = 60
 
 
 class Visit:
@@ -33,14 +31,6 @@ class Visit:
 
     def agree(self, purpose: str) -> Page:
         return self.browser.submit(self.apply(purpose), "consent-approve")
-
-    def wait(self, page: Page) -> Page:
-        """Refresh as the page asks for, until it no longer does."""
-        deadline = time.monotonic() + MOST_WAITING_S
-        while page.refresh_s is not None and time.monotonic() < deadline:
-            time.sleep(page.refresh_s)
-            page = self.browser.open(page.url)
-        return page
 
 
 @pytest.fixture(scope="module", params=BANKS)
@@ -70,7 +60,7 @@ def test_a_loan_waits_for_the_slow_agency(visit: Visit) -> None:
     page = visit.agree("personal-loan")
     pension = "done" if int(visit.citizen.national_id[-1]) % 2 else "no-record"
     assert statuses(page) == ["preparing", pension, "done"]
-    assert statuses(visit.wait(page)) == ["done", pension, "done"]
+    assert statuses(visit.browser.settle(page)) == ["done", pension, "done"]
 
 
 def test_a_result_read_again_fetches_nothing_again(visit: Visit) -> None:
@@ -96,7 +86,7 @@ def test_an_agency_that_is_down_is_asked_again(visit: Visit, agency: str) -> Non
     page = visit.agree("credit-card")
     assert statuses(page) == ["waiting", "waiting", "done"]
     requests.put(f"{agency}/ok", timeout=10)
-    assert statuses(visit.wait(page)) == ["done", "done", "done"]
+    assert statuses(visit.browser.settle(page)) == ["done", "done", "done"]
 
 
 def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:
