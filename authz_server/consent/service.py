@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, func, insert, select, update
+from sqlalchemy import Row, bindparam, exists, func, insert, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -41,7 +41,9 @@ WAITING = (
 )
 PREVIOUS = (
     select(CONSENT.c.granted)
-    .where(CONSENT.c.citizen_id == bindparam("citizen"), CONSENT.c.client_id == REQUEST.c.client_id)
+    # Both names in full: see `looked_up`.
+    .where(CONSENT.c.citizen_id == bindparam("citizen"))
+    .where(literal_column("consent.client_id") == literal_column("authorization_request.client_id"))
     .order_by(CONSENT.c.decided_at.desc())
     .limit(1)
     .scalar_subquery()

@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request
 from flask_babel import get_locale
+from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from authz_server.clients.service import Client
@@ -39,6 +40,9 @@ blueprint = Blueprint("consent", __name__)
 LOCALES: Final = ("zh-TW", "en")
 REPEATABLE: Final = {"optional"}
 Problem = Literal["changed", "form"]
+# By digest of the notice, which covers every word; nothing of a citizen is in it but what changed since last time.
+MOST_RENDERED: Final = 500
+_RENDERED: dict[str, Markup] = {}
 
 
 @blueprint.get("/consent/<request_id>")
@@ -152,10 +156,10 @@ def show(
             notice=notice.content,
             notice_sha256=notice.sha256,
             notice_locale=notice.locale,
+            question=question_html(notice, frozenset(ticked)),
             csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
             request_id=pending.request_id,
             transaction_id=pending.transaction_id,
-            ticked=frozenset(ticked),
             nothing_left=_nothing_left(pending, notice),
             deadline=time_of_day(pending.deadline_at),
             minutes_left=max(0, int((pending.deadline_at - now).total_seconds() // 60)),
@@ -164,6 +168,19 @@ def show(
         ),
         status,
     )
+
+
+def question_html(notice: Notice, ticked: frozenset[str]) -> Markup:
+    """The notice as HTML. Unticked it is the same for everybody who is asked the same, so it is rendered once."""
+    if ticked:
+        return Markup(render_template("consent_question.html", notice=notice.content, ticked=ticked))  # noqa: S704 - ours
+    html = _RENDERED.get(notice.sha256)
+    if html is None:
+        html = Markup(render_template("consent_question.html", notice=notice.content, ticked=ticked))  # noqa: S704 - ours
+        if len(_RENDERED) >= MOST_RENDERED:
+            _RENDERED.clear()
+        _RENDERED[notice.sha256] = html
+    return html
 
 
 def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from sqlalchemy import (
     CTE,
+    Column,
     ColumnElement,
     Insert,
     Row,
@@ -112,6 +113,16 @@ class Decision:
             for name in COLUMNS
         ]
         return insert(ENTRY).from_select(COLUMNS, select(*sources), include_defaults=False)
+
+
+def looked_up(column: Column[Any], *, where: Column[Any], equals: Column[Any]) -> ColumnElement[Any]:
+    """A column of another table's row, for RETURNING, under its own name: that of the row whose `where` is `equals`.
+
+    Written out with both tables' names: SQLAlchemy leaves them off in SQLite's RETURNING, where `client_id = client_id`
+    would then compare a column with itself.
+    """
+    left, right = (literal_column(f"{side.table.name}.{side.name}") for side in (where, equals))
+    return select(column).where(left == right).scalar_subquery().label(column.name)
 
 
 def _with_marker(statement: Statement) -> Statement:

@@ -24,7 +24,7 @@ from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
-from authz_server.single_use.decision import Decision
+from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
 from authz_server.tokens.models import DatasetToken
@@ -53,8 +53,8 @@ RECORDED = tuple(
 
 
 def _of_consent(name: str) -> ColumnElement[Any]:
-    column = table_of(Consent).c[name]
-    return select(column).where(Consent.id == TOKEN.c.consent_id).scalar_subquery().label(name)
+    consent = table_of(Consent).c
+    return looked_up(consent[name], where=consent.id, equals=TOKEN.c.consent_id)
 
 
 def _edge(*conditions: ColumnElement[bool], returning: Sequence[ColumnElement[Any]] = (), **values: Any) -> Decision:
@@ -74,7 +74,7 @@ LEASE = _edge(
     returning=(
         TOKEN.c.position,
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
-        select(Citizen.national_id).where(Citizen.id == TOKEN.c.citizen_id).scalar_subquery().label("national_id"),
+        looked_up(table_of(Citizen).c.national_id, where=table_of(Citizen).c.id, equals=TOKEN.c.citizen_id),
     ),
     state="leased",
     lease_digest=bindparam("lease"),

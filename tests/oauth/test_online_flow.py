@@ -69,3 +69,13 @@ def test_an_optional_dataset_of_which_nothing_was_ticked_is_not_granted(platform
     optional = {**platform.detail("ris.kinship"), "fields_required": [], "fields_optional": list(dataset.field_ids)}
     granted = platform.tokens(platform.detail("ris.personal"), optional)["authorization_details"]
     assert [detail["dataset"] for detail in granted] == ["ris.personal"]
+
+
+def test_what_a_citizen_gave_one_bank_is_nothing_that_another_asks_for_again(platform: Platform) -> None:
+    platform.code(platform.detail("ris.personal"))
+    citizen, other = platform.citizen("citizen2"), platform.other_bank
+    platform.code(platform.detail("ris.personal"), citizen=citizen)
+    first = citizen.authorize(other.client_id, other.push(platform.detail("ris.marital-status")))
+    assert "since last time" not in first.text.lower()
+    again = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.marital-status")))
+    assert "since last time" in again.text.lower()
