@@ -174,6 +174,15 @@ def in_order(items: list[Any]) -> list[Any]:
     return sorted(items, key=lambda item: item[dated[0]]) if dated else items
 
 
+def monthly(premiums: list[Any], first: str, last: str) -> list[Any]:
+    """One premium a month from the period's first, of one employer."""
+    start = int(first[:4]) * 12 + int(first[5:]) - 1
+    for number, item in enumerate(premiums):
+        year, month = divmod(start + number, 12)
+        item |= {"month": f"{year}-{month + 1:02}", "amount": 826, "unit_name": premiums[0]["unit_name"]}
+    return [item for item in premiums if item["month"] <= last]
+
+
 COUNTS = {
     "member_count": ("members",),
     "parcel_count": ("areas",),
@@ -185,6 +194,8 @@ SUMS = {"total_premium": ("premiums",), "total_supplementary": ("supplementary_p
 
 def add_up(record: dict[str, Any], person: Person) -> None:
     """Make counts, sums and what follows from other values agree with them."""
+    if "premiums" in record:
+        record["premiums"] = monthly(record["premiums"], record["period_from"], record["period_to"])
     for count, lists in COUNTS.items():
         if count in record:
             record[count] = sum(len(record[name]) for name in lists)
