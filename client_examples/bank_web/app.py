@@ -39,8 +39,7 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
         journey, address = client.start(details.get(purpose) or abort(404), session.get("lang", "zh-TW"))
         if len(journeys) >= 1000:
             del journeys[next(iter(journeys))]
-        journeys[journey.state] = journey
-        session["journey"] = journey.state
+        session["journey"], journeys[journey.state] = journey.state, journey
         return redirect(address, code=303)
 
     @app.get("/callback")

@@ -16,7 +16,7 @@ from joserfc.jwk import ECKey, KeySet
 
 from .package import Package, open_package, s256
 
-LATER = {202: "preparing", 502: "waiting", 503: "waiting", 504: "waiting"}
+LATER = {202: "preparing", 502: "waiting", 503: "waiting", 504: "waiting"}  # not delivered: try the same token again
 
 
 class Refused(Exception):
@@ -85,7 +85,6 @@ class Client:
         answer = self._send("GET", fetch.grant["locations"][0], journey, access_token=fetch.grant["access_token"])
         fetch.wait_s = int(answer.headers.get("Retry-After", "5"))
         fetch.note = f"trace {answer.headers.get('X-FAPI-Interaction-ID')}"
-        # 202 means later; after 502, 503 and 504 nothing was delivered, and the same token may try again.
         fetch.status = LATER.get(answer.status_code, "failed")
         if answer.status_code == 404 and answer.json()["type"] == "urn:mydata:problem:no-record":
             fetch.status = "no-record"
