@@ -6,7 +6,7 @@ from authz_server.consent.errors import CodeNotUsable
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.oauth.responses import json_response
-from authz_server.single_use.identifiers import AssertionReplayed
+from authz_server.single_use.identifiers import AssertionReplayed, ProofReplayed
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady
 
 
@@ -122,7 +122,7 @@ def error_response(error: DomainError) -> Response:
 def challenge(error: DomainError, algorithms: tuple[str, ...]) -> Response:
     """The answer of a protected resource: status 401 or 403 with `WWW-Authenticate` (RFC 9449 section 7.1)."""
     response = error_response(error)
-    if isinstance(error, InvalidToken | UseDpopNonce | BadProof):
+    if isinstance(error, InvalidToken | UseDpopNonce | BadProof | ProofReplayed):
         response.status_code = 401
     response.headers["WWW-Authenticate"] = f'DPoP error="{error.code}", algs="{" ".join(algorithms)}"'
     return response
