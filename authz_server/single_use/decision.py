@@ -121,8 +121,8 @@ def looked_up(column: Column[Any], *, where: Column[Any], equals: Column[Any]) -
     Written out with both tables' names: SQLAlchemy leaves them off in SQLite's RETURNING, where `client_id = client_id`
     would then compare a column with itself.
     """
-    left, right = (literal_column(f"{side.table.name}.{side.name}") for side in (where, equals))
-    return select(column).where(left == right).scalar_subquery().label(column.name)
+    named: list[ColumnElement[Any]] = [literal_column(f"{side.table.name}.{side.name}") for side in (where, equals)]
+    return select(column).where(named[0] == named[1]).scalar_subquery().label(column.name)
 
 
 def _with_marker(statement: Statement) -> Statement:
