@@ -95,7 +95,7 @@ def platform(
     sqlite_template: Path,
     catalogue: Catalogue,
 ) -> Iterator[Platform]:
-    """A bank, the proxy, all agencies and citizens, shared: each test makes requests of its own, and sees only those."""
+    """A bank, the proxy, all agencies and citizens, shared: each test makes requests of its own."""
     folder = tmp_path_factory.mktemp("platform")
     with _database(request.param, folder, sqlite_template) as url:
         settings = _settings(url, folder)

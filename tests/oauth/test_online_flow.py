@@ -3,6 +3,7 @@
 import orjson
 
 from authz_server.core import jose
+from authz_server.core.identifiers import AgencyId
 from tests.support.platform import Platform, answer_of
 
 
@@ -22,24 +23,24 @@ def test_the_proxy_swaps_a_dataset_token_for_a_ticket_that_only_the_agency_can_r
     (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
     answer = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=platform.bank.dpop_key.thumbprint)
     assert answer.status_code == 200, answer.text
-    agency_key = platform.agency_keys["ris"][1]
-    signed = jose.decrypt(answer.json["access_token"], agency_key).decode()
+    agency_key = platform.agency_keys[AgencyId("ris")][1]
+    signed = jose.decrypt(answer.get_json()["access_token"], agency_key).decode()
     keys = jose.parse_public_keys(orjson.loads(platform.browser().get("/jwks").data))
     ticket = jose.verify(signed, keys, algorithms=("ES256",), typ="at+jwt").claims
     assert ticket["aud"] == "ris"
     assert ticket["sub"] == "A123456789"
     assert ticket["fields"] == granted["fields"]
-    assert platform.proxy.report(answer.json["lease"], "delivered").status_code == 204
+    assert platform.proxy.report(answer.get_json()["lease"], "delivered").status_code == 204
 
 
 def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
     (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
     jkt = platform.bank.dpop_key.thumbprint
     first = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt)
-    assert platform.proxy.report(first.json["lease"], "delivered").status_code == 204
+    assert platform.proxy.report(first.get_json()["lease"], "delivered").status_code == 204
     second = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt)
-    assert (second.status_code, second.json["error"]) == (400, "invalid_request")
-    assert platform.proxy.report(first.json["lease"], "delivered").status_code == 409
+    assert (second.status_code, second.get_json()["error"]) == (400, "invalid_request")
+    assert platform.proxy.report(first.get_json()["lease"], "delivered").status_code == 409
 
 
 def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform) -> None:
