@@ -12,6 +12,8 @@ from authz_server.oauth.errors import InvalidRequest
 FORM = "application/x-www-form-urlencoded"
 MAX_PARAMETERS = 64
 CONTROL = frozenset(map(chr, [*range(0x20), 0x7F, 0xFFFD]))
+# Their values are JSON, in which a line break is white space; inside its strings JSON allows none.
+JSON_PARAMETERS = frozenset({"authorization_details", "claims"})
 
 
 class FormPayload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
@@ -76,6 +78,10 @@ def parse(encoded: bytes) -> dict[str, str]:
     parameters = dict(pairs)
     if len(parameters) != len(pairs):
         raise InvalidRequest("A parameter was given twice.")
-    if any(not CONTROL.isdisjoint(value) for pair in pairs for value in pair):
+    if any(not _control(name).isdisjoint(value) or not CONTROL.isdisjoint(name) for name, value in pairs):
         raise InvalidRequest("A parameter has characters that are not allowed.")
     return {name: value for name, value in parameters.items() if value}
+
+
+def _control(name: str) -> frozenset[str]:
+    return CONTROL - set("\t\n\r") if name in JSON_PARAMETERS else CONTROL

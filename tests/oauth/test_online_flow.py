@@ -1,5 +1,7 @@
 """The whole way, from the pushed request to the agency ticket, as each peer sees it."""
 
+import json
+
 import orjson
 
 from authz_server.core import jose
@@ -80,3 +82,12 @@ def test_what_a_citizen_gave_one_bank_is_nothing_that_another_asks_for_again(pla
     assert "since last time" not in first.text.lower()
     again = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.marital-status")))
     assert "since last time" in again.text.lower()
+
+
+def test_authorization_details_may_be_written_over_several_lines(platform: Platform) -> None:
+    written = json.dumps([platform.detail("ris.personal")], indent=2)
+    citizen = platform.citizen()
+    page = citizen.authorize(platform.bank.client_id, platform.bank.push(authorization_details=written))
+    granted = platform.bank.redeem(answer_of(citizen.decide(page))["code"]).get_json()["authorization_details"]
+    assert [detail["dataset"] for detail in granted] == ["ris.personal"]
+    assert granted[0]["transaction"].startswith("T")

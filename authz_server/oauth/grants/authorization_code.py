@@ -96,6 +96,7 @@ def _granted(code: Row[Any], issued: Issued) -> list[dict[str, Any]]:
     return [
         {
             **detail,
+            "transaction": code.transaction_id,  # as `txn` in the agency's manifest: which consent a package answers
             "locations": [f"{settings.proxy_url}/data/{detail['dataset']}"],
             "access_token": token,
             "expires_in": settings.limits.dataset_token_ttl_s,
