@@ -84,7 +84,7 @@ def test_at_200_percent_nothing_scrolls_sideways_and_targets_are_large(chromium:
         guest.sign_in()
         assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         small = guest.page.evaluate(
-            """[...document.querySelectorAll('button:not([hidden]), .page a, summary, input[type=checkbox]')]
+            """[...document.querySelectorAll('button:not([aria-hidden]), .page a, summary, input[type=checkbox]')]
             .filter(item => item.offsetParent && item.getBoundingClientRect().height < 24)
             .map(item => item.outerHTML)"""
         )
