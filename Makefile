@@ -6,6 +6,7 @@ PYTHON ?= python3
 DB ?= sqlite
 PEER ?= node-oidc-provider
 ROUNDS ?= 10000
+JOBS ?= $(shell nproc)
 
 BIN := .venv/bin
 LOCKED := .venv/.locked
@@ -37,7 +38,7 @@ journey: $(READY) $(BANK_PACKAGES) ## one journey against fresh servers on free 
 	@$(BIN)/python -m client_examples.sandbox journey --db $(DB)
 
 test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) browser ## every test: both databases, several processes, browser, Node.js
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 check: $(READY) ## lint, format, types, import walls
 	$(BIN)/ruff check
