@@ -53,7 +53,8 @@ class PostgresServer:
     def __init__(self, *, durable: bool = False) -> None:
         self._settings = _SETTINGS if durable else _SETTINGS | _UNSAFE_BUT_QUICK
         self._process: subprocess.Popen[bytes] | None = None
-        self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-"))
+        self._identity = _server_identity()
+        self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=_place(self._identity)))
 
     @property
     def pid(self) -> int:
@@ -77,10 +78,8 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Create the cluster and start the server; returns once it answers (about a second)."""
-        identity = _server_identity()
+        identity = self._identity
         try:
-            if identity is not None and not _open_to_all(self.directory.parent):
-                raise RuntimeError(f"{identity.pw_name}, as whom PostgreSQL runs, can't enter {self.directory.parent}")
             binaries = _binaries(self.directory, private_copy=identity is not None)
             if identity is not None:
                 os.chown(self.directory, identity.pw_uid, identity.pw_gid)
@@ -162,6 +161,14 @@ class PostgresServer:
 def _server_identity() -> pwd.struct_passwd | None:
     """The user the server runs as: None = whoever we are; PostgreSQL refuses to run as root."""
     return pwd.getpwnam(_UNPRIVILEGED_USER) if os.geteuid() == 0 else None
+
+
+def _place(identity: pwd.struct_passwd | None) -> Path:
+    """Where temporary files go, or the next best folder if the server's user can't enter that."""
+    usual = Path(tempfile.gettempdir())
+    if identity is None or _open_to_all(usual):
+        return usual
+    return next((place for place in map(Path, ("/tmp", "/var/tmp")) if _open_to_all(place)), usual)  # noqa: S108
 
 
 def _as(identity: pwd.struct_passwd | None) -> _RunAs:

@@ -4,6 +4,8 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -60,9 +62,8 @@ def processes_in(folder: Path) -> list[int]:
 
 
 @pytest.fixture
-def open_tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A temporary folder that the database's own user can enter, should the tests be run by root."""
-    path = tmp_path_factory.mktemp("journey")
-    for folder in (path, *path.parents[:2]):
-        folder.chmod(0o755)
-    return path
+def open_tmp_path() -> Iterator[Path]:
+    """A temporary folder that the database's own user can enter, should root run the tests; pytest's are closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
