@@ -4,7 +4,7 @@ from flask import Flask
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from authz_server.extensions import Services
-from authz_server.portal import context, errors, headers, locale, record, views
+from authz_server.portal import context, errors, headers, locale, record, refusals, views
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -18,5 +18,6 @@ def init_app(app: Flask, services: Services) -> None:
     context.init_app(app, sandbox=settings.sandbox)
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
+    refusals.init_app(app)
     app.register_blueprint(views.blueprint)
     app.register_blueprint(record.blueprint)

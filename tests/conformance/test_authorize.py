@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from authz_server.core import jose
-from tests.conformance.support import (
+from tests.support.protocol import (
     PUBLIC_TEXT,
     entropy,
     error_page,

@@ -19,7 +19,7 @@ from authz_server.core import clock, outbound_http
 from authz_server.database import Base
 from authz_server.oauth.routes import CALLERS
 from authz_server.tokens.models import DatasetToken
-from tests.conformance.support import dataset_token, refused, rows, userinfo
+from tests.support.protocol import dataset_token, refused, rows, userinfo
 from tests.support.platform import Platform
 from tests.support.tree import ROOT, python_files
 

@@ -9,7 +9,7 @@ import pytest
 
 from authz_server.core import jose
 from authz_server.oauth.server import GRANTS
-from tests.conformance.support import pushed, refused, userinfo
+from tests.support.protocol import pushed, refused, userinfo
 from tests.support.platform import Platform
 
 WELL_KNOWN = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")

@@ -9,7 +9,7 @@ from jwcrypto import jwk, jws
 
 from authz_server.core import clock
 from authz_server.oauth.scopes import CLAIMS
-from tests.conformance.support import opened, pushed, userinfo
+from tests.support.protocol import opened, pushed, userinfo
 from tests.support.platform import Platform, answer_of
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from authz_server.core import clock
-from tests.conformance.support import PUBLIC_TEXT, dataset_token, entropy, refused, userinfo
+from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, userinfo
 from tests.support.platform import TOKEN_EXCHANGE, Platform, new_key
 
 HALF_MINUTE = timedelta(seconds=30)

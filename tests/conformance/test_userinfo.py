@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from authz_server.core import clock
-from tests.conformance.support import dataset_token, refused, userinfo
+from tests.support.protocol import dataset_token, refused, userinfo
 from tests.support.platform import Platform, new_key
 
 TRACE = "X-FAPI-Interaction-ID"

@@ -40,12 +40,13 @@ def services_of(platform: Platform) -> Services:
 
 
 def new_bank(platform: Platform, key: Any = None, **changes: Any) -> Bank:
-    """A client of the test's own, registered like the others but for `changes`."""
+    """A client of the test's own, registered like the others but for `changes` (None: left out)."""
     name = f"bank-{secrets.token_hex(6)}"
     bank = Bank(name, platform.settings.issuer, platform.browser(), key=key or new_key())
     with writing(platform) as session:
         context = clients.Context(platform.catalogue, sandbox=True)
-        clients.register(session, platform.registration(bank) | changes, context=context, now=clock.now())
+        document = {key: value for key, value in (platform.registration(bank) | changes).items() if value is not None}
+        clients.register(session, document, context=context, now=clock.now())
     return bank
 
 

@@ -1,0 +1,26 @@
+"""What no page of ours ever sends, refused before any view sees it.
+
+A NUL is text to Python and SQLite, and an error to PostgreSQL: as part of a name in an address or a form it would be a
+500 there. And a body that is too large is found out here, where its own error page can still be made.
+"""
+
+from flask import Flask, abort, request
+
+from authz_server.portal.errors import for_people
+
+
+def init_app(app: Flask) -> None:
+    """Look at every request for a page. Back-channel forms have a stricter reader of their own (`oauth.params`)."""
+
+    @app.before_request
+    def refuse() -> None:
+        if not for_people():
+            return
+        if "\0" in request.path or any("\0" in value for value in _values()):
+            abort(400)
+
+
+def _values() -> list[str]:
+    # The form first: if it is too large this raises 413, whatever else is wrong.
+    sources = [request.form, request.args] if request.method == "POST" else [request.args]
+    return [text for source in sources for name, value in source.items(multi=True) for text in (name, value)]

@@ -1,0 +1,184 @@
+"""Class 4: one of several revocation policies is forgotten on one path (Keycloak CVE-2026-8922).
+
+Class 24: what was switched off in the middle of a flow still works (authentik CVE-2025-64521).
+
+Who or what ends x where it must show: an ended thing is dead at every step that is still to come.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+from werkzeug.test import TestResponse
+
+from authz_server.clients import service as clients
+from authz_server.core import clock
+from authz_server.identity import service as identity
+from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of
+from tests.support.protocol import new_bank, new_citizen, opened, refused, userinfo, writing
+
+DATASET = "ris.personal"
+
+
+@dataclass
+class Journey:
+    """One client and one citizen of a test's own, and how far they have come."""
+
+    platform: Platform
+    bank: Bank
+    username: str
+    browser: CitizenBrowser
+    request_uri: str = ""
+    page: TestResponse | None = None
+    code: str = ""
+    access_token: str = ""
+    dataset_token: str = ""
+    lease: str = ""
+
+    def push(self) -> TestResponse:
+        detail = self.platform.detail(DATASET) | {"purpose": PURPOSE}
+        answer = self.bank.post("/par", self.bank.parameters(detail))
+        self.request_uri = (answer.get_json() or {}).get("request_uri", "")
+        return answer
+
+    def read(self) -> TestResponse:
+        self.page = opened(self.browser, self.bank, self.request_uri)
+        return self.page
+
+    def decide(self) -> TestResponse:
+        assert self.page is not None
+        answer = self.browser.decide(self.page)
+        self.code = (
+            answer_of(answer).get("code", "") if answer.status_code == 303 and "code=" in answer.location else ""
+        )
+        return answer
+
+    def redeem(self) -> TestResponse:
+        answer = self.bank.redeem(self.code)
+        if answer.status_code == 200:
+            self.access_token = answer.get_json()["access_token"]
+            self.dataset_token = answer.get_json()["authorization_details"][0]["access_token"]
+        return answer
+
+    def ask_who(self) -> TestResponse:
+        return userinfo(self.bank, self.access_token)
+
+    def introspect(self) -> TestResponse:
+        return self.platform.proxy.post("/introspect", {"token": self.dataset_token})
+
+    def exchange(self) -> TestResponse:
+        jkt = self.bank.dpop_key.thumbprint
+        answer = self.platform.proxy.exchange(self.dataset_token, DATASET, jkt=jkt)
+        self.lease = (answer.get_json() or {}).get("lease", "")
+        return answer
+
+    def deliver(self) -> TestResponse:
+        return self.platform.proxy.report(self.lease, "delivering")
+
+
+STEPS: tuple[Callable[[Journey], TestResponse], ...] = (
+    Journey.push,
+    Journey.read,
+    Journey.decide,
+    Journey.redeem,
+    Journey.ask_who,
+    Journey.introspect,
+    Journey.exchange,
+    Journey.deliver,
+)
+
+
+def suspend_client(journey: Journey) -> None:
+    with writing(journey.platform) as session:
+        clients.suspend(session, journey.bank.client_id, now=clock.now())
+
+
+def suspend_citizen(journey: Journey) -> None:
+    with writing(journey.platform) as session:
+        identity.suspend(session, journey.username, now=clock.now())
+
+
+def replay_the_code(journey: Journey) -> None:
+    refused(journey.bank.redeem(journey.code), 400, "invalid_grant")
+
+
+def revoke_both_tokens(journey: Journey) -> None:
+    for token in (journey.access_token, journey.dataset_token):
+        assert journey.bank.post("/revoke", {"token": token}).status_code == 200
+
+
+def begin(platform: Platform) -> Journey:
+    bank, username = new_bank(platform), new_citizen(platform)
+    return Journey(platform, bank, username, platform.citizen(username))
+
+
+def went_well(answer: TestResponse) -> bool:
+    """Whether a step got what it wanted."""
+    if answer.status_code == 303:
+        return "code=" in answer.location
+    if answer.is_json and "active" in answer.get_json():
+        return bool(answer.get_json()["active"])
+    return answer.status_code in {200, 201, 204}
+
+
+def run(journey: Journey, steps: tuple[Callable[[Journey], TestResponse], ...]) -> None:
+    for step in steps:
+        answer = step(journey)
+        assert went_well(answer), (step.__name__, answer.status, answer.text[:300])
+
+
+def test_undisturbed_every_step_goes_well(platform: Platform) -> None:
+    run(begin(platform), STEPS)
+
+
+@pytest.mark.parametrize("done", range(len(STEPS)))
+@pytest.mark.parametrize("end", [suspend_client, suspend_citizen])
+def test_who_is_suspended_gets_no_further_wherever_they_are(
+    platform: Platform, end: Callable[[Journey], None], done: int
+) -> None:
+    journey = begin(platform)
+    run(journey, STEPS[:done])
+    end(journey)
+    step = STEPS[done]
+    if (end, step) == (suspend_citizen, Journey.push):
+        return  # nobody knows yet whom a request will be for
+    answer = step(journey)
+    assert not went_well(answer), (step.__name__, answer.status)
+    assert answer.status_code < 500
+
+
+@pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens])
+@pytest.mark.parametrize("step", [Journey.ask_who, Journey.introspect, Journey.exchange])
+def test_what_is_revoked_opens_nothing(
+    platform: Platform, end: Callable[[Journey], None], step: Callable[[Journey], TestResponse]
+) -> None:
+    journey = begin(platform)
+    run(journey, STEPS[:4])
+    end(journey)
+    assert not went_well(step(journey))
+
+
+@pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens, suspend_client, suspend_citizen])
+@pytest.mark.parametrize("outcome", ["delivering", "delivered"])
+def test_what_ends_while_it_is_fetched_is_not_delivered(
+    platform: Platform, end: Callable[[Journey], None], outcome: str
+) -> None:
+    journey = begin(platform)
+    run(journey, (*STEPS[:4], Journey.exchange))
+    end(journey)
+    refused(platform.proxy.report(journey.lease, outcome), 409, "lease_not_usable")
+
+
+@pytest.mark.parametrize("done", [2, 6, 7])
+def test_a_suspended_agency_is_asked_nothing_more(own_platform: Platform, done: int) -> None:
+    journey = begin(own_platform)
+    run(journey, STEPS[:done])
+    with writing(own_platform) as session:
+        clients.suspend_agency(session, "ris", now=clock.now())
+    answer = STEPS[done](journey)
+    assert not went_well(answer)
+    assert answer.status_code < 500
+    if done == 6:
+        with writing(own_platform) as session:
+            clients.resume_agency(session, "ris")
+        assert went_well(journey.exchange()), "the token was not used up by being refused"
