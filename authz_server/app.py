@@ -10,11 +10,12 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
-from authz_server.config import Settings, SettingsError
+from authz_server.config import Settings
 from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
 from authz_server.core.logging import current_trace_id, set_trace_id
+from authz_server.core.settings import SettingsError
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.identity import views as identity_views

@@ -19,6 +19,7 @@ from authz_server.config import Settings
 from authz_server.core import jose, logging
 from authz_server.core.errors import DomainError
 from authz_server.core.serving import serve as listen
+from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
 from authz_server.identity.commands import citizen
 
@@ -118,7 +119,7 @@ def main() -> None:
     """Run a command; what is wrong with settings, catalogue or input is a message, never a traceback."""
     try:
         cli()
-    except (config.SettingsError, CatalogueError, DomainError) as error:
+    except (SettingsError, CatalogueError, DomainError) as error:
         click.echo(f"mydata: {error}", err=True)
         sys.exit(2)
 

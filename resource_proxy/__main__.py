@@ -3,6 +3,7 @@
 import sys
 
 from authz_server.catalogue.loader import CatalogueError
+from authz_server.core.settings import SettingsError
 from resource_proxy import app, config
 
 
@@ -10,7 +11,7 @@ def main() -> None:
     """Serve until a signal says stop; exit with every problem if the settings or the catalogue can't be used."""
     try:
         app.serve(config.load())
-    except (config.SettingsError, CatalogueError) as error:
+    except (SettingsError, CatalogueError) as error:
         sys.exit("\n".join(error.problems))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from authz_server import config
-from authz_server.config import SettingsError
+from authz_server.core.settings import SettingsError
 
 GOOD: dict[str, Any] = {
     "issuer": "https://mydata.example",
@@ -34,7 +34,7 @@ def test_good_settings_are_read(tmp_path: Path) -> None:
 
 def test_every_problem_is_told_at_once(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, issuer=None, workers="many", colour="blue", sandbox="perhaps")
-    assert [problem.partition(":")[0] for problem in problems] == ["colour", "workers", "sandbox", "issuer"]
+    assert [problem.partition(":")[0] for problem in problems] == ["colour", "issuer", "workers", "sandbox"]
 
 
 @pytest.mark.parametrize("url", ["http://mydata.example", "http://127.0.0.1:8000"])

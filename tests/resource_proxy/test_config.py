@@ -11,9 +11,10 @@ import pytest
 
 from authz_server.catalogue.model import Catalogue
 from authz_server.core import jose
+from authz_server.core.settings import SettingsError
 from resource_proxy import config
 from resource_proxy.app import create_app
-from resource_proxy.config import AgencySettings, ProxySettings, SettingsError
+from resource_proxy.config import AgencySettings, ProxySettings
 
 GOOD = """
 url = "https://proxy.example"
