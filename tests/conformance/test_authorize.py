@@ -6,6 +6,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from authz_server.core import jose
+from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
 from tests.support.protocol import (
     PUBLIC_TEXT,
     entropy,
@@ -16,7 +17,6 @@ from tests.support.protocol import (
     pushed,
     refused,
 )
-from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
 
 STABLE_IDS = {
     "sign-in": ["login-submit", "login-cancel", 'name="username"', 'name="password"'],

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from authz_server.core import clock
-from tests.support.protocol import new_bank, pushed, refused
 from tests.support.platform import Bank, Platform, new_key, sign_with_header
+from tests.support.protocol import new_bank, pushed, refused
 
 PROFILE = "urn:ietf:params:oauth:client-assertion-type:"
 

@@ -19,8 +19,8 @@ from authz_server.core import clock, outbound_http
 from authz_server.database import Base
 from authz_server.oauth.routes import CALLERS
 from authz_server.tokens.models import DatasetToken
-from tests.support.protocol import dataset_token, refused, rows, userinfo
 from tests.support.platform import Platform
+from tests.support.protocol import dataset_token, refused, rows, userinfo
 from tests.support.tree import ROOT, python_files
 
 BACK_CHANNEL = ["/par", "/token", "/introspect", "/revoke", "/outcomes", "/userinfo", "/jwks", "/catalogue"]

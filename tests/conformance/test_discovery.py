@@ -9,8 +9,8 @@ import pytest
 
 from authz_server.core import jose
 from authz_server.oauth.server import GRANTS
-from tests.support.protocol import pushed, refused, userinfo
 from tests.support.platform import Platform
+from tests.support.protocol import pushed, refused, userinfo
 
 WELL_KNOWN = ("/.well-known/openid-configuration", "/.well-known/oauth-authorization-server")
 SIGNING = {"PS256", "ES256", "EdDSA", "Ed25519"}

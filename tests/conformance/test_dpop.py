@@ -8,8 +8,8 @@ import pytest
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.tokens.models import DatasetToken
-from tests.support.protocol import dataset_token, refused, rows, userinfo
 from tests.support.platform import Bank, Platform, base64url, new_key, public_members, sign_with_header
+from tests.support.protocol import dataset_token, refused, rows, userinfo
 
 Changes = dict[str, Any]
 

@@ -9,8 +9,8 @@ from jwcrypto import jwk, jws
 
 from authz_server.core import clock
 from authz_server.oauth.scopes import CLAIMS
-from tests.support.protocol import opened, pushed, userinfo
 from tests.support.platform import Platform, answer_of
+from tests.support.protocol import opened, pushed, userinfo
 
 
 def read(platform: Platform, token: str) -> tuple[dict[str, Any], dict[str, Any]]:

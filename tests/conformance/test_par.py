@@ -8,8 +8,8 @@ import pytest
 from authz_server.consent.models import AuthorizationRequest
 from authz_server.core import clock, dpop
 from authz_server.core.secrets import digest
-from tests.support.protocol import entropy, error_page, opened, pushed, refused, rows, services_of
 from tests.support.platform import ASSERTION_TYPE, Platform, answer_of, new_key
+from tests.support.protocol import entropy, error_page, opened, pushed, refused, rows, services_of
 
 PREFIX = "urn:ietf:params:oauth:request_uri:"
 

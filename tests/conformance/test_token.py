@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from authz_server.core import clock
-from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, userinfo
 from tests.support.platform import TOKEN_EXCHANGE, Platform, new_key
+from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, userinfo
 
 HALF_MINUTE = timedelta(seconds=30)
 

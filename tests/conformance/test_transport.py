@@ -14,12 +14,15 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
+import orjson
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from authz_server import config
+from authz_server.core import jose
+from authz_server.core.settings import SettingsError
 from tests.support.platform import Platform
 
 ALERT, HANDSHAKE_FAILURE, PROTOCOL_VERSION = 21, 40, 70
@@ -46,9 +49,11 @@ class Served:
             "tls_key": certificate.name,
         }
         (folder / "mydata.toml").write_text("".join(f'{name} = "{value}"\n' for name, value in lines.items()))
+        (folder / "secret").write_bytes(b"s" * 32)
+        (folder / "keys.json").touch(mode=0o600)
+        (folder / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
         command = [sys.executable, "-c", "from authz_server.cli import main; main()"]
         environment = os.environ | {"MYDATA_SETTINGS": str(folder / "mydata.toml")}
-        subprocess.run([*command, "keys"], check=True, env=environment, capture_output=True)
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
@@ -142,7 +147,7 @@ def client_hello(version: int, suites: tuple[int, ...]) -> bytes:
     return b"\x16\x03\x01" + len(message).to_bytes(2, "big") + message
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
     server = Served(tmp_path_factory.mktemp("served"), sqlite_template)
     try:
@@ -195,7 +200,7 @@ def test_http_is_for_a_sandbox_on_loopback(tmp_path: Path, changes: dict[str, ob
     document = {"issuer": "http://127.0.0.1:8000", "proxy_url": "http://127.0.0.1:8001", "sandbox": True}
     document |= {"database_url": "sqlite://", "keys_file": "k", "secret_file": "s"}
     assert not config.parse(document, base=tmp_path).secure
-    with pytest.raises(config.SettingsError, match="https"):
+    with pytest.raises(SettingsError, match="https"):
         config.parse(document | changes, base=tmp_path)
 
 

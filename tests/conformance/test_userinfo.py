@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from authz_server.core import clock
-from tests.support.protocol import dataset_token, refused, userinfo
 from tests.support.platform import Platform, new_key
+from tests.support.protocol import dataset_token, refused, userinfo
 
 TRACE = "X-FAPI-Interaction-ID"
 UUID = "6F5b1f0e-8f8e-4a3c-9d0a-1d9a52c3a111"

@@ -79,7 +79,7 @@ def test_the_registered_one_is_accepted(platform: Platform) -> None:
     assert pushed(platform.bank, redirect_uri=CALLBACK).status_code == 201
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, len(CALLBACK)), st.integers(0, 3), st.text(max_size=3))
 @example(0, 0, "")
 def test_any_edit_is_refused(platform: Platform, start: int, removed: int, added: str) -> None:

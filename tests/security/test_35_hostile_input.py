@@ -63,7 +63,7 @@ MEDIA_TYPES = (
     "multipart/form-data; boundary=x", "multipart/form-data", "text/plain", "", ";", "x/y; charset=\xff",
 )  # fmt: skip
 MEMBERS = ("type", "dataset", "purpose", "fields_required", "fields_optional", "parameters", "recipient_jwk")
-FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FUZZ = settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def answered_properly(answer: TestResponse, *, page: bool) -> None:
@@ -72,11 +72,13 @@ def answered_properly(answer: TestResponse, *, page: bool) -> None:
     assert len(answer.headers.getlist("X-FAPI-Interaction-ID")) == 1
     if 300 <= answer.status_code < 400:
         assert answer.location.startswith("/"), answer.location
+    elif not answer.data:
+        assert answer.status_code in {200, 204, 304} or answer.status_code >= 400  # HEAD and OPTIONS have no body
     elif page:
         assert answer.mimetype in {"text/html", "text/css"}, answer.headers
-    elif answer.status_code != 204:
+    else:
         assert answer.mimetype == "application/json", answer.headers
-        if answer.status_code >= 400 and answer.data:  # HEAD has no body
+        if answer.status_code >= 400:
             body = answer.get_json()
             assert PUBLIC_TEXT.fullmatch(body["error"])
             assert PUBLIC_TEXT.fullmatch(body["error_description"])
@@ -170,7 +172,7 @@ def test_no_form_breaks_a_signed_in_citizens_pages(platform: Platform, form: dic
     citizen = platform.citizen()
     page = opened(citizen, platform.bank, platform.bank.push())
     address = page.text.split('action="/consent/')[1].split('"')[0].split("/")[0]
-    for path in (f"/consent/{address}", f"/consent/{address}/extend", "/sign-in", "/sign-out"):
+    for path in (f"/consent/{address}", f"/consent/{address}/extend"):
         answered_properly(citizen.client.post(path, data=form), page=True)
 
 

@@ -1,0 +1,97 @@
+"""docs/openapi.yaml describes every route for programs of both servers, and nothing else; its examples are valid."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import orjson
+import pytest
+import schemathesis
+from flask import Flask
+
+import authz_server
+from authz_server.catalogue.model import Catalogue
+from authz_server.core import jose
+from authz_server.oauth.outcomes import REASONS
+from authz_server.oauth.rar import MEMBERS
+from authz_server.oauth.routes import CALLERS
+from authz_server.tokens.dataset_tokens import OUTCOMES
+from resource_proxy.app import create_app
+from resource_proxy.config import ProxySettings
+from tests.support.tree import ROOT
+
+PROXY = "https://data.mydata.example"
+# Routes for programs; all others are pages, or the files of pages.
+FOR_PROGRAMS = {"catalogue.show", "portal.health", *(name for name in CALLERS if name.startswith("oauth."))}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return dict(schemathesis.openapi.from_path(ROOT / "docs" / "openapi.yaml").raw_schema)
+
+
+def described(document: dict[str, Any], *, at_proxy: bool) -> set[tuple[str, str]]:
+    """Methods and paths that the document has of one server."""
+    found = set()
+    for path, item in document["paths"].items():
+        servers = {server["url"] for server in item.get("servers", document["servers"])}
+        if (PROXY in servers) if at_proxy else (servers != {PROXY}):
+            found |= {(method.upper(), path) for method in item if method in {"get", "post", "put", "delete"}}
+    return found
+
+
+def routed(app: Flask, endpoints: set[str]) -> set[tuple[str, str]]:
+    return {
+        (method, rule.rule.replace("<dataset_id>", "{dataset}"))
+        for rule in app.url_map.iter_rules()
+        if rule.endpoint in endpoints
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
+    }
+
+
+def test_the_authorization_server_has_the_routes_that_are_described(app: Flask, document: dict[str, Any]) -> None:
+    assert described(document, at_proxy=False) == routed(app, FOR_PROGRAMS)
+
+
+def test_the_proxy_has_the_routes_that_are_described(
+    tmp_path: Path, catalogue: Catalogue, document: dict[str, Any]
+) -> None:
+    keys = tmp_path / "keys.json"
+    keys.touch(mode=0o600)
+    keys.write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    settings = ProxySettings(url=PROXY, issuer="https://mydata.example", client_id="proxy", keys_file=keys)
+    proxy = create_app(settings, catalogue=catalogue)
+    endpoints = {rule.endpoint for rule in proxy.url_map.iter_rules()}
+    assert described(document, at_proxy=True) == routed(proxy, endpoints)
+
+
+def test_lists_in_the_document_are_those_of_the_code(document: dict[str, Any]) -> None:
+    form = document["paths"]["/outcomes"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]
+    assert set(form["schema"]["properties"]["outcome"]["enum"]) == set(OUTCOMES)
+    assert set(form["schema"]["properties"]["reason"]["enum"]) == REASONS
+    assert set(document["components"]["schemas"]["RequestedDetail"]["properties"]) == MEMBERS
+    assert document["info"]["version"] == authz_server.__version__
+
+
+def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    """Every schema that has an example beside it, with the example."""
+    if isinstance(node, dict):
+        if "schema" in node:
+            if "example" in node:
+                yield node["schema"], node["example"]
+            for example in node.get("examples", {}).values():
+                yield node["schema"], example["value"]
+        for child in node.values():
+            yield from examples(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from examples(child)
+
+
+def test_every_example_is_valid(document: dict[str, Any]) -> None:
+    found = list(examples(document))
+    assert len(found) > 10
+    for schema, example in found:
+        whole = {"components": document["components"], "allOf": [schema]}
+        jsonschema.Draft202012Validator(whole).validate(example)
