@@ -57,6 +57,7 @@ class Driver:
             following = []
             for (journey, _), answer in zip(under_way, answers, strict=True):
                 spent[id(journey)] += answer.latency_s
+                figures.first_bytes_s.append(answer.first_byte_s)
                 more = self._taken(journey, answer, take)
                 if more is not None:
                     following.append((journey, more))
