@@ -1,0 +1,242 @@
+"""What a racer can do: one call of a service each, as its view does it; the word returned is how it ended.
+
+`at` is the moment at which the act believes to happen, in seconds: so a race across the end of a time is one that both
+sides may win.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz_server import config, retention
+from authz_server.catalogue import loader
+from authz_server.clients import service as clients
+from authz_server.clients.document import Context
+from authz_server.clients.registry import Registry
+from authz_server.consent import codes, decision, notice
+from authz_server.consent import service as consent
+from authz_server.consent.errors import CodeReplayed
+from authz_server.consent.models import AuthorizationRequest
+from authz_server.consent.request import AuthorizationParameters
+from authz_server.core import secrets
+from authz_server.core.identifiers import CitizenId
+from authz_server.database import table_of
+from authz_server.identity import service as identity
+from authz_server.identity.sessions import SignedIn
+from authz_server.notices import service as notices
+from authz_server.single_use import identifiers
+from authz_server.single_use.identifiers import Identifier
+from authz_server.tokens import access_tokens, dataset_tokens
+from tests.races.seeding import JKT, LIMITS
+
+CATALOGUE = loader.load()
+SETTINGS = config.parse(
+    {
+        "issuer": "https://mydata.example",
+        "database_url": "sqlite://",
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": "https://data.mydata.example",
+    },
+    base=Path(),
+)
+
+
+def lease(session: Session, token: str, dataset: str, at: float, jti: str = "", proof: str = "") -> str:
+    """Exchange a dataset token, with identifiers of its own unless some are given."""
+    now = _moment(at)
+    dataset_tokens.lease(
+        session,
+        token,
+        jkt=JKT,
+        dataset_id=dataset,
+        actor="client:proxy",
+        ttl_s=LIMITS.lease_s,
+        spend=[_assertion(jti, now), _proof(proof, now)],
+        now=now,
+    )
+    return "leased"
+
+
+def report(session: Session, handle: str, outcome: str, at: float) -> str:
+    """Say how a fetch went."""
+    told = dataset_tokens.Report(outcome, None, 60 if outcome == "preparing" else 0)
+    dataset_tokens.report(
+        session,
+        handle,
+        told,
+        ttl_s=LIMITS.dataset_token_ttl_s,
+        transfer_s=LIMITS.transfer_s,
+        max_attempts=LIMITS.max_attempts,
+        now=_moment(at),
+    )
+    return outcome
+
+
+def revoke(session: Session, token: str, client_id: str, at: float) -> str:
+    """Give up a dataset token."""
+    now = _moment(at)
+    done = dataset_tokens.revoke(session, token, client_id=client_id, spend=[_assertion("", now)], now=now)
+    return "revoked" if done else "nothing to revoke"
+
+
+def redeem(session: Session, code: str, client_id: str, at: float) -> str:
+    """Redeem a code; a replay revokes what it was exchanged for (RFC 6749 section 4.1.2)."""
+    now = _moment(at)
+    try:
+        row = codes.consume_code(
+            session, code, jkt=JKT, client_id=client_id, spend=[_assertion("", now), _proof("", now)], now=now
+        )
+    except CodeReplayed as replayed:
+        access_tokens.revoke_of_consent(session, replayed.consent_id, now=now)
+        dataset_tokens.revoke_of_consent(
+            session, replayed.consent_id, actor=f"client:{client_id}", reason="code_replayed", now=now
+        )
+        return "replayed"
+    access_tokens.issue(session, row, jkt=JKT, catalogue=CATALOGUE, limits=LIMITS, now=now)
+    return "redeemed"
+
+
+def push(session: Session, client_id: str, jti: str, at: float) -> str:
+    """Push a request, like one that was pushed before."""
+    now = _moment(at)
+    table = table_of(AuthorizationRequest)
+    known = session.execute(select(table.c.parameters).limit(1)).scalar_one()
+    parameters = AuthorizationParameters.from_json(known)
+    consent.push(session, parameters, client_id=client_id, spend=[_assertion(jti, now)], settings=SETTINGS, now=now)
+    return "pushed"
+
+
+def userinfo(session: Session, token: str, proof: str, at: float) -> str:
+    """Present an access token with a proof."""
+    now = _moment(at)
+    return "found" if access_tokens.find(session, token, spend=[_proof(proof, now)], now=now) else "nothing"
+
+
+def begin(session: Session, request_uri: str, client_id: str, citizen_id: int, at: float) -> str:
+    """Open the authorization URL."""
+    consent.begin(session, request_uri, client_id, citizen_id=citizen_id, now=_moment(at))
+    return "begun"
+
+
+def approve(session: Session, request_id: str, citizen_id: int, at: float) -> str:
+    """Agree to a request that is open."""
+    now = _moment(at)
+    pending = consent.open_for(session, request_id, citizen_id=citizen_id, now=now)
+    client = _registry(session).client(pending.client_id)
+    assert client is not None
+    signed_in = SignedIn(
+        citizen_id=CitizenId(citizen_id),
+        name="測試市民甲",
+        locale="en",
+        level=1,
+        amr=("pwd", "otp"),
+        auth_time=now,
+        last_seen_at=now,
+        idle_until=now + timedelta(minutes=1),
+        expires_at=now + timedelta(minutes=1),
+        session_digest=bytes(32),
+    )
+    decision.approve(
+        session,
+        pending,
+        {},
+        signed_in=signed_in,
+        notice=notice.compose(pending, client, CATALOGUE, locale="en"),
+        catalogue=CATALOGUE,
+        settings=SETTINGS,
+        now=now,
+    )
+    return "approved"
+
+
+def deny(session: Session, request_id: str, citizen_id: int, at: float) -> str:
+    """Refuse a request that is open."""
+    decision.deny(session, request_id, citizen_id=citizen_id, settings=SETTINGS, now=_moment(at))
+    return "denied"
+
+
+def suspend_client(session: Session, name: str, at: float) -> str:
+    """Stop a client."""
+    clients.suspend(session, name, now=_moment(at))
+    return "suspended"
+
+
+def suspend_agency(session: Session, name: str, at: float) -> str:
+    """Stop an agency."""
+    clients.suspend_agency(session, name, now=_moment(at))
+    return "suspended"
+
+
+def resume_agency(session: Session, name: str) -> str:
+    """Let an agency go on."""
+    clients.resume_agency(session, name)
+    return "resumed"
+
+
+def suspend_citizen(session: Session, name: str, at: float) -> str:
+    """Stop a citizen."""
+    identity.suspend(session, name, now=_moment(at))
+    return "suspended"
+
+
+def tidy_tokens(session: Session, at: float) -> str:
+    """What a worker does about tokens."""
+    dataset_tokens.tidy(session, now=_moment(at))
+    return "tidied"
+
+
+def tidy_requests(session: Session, at: float) -> str:
+    """What a worker does about requests."""
+    consent.tidy(session, now=_moment(at))
+    return "tidied"
+
+
+def announce(session: Session, at: float) -> str:
+    """What a worker does about notices."""
+    notices.announce(session, now=_moment(at))
+    return "announced"
+
+
+def purge(session: Session, table: str, at: float) -> str:
+    """What a worker does about old rows."""
+    retention.purge(session, keep=retention.tables()[table], limits=LIMITS, now=_moment(at))
+    return "purged"
+
+
+def _moment(at: float) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
+
+
+def _assertion(jti: str, now: datetime) -> Identifier:
+    jti = jti or secrets.new_secret("")
+    return identifiers.client_assertion("racer", jti, expires_at=now + timedelta(minutes=1))
+
+
+def _proof(jti: str, now: datetime) -> Identifier:
+    return identifiers.dpop_proof(secrets.digest(jti or secrets.new_secret("")), expires_at=now + timedelta(minutes=1))
+
+
+def _registry(session: Session) -> Registry:
+    return _registry_of(session.get_bind())
+
+
+@cache
+def _registry_of(engine: Any) -> Registry:
+    return Registry(engine, Context(CATALOGUE, sandbox=True), allowed_hosts=frozenset())
+
+
+ACTS: Mapping[str, Callable[..., str]] = {
+    act.__name__: act
+    for act in (
+        lease, report, revoke, redeem, push, userinfo, begin, approve, deny,
+        suspend_client, suspend_agency, resume_agency, suspend_citizen, tidy_tokens, tidy_requests, announce, purge,
+    )
+}  # fmt: skip
+# Those whose view takes `database.lone_session`: one decision, which is its own transaction.
+LONE = frozenset({"lease", "report", "revoke", "push", "userinfo"})

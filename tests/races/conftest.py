@@ -1,0 +1,18 @@
+"""Racers on the shared platform of each database."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.races import team
+from tests.races.arena import Arena
+from tests.races.seeding import Seeds
+from tests.support.platform import Platform
+
+
+@pytest.fixture(scope="session")
+def arena(platform: Platform) -> Iterator[Arena]:
+    """Racers, and a journey after whose model they get what they fight for."""
+    platform.tokens(platform.detail("ris.personal"))
+    with team.started(platform.settings.database_url) as racers:
+        yield Arena(platform, racers, Seeds(platform.engine, platform.catalogue))

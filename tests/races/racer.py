@@ -1,0 +1,77 @@
+"""Processes that fight for one secret: `python -m tests.races.racer URL PROCESSES THREADS`.
+
+Each line on standard input is a round: a JSON list with, for each thread of each process, the list of what it is to do
+one after the other, `[act, arguments]` of `ACTS`. The answer is a JSON list of how all of that ended: the word that an
+act returned, or the name of its error.
+"""
+
+import multiprocessing
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from threading import Barrier
+from typing import Any
+
+import orjson
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session
+
+from authz_server.core.errors import DomainError
+from authz_server.database import new_engine
+from tests.races.acts import ACTS, LONE
+
+
+def perform(engine: Engine, act: str, arguments: dict[str, Any]) -> str:
+    """Do one act as a request does it, with its commit; how it ended."""
+    with Session(engine) as session:
+        if act in LONE and engine.dialect.name == "postgresql":
+            # As `database.lone_session`: one decision, which is its own transaction.
+            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
+        try:
+            ended = ACTS[act](session, **arguments)
+        except DomainError as error:
+            return type(error).__name__
+        session.commit()
+        return ended
+
+
+def work(connection: Connection, url: str, threads: int) -> None:
+    """Run this process's part of each round, until None comes."""
+    engine = new_engine(url)
+    start = Barrier(threads)
+
+    def run(acts: Sequence[Any]) -> list[str]:
+        start.wait()
+        return [perform(engine, *act) for act in acts]
+
+    with ThreadPoolExecutor(threads) as pool:
+        while (share := connection.recv()) is not None:
+            connection.send(list(pool.map(run, share)))
+    engine.dispose()
+
+
+def main() -> None:
+    """Let the processes run the rounds that standard input names."""
+    url, processes, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    # Forked after the imports, which cost more than all else, and before there is any thread.
+    fork = multiprocessing.get_context("fork")
+    pairs = [fork.Pipe() for _ in range(processes)]
+    children = [fork.Process(target=work, args=(theirs, url, threads)) for _, theirs in pairs]
+    for child in children:
+        child.start()
+    connections = [ours for ours, _ in pairs]
+    print("ready", flush=True)  # noqa: T201 - the answer to whoever started this program
+    for line in sys.stdin.buffer:
+        shares = orjson.loads(line)
+        for number, connection in enumerate(connections):
+            connection.send(shares[number * threads : (number + 1) * threads])
+        ended = [ends for connection in connections for ends in connection.recv()]
+        print(orjson.dumps(ended).decode(), flush=True)  # noqa: T201 - as above
+    for connection, child in zip(connections, children, strict=True):
+        connection.send(None)
+        child.join()
+
+
+if __name__ == "__main__":
+    main()

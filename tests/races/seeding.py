@@ -1,0 +1,166 @@
+"""Rows for races without the way that leads to them: dataset tokens, leases, codes, requests that wait."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Self
+
+from sqlalchemy import Engine, insert, select
+from sqlalchemy.orm import Session
+
+from authz_server.catalogue.model import Catalogue
+from authz_server.config import Limits
+from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.consent.service import REQUEST_URI_PREFIX
+from authz_server.core import secrets
+from authz_server.core.identifiers import new_transaction_id
+from authz_server.database import Base, table_of
+from authz_server.tokens import access_tokens, dataset_tokens
+from authz_server.tokens.models import AccessToken, DatasetToken
+
+JKT = "j" * 43
+LIMITS = Limits()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a race is about. `secret`: token, code, or id of a request."""
+
+    secret: str
+    transaction_id: str
+    consent_id: str = ""
+
+    @property
+    def lease(self) -> str:
+        """The handle of a token that was seeded as leased."""
+        return f"mdl_{self.secret}"
+
+    @property
+    def request_uri(self) -> str:
+        """The request_uri of a request."""
+        return f"{REQUEST_URI_PREFIX}{self.secret}"
+
+
+class Seeds:
+    """Makes rows after the model of the last real journey."""
+
+    def __init__(self, engine: Engine, catalogue: Catalogue) -> None:
+        self.engine = engine
+        self._consent = self._newest(Consent, "decided_at")
+        self._code = self._newest(AuthorizationCode, "expires_at")
+        self._request = self._newest(AuthorizationRequest, "pushed_at")
+        self._dataset = catalogue.dataset(self._consent["granted"][0]["dataset"])
+
+    @property
+    def client_id(self) -> str:
+        """The client that all rows are of."""
+        return str(self._consent["client_id"])
+
+    @property
+    def citizen_id(self) -> int:
+        """The citizen that all rows are of."""
+        return int(self._consent["citizen_id"])
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset that all tokens are for."""
+        return self._dataset.id
+
+    @property
+    def agency_id(self) -> str:
+        """The agency that all tokens are for."""
+        return self._dataset.agency_id
+
+    def of(self, **owner: Any) -> Self:
+        """The same for another `client_id` or `citizen_id`."""
+        other = copy(self)
+        other._consent = self._consent | owner
+        return other
+
+    def tokens(self, count: int, *, now: datetime, leased_until: datetime | None = None) -> list[Subject]:
+        """Dataset tokens, each with a consent of its own; issued, or leased until then."""
+        subjects = self._consents(count, dataset_tokens.PREFIX)
+        place = {"agency_id": self._dataset.agency_id, "dataset_id": self._dataset.id, "position": 0}
+        ttl_s = LIMITS.dataset_token_ttl_s
+        rows = []
+        for subject in subjects:
+            row = dataset_tokens.new_row(subject.secret, jkt=JKT, dataset=self._dataset, ttl_s=ttl_s, now=now)
+            if leased_until is not None:
+                lease = {"lease_digest": secrets.digest(subject.lease), "lease_expires_at": leased_until}
+                row |= {"state": "leased"} | lease
+            rows.append(row | place | self._owner(subject))
+        self._insert(DatasetToken, rows)
+        return subjects
+
+    def access_tokens(self, count: int, *, now: datetime) -> list[Subject]:
+        """Access tokens for UserInfo."""
+        subjects = self._consents(count, access_tokens.PREFIX)
+        times = {"issued_at": now, "expires_at": now + timedelta(seconds=LIMITS.access_token_ttl_s)}
+        same: dict[str, Any] = times | {"scopes": ["openid"], "claims": {}, "jkt": JKT, "revoked_at": None}
+        rows = [same | {"digest": secrets.digest(subject.secret)} | self._owner(subject) for subject in subjects]
+        for row in rows:
+            del row["transaction_id"]
+        self._insert(AccessToken, rows)
+        return subjects
+
+    def codes(self, count: int, *, now: datetime) -> list[Subject]:
+        """Authorization codes, each with a consent of its own."""
+        subjects = self._consents(count, "mdc_")
+        fresh = {"expires_at": now + timedelta(seconds=LIMITS.code_ttl_s), "used_at": None, "dpop_jkt": None}
+        self._insert(
+            AuthorizationCode,
+            [
+                self._code | fresh | {"digest": secrets.digest(subject.secret)} | self._owner(subject)
+                for subject in subjects
+            ],
+        )
+        return subjects
+
+    def requests(self, count: int, *, now: datetime, begun: bool = True) -> list[Subject]:
+        """Authorization requests, begun by the citizen or only pushed."""
+        subjects = [Subject(secrets.new_secret(""), new_transaction_id()) for _ in range(count)]
+        state = {
+            "pushed_at": now,
+            "expires_at": now + timedelta(seconds=LIMITS.request_uri_ttl_s),
+            "deadline_at": now + timedelta(seconds=LIMITS.transaction_ttl_s),
+            "started_at": now if begun else None,
+            "citizen_id": self.citizen_id if begun else None,
+            "client_id": self.client_id,
+            "decided_at": None,
+        }
+        rows = [
+            self._request
+            | state
+            | {
+                "id": subject.secret,
+                "digest": secrets.digest(subject.request_uri),
+                "transaction_id": subject.transaction_id,
+            }
+            for subject in subjects
+        ]
+        self._insert(AuthorizationRequest, rows)
+        return subjects
+
+    def _owner(self, subject: Subject) -> dict[str, Any]:
+        owner = {"citizen_id": self.citizen_id, "client_id": self.client_id}
+        return owner | {"consent_id": subject.consent_id, "transaction_id": subject.transaction_id}
+
+    def _consents(self, count: int, prefix: str) -> list[Subject]:
+        subjects = [
+            Subject(secrets.new_secret(prefix), new_transaction_id(), secrets.new_secret("")[:22]) for _ in range(count)
+        ]
+        rows = [
+            self._consent | {"id": subject.consent_id, "transaction_id": subject.transaction_id} for subject in subjects
+        ]
+        self._insert(Consent, rows)
+        return subjects
+
+    def _newest(self, model: type[Base], column: str) -> dict[str, Any]:
+        table = table_of(model)
+        with Session(self.engine) as session:
+            return session.execute(select(table).order_by(table.c[column].desc()).limit(1)).one()._asdict()
+
+    def _insert(self, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
+        with Session(self.engine) as session, session.begin():
+            session.execute(insert(table_of(model)), rows)

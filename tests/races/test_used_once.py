@@ -1,0 +1,121 @@
+"""Class 2 of published vulnerabilities: what is good for one use is used by exactly one of sixteen who try at once."""
+
+from collections import Counter
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from authz_server.consent.models import Consent
+from authz_server.core import clock
+from authz_server.database import table_of
+from authz_server.tokens.models import AccessToken
+from tests.races.arena import Arena, rounds, seconds
+from tests.races.team import RACERS
+
+pytestmark = pytest.mark.race
+LOSERS = RACERS - 1
+
+
+def test_a_dataset_token_is_leased_once(arena: Arena) -> None:
+    now = clock.now()
+    tokens = arena.seeds.tokens(rounds(1000), now=now)
+    ended = arena.race(
+        tokens,
+        lambda token: [
+            ("lease", {"token": token.secret, "dataset": arena.seeds.dataset_id, "at": seconds(now)}),
+        ],
+    )
+    assert ended == [Counter({"leased": 1, "TokenNotUsable": LOSERS})] * len(tokens)
+    assert arena.record(tokens) == [Counter({"token.leased": 1})] * len(tokens)
+    assert set(arena.states(tokens)) == {"leased"}
+
+
+def test_a_code_is_redeemed_once_and_its_replays_revoke_all_that_it_gave(arena: Arena) -> None:
+    now = clock.now()
+    codes = arena.seeds.codes(rounds(50), now=now)
+    ended = arena.race(
+        codes,
+        lambda code: [("redeem", {"code": code.secret, "client_id": arena.seeds.client_id, "at": seconds(now)})],
+    )
+    assert ended == [Counter({"redeemed": 1, "replayed": LOSERS})] * len(codes)
+    told = Counter({"code.redeemed": 1, "token.issued": 1, "code.replayed": LOSERS, "token.revoked": 1})
+    assert arena.record(codes) == [told] * len(codes)
+    assert set(arena.states(codes)) == {"dead"}
+    token = table_of(AccessToken).c
+    with Session(arena.platform.engine) as session:
+        issued = session.execute(
+            select(func.count(), func.count(token.revoked_at)).where(
+                token.consent_id.in_([code.consent_id for code in codes[:500]])
+            )
+        ).one()
+    assert tuple(issued) == (min(500, len(codes)),) * 2
+
+
+def test_a_request_is_approved_once(arena: Arena) -> None:
+    now = clock.now()
+    requests = arena.seeds.requests(rounds(50), now=now)
+    citizen = {"citizen_id": arena.seeds.citizen_id, "at": seconds(now)}
+    ended = arena.race(requests, lambda request: [("approve", {"request_id": request.secret} | citizen)])
+    assert ended == [Counter({"approved": 1, "RequestNotUsable": LOSERS})] * len(requests)
+    told = Counter({"consent.requested": 1, "consent.approved": 1})
+    assert arena.record(requests) == [told] * len(requests)
+
+
+def test_a_request_is_either_approved_or_denied(arena: Arena) -> None:
+    now = clock.now()
+    requests = arena.seeds.requests(rounds(50), now=now)
+    ended = arena.race(
+        requests,
+        lambda request: [
+            (act, {"request_id": request.secret, "citizen_id": arena.seeds.citizen_id, "at": seconds(now)})
+            for act in ("approve", "deny")
+        ],
+    )
+    for how, told in zip(ended, arena.record(requests), strict=True):
+        assert how["approved"] + how["denied"] == 1
+        assert told == Counter({"consent.requested": 1, "consent.approved": how["approved"]}) + Counter(
+            {"consent.denied": how["denied"]}
+        )
+    consent = table_of(Consent).c
+    with Session(arena.platform.engine) as session:
+        given = session.execute(
+            select(func.count()).where(consent.transaction_id.in_([request.transaction_id for request in requests]))
+        ).scalar_one()
+    assert given == sum(how["approved"] for how in ended)
+
+
+def test_a_client_assertion_is_good_for_one_request(arena: Arena) -> None:
+    now = seconds(clock.now())
+    requests = arena.seeds.requests(rounds(50), now=clock.now())
+    ended = arena.race(
+        requests,
+        lambda unique: [("push", {"client_id": arena.seeds.client_id, "jti": unique.secret, "at": now})],
+    )
+    assert ended == [Counter({"pushed": 1, "AssertionReplayed": LOSERS})] * len(requests)
+
+
+def test_a_dpop_proof_is_good_for_one_request(arena: Arena) -> None:
+    now = clock.now()
+    tokens = arena.seeds.access_tokens(rounds(50), now=now)
+    ended = arena.race(
+        tokens, lambda token: [("userinfo", {"token": token.secret, "proof": token.secret, "at": seconds(now)})]
+    )
+    assert ended == [Counter({"found": 1, "ProofReplayed": LOSERS})] * len(tokens)
+
+
+@pytest.mark.parametrize("shared", ["jti", "proof"])
+def test_one_identifier_leases_one_of_many_tokens(arena: Arena, shared: str) -> None:
+    now = clock.now()
+    tokens = arena.seeds.tokens(rounds(20) * RACERS, now=now)
+    groups = [tokens[start : start + RACERS] for start in range(0, len(tokens), RACERS)]
+    arguments = {"dataset": arena.seeds.dataset_id, "at": seconds(now)}
+    ended = arena.team.races(
+        [
+            [("lease", arguments | {"token": token.secret, shared: group[0].secret}) for token in group]
+            for group in groups
+        ]
+    )
+    replayed = {"jti": "AssertionReplayed", "proof": "ProofReplayed"}[shared]
+    assert ended == [Counter({"leased": 1, replayed: LOSERS})] * len(groups)
+    assert Counter(arena.states(tokens)) == {"leased": len(groups), "issued": len(groups) * LOSERS}
