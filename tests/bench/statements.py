@@ -14,6 +14,7 @@ from tests.bench.rounds import pump_to
 
 _LOGGED = re.compile(rb"^bench LOG:  (?:statement|execute [^:]*): *(\w+)", re.MULTILINE)
 _FRAME = frozenset({b"BEGIN", b"COMMIT", b"ROLLBACK"})
+_TRIALS = 4
 _LATE_S = 0.1  # what follows an answer, such as the ROLLBACK of a connection that goes back to its pool
 
 
@@ -48,16 +49,25 @@ class StatementMeter(Meter):
 
 
 def count(ours: Ours) -> dict[str, tuple[float, float, float]]:
-    """Statements, commits and rollbacks per operation of each kind. The worker is stopped for good."""
+    """Statements, commits and rollbacks per operation of each kind. The worker is stopped for good.
+
+    The least of some trials: once a second some request also looks whether the registry of clients has changed.
+    """
     ours.sandbox.processes["worker"].stop()
     with ours.postgres.connect() as connection:
         connection.execute("ALTER SYSTEM SET log_statement = 'all'")
         connection.execute("ALTER SYSTEM SET log_line_prefix = 'bench '")
         connection.execute("SELECT pg_reload_conf()")
     time.sleep(_LATE_S)
+    trials = [_trial(ours) for _ in range(_TRIALS)]
+    return {kind: min(trial[kind] for trial in trials if kind in trial) for kind in trials[0]}
+
+
+def _trial(ours: Ours) -> dict[str, tuple[float, float, float]]:
     target = ours.target
     meter = StatementMeter(ours.postgres)
     with pump_to(target, 1) as pump:
+        # Two journeys: the token of one is exchanged directly, that of the other through the proxy.
         journeys = Driver(target.provider, pump, meter).run(target.browsers[:2])
         if target.afterwards is not None:
             target.afterwards.run(journeys, meter, pump)
