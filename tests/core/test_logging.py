@@ -26,6 +26,7 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     levels = {name: logging.getLogger(name).level for name in ("", "authlib", "urllib3")}
     handlers = root.handlers[:]
     log.configure("DEBUG")
+    log.set_trace_id(None)  # a request that another test made in this thread has left its own
 
     def written() -> list[dict[str, Any]]:
         text = stream.getvalue()
