@@ -1,0 +1,14 @@
+"""Waiting for another process, the one thing that can't be moved by a clock: look often, give up late."""
+
+import time
+from collections.abc import Callable
+
+LOOK_AGAIN_S = 0.02
+
+
+def wait_until(condition: Callable[[], object], what: str, *, limit_s: float = 30) -> None:
+    """Return once the condition holds.  Raises: AssertionError, naming `what`, after `limit_s`."""
+    deadline = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {limit_s} s in vain: {what}"
+        time.sleep(LOOK_AGAIN_S)
