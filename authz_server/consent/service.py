@@ -15,7 +15,7 @@ from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import table_of
+from authz_server.database import Executor, table_of
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 
@@ -97,7 +97,7 @@ LAPSED = Decision(
 
 
 def push(
-    session: Session,
+    session: Executor,
     parameters: AuthorizationParameters,
     *,
     client_id: str,

@@ -23,7 +23,8 @@ LOWEST_LEVEL = 4
 
 def new_transaction_id() -> TransactionId:
     """Return a reference number such as `T7K2M-9QXA-4F3C`: 60 random bits, shown to people, never a credential."""
-    text = "".join(secrets.choice(_CROCKFORD) for _ in range(12))
+    number = secrets.randbits(60)
+    text = "".join(_CROCKFORD[number >> shift & 31] for shift in range(0, 60, 5))
     return TransactionId(f"T{text[:4]}-{text[4:8]}-{text[8:]}")
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth.errors import UnauthorizedClient
 from authz_server.oauth.params import FormRequest
@@ -26,10 +26,11 @@ class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no t
         return EndpointRequest(request, request.client)
 
     def create_response(self, validated_request: EndpointRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        here, session = services(), lone_session()
+        here = services()
         token = validated_request.request.payload.get("token")
         spend = [validated_request.client.identifier]
-        row = dataset_tokens.find_usable(session, token, spend=spend, now=clock.now())
+        with lone_connection() as connection:
+            row = dataset_tokens.find_usable(connection, token, spend=spend, now=clock.now())
         if row is None:
             return 200, INACTIVE, []
         detail = row.granted[row.position]

@@ -3,7 +3,7 @@
 from flask import Request
 
 from authz_server.core import clock
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.params import FormPayload, read_form
@@ -39,15 +39,17 @@ def report(request: Request) -> None:
         raise InvalidRequest("reason is unknown.")
     wait_s = _seconds(payload.get("retry_after")) if outcome == "preparing" else 0
     limits = services().settings.limits
-    dataset_tokens.report(
-        lone_session(),
-        payload.get("lease"),
-        Report(outcome, reason, wait_s),
-        ttl_s=limits.dataset_token_ttl_s,
-        transfer_s=limits.transfer_s,
-        max_attempts=limits.max_attempts,
-        now=clock.now(),
-    )
+    lease = payload.get("lease")
+    with lone_connection() as connection:
+        dataset_tokens.report(
+            connection,
+            lease,
+            Report(outcome, reason, wait_s),
+            ttl_s=limits.dataset_token_ttl_s,
+            transfer_s=limits.transfer_s,
+            max_attempts=limits.max_attempts,
+            now=clock.now(),
+        )
 
 
 def _seconds(value: str) -> int:

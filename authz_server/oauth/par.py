@@ -10,7 +10,7 @@ from flask import request as http_request
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof, Proof
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.authorization_request import validate
@@ -44,11 +44,16 @@ class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib ha
         )
         if proof:
             parameters = replace(parameters, dpop_jkt=_bound_key(parameters.dpop_jkt, proof))
-        session, now = lone_session(), clock.now()
         spend = [client.identifier] + ([dpop.identifier(proof)] if proof else [])
-        request_uri = consent.push(
-            session, parameters, client_id=client.client_id, spend=spend, settings=here.settings, now=now
-        )
+        with lone_connection() as connection:
+            request_uri = consent.push(
+                connection,
+                parameters,
+                client_id=client.client_id,
+                spend=spend,
+                settings=here.settings,
+                now=clock.now(),
+            )
         answer = {"request_uri": request_uri, "expires_in": here.settings.limits.request_uri_ttl_s}
         return 201, answer, []
 

@@ -5,7 +5,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.oauth.errors import UnsupportedTokenType
 from authz_server.oauth.params import FormRequest
 from authz_server.tokens import access_tokens, dataset_tokens
@@ -25,11 +25,8 @@ class RevocationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no type
         token = payload.get("token")
         if payload.find("token_type_hint") not in {None, "access_token"}:
             raise UnsupportedTokenType
-        session, now = lone_session(), clock.now()
-        spend = [client.identifier]
         # The prefix is part of the token, so it says in which of the two tables it would be.
-        if token.startswith(dataset_tokens.PREFIX):
-            dataset_tokens.revoke(session, token, client_id=client.client_id, spend=spend, now=now)
-        else:
-            access_tokens.revoke(session, token, client_id=client.client_id, spend=spend, now=now)
+        revoke = dataset_tokens.revoke if token.startswith(dataset_tokens.PREFIX) else access_tokens.revoke
+        with lone_connection() as connection:
+            revoke(connection, token, client_id=client.client_id, spend=[client.identifier], now=clock.now())
         return 200, {}, []

@@ -110,16 +110,19 @@ def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> 
     try:
         response = view()
     except DomainError as error:
-        if isinstance(error, KEPT):
-            db.session.commit()
-        else:
-            db.session.rollback()
+        _end(commit=isinstance(error, KEPT))
         event("request.refused", endpoint=request.path, error=error.code, detail=error.detail)
         return on_error(error)
     except OAuth2Error as error:
         # What Authlib itself refuses; its texts are free, ours are not.
-        db.session.rollback()
+        _end(commit=False)
         event("request.refused", endpoint=request.path, error=error.error)
         return on_error(InvalidRequest())
-    db.session.commit()
+    _end(commit=True)
     return response
+
+
+def _end(*, commit: bool) -> None:
+    """End the session's transaction, where one was begun: most requests take their one decision without a session."""
+    if db.session.registry.has():
+        (db.session.commit if commit else db.session.rollback)()

@@ -7,7 +7,7 @@ from flask import Request
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof
 from authz_server.core.secrets import equal
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.dpop import DpopVerifier
@@ -29,8 +29,8 @@ def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
     if scheme.lower() != "dpop" or not token:
         raise InvalidToken("not a DPoP token")
     proof = verifier.verify(request, access_token=token)
-    session, now = lone_session(), clock.now()
-    row = access_tokens.find(session, token, spend=[dpop.identifier(proof)], now=now)
+    with lone_connection() as connection:
+        row = access_tokens.find(connection, token, spend=[dpop.identifier(proof)], now=clock.now())
     if row is None:
         raise InvalidToken("unknown, expired or revoked")
     if not equal(proof.jkt, row.jkt):

@@ -19,6 +19,7 @@ from sqlalchemy import (
     CTE,
     Column,
     ColumnElement,
+    Connection,
     Insert,
     Row,
     Select,
@@ -31,12 +32,11 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import COLUMNS, INSERT, Entry
-from authz_server.database import insert_if_absent, table_of
+from authz_server.database import Executor, connection_of, insert_if_absent, table_of
 from authz_server.single_use.identifiers import Identifier, check_fresh
 from authz_server.single_use.models import UsedIdentifier
 
@@ -68,7 +68,7 @@ class Decision:
         self.combined = cache(self._combined)  # by number of identifiers, and whether there is an entry
 
     def run(
-        self, session: Session, *, entry: Entry | None = None, spend: Sequence[Identifier] = (), **parameters: Any
+        self, executor: Executor, *, entry: Entry | None = None, spend: Sequence[Identifier] = (), **parameters: Any
     ) -> Sequence[Row[Any]]:
         """Decide; the rows that qualified (none: nothing happened). The caller commits.
 
@@ -76,23 +76,26 @@ class Decision:
         Raises: AssertionReplayed, ProofReplayed; then nothing was decided.
         """
         given = {name: getattr(entry, name) for name in self.from_entry} if entry else {}
-        if session.get_bind().dialect.name != "postgresql":
-            return self._one_by_one(session, given, spend, parameters)
+        connection = connection_of(executor)
+        if connection.dialect.name != "postgresql":
+            return self._one_by_one(connection, given, spend, parameters)
         named = {f"entry_{name}": value for name, value in given.items()}
         combined = self.combined(len(spend), entry is not None)
-        rows = session.execute(combined, parameters | named | _bound(spend)).all()
+        rows = connection.execute(combined, parameters | named | _bound(spend)).all()
         check_fresh(spend, fresh=(rows[0].fresh or "").split())
         return [] if rows[0].made is None else rows
 
     def _one_by_one(
-        self, session: Session, entry: Mapping[str, Any], spend: Sequence[Identifier], parameters: dict[str, Any]
+        self, connection: Connection, entry: Mapping[str, Any], spend: Sequence[Identifier], parameters: dict[str, Any]
     ) -> Sequence[Row[Any]]:
         if spend:
-            used = session.execute(_spending("sqlite", len(spend)), _bound(spend)).all()
+            used = connection.execute(_spending("sqlite", len(spend)), _bound(spend)).all()
             check_fresh(spend, fresh=[row.kind for row in used])
-        rows = session.execute(self.plain, parameters).all()
+        rows = connection.execute(self.plain, parameters).all()
         if rows and entry:
-            session.execute(INSERT, [{**entry, **{name: row._mapping[name] for name in self.from_row}} for row in rows])
+            connection.execute(
+                INSERT, [{**entry, **{name: row._mapping[name] for name in self.from_row}} for row in rows]
+            )
         return rows
 
     def _combined(self, identifiers: int, recorded: bool) -> Select[Any]:

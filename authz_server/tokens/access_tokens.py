@@ -14,7 +14,7 @@ from authz_server.catalogue.model import Catalogue
 from authz_server.clients.models import Client
 from authz_server.config import Limits
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import Inserts, table_of
+from authz_server.database import Executor, Inserts, table_of
 from authz_server.identity.models import Citizen
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -92,7 +92,7 @@ def issue(session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, l
     return issued
 
 
-def find(session: Session, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+def find(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
     """The usable access token with the claims of its citizen, or None.
 
     Args: spend: the identifier of the proof.  Raises: ProofReplayed.
@@ -106,7 +106,7 @@ def citizen(session: Session, citizen_id: int) -> Row[Any]:
     return session.execute(CITIZEN, {"citizen": citizen_id}).one()
 
 
-def revoke(session: Session, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
+def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
     """Revoke an access token of this client; whether there was one. The caller commits."""
     return bool(REVOKE_ONE.run(session, spend=spend, token=digest(token), owner=client_id, now=now))
 

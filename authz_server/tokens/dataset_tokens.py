@@ -22,7 +22,7 @@ from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, Client
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import table_of
+from authz_server.database import Executor, table_of
 from authz_server.identity.models import Citizen
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
@@ -155,7 +155,7 @@ class Lease(NamedTuple):
 
 
 def lease(
-    session: Session,
+    session: Executor,
     token: str,
     *,
     jkt: str,
@@ -211,7 +211,7 @@ SUCCESS = frozenset({"delivering", "delivered", "preparing", "no_record"})
 
 
 def report(
-    session: Session,
+    session: Executor,
     handle: str,
     outcome: Report,
     *,
@@ -247,13 +247,13 @@ def report(
     return rows[0]
 
 
-def find_usable(session: Session, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+def find_usable(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
     """The token's row if it could be leased now (perhaps after a wait), else None; the token stays as it is."""
     rows = USABLE.run(session, spend=spend, token=digest(token), now=now)
     return rows[0] if rows else None
 
 
-def revoke(session: Session, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
+def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
     """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits."""
     entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}")
     return bool(REVOKE_ONE.run(session, entry=entry, spend=spend, token=digest(token), owner=client_id, now=now))

@@ -180,7 +180,7 @@ def test_a_bug_is_answered_in_json_without_a_trace(
         raise RuntimeError("SECRET-DETAIL")
 
     monkeypatch.setattr("authz_server.oauth.params.read_form", broken)
-    monkeypatch.setattr("authz_server.oauth.userinfo.lone_session", broken)
+    monkeypatch.setattr("authz_server.oauth.userinfo.lone_connection", broken)
     bank = platform.bank
     proof = bank.proof("POST", f"{bank.issuer}/userinfo", token="x")
     answer = bank.browser.post(path, data={"a": "b"}, headers={"Authorization": "DPoP x", "DPoP": proof})

@@ -238,5 +238,5 @@ ACTS: Mapping[str, Callable[..., str]] = {
         suspend_client, suspend_agency, resume_agency, suspend_citizen, tidy_tokens, tidy_requests, announce, purge,
     )
 }  # fmt: skip
-# Those whose view takes `database.lone_session`: one decision, which is its own transaction.
+# Those whose view takes `database.lone_connection`: one decision, which is its own transaction.
 LONE = frozenset({"lease", "report", "revoke", "push", "userinfo"})

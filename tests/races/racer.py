@@ -26,7 +26,7 @@ def perform(engine: Engine, act: str, arguments: dict[str, Any]) -> str:
     """Do one act as a request does it, with its commit; how it ended."""
     with Session(engine) as session:
         if act in LONE and engine.dialect.name == "postgresql":
-            # As `database.lone_session`: one decision, which is its own transaction.
+            # As `database.lone_connection`: one decision, which is its own transaction.
             session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
         try:
             ended = ACTS[act](session, **arguments)

@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
-from authz_server.database import lone_session
+from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
@@ -35,23 +35,25 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  
             raise UnauthorizedClient
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        here, session, now = services(), lone_session(), clock.now()
+        here, now = services(), clock.now()
         payload: FormPayload = self.request.payload
         if payload.get("subject_token_type") != ACCESS_TOKEN:
             raise InvalidRequest("subject_token_type must be an access token.")
         # The resource server verified the proof; its jti is spent here, where all of them share one store.
         forgotten_at = now + timedelta(seconds=MAX_AGE_S + MAX_AHEAD_S)
         proof = dpop_proof(_octets(payload.get("dpop_jti")), expires_at=forgotten_at)
-        lease = dataset_tokens.lease(
-            session,
-            payload.get("subject_token"),
-            jkt=_thumbprint(payload.get("dpop_jkt")),
-            dataset_id=_dataset(payload.get("resource"), here.settings.proxy_url),
-            actor=f"client:{self.client.client_id}",
-            ttl_s=here.settings.limits.lease_s,
-            spend=[self.client.identifier, proof],
-            now=now,
-        )
+        dataset_id = _dataset(payload.get("resource"), here.settings.proxy_url)
+        with lone_connection() as connection:
+            lease = dataset_tokens.lease(
+                connection,
+                payload.get("subject_token"),
+                jkt=_thumbprint(payload.get("dpop_jkt")),
+                dataset_id=dataset_id,
+                actor=f"client:{self.client.client_id}",
+                ttl_s=here.settings.limits.lease_s,
+                spend=[self.client.identifier, proof],
+                now=now,
+            )
         return (
             200,
             {
