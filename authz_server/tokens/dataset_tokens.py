@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, bindparam, case, exists, select, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -45,6 +45,8 @@ LEASED = (
     TOKEN.c.state == "leased",
     TOKEN.c.lease_expires_at > NOW,
 )
+# A transfer begins once; and once it has begun, the agency's answer was neither "preparing" nor "no record".
+NOT_BEGUN = TOKEN.c.first_byte_at.is_(None)
 ENDED: dict[str, Any] = {"lease_digest": None, "lease_expires_at": None, "first_byte_at": None}
 RECORDED = tuple(
     TOKEN.c[name]
@@ -82,7 +84,7 @@ LEASE = _edge(
 )
 OUTCOMES = {
     # The first byte is about to leave, and the lease must now last as long as the transfer may.
-    "delivering": _edge(*LEASED, *STANDS, first_byte_at=NOW, lease_expires_at=bindparam("until")),
+    "delivering": _edge(*LEASED, *STANDS, NOT_BEGUN, first_byte_at=NOW, lease_expires_at=bindparam("until")),
     # Reported before the last byte leaves: without this row nobody holds a complete answer.
     "delivered": _edge(*LEASED, *STANDS, state="spent", spent_at=NOW, lease_expires_at=None),
     "failed": _edge(
@@ -93,6 +95,7 @@ OUTCOMES = {
     ),
     "preparing": _edge(
         *LEASED,
+        NOT_BEGUN,
         state="issued",
         not_before=bindparam("until"),
         expires_at=case(
@@ -101,7 +104,7 @@ OUTCOMES = {
         ),
         **ENDED,
     ),
-    "no_record": _edge(*LEASED, state="issued", **ENDED),
+    "no_record": _edge(*LEASED, NOT_BEGUN, state="issued", **ENDED),
 }
 LAPSED = _edge(
     TOKEN.c.state == "leased",
@@ -117,7 +120,11 @@ USABLE = Decision(
         _of_consent("granted"),
     ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 )
-KILLABLE = TOKEN.c.state.in_(("issued", "leased"))
+# What time has ended is not revoked any more: a lease that ran out may have brought something, and the record says so.
+KILLABLE = or_(
+    and_(TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW),
+    and_(TOKEN.c.state == "leased", TOKEN.c.lease_expires_at > NOW),
+)
 REVOKE_ONE = _edge(
     TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), KILLABLE, state="dead", **ENDED
 )

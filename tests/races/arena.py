@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.database import table_of
+from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
 from tests.races.seeding import Seeds, Subject
 from tests.races.team import Act, Team
 from tests.support.platform import Platform
+from tests.support.protocol import new_citizen
 
 # As many as the racers get at a time: enough that none waits for the others after each, few enough that all stay close.
 BATCH = 25
@@ -58,6 +60,13 @@ class Arena:
         token = table_of(DatasetToken).c
         found = dict(self._chunked(select(token.consent_id, token.state), token.consent_id, wanted))
         return [found[consent] for consent in wanted]
+
+    def new_citizen(self) -> tuple[str, int]:
+        """The user name and id of a citizen of the test's own."""
+        username = new_citizen(self.platform)
+        citizen = table_of(Citizen).c
+        with Session(self.platform.engine) as session:
+            return username, session.execute(select(citizen.id).where(citizen.username == username)).scalar_one()
 
     def _chunked(self, statement: Any, column: Any, wanted: Sequence[str]) -> list[Any]:
         with Session(self.platform.engine) as session:

@@ -10,12 +10,11 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.database import table_of
-from authz_server.identity.models import Citizen
 from authz_server.notices.models import Notice
 from tests.races.arena import Arena, rounds, seconds
 from tests.races.seeding import LIMITS, Seeds
 from tests.races.team import RACERS, Act
-from tests.support.protocol import new_bank, new_citizen
+from tests.support.protocol import new_bank
 
 pytestmark = pytest.mark.race
 ROUNDS = 25
@@ -223,9 +222,6 @@ def somebody(arena: Arena, who: str) -> tuple[Seeds, str]:
         client_id = new_bank(arena.platform).client_id
         return arena.seeds.of(client_id=client_id), client_id
     if who == "citizen":
-        username = new_citizen(arena.platform)
-        citizen = table_of(Citizen).c
-        with Session(arena.platform.engine) as session:
-            citizen_id = session.execute(select(citizen.id).where(citizen.username == username)).scalar_one()
+        username, citizen_id = arena.new_citizen()
         return arena.seeds.of(citizen_id=citizen_id), username
     return arena.seeds, arena.seeds.agency_id
