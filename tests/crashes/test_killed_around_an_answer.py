@@ -5,6 +5,7 @@ although nobody was answered, and sending it again does not do it again.
 """
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -64,7 +65,7 @@ def crash(world: World) -> Crash:
         relay.hold(b"POST /revoke", revoked.unsent.secret.encode(), at="request"),
         relay.hold(b"POST /revoke", revoked.unheard.secret.encode(), at="answer"),
     ]
-    started = {
+    started: dict[str, Future[Any]] = {
         f"{kind} {which}": world.pool.submit(lead, *arguments)
         for which in ("unsent", "unheard")
         for kind, lead, arguments in (
@@ -154,7 +155,7 @@ def transaction_of(world: World, page: Page) -> str:
     request = table_of(AuthorizationRequest).c
     with Session(world.engine) as session:
         found = select(request.transaction_id).where(request.id == path_of(page).rpartition("/")[2])
-        return session.execute(found).scalar_one()
+        return str(session.execute(found).scalar_one())
 
 
 def revoke(world: World, token: Token) -> int:

@@ -17,7 +17,7 @@ from tests.races.team import RACERS, Act
 from tests.support.protocol import new_bank
 
 pytestmark = pytest.mark.race
-ROUNDS = 25
+ROUNDS = 10
 A_MOMENT = timedelta(milliseconds=1)
 STATE_AFTER = {
     "leased": "leased",
@@ -156,9 +156,9 @@ def test_a_request_that_expires_while_it_is_opened_is_not_approved_later(arena: 
 def test_many_workers_record_and_announce_everything_once(arena: Arena) -> None:
     now = clock.now()
     end = now + timedelta(seconds=LIMITS.dataset_token_ttl_s)
-    lapsed = arena.seeds.tokens(rounds(100), now=now, leased_until=end)
-    expired = arena.seeds.tokens(rounds(100), now=now)
-    requests = arena.seeds.requests(rounds(100), now=now - timedelta(seconds=LIMITS.transaction_ttl_s))
+    lapsed = arena.seeds.tokens(rounds(40), now=now, leased_until=end)
+    expired = arena.seeds.tokens(rounds(40), now=now)
+    requests = arena.seeds.requests(rounds(40), now=now - timedelta(seconds=LIMITS.transaction_ttl_s))
     at = {"at": seconds(end)}
     for _ in range(3):  # entries that are not committed yet when others announce are announced in the next pass
         arena.team.race(("tidy_tokens", at), ("tidy_requests", at), ("announce", at), ("tidy_tokens", at))

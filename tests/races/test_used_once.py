@@ -33,7 +33,7 @@ def test_a_dataset_token_is_leased_once(arena: Arena) -> None:
 
 def test_a_code_is_redeemed_once_and_its_replays_revoke_all_that_it_gave(arena: Arena) -> None:
     now = clock.now()
-    codes = arena.seeds.codes(rounds(50), now=now)
+    codes = arena.seeds.codes(rounds(20), now=now)
     ended = arena.race(
         codes,
         lambda code: [("redeem", {"code": code.secret, "client_id": arena.seeds.client_id, "at": seconds(now)})],
@@ -54,7 +54,7 @@ def test_a_code_is_redeemed_once_and_its_replays_revoke_all_that_it_gave(arena: 
 
 def test_a_request_is_approved_once(arena: Arena) -> None:
     now = clock.now()
-    requests = arena.seeds.requests(rounds(50), now=now)
+    requests = arena.seeds.requests(rounds(20), now=now)
     citizen = {"citizen_id": arena.seeds.citizen_id, "at": seconds(now)}
     ended = arena.race(requests, lambda request: [("approve", {"request_id": request.secret} | citizen)])
     assert ended == [Counter({"approved": 1, "RequestNotUsable": LOSERS})] * len(requests)
@@ -64,7 +64,7 @@ def test_a_request_is_approved_once(arena: Arena) -> None:
 
 def test_a_request_is_either_approved_or_denied(arena: Arena) -> None:
     now = clock.now()
-    requests = arena.seeds.requests(rounds(50), now=now)
+    requests = arena.seeds.requests(rounds(20), now=now)
     ended = arena.race(
         requests,
         lambda request: [
@@ -87,7 +87,7 @@ def test_a_request_is_either_approved_or_denied(arena: Arena) -> None:
 
 def test_a_client_assertion_is_good_for_one_request(arena: Arena) -> None:
     now = seconds(clock.now())
-    requests = arena.seeds.requests(rounds(50), now=clock.now())
+    requests = arena.seeds.requests(rounds(20), now=clock.now())
     ended = arena.race(
         requests,
         lambda unique: [("push", {"client_id": arena.seeds.client_id, "jti": unique.secret, "at": now})],
@@ -97,7 +97,7 @@ def test_a_client_assertion_is_good_for_one_request(arena: Arena) -> None:
 
 def test_a_dpop_proof_is_good_for_one_request(arena: Arena) -> None:
     now = clock.now()
-    tokens = arena.seeds.access_tokens(rounds(50), now=now)
+    tokens = arena.seeds.access_tokens(rounds(20), now=now)
     ended = arena.race(
         tokens, lambda token: [("userinfo", {"token": token.secret, "proof": token.secret, "at": seconds(now)})]
     )
