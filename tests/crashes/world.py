@@ -1,6 +1,5 @@
 """A sandbox with a relay in front of every server, a client that counts its deliveries, and a look at the record."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,12 +25,12 @@ from client_examples.sandbox.checker import LARGE, PURPOSE, WANTED
 from client_examples.sandbox.processes import choose_ports
 from client_examples.sandbox.sandbox import Sandbox
 from tests.crashes.relay import LIMIT_S, Relay
+from tests.support.waiting import wait_until
 
 SMALL = "ris.personal"
 SERVERS = ("server", "proxy", "agency")
 TOKEN = table_of(DatasetToken)
 ENTRY = table_of(AuditEntry)
-LOOK_AGAIN_S = 0.05
 
 
 @dataclass
@@ -142,10 +141,7 @@ class World:
 
 def until(holds: Callable[[], bool], complaint: str) -> None:
     """Look again and again until it holds.  Raises: AssertionError after a minute."""
-    deadline = time.monotonic() + LIMIT_S
-    while not holds():
-        assert time.monotonic() < deadline, complaint
-        time.sleep(LOOK_AGAIN_S)
+    wait_until(holds, complaint, limit_s=LIMIT_S)
 
 
 def tokens_of(asked: Journey) -> list[Token]:
