@@ -4,16 +4,17 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, select, update
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.service import Entry, record
 from authz_server.clients.models import Client as ClientRow
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
-from authz_server.core.secrets import digest
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
+from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 
@@ -21,9 +22,17 @@ PREFIX = "mdc_"
 CODE = table_of(AuthorizationCode)
 CONSENT = table_of(Consent)
 
-# Spent for whoever presents it: a wrong client or verifier means that it was stolen, and then it must be gone.
-CONSUME = Decision(
-    lambda fresh: (
+OWNED = ("transaction_id", "citizen_id", "client_id", "consent_id")
+GET = Prepared(
+    select(CODE, *(CONSENT.c[name] for name in ("scopes", "granted", "level", "amr", "auth_time")))
+    .join(CONSENT, CONSENT.c.id == CODE.c.consent_id)
+    .where(CODE.c.digest == bindparam("code_digest"))
+)
+
+
+def spending(fresh: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    """The one UPDATE that spends a code; whoever takes a decision with it says what else that leaves behind."""
+    return (
         update(CODE)
         .where(
             fresh,
@@ -36,49 +45,45 @@ CONSUME = Decision(
             ~exists().where(Citizen.id == CODE.c.citizen_id, Citizen.suspended_at.is_not(None)),
         )
         .values(used_at=bindparam("now"))
-        .returning(
-            CODE,
-            *(
-                select(CONSENT.c[name]).where(CONSENT.c.id == CODE.c.consent_id).scalar_subquery().label(name)
-                for name in ("scopes", "granted", "level", "amr", "auth_time")
-            ),
-        )
+        .returning(*(CODE.c[name] for name in OWNED))
     )
-)
 
 
-def consume_code(
-    session: Session, code: str, *, jkt: str, client_id: str, spend: Sequence[Identifier], now: datetime
-) -> Row[Any]:
-    """Spend a code; its row with the scopes, granted datasets and identity of its consent.
+MISUSE = Decision(spending)
 
-    Whether `client_id` owns it and the verifier fits is the caller's to check, after the code is gone.
-    The caller commits, also on CodeReplayed, which is on the record.
-    Args: spend: the identifiers of the request's assertion and proof.
-    Raises: CodeNotUsable, CodeReplayed, AssertionReplayed, ProofReplayed; WrongProofKey, which leaves the code as it
-        was.
+
+def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> Any:
+    """The row of a code that can perhaps be redeemed, with the scopes, granted datasets and identity of its consent.
+
+    It decides nothing: that does whichever statement spends the code.
+    Raises: CodeNotUsable, CodeReplayed; WrongProofKey, if it was bound to another key.
     """
-    entry = Entry(at=now, event="code.redeemed", success=True, actor=f"client:{client_id}")
-    if rows := CONSUME.run(session, entry=entry, spend=spend, code_digest=digest(code), jkt=jkt, now=now):
-        return rows[0]
-    found = session.execute(select(CODE).where(CODE.c.digest == digest(code))).one_or_none()
-    if found is None:
+    rows = GET.run(session, {"code_digest": code_digest})
+    if not rows:
         raise CodeNotUsable("unknown")
-    if found.used_at is not None:
-        record(
-            session,
-            Entry(
-                at=now,
-                event="code.replayed",
-                success=False,
-                actor=f"client:{client_id}",
-                transaction_id=found.transaction_id,
-                citizen_id=found.citizen_id,
-                client_id=found.client_id,
-                consent_id=found.consent_id,
-            ),
-        )
-        raise CodeReplayed(found.consent_id)
-    if found.expires_at > now and found.dpop_jkt not in {None, jkt}:
+    (row,) = rows
+    if row.used_at is not None:
+        raise CodeReplayed(row)
+    if row.expires_at <= now:
+        raise CodeNotUsable("expired")
+    if row.dpop_jkt not in {None, jkt}:
         raise WrongProofKey("bound to another key")
-    raise CodeNotUsable("expired, or its client or citizen is suspended")
+    return row
+
+
+def spend_misused(
+    session: Executor, code: Any, *, client_id: str, jkt: str, spend: Sequence[Identifier], now: datetime
+) -> None:
+    """Spend a code for whoever presents it without owning it: it was stolen, and must be of no use any more.
+
+    Args: code: its row; spend: the identifiers of the request's assertion and proof.
+    Raises: AssertionReplayed, ProofReplayed.
+    """
+    entry = Entry(at=now, event="code.misused", success=False, actor=f"client:{client_id}")
+    MISUSE.run(session, entry=entry, spend=spend, code_digest=code.digest, jkt=jkt, now=now)
+
+
+def record_replay(session: Session, code: Any, *, client_id: str, now: datetime) -> None:
+    """Put on the record that a code was presented again. The caller commits."""
+    owner = {name: getattr(code, name) for name in OWNED}
+    record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))

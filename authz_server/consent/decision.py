@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, update
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, bindparam, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
-from authz_server.audit.service import Entry, record
+from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
 from authz_server.consent.codes import PREFIX
@@ -18,20 +18,26 @@ from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
-from authz_server.consent.service import REQUEST, WAITING, pending_of
+from authz_server.consent.service import REQUEST, WAITING
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import Inserts, table_of
+from authz_server.database import table_of
 from authz_server.identity import levels
 from authz_server.identity.sessions import SignedIn
+from authz_server.prepared import Executor
+from authz_server.single_use.decision import Decision
 
-DECIDE = (
-    update(REQUEST)
-    .where(REQUEST.c.id == bindparam("request_id"), REQUEST.c.deadline_at > bindparam("now"), *WAITING)
-    .values(decided_at=bindparam("now"))
+
+def _decide(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    undecided = (REQUEST.c.id == bindparam("request_id"), REQUEST.c.deadline_at > bindparam("now"), *WAITING)
+    return update(REQUEST).where(*undecided, *conditions).values(decided_at=bindparam("now")).returning(REQUEST.c.id)
+
+
+OWN = REQUEST.c.citizen_id == bindparam("citizen")
+APPROVE = Decision(
+    lambda fresh: _decide(fresh, OWN),
+    leaves=[table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry)],
 )
-APPROVE = DECIDE.where(REQUEST.c.citizen_id == bindparam("citizen")).returning(REQUEST)
-DENY = DECIDE.where(REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen"))).returning(REQUEST)
-INSERT = Inserts(table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
+DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +50,7 @@ class Outcome:
 
 
 def approve(
-    session: Session,
+    session: Executor,
     pending: PendingRequest,
     chosen: Mapping[int, Sequence[str]],
     *,
@@ -61,9 +67,6 @@ def approve(
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
     """
     require_identity(pending, signed_in, catalogue=catalogue)
-    known = {"request_id": pending.request_id, "citizen": signed_in.citizen_id, "now": now}
-    if session.execute(APPROVE, known).one_or_none() is None:
-        raise RequestNotUsable("decided or expired meanwhile")
     asked = pending.parameters
     code, consent_id = new_secret(PREFIX), new_secret("")[:22]
     owner = {
@@ -99,7 +102,9 @@ def approve(
         "used_at": None,
     }
     entries = _entries(pending, "approved", citizen_id=signed_in.citizen_id, consent_id=consent_id, now=now)
-    INSERT.run(session, [owner | consent], [owner | answer], [entry.values() for entry in entries])
+    rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
+    if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=signed_in.citizen_id, now=now):
+        raise RequestNotUsable("decided or expired meanwhile")
     location = response_location(asked, settings.issuer, code=code)
     return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
 
@@ -112,28 +117,26 @@ def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue:
         raise IdentityNotSufficient("again")
 
 
-def deny(session: Session, request_id: str, *, citizen_id: int | None, settings: Settings, now: datetime) -> Outcome:
+def deny(
+    session: Executor, pending: PendingRequest, *, citizen_id: int | None, settings: Settings, now: datetime
+) -> Outcome:
     """Record the refusal; nothing is sent to the client but `access_denied`. The caller commits.
 
     Raises: RequestNotUsable.
     """
-    row = session.execute(DENY, {"request_id": request_id, "citizen": citizen_id, "now": now}).one_or_none()
-    if row is None:
-        raise RequestNotUsable("unknown, expired, decided, or another citizen's")
-    pending = pending_of(row)
-    record(session, *_entries(pending, "denied", citizen_id=pending.citizen_id or citizen_id, consent_id=None, now=now))
+    entries = _entries(pending, "denied", citizen_id=pending.citizen_id or citizen_id, consent_id=None, now=now)
+    rows = [[entry.values() for entry in entries]]
+    if not DENY.run(session, rows=rows, request_id=pending.request_id, citizen=citizen_id, now=now):
+        raise RequestNotUsable("decided or expired meanwhile")
     location = response_location(
         pending.parameters, settings.issuer, error="access_denied", error_description="The citizen did not agree."
     )
     return Outcome(location=location, transaction_id=pending.transaction_id)
 
 
-def fail(session: Session, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
+def fail(session: Executor, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
     """End a request that can't be answered without asking (prompt=none). The caller commits."""
-    if (
-        session.execute(DENY, {"request_id": pending.request_id, "citizen": pending.citizen_id, "now": now}).first()
-        is None
-    ):
+    if not DENY.run(session, rows=[[]], request_id=pending.request_id, citizen=pending.citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
     return Outcome(
         location=response_location(pending.parameters, settings.issuer, error=error),

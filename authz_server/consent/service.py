@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, func, insert, literal_column, select, update
+from sqlalchemy import bindparam, exists, func, insert, literal_column, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -15,7 +15,8 @@ from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import Executor, table_of
+from authz_server.database import table_of
+from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 
@@ -49,7 +50,7 @@ PREVIOUS = (
     .scalar_subquery()
     .label("previous")
 )
-BEGIN = (
+_BEGIN = (
     update(REQUEST)
     .where(
         REQUEST.c.digest == bindparam("request_uri"),
@@ -62,22 +63,24 @@ BEGIN = (
     .values(started_at=func.coalesce(REQUEST.c.started_at, bindparam("now")))
     .returning(REQUEST)
 )
-OPEN = (
-    update(REQUEST)
-    .where(
-        REQUEST.c.id == bindparam("request_id"),
-        REQUEST.c.started_at.is_not(None),
-        REQUEST.c.deadline_at > bindparam("now"),
-        REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen")),
-        *WAITING,
-    )
-    .values(citizen_id=bindparam("citizen"))
-    .returning(REQUEST, PREVIOUS)
-)
-BEGIN_SIGNED_IN = (
-    BEGIN.where(REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen")))
+BEGIN = Prepared(_BEGIN)
+BEGIN_SIGNED_IN = Prepared(
+    _BEGIN.where(REQUEST.c.citizen_id.is_(None) | (REQUEST.c.citizen_id == bindparam("citizen")))
     .values(citizen_id=bindparam("citizen"))
     .returning(PREVIOUS)
+)
+BEGUN = (
+    REQUEST.c.id == bindparam("request_id"),
+    REQUEST.c.started_at.is_not(None),
+    REQUEST.c.deadline_at > bindparam("now"),
+    *WAITING,
+)
+OWN = Prepared(select(REQUEST, PREVIOUS).where(*BEGUN, REQUEST.c.citizen_id == bindparam("citizen")))
+TAKE = Prepared(
+    update(REQUEST)
+    .where(*BEGUN, REQUEST.c.citizen_id.is_(None))
+    .values(citizen_id=bindparam("citizen"))
+    .returning(REQUEST, PREVIOUS)
 )
 EXTEND = (
     update(REQUEST)
@@ -126,7 +129,7 @@ def push(
 
 
 def begin(
-    session: Session, request_uri: str, client_id: str, *, citizen_id: int | None, now: datetime
+    session: Executor, request_uri: str, client_id: str, *, citizen_id: int | None, now: datetime
 ) -> PendingRequest:
     """The request behind a request_uri, begun now if it wasn't, and bound to the citizen if one is signed in.
 
@@ -135,25 +138,27 @@ def begin(
     """
     known = {"request_uri": digest(request_uri), "asking_client": client_id, "now": now}
     if citizen_id is None:
-        row = session.execute(BEGIN, known).one_or_none()
+        rows = BEGIN.run(session, known)
     else:
-        row = session.execute(BEGIN_SIGNED_IN, known | {"citizen": citizen_id}).one_or_none()
-        if row is None and session.execute(BEGIN, known).one_or_none() is not None:
+        rows = BEGIN_SIGNED_IN.run(session, known | {"citizen": citizen_id})
+        if not rows and BEGIN.run(session, known):
             raise WrongCitizen
-    if row is None:
+    if not rows:
         raise RequestNotUsable("unknown, expired, decided, or another client's")
-    return pending_of(row)
+    return pending_of(rows[0])
 
 
-def open_for(session: Session, request_id: str, *, citizen_id: int, now: datetime) -> PendingRequest:
+def open_for(session: Executor, request_id: str, *, citizen_id: int, now: datetime) -> PendingRequest:
     """The begun request, from now on this citizen's alone. The caller commits.
 
     Raises: RequestNotUsable: unknown, over, decided, or another citizen's; all look alike.
     """
-    row = session.execute(OPEN, {"request_id": request_id, "citizen": citizen_id, "now": now}).one_or_none()
-    if row is None:
+    known = {"request_id": request_id, "citizen": citizen_id, "now": now}
+    # Most are taken already, when the page was shown, and what is only read costs no write to the disk.
+    rows = OWN.run(session, known) or TAKE.run(session, known) or OWN.run(session, known)
+    if not rows:
         raise RequestNotUsable("unknown, expired, decided, or another citizen's")
-    return pending_of(row)
+    return pending_of(rows[0])
 
 
 def find(session: Session, request_id: str, *, now: datetime) -> PendingRequest | None:
@@ -180,12 +185,12 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
     ).scalar_one_or_none()
 
 
-def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
+def tidy(session: Session, *, now: datetime) -> Sequence[Any]:
     """Put on the record the requests that nobody decided in time. The caller commits."""
     return LAPSED.run(session, entry=Entry(at=now, event="consent.expired", success=False, actor="worker"), now=now)
 
 
-def pending_of(row: Row[Any]) -> PendingRequest:
+def pending_of(row: Any) -> PendingRequest:
     """The request in a row of its table."""
     return PendingRequest(
         request_id=row.id,
@@ -196,5 +201,5 @@ def pending_of(row: Row[Any]) -> PendingRequest:
         pushed_at=row.pushed_at,
         started_at=row.started_at,
         deadline_at=row.deadline_at,
-        previous=row._mapping.get("previous"),
+        previous=getattr(row, "previous", None),
     )

@@ -35,6 +35,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required, sign_in_url
 from authz_server.identity.sessions import SignedIn
+from authz_server.prepared import lone_connection
 
 blueprint = Blueprint("consent", __name__)
 LOCALES: Final = ("zh-TW", "en")
@@ -50,7 +51,6 @@ _RENDERED: dict[str, Markup] = {}
 def page(signed_in: SignedIn, request_id: str) -> Response:
     """Show the question, or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
-    db.session.commit()
     try:
         require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
@@ -66,18 +66,20 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     pending = _open(signed_in, request_id)
     ticked = request.form.getlist("optional")
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
-        db.session.commit()
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
     if decision == "approve":
         return _approve(pending, signed_in, form, ticked)
     if decision == "deny":
-        outcome = deny(
-            db.session(), request_id, citizen_id=signed_in.citizen_id, settings=services().settings, now=clock.now()
-        )
-        db.session.commit()
+        with lone_connection() as connection:
+            outcome = deny(
+                connection,
+                pending,
+                citizen_id=signed_in.citizen_id,
+                settings=services().settings,
+                now=clock.now(),
+            )
         return redirect(outcome.location, code=303)
-    db.session.commit()
     if "lang" in form:
         return show(pending, signed_in, ticked=ticked)
     return show(pending, signed_in, ticked=ticked, problem="form", status=400)
@@ -90,7 +92,6 @@ def extend(signed_in: SignedIn, request_id: str) -> Response:
     form = _form()
     pending = _open(signed_in, request_id)
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
-        db.session.commit()
         return show(pending, signed_in, problem="form", status=403)
     deadline_at = service.extend(
         db.session(), request_id, citizen_id=signed_in.citizen_id, settings=services().settings, now=clock.now()
@@ -218,28 +219,27 @@ def _approve(
     locale = form.get("locale")
     notice = notice_of(pending, _client(pending), locale if locale in LOCALES else _locale())
     if not secrets.equal(notice.sha256, form.get("notice", "")) or _nothing_left(pending, notice):
-        db.session.commit()
         return show(pending, signed_in, ticked=ticked, problem="changed", status=409)
     try:
-        approved = approve(
-            db.session(),
-            pending,
-            chosen(ticked),
-            signed_in=signed_in,
-            notice=notice,
-            catalogue=services().catalogue,
-            settings=services().settings,
-            now=clock.now(),
-        )
+        with lone_connection() as connection:
+            approved = approve(
+                connection,
+                pending,
+                chosen(ticked),
+                signed_in=signed_in,
+                notice=notice,
+                catalogue=services().catalogue,
+                settings=services().settings,
+                now=clock.now(),
+            )
     except IdentityNotSufficient:
-        db.session.commit()
         return redirect(sign_in_url(), code=303)
-    db.session.commit()
     return redirect(approved.location, code=303)
 
 
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
-    return service.open_for(db.session(), request_id, citizen_id=signed_in.citizen_id, now=clock.now())
+    with lone_connection() as connection:
+        return service.open_for(connection, request_id, citizen_id=signed_in.citizen_id, now=clock.now())
 
 
 def _client(pending: PendingRequest) -> Client:

@@ -32,5 +32,8 @@ class PushedRequests:
 
     def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
         """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
+        pending = service.find(session, request_id, now=now)
+        if pending is None:
+            raise RequestNotUsable("unknown, expired or decided")
         citizen_id = signed_in.citizen_id if signed_in else None
-        return decision.deny(session, request_id, citizen_id=citizen_id, settings=services().settings, now=now).location
+        return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now).location

@@ -15,6 +15,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, sessions
 from authz_server.identity.returns import HOME, local_path
 from authz_server.identity.sessions import SignedIn
+from authz_server.prepared import lone_connection
 
 P = ParamSpec("P")
 # With the request, not with Flask's `g`: a test that holds an application context open would carry one citizen over.
@@ -28,7 +29,9 @@ def current() -> SignedIn | None:
     """
     if _FOUND not in request.environ:
         now = clock.now()
-        found = sessions.find(db.session(), cookies.session_secret(), now=now)
+        cookie = cookies.session_secret()
+        with lone_connection(read_only=True) as connection:
+            found = sessions.find(connection, cookie, now=now) if cookie else None
         if found is not None and sessions.touch(db.session(), found, now=now, limits=services().settings.limits):
             db.session.commit()
         request.environ[_FOUND] = found

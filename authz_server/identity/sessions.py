@@ -11,6 +11,7 @@ from authz_server.config import Limits
 from authz_server.core.identifiers import CitizenId, acr_of_level
 from authz_server.core.secrets import digest, new_secret
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
+from authz_server.prepared import Executor, Prepared
 
 PREFIX = "mds_"
 TOUCH_EVERY = timedelta(minutes=1)
@@ -18,7 +19,7 @@ DEFAULT_LIMITS = Limits()
 
 _citizen = CITIZEN.c
 _session = CITIZEN_SESSION.c
-_FIND = (
+_FIND = Prepared(
     select(
         _session.citizen_id,
         _session.level,
@@ -100,16 +101,27 @@ def open_session(
     return secret
 
 
-def find(session: Session, cookie: str | None, *, now: datetime) -> SignedIn | None:
+def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | None:
     """Find whose session this is, in one statement; None if unknown, ended, idle too long, too old, or suspended."""
     if cookie is None or not cookie.startswith(PREFIX):
         return None
     secret_digest = digest(cookie)
-    row = session.execute(_FIND, {"secret_digest": secret_digest, "moment": now}).one_or_none()
-    if row is None:
+    rows = _FIND.run(session, {"secret_digest": secret_digest, "moment": now})
+    if not rows:
         return None
-    values = dict(row._mapping)
-    return SignedIn(**values | {"amr": tuple(values["amr"])}, session_digest=secret_digest)
+    (row,) = rows
+    return SignedIn(
+        citizen_id=row.citizen_id,
+        name=row.name,
+        locale=row.locale,
+        level=row.level,
+        amr=tuple(row.amr),
+        auth_time=row.auth_time,
+        last_seen_at=row.last_seen_at,
+        idle_until=row.idle_until,
+        expires_at=row.expires_at,
+        session_digest=secret_digest,
+    )
 
 
 def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> bool:

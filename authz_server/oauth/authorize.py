@@ -9,13 +9,13 @@ from authz_server.consent import views as consent_views
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.request import PendingRequest
 from authz_server.core import clock
-from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import guard
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.id_token import pairwise_subject
 from authz_server.oauth.params import FORM
+from authz_server.prepared import lone_connection
 
 
 class UnknownClient(InvalidRequest):
@@ -25,7 +25,7 @@ class UnknownClient(InvalidRequest):
 
 
 def authorize(request: Request) -> Response:
-    """Show the consent page, or first the sign-in; commits.
+    """Show the consent page, or first the sign-in.
 
     Raises: UnknownClient, RequestNotUsable, WrongCitizen: pages without any way to a redirect URI.
     """
@@ -35,20 +35,18 @@ def authorize(request: Request) -> Response:
         raise UnknownClient
     if not (request_uri or "").startswith(consent.REQUEST_URI_PREFIX):
         raise RequestNotUsable("not pushed")
-    session, now = db.session(), clock.now()
+    now = clock.now()
     signed_in = guard.current()
     citizen_id = signed_in.citizen_id if signed_in else None
-    pending = consent.begin(session, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
-    error = _silent_error(pending, signed_in)
-    if error:
-        location = decision.fail(session, pending, error, settings=services().settings, now=now).location
-    elif not signed_in or _not_sufficient(pending, signed_in):
-        location = f"/sign-in?request={pending.request_id}"
-    else:
-        db.session.commit()
-        return consent_views.show(pending, signed_in)
-    db.session.commit()
-    return redirect(location, 303)
+    with lone_connection() as connection:
+        pending = consent.begin(connection, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
+        error = _silent_error(pending, signed_in)
+        if error:
+            outcome = decision.fail(connection, pending, error, settings=services().settings, now=now)
+            return redirect(outcome.location, 303)
+    if not signed_in or _not_sufficient(pending, signed_in):
+        return redirect(f"/sign-in?request={pending.request_id}", 303)
+    return consent_views.show(pending, signed_in)
 
 
 def _named(request: Request, name: str) -> str | None:

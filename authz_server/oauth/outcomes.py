@@ -3,10 +3,10 @@
 from flask import Request
 
 from authz_server.core import clock
-from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.params import FormPayload, read_form
+from authz_server.prepared import lone_connection
 from authz_server.tokens import dataset_tokens
 from authz_server.tokens.dataset_tokens import Report
 

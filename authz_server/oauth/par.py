@@ -10,7 +10,6 @@ from flask import request as http_request
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof, Proof
-from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.authorization_request import validate
@@ -18,6 +17,7 @@ from authz_server.oauth.client_auth import OAuthClient
 from authz_server.oauth.errors import UnauthorizedClient
 from authz_server.oauth.id_token import subject_of_hint
 from authz_server.oauth.params import FormRequest
+from authz_server.prepared import lone_connection
 
 
 class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no types

@@ -5,9 +5,9 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
-from authz_server.database import lone_connection
 from authz_server.oauth.errors import UnsupportedTokenType
 from authz_server.oauth.params import FormRequest
+from authz_server.prepared import lone_connection
 from authz_server.tokens import access_tokens, dataset_tokens
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_babel import force_locale, lazy_gettext
 from flask_babel.speaklater import LazyString
+from psycopg import OperationalError as DriverError
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -120,7 +121,7 @@ def init_app(app: Flask) -> None:
     """Answer every error that no view has answered: with a page for people, with JSON for everybody else."""
     app.register_error_handler(DomainError, handle_domain_error)
     app.register_error_handler(HTTPException, handle_http_exception)
-    for unreachable in (OperationalError, PoolTimeout):
+    for unreachable in (OperationalError, DriverError, PoolTimeout):
         app.register_error_handler(unreachable, handle_database_error)
 
 
@@ -183,7 +184,7 @@ def handle_http_exception(error: HTTPException) -> Response:
     return response
 
 
-def handle_database_error(error: OperationalError | PoolTimeout) -> Response:
+def handle_database_error(error: OperationalError | DriverError | PoolTimeout) -> Response:
     """The database can't be reached or is too busy: nothing was done, and it is worth trying again."""
     event("database.unavailable", level=logging.ERROR, endpoint=request.path, reason=type(error).__name__)
     if for_people():

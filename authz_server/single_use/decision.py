@@ -4,7 +4,8 @@ On PostgreSQL a decision is a single statement, whatever belongs to it:
 
     WITH used    AS (INSERT INTO used_identifier ... ON CONFLICT DO NOTHING RETURNING kind),
          decided AS (UPDATE ... WHERE <what must hold> AND (SELECT count(*) FROM used) = 2 RETURNING ...),
-         entry   AS (INSERT INTO audit_entry SELECT ... FROM decided)
+         entry   AS (INSERT INTO audit_entry SELECT ... FROM decided),
+         rows_0  AS (INSERT INTO consent SELECT ... WHERE EXISTS (SELECT FROM decided))
     SELECT (SELECT string_agg(kind) FROM used), decided.* FROM (SELECT 1) LEFT JOIN decided ON true
 
 SQLite has no INSERT or UPDATE inside WITH: there the same parts run one after the other, in the same transaction,
@@ -15,15 +16,17 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
 
+import orjson
 from sqlalchemy import (
     CTE,
     Column,
     ColumnElement,
     Connection,
     Insert,
-    Row,
     Select,
+    Table,
     bindparam,
+    exists,
     func,
     insert,
     literal_column,
@@ -32,17 +35,21 @@ from sqlalchemy import (
     true,
     union_all,
 )
-from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
+from sqlalchemy import cast as cast_to
+from sqlalchemy import column as sql_column
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.sql.dml import ReturningInsert
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import COLUMNS, INSERT, Entry
-from authz_server.database import Executor, connection_of, insert_if_absent, table_of
+from authz_server.database import insert_if_absent, table_of
+from authz_server.prepared import Executor, Prepared, Statement, connection_of, is_sqlite
 from authz_server.single_use.identifiers import Identifier, check_fresh
 from authz_server.single_use.models import UsedIdentifier
 
-Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
 # Builds the statement with one more condition: that all identifiers were fresh.
 Guarded = Callable[[ColumnElement[bool]], Statement]
+Rows = Sequence[Mapping[str, Any]]
 
 ENTRY = table_of(AuditEntry)
 USED = table_of(UsedIdentifier)
@@ -57,10 +64,13 @@ class Decision:
     Args:
         statement: given one more condition, the SELECT, or the INSERT or UPDATE with RETURNING. Columns that it
             returns under the name of a column of the record go there; the others come from the entry.
+        leaves: tables into which rows are inserted if anything was decided, in the order in which they point at each
+            other. A row names every column but generated keys.
     """
 
-    def __init__(self, statement: Guarded) -> None:
+    def __init__(self, statement: Guarded, *, leaves: Sequence[Table] = ()) -> None:
         self.statement = statement
+        self.leaves = [(table, [column for column in table.columns if not _is_generated(column)]) for table in leaves]
         self.plain = statement(true())
         returned = {column.key for column in self.plain.exported_columns}
         self.from_row = tuple(name for name in COLUMNS if name in returned)
@@ -68,37 +78,55 @@ class Decision:
         self.combined = cache(self._combined)  # by number of identifiers, and whether there is an entry
 
     def run(
-        self, executor: Executor, *, entry: Entry | None = None, spend: Sequence[Identifier] = (), **parameters: Any
-    ) -> Sequence[Row[Any]]:
-        """Decide; the rows that qualified (none: nothing happened). The caller commits.
+        self,
+        executor: Executor,
+        *,
+        entry: Entry | None = None,
+        spend: Sequence[Identifier] = (),
+        rows: Sequence[Rows] = (),
+        **parameters: Any,
+    ) -> Sequence[Any]:
+        """Decide; the rows that qualified (none: nothing happened). Committed by the caller, unless it is lone.
 
-        Args: entry: what the record says of each decided row; spend: identifiers that must not have been seen.
+        Args: entry: what the record says of each decided row; spend: identifiers that must not have been seen; rows:
+            for each table of `leaves` the rows that it gets.
         Raises: AssertionReplayed, ProofReplayed; then nothing was decided.
         """
         given = {name: getattr(entry, name) for name in self.from_entry} if entry else {}
-        connection = connection_of(executor)
-        if connection.dialect.name != "postgresql":
-            return self._one_by_one(connection, given, spend, parameters)
-        named = {f"entry_{name}": value for name, value in given.items()}
-        combined = self.combined(len(spend), entry is not None)
-        rows = connection.execute(combined, parameters | named | _bound(spend)).all()
-        check_fresh(spend, fresh=(rows[0].fresh or "").split())
-        return [] if rows[0].made is None else rows
+        if is_sqlite(executor):
+            return self._one_by_one(connection_of(executor), given, spend, rows, parameters)  # type: ignore[arg-type]
+        for name, value in given.items():
+            parameters[f"entry_{name}"] = value
+        for number, of_table in enumerate(rows):
+            parameters[f"rows_{number}"] = orjson.dumps(of_table, default=_as_json).decode()
+        decided = self.combined(len(spend), entry is not None).run(executor, parameters | _bound(spend))
+        if spend:
+            check_fresh(spend, fresh=(decided[0].fresh or "").split())
+        return [] if decided[0].made is None else decided
 
     def _one_by_one(
-        self, connection: Connection, entry: Mapping[str, Any], spend: Sequence[Identifier], parameters: dict[str, Any]
-    ) -> Sequence[Row[Any]]:
+        self,
+        connection: Connection,
+        entry: Mapping[str, Any],
+        spend: Sequence[Identifier],
+        rows: Sequence[Rows],
+        parameters: dict[str, Any],
+    ) -> Sequence[Any]:
         if spend:
             used = connection.execute(_spending("sqlite", len(spend)), _bound(spend)).all()
             check_fresh(spend, fresh=[row.kind for row in used])
-        rows = connection.execute(self.plain, parameters).all()
-        if rows and entry:
+        decided = connection.execute(self.plain, parameters).all()
+        if decided and entry:
             connection.execute(
-                INSERT, [{**entry, **{name: row._mapping[name] for name in self.from_row}} for row in rows]
+                INSERT, [{**entry, **{name: row._mapping[name] for name in self.from_row}} for row in decided]
             )
-        return rows
+        if decided:
+            for (table, _), of_table in zip(self.leaves, rows, strict=True):
+                if of_table:
+                    connection.execute(insert(table), [dict(row) for row in of_table])
+        return decided
 
-    def _combined(self, identifiers: int, recorded: bool) -> Select[Any]:
+    def _combined(self, identifiers: int, recorded: bool) -> Prepared:
         condition: ColumnElement[bool] = true()
         fresh: ColumnElement[Any] = null()
         if identifiers:
@@ -108,7 +136,11 @@ class Decision:
         decided = _with_marker(self.statement(condition)).cte("decided")
         one = select(literal_column("1").label("one")).subquery("one")
         whole = select(fresh.label("fresh"), *decided.c).select_from(one.outerjoin(decided, true()))
-        return whole.add_cte(self._entry(decided).cte("entry")) if recorded else whole
+        if recorded:
+            whole = whole.add_cte(self._entry(decided).cte("entry"))
+        for number, (table, columns) in enumerate(self.leaves):
+            whole = whole.add_cte(_unfolded(number, table, columns, decided).cte(f"leaves_{number}"))
+        return Prepared(whole)
 
     def _entry(self, decided: CTE) -> Insert:
         sources = [
@@ -126,6 +158,25 @@ def looked_up(column: Column[Any], *, where: Column[Any], equals: Column[Any]) -
     """
     named: list[ColumnElement[Any]] = [literal_column(f"{side.table.name}.{side.name}") for side in (where, equals)]
     return select(column).where(named[0] == named[1]).scalar_subquery().label(column.name)
+
+
+def _unfolded(number: int, table: Table, columns: Sequence[Column[Any]], decided: CTE) -> Insert:
+    """Rows from one JSON parameter, whatever their number, so that the statement's text stays the same."""
+    rows = func.json_to_recordset(cast_to(bindparam(f"rows_{number}"), postgresql.JSON)).table_valued(
+        *(sql_column(column.name, column.type) for column in columns), name=f"row_{number}"
+    )
+    source = select(*rows.render_derived(with_types=True).c).where(exists(select(decided.c.made)))
+    return insert(table).from_select([column.name for column in columns], source, include_defaults=False)
+
+
+def _is_generated(column: Column[Any]) -> bool:
+    return column is column.table.autoincrement_column
+
+
+def _as_json(value: object) -> str:
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"  # the text form of bytea
+    raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
 def _with_marker(statement: Statement) -> Statement:

@@ -1,34 +1,28 @@
-"""Issue what a redeemed code grants: one access token for UserInfo and one dataset token for each dataset."""
+"""Access tokens: they open UserInfo until they expire or are revoked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
-from authz_server.audit.service import Entry
-from authz_server.catalogue.model import Catalogue
 from authz_server.clients.models import Client
-from authz_server.config import Limits
-from authz_server.core.secrets import digest, new_secret
-from authz_server.database import Executor, Inserts, table_of
+from authz_server.core.secrets import digest
+from authz_server.database import table_of
 from authz_server.identity.models import Citizen
+from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
-from authz_server.tokens import dataset_tokens
-from authz_server.tokens.models import AccessToken, DatasetToken
+from authz_server.tokens.models import AccessToken
 
 PREFIX = "mda_"
 TOKEN = table_of(AccessToken)
 
 LIVE = TOKEN.c.revoked_at.is_(None)
 
-ISSUE = Inserts(TOKEN, table_of(DatasetToken), table_of(AuditEntry))
 OF_CITIZEN: tuple[Any, ...] = (Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
-CITIZEN = select(*OF_CITIZEN).where(Citizen.id == bindparam("citizen"))
+CITIZEN = Prepared(select(*OF_CITIZEN).where(Citizen.id == bindparam("citizen")))
 FIND = Decision(
     lambda fresh: (
         select(TOKEN, *OF_CITIZEN)
@@ -56,43 +50,7 @@ REVOKE_OF_CONSENT = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class Issued:
-    """Secrets on their way to the client; `dataset_tokens` in the order of the consent's granted datasets."""
-
-    access_token: str = field(repr=False)
-    dataset_tokens: tuple[str, ...] = field(repr=False)
-
-
-def issue(session: Session, code: Row[Any], *, jkt: str, catalogue: Catalogue, limits: Limits, now: datetime) -> Issued:
-    """Issue the tokens of a redeemed code, bound to the key `jkt`, and record each. The caller commits."""
-    issued = Issued(
-        access_token=new_secret(PREFIX),
-        dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
-    )
-    owner = {"consent_id": code.consent_id, "citizen_id": code.citizen_id, "client_id": code.client_id}
-    access_token = owner | {
-        "digest": digest(issued.access_token),
-        "scopes": code.scopes,
-        "claims": code.claims,
-        "jkt": jkt,
-        "issued_at": now,
-        "expires_at": now + timedelta(seconds=limits.access_token_ttl_s),
-        "revoked_at": None,
-    }
-    owner["transaction_id"] = code.transaction_id
-    rows, entries = [], []
-    for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
-        dataset = catalogue.dataset(detail["dataset"])
-        place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
-        row = dataset_tokens.new_row(token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now)
-        rows.append(place | row | {"position": position})
-        entries.append(Entry(at=now, event="token.issued", success=True, actor=f"client:{code.client_id}", **place))
-    ISSUE.run(session, [access_token], rows, [entry.values() for entry in entries])
-    return issued
-
-
-def find(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+def find(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Any | None:
     """The usable access token with the claims of its citizen, or None.
 
     Args: spend: the identifier of the proof.  Raises: ProofReplayed.
@@ -101,9 +59,10 @@ def find(session: Executor, token: str, *, spend: Sequence[Identifier], now: dat
     return rows[0] if rows else None
 
 
-def citizen(session: Session, citizen_id: int) -> Row[Any]:
+def citizen(session: Executor, citizen_id: int) -> Any:
     """The columns from which identity claims are made, as `find` has them."""
-    return session.execute(CITIZEN, {"citizen": citizen_id}).one()
+    (row,) = CITIZEN.run(session, {"citizen": citizen_id})
+    return row
 
 
 def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, and_, bindparam, case, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -22,8 +22,9 @@ from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, Client
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import Executor, table_of
+from authz_server.database import table_of
 from authz_server.identity.models import Citizen
+from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
@@ -106,6 +107,16 @@ OUTCOMES = {
     ),
     "no_record": _edge(*LEASED, NOT_BEGUN, state="issued", **ENDED),
 }
+WAITING = Prepared(
+    select(TOKEN.c.not_before).where(
+        TOKEN.c.digest == bindparam("token"),
+        TOKEN.c.state == "issued",
+        TOKEN.c.jkt == bindparam("proof_jkt"),
+        TOKEN.c.dataset_id == bindparam("asked_dataset"),
+        TOKEN.c.not_before > NOW,
+        TOKEN.c.expires_at > NOW,
+    )
+)
 LAPSED = _edge(
     TOKEN.c.state == "leased",
     TOKEN.c.lease_expires_at <= NOW,
@@ -152,7 +163,7 @@ class Lease(NamedTuple):
     """The right to ask the agency once; `handle` is the proxy's credential to say how it went."""
 
     handle: str
-    row: Row[Any]
+    row: Any
 
     @property
     def detail(self) -> dict[str, Any]:
@@ -178,31 +189,19 @@ def lease(
     Raises: TokenNotReady if all but the time that the agency named is right, else TokenNotUsable.
     """
     handle = new_secret(LEASE_PREFIX)
+    asked: dict[str, Any] = {"token": digest(token), "proof_jkt": jkt, "asked_dataset": dataset_id, "now": now}
     rows = LEASE.run(
         session,
         entry=Entry(at=now, event="token.leased", success=True, actor=actor),
         spend=spend,
-        token=digest(token),
-        proof_jkt=jkt,
-        asked_dataset=dataset_id,
         lease=digest(handle),
         lease_until=now + timedelta(seconds=ttl_s),
-        now=now,
+        **asked,
     )
     if rows:
         return Lease(handle, rows[0])
-    waiting = session.execute(
-        select(TOKEN.c.not_before).where(
-            TOKEN.c.digest == digest(token),
-            TOKEN.c.state == "issued",
-            TOKEN.c.jkt == jkt,
-            TOKEN.c.dataset_id == dataset_id,
-            TOKEN.c.not_before > now,
-            TOKEN.c.expires_at > now,
-        )
-    ).scalar_one_or_none()
-    if waiting is not None:
-        raise TokenNotReady(max(1, round((waiting - now).total_seconds())))
+    if waiting := WAITING.run(session, asked):
+        raise TokenNotReady(max(1, round((waiting[0].not_before - now).total_seconds())))
     raise TokenNotUsable("unknown, expired, spent, bound to another key, or suspended")
 
 
@@ -226,7 +225,7 @@ def report(
     transfer_s: int,
     max_attempts: int,
     now: datetime,
-) -> Row[Any]:
+) -> Any:
     """Take the edge that the outcome names; the token's row after it. The caller commits.
 
     Args: ttl_s: life of a token once the agency is ready; transfer_s: longest transfer.
@@ -254,7 +253,7 @@ def report(
     return rows[0]
 
 
-def find_usable(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Row[Any] | None:
+def find_usable(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Any | None:
     """The token's row if it could be leased now (perhaps after a wait), else None; the token stays as it is."""
     rows = USABLE.run(session, spend=spend, token=digest(token), now=now)
     return rows[0] if rows else None
@@ -272,7 +271,7 @@ def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: 
     REVOKE_OF_CONSENT.run(session, entry=entry, consent=consent_id, now=now)
 
 
-def tidy(session: Session, *, now: datetime) -> Sequence[Row[Any]]:
+def tidy(session: Session, *, now: datetime) -> Sequence[Any]:
     """Put on the record what time has decided: leases that ran out, tokens that expired unused. The caller commits."""
     lapsed = Entry(at=now, event="token.spent_unknown", success=False, actor="worker", reason="lease_ran_out")
     expired = Entry(at=now, event="token.expired", success=False, actor="worker")

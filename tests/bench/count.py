@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, event
 
 # Where `cryptography` makes a private key out of bytes or numbers: what must not happen per request.
@@ -24,6 +25,8 @@ _PRIVATE_LOADS = frozenset(
 )
 # The same for public keys; a DPoP proof brings one along, so one per proof is right.
 _PUBLIC_LOADS = frozenset({"load_pem_public_key", "load_der_public_key", "from_encoded_point", "from_public_bytes"})
+# Statements of PostgreSQL are counted at the driver: not all go through the engine.
+_EXECUTE = psycopg.Cursor.execute.__code__
 _NATIVE = _PRIVATE_LOADS | _PUBLIC_LOADS | {"sign", "verify", "public_key"}
 
 
@@ -52,9 +55,10 @@ def counting(engine: Engine) -> Iterator[Counts]:
     counts = Counts()
     native: Counter[tuple[str, str]] = Counter()
 
-    def on_statement(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        counts.statements += 1
-        counts.statement_texts.append(statement)
+    def on_statement(_conn: Any, cursor: Any, statement: str, *_more: Any) -> None:
+        if not isinstance(cursor, psycopg.Cursor):
+            counts.statements += 1
+            counts.statement_texts.append(statement)
 
     def on_commit(_conn: Any) -> None:
         counts.commits += 1
@@ -62,9 +66,12 @@ def counting(engine: Engine) -> Iterator[Counts]:
     def on_rollback(_conn: Any) -> None:
         counts.rollbacks += 1
 
-    def on_call(_frame: FrameType, kind: str, what: Any) -> None:
+    def on_call(frame: FrameType, kind: str, what: Any) -> None:
         if kind == "call":
             counts.calls += 1
+            if frame.f_code is _EXECUTE:
+                counts.statements += 1
+                counts.statement_texts.append(str(frame.f_locals["query"]))
         elif kind == "c_call" and what.__name__ in _NATIVE:
             native[type(what.__self__).__name__, what.__name__] += 1
 

@@ -19,8 +19,8 @@ from tests.support.platform import Peer, Platform, answer_of
 # statements on PostgreSQL, on SQLite (BEGIN counts there), signatures made, signatures verified
 BUDGET = {
     "par": (1, 3, 0, 2),
-    "authorize": (2, 3, 0, 0),
-    "decision": (4, 7, 0, 0),
+    "authorize": (2, 4, 0, 0),
+    "decision": (3, 9, 0, 0),
     "token": (2, 7, 1, 2),
     "exchange": (1, 4, 1, 1),
     "outcome": (1, 3, 0, 0),
@@ -152,8 +152,9 @@ def test_a_request_keeps_to_its_budget(platform: Platform, operation: str) -> No
     assert counts.statements <= allowed, counts.statement_texts
     assert (counts.signatures, counts.verifications) == (signatures, verifications)
     assert counts.key_loads == 0
-    assert counts.commits <= 1
+    # On PostgreSQL each statement is a transaction of its own; on SQLite each decision, and what was read before it.
+    assert counts.commits <= (0 if scene.engine.dialect.name == "postgresql" else on_postgresql)
 
 
 def test_the_budgets_are_tight() -> None:
-    assert sum(on_postgresql for on_postgresql, *_ in BUDGET.values()) == 14
+    assert sum(on_postgresql for on_postgresql, *_ in BUDGET.values()) == 13

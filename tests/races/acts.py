@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server import config, retention
@@ -18,8 +17,9 @@ from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
-from authz_server.consent import codes, decision, notice
+from authz_server.consent import decision, notice
 from authz_server.consent import service as consent
+from authz_server.consent.codes import get_code
 from authz_server.consent.errors import CodeReplayed
 from authz_server.consent.models import AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters
@@ -29,9 +29,10 @@ from authz_server.database import table_of
 from authz_server.identity import service as identity
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices import service as notices
+from authz_server.prepared import Executor, Prepared, lone_connection
 from authz_server.single_use import identifiers
 from authz_server.single_use.identifiers import Identifier
-from authz_server.tokens import access_tokens, dataset_tokens
+from authz_server.tokens import access_tokens, dataset_tokens, redemption
 from tests.races.seeding import JKT, LIMITS
 
 CATALOGUE = loader.load()
@@ -47,7 +48,7 @@ SETTINGS = config.parse(
 )
 
 
-def lease(session: Session, token: str, dataset: str, at: float, jti: str = "", proof: str = "") -> str:
+def lease(session: Executor, token: str, dataset: str, at: float, jti: str = "", proof: str = "") -> str:
     """Exchange a dataset token, with identifiers of its own unless some are given."""
     now = _moment(at)
     dataset_tokens.lease(
@@ -63,7 +64,7 @@ def lease(session: Session, token: str, dataset: str, at: float, jti: str = "", 
     return "leased"
 
 
-def report(session: Session, handle: str, outcome: str, at: float) -> str:
+def report(session: Executor, handle: str, outcome: str, at: float) -> str:
     """Say how a fetch went."""
     told = dataset_tokens.Report(outcome, None, 60 if outcome == "preparing" else 0)
     dataset_tokens.report(
@@ -78,57 +79,56 @@ def report(session: Session, handle: str, outcome: str, at: float) -> str:
     return outcome
 
 
-def revoke(session: Session, token: str, client_id: str, at: float) -> str:
+def revoke(session: Executor, token: str, client_id: str, at: float) -> str:
     """Give up a dataset token."""
     now = _moment(at)
     done = dataset_tokens.revoke(session, token, client_id=client_id, spend=[_assertion("", now)], now=now)
     return "revoked" if done else "nothing to revoke"
 
 
-def redeem(session: Session, code: str, client_id: str, at: float) -> str:
+def redeem(engine: Engine, code: str, client_id: str, at: float) -> str:
     """Redeem a code; a replay revokes what it was exchanged for (RFC 6749 section 4.1.2)."""
     now = _moment(at)
+    spend = [_assertion("", now), _proof("", now)]
     try:
-        row = codes.consume_code(
-            session, code, jkt=JKT, client_id=client_id, spend=[_assertion("", now), _proof("", now)], now=now
-        )
+        with lone_connection(engine) as connection:
+            row = get_code(connection, secrets.digest(code), jkt=JKT, now=now)
+            redemption.redeem(connection, row, jkt=JKT, catalogue=CATALOGUE, limits=LIMITS, spend=spend, now=now)
     except CodeReplayed as replayed:
-        access_tokens.revoke_of_consent(session, replayed.consent_id, now=now)
-        dataset_tokens.revoke_of_consent(
-            session, replayed.consent_id, actor=f"client:{client_id}", reason="code_replayed", now=now
-        )
+        with Session(engine) as session, session.begin():
+            redemption.revoke_replayed(session, replayed.row, client_id=client_id, now=now)
         return "replayed"
-    access_tokens.issue(session, row, jkt=JKT, catalogue=CATALOGUE, limits=LIMITS, now=now)
     return "redeemed"
 
 
-def push(session: Session, client_id: str, jti: str, at: float) -> str:
+def push(session: Executor, client_id: str, jti: str, at: float) -> str:
     """Push a request, like one that was pushed before."""
     now = _moment(at)
     table = table_of(AuthorizationRequest)
-    known = session.execute(select(table.c.parameters).limit(1)).scalar_one()
-    parameters = AuthorizationParameters.from_json(known)
+    (known,) = Prepared(select(table.c.parameters).limit(1)).run(session, {})
+    parameters = AuthorizationParameters.from_json(known.parameters)
     consent.push(session, parameters, client_id=client_id, spend=[_assertion(jti, now)], settings=SETTINGS, now=now)
     return "pushed"
 
 
-def userinfo(session: Session, token: str, proof: str, at: float) -> str:
+def userinfo(session: Executor, token: str, proof: str, at: float) -> str:
     """Present an access token with a proof."""
     now = _moment(at)
     return "found" if access_tokens.find(session, token, spend=[_proof(proof, now)], now=now) else "nothing"
 
 
-def begin(session: Session, request_uri: str, client_id: str, citizen_id: int, at: float) -> str:
+def begin(session: Executor, request_uri: str, client_id: str, citizen_id: int, at: float) -> str:
     """Open the authorization URL."""
     consent.begin(session, request_uri, client_id, citizen_id=citizen_id, now=_moment(at))
     return "begun"
 
 
-def approve(session: Session, request_id: str, citizen_id: int, at: float) -> str:
+def approve(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
     """Agree to a request that is open."""
     now = _moment(at)
-    pending = consent.open_for(session, request_id, citizen_id=citizen_id, now=now)
-    client = _registry(session).client(pending.client_id)
+    with lone_connection(engine) as connection:
+        pending = consent.open_for(connection, request_id, citizen_id=citizen_id, now=now)
+    client = _registry_of(engine).client(pending.client_id)
     assert client is not None
     signed_in = SignedIn(
         citizen_id=CitizenId(citizen_id),
@@ -142,22 +142,27 @@ def approve(session: Session, request_id: str, citizen_id: int, at: float) -> st
         expires_at=now + timedelta(minutes=1),
         session_digest=bytes(32),
     )
-    decision.approve(
-        session,
-        pending,
-        {},
-        signed_in=signed_in,
-        notice=notice.compose(pending, client, CATALOGUE, locale="en"),
-        catalogue=CATALOGUE,
-        settings=SETTINGS,
-        now=now,
-    )
+    with lone_connection(engine) as connection:
+        decision.approve(
+            connection,
+            pending,
+            {},
+            signed_in=signed_in,
+            notice=notice.compose(pending, client, CATALOGUE, locale="en"),
+            catalogue=CATALOGUE,
+            settings=SETTINGS,
+            now=now,
+        )
     return "approved"
 
 
-def deny(session: Session, request_id: str, citizen_id: int, at: float) -> str:
+def deny(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
     """Refuse a request that is open."""
-    decision.deny(session, request_id, citizen_id=citizen_id, settings=SETTINGS, now=_moment(at))
+    now = _moment(at)
+    with lone_connection(engine) as connection:
+        pending = consent.open_for(connection, request_id, citizen_id=citizen_id, now=now)
+    with lone_connection(engine) as connection:
+        decision.deny(connection, pending, citizen_id=citizen_id, settings=SETTINGS, now=now)
     return "denied"
 
 
@@ -222,12 +227,8 @@ def _proof(jti: str, now: datetime) -> Identifier:
     return identifiers.dpop_proof(secrets.digest(jti or secrets.new_secret("")), expires_at=now + timedelta(minutes=1))
 
 
-def _registry(session: Session) -> Registry:
-    return _registry_of(session.get_bind())
-
-
 @cache
-def _registry_of(engine: Any) -> Registry:
+def _registry_of(engine: Engine) -> Registry:
     return Registry(engine, Context(CATALOGUE, sandbox=True), allowed_hosts=frozenset())
 
 
@@ -238,5 +239,6 @@ ACTS: Mapping[str, Callable[..., str]] = {
         suspend_client, suspend_agency, resume_agency, suspend_citizen, tidy_tokens, tidy_requests, announce, purge,
     )
 }  # fmt: skip
-# Those whose view takes `database.lone_connection`: one decision, which is its own transaction.
-LONE = frozenset({"lease", "report", "revoke", "push", "userinfo"})
+# Those whose view takes `lone_connection` once; and those that are more than one transaction, as their views are.
+LONE = frozenset({"lease", "report", "revoke", "push", "userinfo", "begin"})
+WHOLE = frozenset({"redeem", "approve", "deny"})

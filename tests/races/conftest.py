@@ -13,6 +13,6 @@ from tests.support.platform import Platform
 @pytest.fixture(scope="session")
 def arena(platform: Platform) -> Iterator[Arena]:
     """Racers, and a journey after whose model they get what they fight for."""
-    platform.tokens(platform.detail("ris.personal"))
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
     with team.started(platform.settings.database_url) as racers:
-        yield Arena(platform, racers, Seeds(platform.engine, platform.catalogue))
+        yield Arena(platform, racers, Seeds(platform.engine, platform.catalogue, granted["transaction"]))

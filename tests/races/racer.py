@@ -19,21 +19,22 @@ from sqlalchemy.orm import Session
 
 from authz_server.core.errors import DomainError
 from authz_server.database import new_engine
-from tests.races.acts import ACTS, LONE
+from authz_server.prepared import lone_connection
+from tests.races.acts import ACTS, LONE, WHOLE
 
 
 def perform(engine: Engine, act: str, arguments: dict[str, Any]) -> str:
     """Do one act as a request does it, with its commit; how it ended."""
-    with Session(engine) as session:
-        if act in LONE and engine.dialect.name == "postgresql":
-            # As `database.lone_connection`: one decision, which is its own transaction.
-            session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
-        try:
-            ended = ACTS[act](session, **arguments)
-        except DomainError as error:
-            return type(error).__name__
-        session.commit()
-        return ended
+    try:
+        if act in WHOLE:
+            return ACTS[act](engine, **arguments)
+        if act in LONE:
+            with lone_connection(engine) as connection:
+                return ACTS[act](connection, **arguments)
+        with Session(engine) as session, session.begin():
+            return ACTS[act](session, **arguments)
+    except DomainError as error:
+        return type(error).__name__
 
 
 def work(connection: Connection, url: str, threads: int) -> None:

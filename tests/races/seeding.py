@@ -43,13 +43,13 @@ class Subject:
 
 
 class Seeds:
-    """Makes rows after the model of the last real journey."""
+    """Makes rows after the model of a real journey, known by its transaction."""
 
-    def __init__(self, engine: Engine, catalogue: Catalogue) -> None:
+    def __init__(self, engine: Engine, catalogue: Catalogue, transaction_id: str) -> None:
         self.engine = engine
-        self._consent = self._newest(Consent, "decided_at")
-        self._code = self._newest(AuthorizationCode, "expires_at")
-        self._request = self._newest(AuthorizationRequest, "pushed_at")
+        self._consent, self._code, self._request = (
+            self._row(model, transaction_id) for model in (Consent, AuthorizationCode, AuthorizationRequest)
+        )
         self._dataset = catalogue.dataset(self._consent["granted"][0]["dataset"])
 
     @property
@@ -156,10 +156,10 @@ class Seeds:
         self._insert(Consent, rows)
         return subjects
 
-    def _newest(self, model: type[Base], column: str) -> dict[str, Any]:
+    def _row(self, model: type[Base], transaction_id: str) -> dict[str, Any]:
         table = table_of(model)
         with Session(self.engine) as session:
-            return session.execute(select(table).order_by(table.c[column].desc()).limit(1)).one()._asdict()
+            return session.execute(select(table).where(table.c.transaction_id == transaction_id)).one()._asdict()
 
     def _insert(self, model: type[Base], rows: Sequence[dict[str, Any]]) -> None:
         with Session(self.engine) as session, session.begin():

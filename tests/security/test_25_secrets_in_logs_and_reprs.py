@@ -13,8 +13,8 @@ from authz_server.consent.models import AuthorizationCode, AuthorizationRequest,
 from authz_server.core.logging import JsonLines
 from authz_server.identity.models import Citizen, CitizenSession
 from authz_server.single_use.models import UsedIdentifier
-from authz_server.tokens.access_tokens import Issued
 from authz_server.tokens.models import AccessToken, DatasetToken
+from authz_server.tokens.redemption import Issued
 from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
 from tests.support.protocol import dataset_token, one_time_code, opened, refused, services_of, userinfo
 

@@ -7,21 +7,20 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from flask import request as http_request
-from sqlalchemy import Row
-from sqlalchemy.orm import Session
 
-from authz_server.consent.codes import consume_code
+from authz_server.consent.codes import get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
-from authz_server.core.secrets import equal
+from authz_server.core.secrets import digest, equal
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.oauth import dpop, id_token
 from authz_server.oauth.errors import CodeMisused, UnauthorizedClient
 from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import released
-from authz_server.tokens import access_tokens, dataset_tokens
-from authz_server.tokens.access_tokens import Issued
+from authz_server.prepared import Executor, lone_connection
+from authz_server.tokens import access_tokens
+from authz_server.tokens.redemption import Issued, redeem, revoke_replayed
 
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
 
@@ -38,24 +37,32 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         self.proof = self.server.dpop.verify(http_request)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
-        here, session, now = services(), db.session(), clock.now()
-        payload: FormPayload = self.request.payload
-        presented = payload.get("code")
+        here, now = services(), clock.now()
+        presented = self.request.payload.get("code")
+        who = {"client_id": self.client.client_id, "now": now}
         # Spent only after everything that a mistaken but honest client can get wrong (op.md T-19).
         spend = [self.client.identifier, dpop.identifier(self.proof)]
         try:
-            code = consume_code(
-                session, presented, jkt=self.proof.jkt, client_id=self.client.client_id, spend=spend, now=now
-            )
+            with lone_connection() as connection:
+                code = get_code(connection, digest(presented), jkt=self.proof.jkt, now=now)
+                _check_owner(code, self.request.payload, self.client.client_id)
+                claims = _asked_claims(connection, code)
+                issued = redeem(
+                    connection,
+                    code,
+                    jkt=self.proof.jkt,
+                    catalogue=here.catalogue,
+                    limits=here.settings.limits,
+                    spend=spend,
+                    now=now,
+                )
         except CodeReplayed as error:
-            access_tokens.revoke_of_consent(session, error.consent_id, now=now)
-            actor = f"client:{self.client.client_id}"
-            dataset_tokens.revoke_of_consent(session, error.consent_id, actor=actor, reason="code_replayed", now=now)
+            revoke_replayed(db.session(), error.row, **who)
             raise
-        _check_owner(code, payload, self.client.client_id)
-        issued = access_tokens.issue(
-            session, code, jkt=self.proof.jkt, catalogue=here.catalogue, limits=here.settings.limits, now=now
-        )
+        except CodeMisused:
+            with lone_connection() as connection:
+                spend_misused(connection, code, jkt=self.proof.jkt, spend=spend, **who)
+            raise
         body: dict[str, Any] = {
             "access_token": issued.access_token,
             "token_type": "DPoP",
@@ -64,14 +71,14 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         if code.scopes:  # RFC 6749 section 3.3: a scope is never empty
             body["scope"] = " ".join(code.scopes)
         if "openid" in code.scopes:
-            body["id_token"] = id_token.issue(here, code, asked=_asked_claims(session, code), now=now)
+            body["id_token"] = id_token.issue(here, code, asked=claims, now=now)
         if code.granted:
             body["authorization_details"] = _granted(code, issued)
         return 200, body, []
 
 
-def _check_owner(code: Row[Any], payload: FormPayload, client_id: str) -> None:
-    """Whoever fails here holds a code that is not theirs, and it is already spent.  Raises: CodeNotUsable."""
+def _check_owner(code: Any, payload: FormPayload, client_id: str) -> None:
+    """Raises: CodeMisused, for whoever holds a code that is not theirs; CodeNotUsable, for a mistake."""
     if code.client_id != client_id:
         raise CodeMisused("another client's code")
     verifier = payload.find("code_verifier") or ""
@@ -84,13 +91,13 @@ def _check_owner(code: Row[Any], payload: FormPayload, client_id: str) -> None:
         raise CodeNotUsable("redirect_uri differs from the request's")
 
 
-def _asked_claims(session: Session, code: Row[Any]) -> dict[str, Any]:
+def _asked_claims(session: Executor, code: Any) -> dict[str, Any]:
     """What the claims parameter wants in the id_token; nobody is looked up where it wants nothing."""
     asked = code.claims.get("id_token")
     return released((), asked, access_tokens.citizen(session, code.citizen_id)) if asked else {}
 
 
-def _granted(code: Row[Any], issued: Issued) -> list[dict[str, Any]]:
+def _granted(code: Any, issued: Issued) -> list[dict[str, Any]]:
     """RFC 9396 section 7: each granted dataset, enriched with where to fetch it and the token that opens it once."""
     settings = services().settings
     return [

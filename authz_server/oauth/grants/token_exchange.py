@@ -10,11 +10,11 @@ from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
-from authz_server.database import lone_connection
 from authz_server.extensions import services
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
 from authz_server.oauth.params import FormPayload
+from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import dpop_proof
 from authz_server.tokens import dataset_tokens
 from authz_server.tokens.errors import TokenNotUsable

@@ -1,0 +1,95 @@
+"""Redeem an authorization code: the code spent, its tokens issued, and all of that on the record, in one statement."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import Entry
+from authz_server.catalogue.model import Catalogue
+from authz_server.config import Limits
+from authz_server.consent.codes import OWNED, get_code, record_replay, spending
+from authz_server.consent.errors import CodeNotUsable
+from authz_server.core.secrets import digest, new_secret
+from authz_server.database import table_of
+from authz_server.prepared import Executor
+from authz_server.single_use.decision import Decision
+from authz_server.single_use.identifiers import Identifier
+from authz_server.tokens import access_tokens, dataset_tokens
+from authz_server.tokens.models import AccessToken, DatasetToken
+
+REDEEM = Decision(spending, leaves=[table_of(AccessToken), table_of(DatasetToken), table_of(AuditEntry)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Issued:
+    """Secrets on their way to the client; `dataset_tokens` in the order of the consent's granted datasets."""
+
+    access_token: str = field(repr=False)
+    dataset_tokens: tuple[str, ...] = field(repr=False)
+
+
+def redeem(
+    session: Executor,
+    code: Any,
+    *,
+    jkt: str,
+    catalogue: Catalogue,
+    limits: Limits,
+    spend: Sequence[Identifier],
+    now: datetime,
+) -> Issued:
+    """Issue one access token for UserInfo, and one dataset token for each granted dataset, bound to the key `jkt`.
+
+    Args: code: its row, found to be the caller's; spend: the identifiers of the request's assertion and proof.
+    Raises: CodeReplayed, CodeNotUsable, if another request was quicker, or somebody was suspended;
+        AssertionReplayed, ProofReplayed.
+    """
+    issued = Issued(
+        access_token=new_secret(access_tokens.PREFIX),
+        dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
+    )
+    owner = {name: getattr(code, name) for name in OWNED}
+    actor = f"client:{code.client_id}"
+    tokens, entries = [], [Entry(at=now, event="code.redeemed", success=True, actor=actor, **owner)]
+    for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
+        dataset = catalogue.dataset(detail["dataset"])
+        place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
+        row = dataset_tokens.new_row(token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now)
+        tokens.append(place | row | {"position": position})
+        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
+    rows = [[_access_token(issued, code, jkt, limits, now)], tokens, [entry.values() for entry in entries]]
+    if not REDEEM.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now):
+        get_code(session, code.digest, jkt=jkt, now=now)
+        raise CodeNotUsable("its client or citizen is suspended")
+    return issued
+
+
+def revoke_replayed(session: Session, code: Any, *, client_id: str, now: datetime) -> None:
+    """End what a code was exchanged for, as it was presented a second time (RFC 6749 section 4.1.2); with entries.
+
+    The caller commits.
+    """
+    record_replay(session, code, client_id=client_id, now=now)
+    access_tokens.revoke_of_consent(session, code.consent_id, now=now)
+    dataset_tokens.revoke_of_consent(
+        session, code.consent_id, actor=f"client:{client_id}", reason="code_replayed", now=now
+    )
+
+
+def _access_token(issued: Issued, code: Any, jkt: str, limits: Limits, now: datetime) -> dict[str, Any]:
+    return {
+        "digest": digest(issued.access_token),
+        "consent_id": code.consent_id,
+        "citizen_id": code.citizen_id,
+        "client_id": code.client_id,
+        "scopes": code.scopes,
+        "claims": code.claims,
+        "jkt": jkt,
+        "issued_at": now,
+        "expires_at": now + timedelta(seconds=limits.access_token_ttl_s),
+        "revoked_at": None,
+    }
