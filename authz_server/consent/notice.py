@@ -62,7 +62,7 @@ def compose(
     asked = pending.parameters
     name = client.name.get(locale)
     purpose = client.purposes[pending.purpose_id] if pending.purpose_id else None
-    began = pending.started_at.astimezone(LOCAL_TIME).date()
+    began = _day_begun(pending)
     use_until = began + timedelta(days=purpose.use_until_days) if purpose else None
     erase_by = began + timedelta(days=purpose.erase_by_days) if purpose else None
     items = question.datasets(pending, catalogue, client_name=name, locale=locale, suspended=suspended)
@@ -100,6 +100,18 @@ def compose(
         erase_by=erase_by,
         unavailable=tuple(item["position"] for item in items if item["unavailable"]),
     )
+
+
+def basis(pending: PendingRequest) -> tuple[bytes, date]:
+    """What of a request makes its notice, as a key: equal ones give equal notices, all else being equal."""
+    asked = pending.parameters
+    datasets = [dataset.to_json() for dataset in asked.datasets]
+    of_request = [asked.scopes, asked.claims, asked.redirect_uri, datasets, pending.previous]
+    return orjson.dumps(of_request), _day_begun(pending)
+
+
+def _day_begun(pending: PendingRequest) -> date:
+    return pending.started_at.astimezone(LOCAL_TIME).date()
 
 
 def _document(content: Sentences, *, locale: str) -> Sentences:

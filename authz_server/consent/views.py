@@ -13,11 +13,10 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request
 from flask_babel import get_locale
-from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 from authz_server.clients.service import Client
@@ -25,8 +24,9 @@ from authz_server.consent import service
 from authz_server.consent.client_home import home_of
 from authz_server.consent.decision import approve, deny, require_identity
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
-from authz_server.consent.notice import Notice, compose
+from authz_server.consent.notice import Notice, basis, compose
 from authz_server.consent.outcome import find_outcome
+from authz_server.consent.remembered import Remembered, Slotted, slots
 from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock, secrets
@@ -41,9 +41,9 @@ blueprint = Blueprint("consent", __name__)
 LOCALES: Final = ("zh-TW", "en")
 REPEATABLE: Final = {"optional"}
 Problem = Literal["changed", "form"]
-# By digest of the notice, which covers every word; nothing of a citizen is in it but what changed since last time.
-MOST_RENDERED: Final = 500
-_RENDERED: dict[str, Markup] = {}
+# Nothing of a citizen is in them but what changed since they last agreed.
+_NOTICES: Remembered[tuple[Client, Notice]] = Remembered()
+_PAGES: Remembered[Slotted] = Remembered()
 
 
 @blueprint.get("/consent/<request_id>")
@@ -150,38 +150,29 @@ def show(
     g.form_action_uris = (pending.parameters.redirect_uri,)
     notice = notice_of(pending, _client(pending), _locale())
     now = clock.now()
-    return make_response(
-        render_template(
-            "consent.html",
-            signed_in=signed_in,
-            notice=notice.content,
-            notice_sha256=notice.sha256,
-            notice_locale=notice.locale,
-            question=question_html(notice, frozenset(ticked)),
-            csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
-            request_id=pending.request_id,
-            transaction_id=pending.transaction_id,
-            nothing_left=_nothing_left(pending, notice),
-            deadline=time_of_day(pending.deadline_at),
-            minutes_left=max(0, int((pending.deadline_at - now).total_seconds() // 60)),
-            can_extend=_can_extend(pending, now),
-            error=problem,
-        ),
-        status,
-    )
+    minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
+    words = {
+        "name": signed_in.name,
+        "csrf": csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+        "request_id": pending.request_id,
+        "transaction_id": pending.transaction_id,
+        "deadline": time_of_day(pending.deadline_at),
+    }
+    kind = {
+        "warn_after": max(0, min(minutes_left - 2, 20)),
+        "can_extend": _can_extend(pending, now),
+        "nothing_left": _nothing_left(pending, notice),
+        "error": problem,
+        "ticked": frozenset(ticked),
+    }
+    # Unticked it is the same for everybody who is asked the same, so it is rendered once.
+    slotted = _PAGES.get((notice.sha256, *kind.values()), lambda: _render(notice, kind, words))
+    return make_response(slotted.fill(words), status)
 
 
-def question_html(notice: Notice, ticked: frozenset[str]) -> Markup:
-    """The notice as HTML. Unticked it is the same for everybody who is asked the same, so it is rendered once."""
-    if ticked:
-        return Markup(render_template("consent_question.html", notice=notice.content, ticked=ticked))  # noqa: S704 - ours
-    html = _RENDERED.get(notice.sha256)
-    if html is None:
-        html = Markup(render_template("consent_question.html", notice=notice.content, ticked=ticked))  # noqa: S704 - ours
-        if len(_RENDERED) >= MOST_RENDERED:
-            _RENDERED.clear()
-        _RENDERED[notice.sha256] = html
-    return html
+def _render(notice: Notice, kind: Mapping[str, Any], words: Mapping[str, str]) -> Slotted:
+    named = slots(*words)
+    return Slotted(render_template("consent.html", shown=notice, signed_in=named, **named, **kind))
 
 
 def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
@@ -192,14 +183,13 @@ def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
         for agency in known.catalogue
         if (registered := known.registry.agency(agency.id)) and registered.connector == "plain"
     }
-    return compose(
-        pending,
-        client,
-        known.catalogue,
-        locale=locale,
-        suspended=known.registry.suspended_agencies(),
-        unencrypting=plain,
-    )
+    suspended = known.registry.suspended_agencies()
+
+    def make() -> tuple[Client, Notice]:
+        made = compose(pending, client, known.catalogue, locale=locale, suspended=suspended, unencrypting=plain)
+        return client, made  # the client lives as long as its notice: a newer one has another id
+
+    return _NOTICES.get((id(client), *basis(pending), locale, suspended, frozenset(plain)), make)[1]
 
 
 def chosen(ticked: Collection[str]) -> Mapping[int, list[str]]:
