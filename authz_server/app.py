@@ -18,6 +18,7 @@ from authz_server.core.logging import current_trace_id, set_trace_id
 from authz_server.core.settings import SettingsError
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
+from authz_server.flask_app import LeanFlask
 from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
 
@@ -28,7 +29,7 @@ SECRET_BYTES = 32
 
 def create_app(settings: Settings) -> Flask:
     """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError, BadKey."""
-    app = Flask(__name__)
+    app = LeanFlask(__name__)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> Flask:
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the documented way to wrap it
             app.wsgi_app, x_for=settings.trusted_hops, x_proto=0, x_host=0
         )
+    app.url_map.merge_slashes = False  # no redirects of the router's own
     db.init_app(app)
     with app.app_context():
         engine = db.engine

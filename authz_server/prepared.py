@@ -21,7 +21,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 from authz_server.database import db
 
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
-Cursor = psycopg.Cursor[tuple[Any, ...]]
+Cursor = psycopg.RawCursor[tuple[Any, ...]]  # it sends a statement as it is, with PostgreSQL's own placeholders
 # Whoever runs a statement: a session or a connection, whose transaction the caller commits, or a cursor of
 # `lone_connection`, where each statement is its own transaction.
 Executor = Session | Connection | Cursor
@@ -29,6 +29,7 @@ Executor = Session | Connection | Cursor
 
 class _Compiled(NamedTuple):
     text: str
+    names: Sequence[str]  # of the parameters, in the order of their numbers
     constants: dict[str, Any]
     processors: Sequence[tuple[str, Callable[[Any], Any]]]  # of the values that the driver does not take as they are
 
@@ -43,15 +44,15 @@ class Prepared:
 
     def run(self, executor: Executor, parameters: dict[str, Any]) -> Sequence[Any]:
         """The rows, each column under its name."""
-        if not isinstance(executor, psycopg.Cursor):
+        if not isinstance(executor, psycopg.RawCursor):
             return connection_of(executor).execute(self.statement, parameters).all()
         if self._compiled is None:
             self._compiled = _compile(self.statement)
-        text, constants, processors = self._compiled
+        text, names, constants, processors = self._compiled
         values = constants | parameters
         for name, process in processors:
             values[name] = process(values[name])
-        found = executor.execute(text, values).fetchall()
+        found = executor.execute(text, [values[name] for name in names]).fetchall()
         if self._row is None:
             self._row = _row_of(executor)
         return list(map(self._row, found))
@@ -64,12 +65,13 @@ def _row_of(cursor: Cursor) -> Callable[[Sequence[Any]], Any]:
 
 
 def _compile(statement: Statement) -> _Compiled:
-    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it without annotations
+    dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it without annotations
     compiled = statement.compile(dialect=dialect)
     named = {name: bound for bound, name in compiled.bind_names.items()}
     made = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in named.items()}
     constants = {name: value for name, value in compiled.params.items() if not named[name].required}
-    return _Compiled(compiled.string, constants, [(name, process) for name, process in made.items() if process])
+    processors = [(name, process) for name, process in made.items() if process]
+    return _Compiled(compiled.string, compiled.positiontup or (), constants, processors)
 
 
 def connection_of(executor: Session | Connection) -> Connection:
@@ -79,7 +81,7 @@ def connection_of(executor: Session | Connection) -> Connection:
 
 def is_sqlite(executor: Executor) -> bool:
     """Whether a decision has to be taken in several statements."""
-    return not isinstance(executor, psycopg.Cursor) and connection_of(executor).dialect.name == "sqlite"
+    return not isinstance(executor, psycopg.RawCursor) and connection_of(executor).dialect.name == "sqlite"
 
 
 @contextmanager
@@ -134,7 +136,7 @@ def _open(engine: Engine) -> Cursor:
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
-    return connection.cursor()
+    return psycopg.RawCursor(connection)
 
 
 _IDLE: WeakKeyDictionary[Engine, _Idle] = WeakKeyDictionary()

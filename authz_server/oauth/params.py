@@ -62,7 +62,7 @@ def read_form(request: Request) -> dict[str, str]:
 
     Raises: InvalidRequest: another media type, bytes that are not UTF-8, a parameter given twice, control characters.
     """
-    if request.mimetype != FORM:
+    if request.environ.get("CONTENT_TYPE") != FORM and request.mimetype != FORM:
         raise InvalidRequest(f"The content type must be {FORM}.")
     return parse(request.get_data(cache=False))
 

@@ -1,0 +1,43 @@
+"""Flask without what no request of this server needs: a session of its own, async views, a look at the Host."""
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Request
+from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.routing import MapAdapter
+
+_NOTHING = NullSession()
+
+
+class NoSessions(SessionInterface):
+    """Citizens' sessions are rows (identity/sessions.py); Flask's signed cookie is never read or set."""
+
+    def open_session(self, app: Flask, request: Request) -> SessionMixin:
+        return _NOTHING
+
+    def save_session(self, app: Flask, session: SessionMixin, response: Any) -> None:
+        """Nothing to save."""
+
+
+class LeanFlask(Flask):
+    """The application class."""
+
+    session_interface = NoSessions()
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """All views are plain functions: Flask would look for a coroutine at each call of each."""
+        return func
+
+    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
+        """Routes depend on path and method alone: scheme and host come from the settings (security.md, line 23)."""
+        if request is None:
+            return None
+        environ = request.environ
+        return self.url_map.bind(
+            "localhost",
+            script_name=environ.get("SCRIPT_NAME", ""),
+            path_info=request.path,
+            default_method=environ["REQUEST_METHOD"],
+            query_args=environ.get("QUERY_STRING", ""),
+        )
