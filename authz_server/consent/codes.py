@@ -1,10 +1,10 @@
 """Authorization codes: one redemption, by the client it was issued to, with the verifier of its request."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -50,6 +50,12 @@ def spending(fresh: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 MISUSE = Decision(spending)
+# Also what has just expired: its redemption may have begun before, and this has to wait for it and see its tokens.
+# What is older is left out, for the index by which a code is found here is that of its time.
+JUST_EXPIRED = timedelta(minutes=5)
+REVOKE_OF_CONSENT = delete(CODE).where(
+    CODE.c.consent_id == bindparam("consent"), CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since")
+)
 
 
 def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> Any:
@@ -87,3 +93,8 @@ def record_replay(session: Session, code: Any, *, client_id: str, now: datetime)
     """Put on the record that a code was presented again. The caller commits."""
     owner = {name: getattr(code, name) for name in OWNED}
     record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))
+
+
+def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:
+    """Take back the code of a consent that nobody has redeemed yet: it is unknown from then on. The caller commits."""
+    session.execute(REVOKE_OF_CONSENT, {"consent": consent_id, "since": now - JUST_EXPIRED})

@@ -89,6 +89,7 @@ def approve(
         "amr": signed_in.amr,
         "auth_time": signed_in.auth_time,
         "decided_at": now,
+        "withdrawn_at": None,
     }
     answer = {
         "digest": digest(code),

@@ -29,7 +29,10 @@ class AuthorizationRequest(Base):
 
 
 class Consent(Base):
-    """What a citizen agreed to, as they read it. Never updated; tokens point here for what they may fetch."""
+    """What a citizen agreed to, as they read it; tokens point here for what they may fetch.
+
+    Never changed, but for the one time at which they took it back.
+    """
 
     __tablename__ = "consent"
     __table_args__ = (Index("ix_consent_citizen_client", "citizen_id", "client_id", "decided_at"),)
@@ -51,6 +54,7 @@ class Consent(Base):
     amr: Mapped[list[str]] = mapped_column(JSON)
     auth_time: Mapped[datetime]
     decided_at: Mapped[datetime] = mapped_column(index=True)
+    withdrawn_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
 class AuthorizationCode(Base):

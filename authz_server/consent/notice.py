@@ -20,7 +20,7 @@ from authz_server.consent.question import Sentences
 from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import LOCAL_TIME, say
 
-VERSION: Final = "2026-11"
+VERSION: Final = "2026-11.2"
 
 
 @dataclass(frozen=True, kw_only=True)

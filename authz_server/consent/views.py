@@ -1,4 +1,4 @@
-"""The consent page: the question, the answer, more time for it, and what came of it.
+"""The consent page: the question, the answer, and more time for it. What came of it: `portal.outcome`.
 
 Routes
     GET  /consent/<request_id>              the question
@@ -6,7 +6,6 @@ Routes
                                             optional=<position>/<field> (any number), decision=approve|deny;
                                             or lang=zh-TW|en: the question again in that language, ticks kept
     POST /consent/<request_id>/extend       the same form: the question again, with the full time
-    GET  /consent/<reference>/outcome       what was decided, by reference number
 """
 
 from collections import defaultdict
@@ -21,14 +20,12 @@ from werkzeug.wrappers import Response
 
 from authz_server.clients.service import Client
 from authz_server.consent import service
-from authz_server.consent.client_home import home_of
 from authz_server.consent.decision import approve, deny, require_identity
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.notice import Notice, basis, compose
-from authz_server.consent.outcome import find_outcome
 from authz_server.consent.remembered import Remembered, Slotted, slots
 from authz_server.consent.request import PendingRequest
-from authz_server.consent.wording import day, time_of_day
+from authz_server.consent.wording import time_of_day
 from authz_server.core import clock, secrets
 from authz_server.database import db
 from authz_server.extensions import services
@@ -100,40 +97,6 @@ def extend(signed_in: SignedIn, request_id: str) -> Response:
     if deadline_at is None:
         raise RequestNotUsable("expired or decided meanwhile")
     return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=request.form.getlist("optional"))
-
-
-@blueprint.get("/consent/<transaction_id>/outcome")
-@citizen_required
-def outcome(signed_in: SignedIn, transaction_id: str) -> Response:
-    """Show what was decided, and what happens next."""
-    found = find_outcome(db.session(), transaction_id, citizen_id=signed_in.citizen_id)
-    if found is None:
-        abort(404)
-    locale = _locale()
-    client = services().registry.client(found.client_id)
-    home = home_of(client, locale) if client else None
-    catalogue = services().catalogue
-    datasets = [catalogue.find_dataset(dataset_id) for dataset_id in found.dataset_ids]
-    return make_response(
-        render_template(
-            "outcome.html",
-            signed_in=signed_in,
-            outcome={
-                "decision": found.decision,
-                "transaction_id": found.transaction_id,
-                "datasets": [dataset.name.get(locale) for dataset in datasets if dataset],
-                "use_until": day(found.use_until, locale) if found.use_until else None,
-                "erase_by": day(found.erase_by, locale) if found.erase_by else None,
-            },
-            client={
-                "name": home.name if home else found.client_id,
-                "home": home.home if home else None,
-                "phone": client.contact_phone if client else "",
-                "email": client.contact_email if client else "",
-            },
-            decided=f"{day(found.decided_at, locale)} {time_of_day(found.decided_at)}",
-        )
-    )
 
 
 def show(

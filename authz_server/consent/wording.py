@@ -109,8 +109,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "stop": ("想停止時", "How to stop"),
     "stop_text": (
-        "資料取得後想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
-        "To stop the use of your data afterwards, call {client} on {phone} and quote your reference number.",
+        "資料被取走之前，可在本平臺停止（連結在「我的紀錄」）；之後請致電{client} {phone}，並報上參考編號。",
+        "Until your data is fetched, stop it on this platform: the link is in your record. Afterwards, call {client} "
+        "on {phone} and quote your reference number.",
     ),
     "stop_identity": (
         "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",

@@ -19,6 +19,7 @@ LOOK_BACK = timedelta(days=1)
 TOLD = (
     "consent.approved",
     "consent.denied",
+    "consent.withdrawn",
     "token.delivered",
     "token.failed",
     "token.no_record",

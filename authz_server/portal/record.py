@@ -28,6 +28,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.approved": lazy_gettext("You agreed to share data with %(client)s"),
     "consent.denied": lazy_gettext("You did not agree; nothing was sent to %(client)s"),
     "consent.expired": lazy_gettext("The time to decide passed; nothing was sent to %(client)s"),
+    "consent.withdrawn": lazy_gettext("You stopped your consent; %(client)s can fetch nothing more with it"),
     "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
     "code.replayed": lazy_gettext(
         "A permission was presented a second time and refused; what it had opened was closed"
@@ -66,11 +67,12 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "client_hung_up": lazy_gettext("The recipient broke the connection off."),
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
+    "withdrawn": lazy_gettext("You stopped it."),
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.
 DELIVERIES: Final = frozenset({"token.refused", "token.failed", "token.spent_unknown"})
-DECISIONS: Final = frozenset({"consent.approved", "consent.denied", "consent.expired"})
+DECISIONS: Final = frozenset({"consent.approved", "consent.denied", "consent.expired", "consent.withdrawn"})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,20 @@ def open_outcome(visitor: Visitor) -> None:
     visitor.page.click("a[href$='/outcome'] >> nth=0")
 
 
+def agree(visitor: Visitor) -> None:
+    visitor.open_request()
+    with visitor.page.expect_request(lambda request: "/callback" in request.url):
+        visitor.page.click("#consent-approve")
+    visitor.page.wait_for_url("chrome-error://**")
+    visitor.open("/record")
+    open_outcome(visitor)
+
+
+def break_the_form_to_stop(visitor: Visitor) -> None:
+    visitor.page.evaluate("document.querySelector('input[name=csrf]').value = 'x'")
+    visitor.page.click("#stop-confirm")
+
+
 VISIT: dict[str, Step] = {
     "home": lambda visitor: visitor.open("/"),
     "sign-in": lambda visitor: visitor.open_request(),
@@ -55,6 +69,11 @@ VISIT: dict[str, Step] = {
     "consent, changed": break_the_form,
     "record": refuse,
     "outcome": open_outcome,
+    "outcome, agreed": agree,
+    "stop": lambda visitor: visitor.page.click("#stop"),
+    "stop, refused": break_the_form_to_stop,
+    "outcome, stopped": lambda visitor: visitor.page.click("#stop-confirm"),
+    "record, stopped": lambda visitor: visitor.open("/record"),
     "sign-out": lambda visitor: visitor.open("/sign-out"),
     "no such page": lambda visitor: visitor.open("/record/none"),
     "request over": lambda visitor: visitor.open("/consent/unknown"),

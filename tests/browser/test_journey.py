@@ -123,3 +123,22 @@ def test_the_warning_before_the_end_needs_no_script(chromium: Browser, sandbox: 
         session.send("Animation.setPlaybackRate", {"playbackRate": 100000})
         warning.wait_for(state="visible")
         assert warning.locator("button").is_visible()
+
+
+def test_a_consent_is_stopped_without_scripts(chromium: Browser, sandbox: Sandbox) -> None:
+    with visitor(chromium, sandbox, lang="en", who=0) as guest:
+        page = guest.page
+        guest.open("/?lang=en")
+        guest.open_request()
+        guest.sign_in()
+        with page.expect_request(lambda request: "/callback?code=" in request.url):
+            page.click("#consent-approve")
+        page.wait_for_url("chrome-error://**")
+        guest.open("/record")
+        page.click("a[href$='/outcome'] >> nth=0")
+        page.click("#stop")
+        page.click("#stop-cancel")
+        page.click("#stop")
+        page.click("#stop-confirm")
+        assert page.locator("h1").inner_text() == "You stopped this consent"
+        assert page.locator("#stop").count() == 0

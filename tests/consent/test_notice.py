@@ -21,7 +21,10 @@ from authz_server.core.identifiers import ClientId, DatasetId
 
 NOW = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 # Words and version go together: whoever changes a sentence makes a new version, and puts the digest of it here.
-WORDS = {"2026-11": "0c22aa7e32cc12bdf9d4988b708340f77a03aaf03e5d5365186dac3926309525"}
+WORDS = {
+    "2026-11": "0c22aa7e32cc12bdf9d4988b708340f77a03aaf03e5d5365186dac3926309525",
+    "2026-11.2": "5988de045e660a094e3649904616478fd3e00fdd83b869f52e44d2bdd3a80b04",
+}
 
 BANK = Client(
     client_id=ClientId("bank"),

@@ -1,0 +1,138 @@
+"""What was decided and what came of it, and the way to stop it. It stands here and not in `consent`, because stopping
+ends tokens, and `tokens` is above `consent`.
+
+Routes, all by reference number
+    GET  /consent/<reference>/outcome   what was decided, and how far each dataset has come
+    GET  /consent/<reference>/stop      what would be stopped, and what can't be any more; changes nothing
+    POST /consent/<reference>/stop      form: csrf; stops it and leads to the outcome
+"""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from authz_server.consent.client_home import home_of
+from authz_server.consent.outcome import STOPPABLE, Decided, find_outcome
+from authz_server.consent.wording import day, time_of_day
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, csrf
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.portal import locale
+from authz_server.tokens.withdrawal import withdraw
+
+blueprint = Blueprint("outcome", __name__)
+
+
+@blueprint.get("/consent/<transaction_id>/outcome")
+@citizen_required
+def show(signed_in: SignedIn, transaction_id: str) -> str:
+    """Show what was decided, what came of it, and what happens next."""
+    found = _found(signed_in, transaction_id)
+    return render_template(
+        "outcome.html",
+        signed_in=signed_in,
+        outcome={
+            "decision": found.decision,
+            "transaction_id": found.transaction_id,
+            "withdrawn": _moment(found.withdrawn_at),
+            "stoppable": found.stoppable,
+            "delivered": found.delivered,
+            "fetches": _fetches(found),
+            "use_until": day(found.use_until, locale.current()) if found.use_until else None,
+            "erase_by": day(found.erase_by, locale.current()) if found.erase_by else None,
+        },
+        client=_client(found),
+        decided=_moment(found.decided_at),
+    )
+
+
+@blueprint.get("/consent/<transaction_id>/stop")
+@citizen_required
+def ask_to_stop(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Ask first: a link must not stop anything."""
+    found = _approved(signed_in, transaction_id)
+    if found.withdrawn_at is not None:
+        return redirect(f"/consent/{transaction_id}/outcome", code=303)
+    return _question(signed_in, found)
+
+
+@blueprint.post("/consent/<transaction_id>/stop")
+@citizen_required
+def stop(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Stop it and show what came of it. A second time leads to the same page."""
+    if len(request.form.getlist("csrf")) > 1:
+        abort(400)
+    found = _approved(signed_in, transaction_id)
+    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+        return _question(signed_in, found, stale=True)
+    withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
+    db.session.commit()
+    return redirect(f"/consent/{transaction_id}/outcome", code=303)
+
+
+def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:
+    fetches = _fetches(found)
+    return make_response(
+        render_template(
+            "stop.html",
+            signed_in=signed_in,
+            transaction_id=found.transaction_id,
+            client=_client(found),
+            stoppable=found.stoppable,
+            to_stop=[fetch for fetch in fetches if fetch["state"] in STOPPABLE],
+            too_late=[fetch for fetch in fetches if fetch["state"] not in STOPPABLE],
+            csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+            stale=stale,
+        ),
+        403 if stale else 200,
+    )
+
+
+def _found(signed_in: SignedIn, transaction_id: str) -> Decided:
+    limits = services().settings.limits
+    found = find_outcome(db.session(), transaction_id, citizen_id=signed_in.citizen_id, limits=limits, now=clock.now())
+    if found is None:
+        abort(404)
+    return found
+
+
+def _approved(signed_in: SignedIn, transaction_id: str) -> Decided:
+    found = _found(signed_in, transaction_id)
+    if found.decision != "approved":
+        abort(404)
+    return found
+
+
+def _client(found: Decided) -> dict[str, Any]:
+    """Whom to call; little more than an id if the client is registered no longer."""
+    client = services().registry.client(found.client_id)
+    home = home_of(client, locale.current()) if client else None
+    return {
+        "name": home.name if home else found.client_id,
+        "home": home.home if home else None,
+        "phone": client.contact_phone if client else "",
+        "email": client.contact_email if client else "",
+    }
+
+
+def _fetches(found: Decided) -> list[dict[str, Any]]:
+    """The granted datasets for templates/fetches.html: name, state (as in `consent.outcome`), at (a text, or None)."""
+    catalogue = services().catalogue
+    return [
+        {"name": dataset.name.get(locale.current()), "state": fetch.state, "at": _moment(fetch.at)}
+        for fetch in found.fetches
+        if (dataset := catalogue.find_dataset(fetch.dataset_id))
+    ]
+
+
+def _moment(at: datetime | None) -> str | None:
+    return f"{day(at, locale.current())} {time_of_day(at)}" if at else None
+
+
+def _action(transaction_id: str) -> str:
+    return f"stop:{transaction_id}"
