@@ -39,6 +39,8 @@ CALLERS: Mapping[str, str] = {
     "outcome.show": "citizen",
     "outcome.ask_to_stop": "citizen",
     "outcome.stop": "citizen",
+    "receipts.as_json": "citizen",
+    "receipts.as_pdf": "citizen",
     "identity.show_sign_in": "anyone",
     "identity.submit_sign_in": "anyone",
     "identity.ask_sign_out": "anyone",

@@ -4,7 +4,7 @@ from flask import Flask
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from authz_server.extensions import Services
-from authz_server.portal import context, errors, headers, locale, outcome, record, refusals, views
+from authz_server.portal import context, errors, headers, locale, outcome, receipts, record, refusals, views
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -19,5 +19,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, record, outcome):
+    for module in (views, record, outcome, receipts):
         app.register_blueprint(module.blueprint)

@@ -125,7 +125,7 @@ def test_the_warning_before_the_end_needs_no_script(chromium: Browser, sandbox: 
         assert warning.locator("button").is_visible()
 
 
-def test_a_consent_is_stopped_without_scripts(chromium: Browser, sandbox: Sandbox) -> None:
+def test_a_consent_is_stopped_and_its_receipt_kept_without_scripts(chromium: Browser, sandbox: Sandbox) -> None:
     with visitor(chromium, sandbox, lang="en", who=0) as guest:
         page = guest.page
         guest.open("/?lang=en")
@@ -136,6 +136,11 @@ def test_a_consent_is_stopped_without_scripts(chromium: Browser, sandbox: Sandbo
         page.wait_for_url("chrome-error://**")
         guest.open("/record")
         page.click("a[href$='/outcome'] >> nth=0")
+        reference = page.locator("#reference").inner_text()
+        for kind in ("pdf", "json"):
+            with page.expect_download() as download:
+                page.click(f"#receipt-{kind}")
+            assert download.value.suggested_filename == f"receipt-{reference}.{kind}"
         page.click("#stop")
         page.click("#stop-cancel")
         page.click("#stop")

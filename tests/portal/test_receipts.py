@@ -1,0 +1,163 @@
+"""Receipts: everything that was read and agreed to, verifiable by anybody, readable in the language of the consent."""
+
+import io
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import orjson
+import pytest
+from pypdf import PdfReader
+from werkzeug.test import TestResponse
+
+from authz_server.consent.models import Consent
+from authz_server.core import jose
+from authz_server.core.jose import BadToken
+from authz_server.portal import pdf
+from tests.support.platform import Platform
+from tests.support.protocol import rows
+
+# What stands on the page and is no sentence: names for programs, and the text of a control that opens a list.
+NO_SENTENCE = {"id", "position", "summary"}
+
+
+def receipt(platform: Platform, kind: str, lang: str = "en") -> TestResponse:
+    """The receipt of a consent to something of every kind, decided in this language and asked for in English."""
+    citizen = platform.citizen()
+    citizen.client.get(f"/?lang={lang}")
+    premiums = platform.detail("nhi.premiums", period="2025-01/2025-06")
+    optional = {**premiums, "fields_required": [], "fields_optional": [*premiums["fields_required"], "period_from"]}
+    details = [
+        platform.detail("ris.personal", ("birth_place",)),
+        platform.detail("fia.income", tax_year="113"),
+        optional,
+    ]
+    page = citizen.authorize(platform.bank.client_id, platform.bank.push(*details))
+    reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", page.text)
+    assert reference is not None
+    citizen.decide(page, optional=("2/period_from",))
+    answer = citizen.client.get(f"/consent/{reference[0]}/receipt.{kind}?lang=en")
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="receipt-{reference[0]}.{kind}"'
+    return answer
+
+
+def consent_of(platform: Platform, reference: str) -> Any:
+    (consent,) = rows(platform, Consent, transaction_id=reference)
+    return consent
+
+
+def leaves(value: Any) -> Iterator[str]:
+    """Every sentence of a notice."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        unused = {"more_of"} if not value.get("optional_fields") else set()
+        for name, part in value.items():
+            if name not in NO_SENTENCE | unused:
+                yield from leaves(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from leaves(part)
+
+
+def text_of(answer: TestResponse) -> str:
+    """The text of a PDF without the spaces, for lines are broken anywhere."""
+    pages = PdfReader(io.BytesIO(answer.data)).pages
+    return re.sub(r"\s", "", "".join(page.extract_text() for page in pages))
+
+
+def test_the_signed_form_says_what_the_readable_one_says(platform: Platform) -> None:
+    answer = receipt(platform, "json")
+    assert answer.mimetype == "application/json"
+    document = orjson.loads(answer.data)
+    keys = jose.parse_public_keys(orjson.loads(platform.browser().get("/jwks").data))
+    verified = jose.verify(
+        document["jws"], keys, algorithms=("ES256",), typ="mydata-receipt+jwt", max_bytes=len(document["jws"])
+    )
+    assert verified.claims == document["receipt"]
+    assert document["receipt"]["iss"] == platform.settings.issuer
+    changed = document["jws"].replace(".", ".A", 1)
+    with pytest.raises(BadToken):
+        jose.verify(changed, keys, algorithms=("ES256",), typ="mydata-receipt+jwt", max_bytes=len(changed))
+
+
+def test_it_can_be_taken_for_no_other_token_of_ours(platform: Platform) -> None:
+    signed = orjson.loads(receipt(platform, "json").data)["jws"]
+    claims = jose.unverified_claims(signed, max_bytes=len(signed))
+    assert not {"sub", "aud", "exp"} & set(claims)
+    pushed = platform.bank.post("/par", platform.bank.parameters(id_token_hint=signed))
+    assert pushed.status_code == 400
+
+
+def test_it_is_the_consent_as_it_was_given(platform: Platform) -> None:
+    claims = orjson.loads(receipt(platform, "json").data)["receipt"]
+    consent = consent_of(platform, claims["receipt_id"])
+    assert claims["record_id"] == consent.id
+    assert [item["dataset"] for item in claims["pii_processing"]] == ["ris.personal", "fia.income", "nhi.premiums"]
+    for item, granted in zip(claims["pii_processing"], consent.granted, strict=True):
+        assert [field["pii_attribute_id"] for field in item["pii_information"]] == granted["fields"]
+        assert item["parameters"] == granted["parameters"]
+        assert item["recipient_key_thumbprint"] == platform.bank.encryption_key.thumbprint
+    assert claims["retention_period"] == {"use_until": str(consent.use_until), "erase_by": str(consent.erase_by)}
+    recipient = claims["party_identification"][0]
+    assert recipient["names"] == {"zh": "甲銀行", "en": "First Sample Bank"}
+    assert (recipient["registered_id"], recipient["party_phone"]) == ("00000000", "02-0000-0000")
+    assert claims["purpose"] == {"id": "loan", "text": "To decide on your loan application"}
+    (event,) = claims["event"]
+    assert (event["level"], event["amr"]) == (1, ["pwd", "otp"])
+    assert event["event_time"] == consent.decided_at.isoformat(timespec="seconds")
+
+
+def test_the_digest_of_what_was_read_can_be_computed_again(platform: Platform) -> None:
+    notice = orjson.loads(receipt(platform, "json", "zh-TW").data)["receipt"]["privacy_notice"]
+    expected = notice.pop("sha256")
+    octets = orjson.dumps(notice, option=orjson.OPT_SORT_KEYS)
+    assert urlsafe_b64encode(sha256(octets).digest()).rstrip(b"=").decode() == expected
+
+
+def test_it_names_nobody_and_holds_no_secret(platform: Platform) -> None:
+    text = receipt(platform, "json").text
+    for value in ("測試市民甲", "A123456789", "citizen1", '"x":', '"y":'):
+        assert value not in text
+
+
+@pytest.mark.parametrize(
+    ("lang", "heading"), [("zh-TW", "同意收據"), ("en", "Consent receipt")], ids=["Chinese", "English"]
+)
+def test_the_pdf_has_every_sentence_in_the_language_of_the_consent(platform: Platform, lang: str, heading: str) -> None:
+    answer = receipt(platform, "pdf", lang)
+    assert answer.mimetype == "application/pdf"
+    text = text_of(answer)
+    assert re.sub(r"\s", "", heading) in text
+    reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", text)
+    assert reference is not None
+    consent = consent_of(platform, reference[0])
+    assert consent.notice_locale == lang
+    missing = [line for line in leaves(consent.notice["content"]) if re.sub(r"\s", "", line) not in text]
+    assert not missing
+    assert consent.notice_sha256 in text
+
+
+def test_the_pdf_brings_its_letters_along_and_names_its_language(platform: Platform) -> None:
+    answer = receipt(platform, "pdf", "zh-TW")
+    reader = PdfReader(io.BytesIO(answer.data))
+    root: Any = reader.trailer["/Root"]
+    assert root["/Lang"] == "zh-Hant-TW"
+    fonts = [font.get_object() for page in reader.pages for font in page["/Resources"]["/Font"].values()]  # type: ignore[index]
+    assert fonts
+    for font in fonts:
+        assert len(font["/FontDescriptor"]["/FontFile2"].get_data()) > 1000
+    assert len(answer.data) < 300_000
+
+
+def test_the_same_texts_give_the_same_file_and_markup_stays_text() -> None:
+    part = pdf.Part(heading="A < B & <b>C</b>", facts=[("甲 & 乙", "<丙>")], sentences=["x" * 3000])
+    first, second = (pdf.render("T", "L", [part], foot="F", lang="en") for _ in range(2))
+    assert first == second
+    text = PdfReader(io.BytesIO(first)).pages[0].extract_text()
+    assert "A < B & <b>C</b>" in text
+    assert "<丙>" in text
