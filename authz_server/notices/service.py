@@ -26,6 +26,7 @@ TOLD = (
     "token.spent_unknown",
     "token.expired",
     "token.revoked",
+    "code.misused",
     "code.replayed",
     "sign_in.locked",
 )

@@ -33,6 +33,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "code.replayed": lazy_gettext(
         "A permission was presented a second time and refused; what it had opened was closed"
     ),
+    "code.misused": lazy_gettext(
+        "A permission of %(client)s was presented by somebody who could not show that it is theirs; it is void now"
+    ),
     "token.issued": lazy_gettext("%(client)s may fetch %(dataset)s once"),
     "token.leased": lazy_gettext("%(client)s began to fetch %(dataset)s"),
     "token.delivered": lazy_gettext("%(dataset)s was delivered to %(client)s"),

@@ -5,9 +5,12 @@ from typing import Any
 
 import pytest
 
+from authz_server.audit.models import AuditEntry
+from authz_server.consent.models import AuthorizationCode
 from authz_server.core import clock
+from authz_server.core.secrets import digest
 from tests.support.platform import TOKEN_EXCHANGE, Platform, new_key
-from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, userinfo
+from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, rows, userinfo
 
 HALF_MINUTE = timedelta(seconds=30)
 
@@ -70,11 +73,26 @@ def test_a_code_lives_for_a_minute(platform: Platform) -> None:
         refused(platform.bank.redeem(late), 400, "invalid_grant")
 
 
+def told_of(platform: Platform, code: str) -> list[tuple[str, bool, str, str]]:
+    """What the record says of a code: event, success, who did it, whose code it was."""
+    (row,) = rows(platform, AuthorizationCode, digest=digest(code))
+    entries = rows(platform, AuditEntry, transaction_id=row.transaction_id)
+    return [
+        (entry.event, entry.success, entry.actor, entry.client_id)
+        for entry in entries
+        if entry.event.startswith("code.")
+    ]
+
+
 @pytest.mark.row("T-08", "T-19")
 def test_a_code_in_another_clients_hands_is_refused_and_gone(platform: Platform) -> None:
     code = platform.code()
     refused(platform.other_bank.redeem(code, code_verifier=platform.bank.verifier), 400, "invalid_grant")
     refused(platform.bank.redeem(code), 400, "invalid_grant")
+    assert told_of(platform, code) == [
+        ("code.misused", False, "client:yi-bank", "jia-bank"),
+        ("code.replayed", False, "client:jia-bank", "jia-bank"),
+    ]
 
 
 @pytest.mark.row("T-09")
@@ -90,6 +108,7 @@ def test_without_the_verifier_a_code_is_refused_and_gone(platform: Platform, ver
     code = platform.code()
     refused(platform.bank.redeem(code, code_verifier=verifier), 400, "invalid_grant")
     refused(platform.bank.redeem(code), 400, "invalid_grant")
+    assert [event for event, *_ in told_of(platform, code)] == ["code.misused", "code.replayed"]
 
 
 @pytest.mark.row("T-12", "T-17")
