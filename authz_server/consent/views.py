@@ -111,6 +111,7 @@ def show(
     g.citizen_locale = signed_in.locale
     g.ui_locales = " ".join(pending.parameters.ui_locales)
     g.form_action_uris = (pending.parameters.redirect_uri,)
+    g.form_goes_on = True
     notice = notice_of(pending, _client(pending), _locale())
     now = clock.now()
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))

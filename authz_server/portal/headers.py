@@ -1,7 +1,13 @@
 """Headers that keep a page to itself: nothing of it is cached, framed, referred to, or sent anywhere else.
 
 A view whose form ends in a redirect to a client names the redirect URI in `flask.g.form_action_uris`: Chromium applies
-`form-action` to redirects as well (Content Security Policy Level 3, section 6.4.1, leaves it open).
+`form-action` to redirects as well (Content Security Policy Level 3, section 6.4.1, leaves it open), and to all of them:
+also to those by which a client sends the browser on from its redirect URI to another of its sites. Nobody registers
+those, and if one were blocked, the citizen would be left on the consent page with the consent given. So a form that
+asks for nothing secret says `flask.g.form_goes_on`, and may end anywhere in the scheme of its redirect URI, which is
+https. What is given up is little: such a form holds a choice and a CSRF token that is good for that choice alone, and
+to send it elsewhere somebody would have to write markup into a page that escapes everything. Forms with a password
+never say it.
 """
 
 from typing import Final
@@ -32,15 +38,21 @@ def init_app(app: Flask, *, secure: bool) -> None:
             headers["Strict-Transport-Security"] = HSTS
         if response.mimetype == "text/html":
             headers.update(PAGE)
-            headers["Content-Security-Policy"] = content_security_policy(g.get("form_action_uris", ()))
+            headers["Content-Security-Policy"] = content_security_policy(
+                g.get("form_action_uris", ()), goes_on=g.get("form_goes_on", False)
+            )
         elif request.endpoint == "static" and "v" in request.args:
             headers["Cache-Control"] = ASSET_CACHE
         return response
 
 
-def content_security_policy(form_action_uris: tuple[str, ...] = ()) -> str:
-    """The policy of a page: our own style sheet and images, no script at all, forms to us and on to these URIs."""
-    targets = " ".join(["'self'", *sorted({source(uri) for uri in form_action_uris})])
+def content_security_policy(form_action_uris: tuple[str, ...] = (), *, goes_on: bool = False) -> str:
+    """The policy of a page: our own style sheet and images, no script at all, forms to us and on to these URIs.
+
+    Args: goes_on: the client may send the browser on from there.
+    """
+    sources = {f"{urlsplit(uri).scheme}:" if goes_on else source(uri) for uri in form_action_uris}
+    targets = " ".join(["'self'", *sorted(sources)])
     return (
         "default-src 'none'; style-src 'self'; img-src 'self'; "
         f"form-action {targets}; base-uri 'none'; frame-ancestors 'none'"

@@ -38,11 +38,15 @@ def test_it_can_not_be_registered(platform: Platform, member: str, uri: str) -> 
         new_bank(platform, **changes, **({"jwks": None} if member == "jwks_uri" else {}))
 
 
-def test_pages_run_nothing_and_lead_nowhere_but_to_the_registered_origin(platform: Platform) -> None:
-    page = opened(platform.citizen(), platform.bank, platform.bank.push())
-    policy = page.headers["Content-Security-Policy"]
-    assert "default-src 'none'" in policy
-    assert "form-action 'self' https://bank.example;" in policy
-    assert "base-uri 'none'" in policy
-    assert "script-src" not in policy
-    assert CALLBACK not in page.text
+def test_pages_run_nothing_and_a_password_leads_nowhere_but_to_the_registered_origin(platform: Platform) -> None:
+    request_uri = platform.bank.push()
+    question = opened(platform.citizen(), platform.bank, request_uri)
+    to_sign_in = opened(platform.citizen(signed_in=False), platform.bank, platform.bank.push())
+    sign_in = platform.browser().get(to_sign_in.location)
+    for page, target in ((question, "https:"), (sign_in, "https://bank.example")):
+        policy = page.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert f"form-action 'self' {target};" in policy
+        assert "base-uri 'none'" in policy
+        assert "script-src" not in policy
+        assert CALLBACK not in page.text
