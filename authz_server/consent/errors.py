@@ -12,6 +12,10 @@ class RequestNotUsable(DomainError):
     public = "invalid_request_uri"
 
 
+class RequestNotPushed(RequestNotUsable):
+    """There is no request_uri of ours: the client has left out the pushed request (RFC 9126 section 5)."""
+
+
 class WrongCitizen(DomainError):
     """Another citizen has begun to read this request."""
 

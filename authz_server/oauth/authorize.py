@@ -6,7 +6,7 @@ from werkzeug.wrappers import Response
 from authz_server.consent import decision
 from authz_server.consent import service as consent
 from authz_server.consent import views as consent_views
-from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
+from authz_server.consent.errors import IdentityNotSufficient, RequestNotPushed
 from authz_server.consent.request import PendingRequest
 from authz_server.core import clock
 from authz_server.extensions import services
@@ -27,14 +27,14 @@ class UnknownClient(InvalidRequest):
 def authorize(request: Request) -> Response:
     """Show the consent page, or first the sign-in.
 
-    Raises: UnknownClient, RequestNotUsable, WrongCitizen: pages without any way to a redirect URI.
+    Raises: UnknownClient, RequestNotPushed, RequestNotUsable, WrongCitizen: pages without any way to a redirect URI.
     """
     client_id, request_uri = _named(request, "client_id"), _named(request, "request_uri")
     client = services().registry.client(client_id) if client_id else None
     if client is None or client.suspended:
         raise UnknownClient
     if not (request_uri or "").startswith(consent.REQUEST_URI_PREFIX):
-        raise RequestNotUsable("not pushed")
+        raise RequestNotPushed("not pushed")
     now = clock.now()
     signed_in = guard.current()
     citizen_id = signed_in.citizen_id if signed_in else None

@@ -18,7 +18,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from authz_server.consent.client_home import Home, home_of
-from authz_server.consent.errors import WrongCitizen
+from authz_server.consent.errors import RequestNotPushed, WrongCitizen
 from authz_server.consent.service import client_of
 from authz_server.core.errors import DomainError
 from authz_server.core.logging import current_trace_id, event
@@ -75,6 +75,16 @@ BY_ERROR: Final[Mapping[str, Explanation]] = {
         lazy_gettext(
             "Another person began to read this request in this or another browser, so it can't be decided by you. "
             "Nothing was sent. Start again where you came from."
+        ),
+    ),
+}
+# Where the stable text alone would explain the wrong thing.
+BY_CAUSE: Final[Mapping[type[DomainError], Explanation]] = {
+    RequestNotPushed: Explanation(
+        lazy_gettext("The site that sent you here left out a step"),
+        lazy_gettext(
+            "It has to push its request to this platform first, and send you with the request_uri of the answer. "
+            "Nothing was sent to it. Please tell its operator."
         ),
     ),
 }
@@ -135,14 +145,15 @@ def for_people() -> bool:
     )
 
 
-def page(status: int, *, error: str = "", home: Home | None = None) -> Response:
+def page(status: int, *, error: str = "", home: Home | None = None, explanation: Explanation | None = None) -> Response:
     """An error page: HTTP `status`, no redirect, no link to the client's redirect URI.
 
     Args:
         error: stable English text, "" if the status says enough.
         home: where the citizen can start again, if the client is known.
+        explanation: if neither the text nor the status says what it is.
     """
-    found = BY_ERROR.get(error) or BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
+    found = explanation or BY_ERROR.get(error) or BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
     other = "en" if locale.current() != "en" else locale.DEFAULT
     with force_locale(locale.CATALOGUE_OF[other]):
         in_other = {"lang": locale.HTML_LANG[other], "headline": str(found.headline), "text": str(found.text)}
@@ -167,7 +178,8 @@ def handle_domain_error(error: DomainError) -> Response:
     event("request.refused", endpoint=request.path, error=error.code, detail=error.detail)
     if not for_people():
         return machine_error(400, error.code, error.public)
-    return page(400, error=error.public if error.public in BY_ERROR else "", home=_home_of_client())
+    public = error.public if error.public in BY_ERROR else ""
+    return page(400, error=public, home=_home_of_client(), explanation=BY_CAUSE.get(type(error)))
 
 
 def handle_http_exception(error: HTTPException) -> Response:

@@ -19,7 +19,7 @@ def site(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
     """A web site of its own origin; its port."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the name that http.server calls
+        def do_GET(self) -> None:
             answer(self)
 
         do_POST = do_GET  # noqa: N815

@@ -134,8 +134,12 @@ def test_codes_are_long_random_and_different(platform: Platform) -> None:
 @pytest.mark.row("A-27")
 def test_a_request_that_was_not_pushed_is_an_error_page(platform: Platform) -> None:
     query = platform.bank.parameters(client_id=platform.bank.client_id)
-    error_page(platform.citizen().client.get("/authorize", query_string=query), "invalid_request_uri")
-    error_page(platform.citizen().client.post("/authorize", data=query), "invalid_request_uri")
+    client = platform.citizen().client
+    for answer in (client.get("/authorize", query_string=query), client.post("/authorize", data=query)):
+        text = error_page(answer, "invalid_request_uri")
+        assert "It has to push its request to this platform first" in text
+        assert "它必須先把要求推送到本平臺" in text
+        assert "This request is over" not in text
 
 
 @pytest.mark.row("A-28")
