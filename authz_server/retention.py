@@ -17,7 +17,7 @@ from authz_server.config import Limits
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
 from authz_server.identity.models import Citizen, CitizenSession, SignInAttempt
-from authz_server.notices.models import Notice
+from authz_server.notices.models import KEPT_DAYS, Notice
 from authz_server.single_use.models import UsedIdentifier
 from authz_server.tokens.models import AccessToken, DatasetToken
 
@@ -49,7 +49,7 @@ KEEP = (
     Keep(AccessToken, "expires_at", 1),
     Keep(DatasetToken, "expires_at", 1),
     Keep(AuthorizationRequest, "deadline_at", 1),
-    Keep(Notice, "created_at", 365),  # before the entries that they point at
+    Keep(Notice, "created_at", KEPT_DAYS),  # before the entries that they point at
     Keep(AuditEntry, "at"),
     Keep(Consent, "decided_at"),
     Keep(Citizen, None),

@@ -4,14 +4,14 @@ import re
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from authz_server import retention, worker
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.database import Base
-from authz_server.notices.models import Notice
+from authz_server.notices.models import KEPT_DAYS, Notice
 from tests.support.platform import Platform
 
 LONG = timedelta(days=3650)
@@ -30,6 +30,13 @@ def leased(platform: Platform) -> tuple[str, str]:
     jkt = platform.bank.dpop_key.thumbprint
     answer = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt).get_json()
     return answer["transaction"], answer["lease"]
+
+
+def told(platform: Platform, transaction_id: str) -> list[str]:
+    """What the citizen was told of a transaction."""
+    with Session(platform.engine) as session:
+        noticed = select(AuditEntry.event).join(Notice, Notice.audit_entry_id == AuditEntry.id)
+        return list(session.scalars(noticed.where(AuditEntry.transaction_id == transaction_id).order_by(AuditEntry.id)))
 
 
 def test_a_lease_that_ran_out_ends_as_spent_with_unknown_outcome(platform: Platform) -> None:
@@ -77,14 +84,44 @@ def test_a_citizen_is_told_once_of_each_use(platform: Platform) -> None:
     assert platform.proxy.report(lease, "delivered").status_code == 204
     for _ in range(2):
         worker.tick(platform.engine, now=clock.now())
-    with Session(platform.engine) as session:
-        told = session.scalars(
-            select(AuditEntry.event)
-            .join(Notice, Notice.audit_entry_id == AuditEntry.id)
-            .where(AuditEntry.transaction_id == transaction)
-            .order_by(AuditEntry.id)
-        ).all()
-    assert list(told) == ["consent.approved", "token.delivered"]
+    assert told(platform, transaction) == ["consent.approved", "token.delivered"]
+
+
+def test_what_happened_while_no_worker_ran_is_told_however_long_that_was(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        leased(own_platform)
+        worker.tick(own_platform.engine, now=clock.now())
+        clock.advance(timedelta(days=3))
+        transaction, lease = leased(own_platform)
+        assert own_platform.proxy.report(lease, "delivered").status_code == 204
+        clock.advance(timedelta(days=30))
+        worker.tick(own_platform.engine, now=clock.now())
+        assert told(own_platform, transaction) == ["consent.approved", "token.delivered"]
+
+
+def test_what_becomes_visible_late_is_told_all_the_same(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        early, _ = leased(own_platform)
+        clock.advance(timedelta(minutes=30))
+        leased(own_platform)
+        worker.tick(own_platform.engine, now=clock.now())
+        with Session(own_platform.engine) as session, session.begin():
+            of_early = select(AuditEntry.id).where(AuditEntry.transaction_id == early)
+            session.execute(delete(Notice).where(Notice.audit_entry_id.in_(of_early)))
+        worker.tick(own_platform.engine, now=clock.now())
+        assert told(own_platform, early)[0] == "consent.approved"
+
+
+def test_nothing_is_told_again_when_the_notice_of_it_is_gone(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        transaction, lease = leased(own_platform)
+        assert own_platform.proxy.report(lease, "delivered").status_code == 204
+        worker.tick(own_platform.engine, now=clock.now())
+        clock.advance(timedelta(days=KEPT_DAYS, minutes=1))
+        worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=clock.now())
+        worker.tick(own_platform.engine, now=clock.now())
+        assert events(own_platform, transaction), "the record is kept longer"
+        assert told(own_platform, transaction) == []
 
 
 def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platform: Platform) -> None:

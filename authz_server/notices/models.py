@@ -7,6 +7,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey
 
+KEPT_DAYS = 365
+
 
 class Notice(Base):
     """One message about one entry of the record by one channel; the pair is unique, so none is told twice."""
