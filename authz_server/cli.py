@@ -14,7 +14,7 @@ from authz_server import __version__, config, worker
 from authz_server.app import SECRET_BYTES, create_app
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
-from authz_server.clients.commands import agency, client
+from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.core import jose, logging
 from authz_server.core.errors import DomainError
@@ -111,7 +111,7 @@ def check() -> None:
     click.echo(f"{len(found.agencies)} agencies, {len(found.scopes)} datasets, version {found.version}")
 
 
-for group in (client, agency, citizen):
+for group in (client, agency, dataset, citizen):
     cli.add_command(group)
 
 

@@ -55,6 +55,7 @@ KEEP = (
     Keep(Citizen, None),
     Keep(clients.Client, None),
     Keep(clients.Agency, None),
+    Keep(clients.SuspendedDataset, None),
     Keep(clients.RegistryVersion, None),
 )
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import retention, worker
 from authz_server.audit.models import AuditEntry
+from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.database import Base
 from authz_server.notices.models import KEPT_DAYS, Notice
@@ -126,6 +127,8 @@ def test_nothing_is_told_again_when_the_notice_of_it_is_gone(own_platform: Platf
 
 def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platform: Platform) -> None:
     leased(own_platform)
+    with Session(own_platform.engine) as session, session.begin():
+        clients.suspend_dataset(session, "fia.income", catalogue=own_platform.catalogue, now=clock.now())
     now = clock.now()
     worker.tick(own_platform.engine, now=now)
     worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=now + LONG)

@@ -1,4 +1,4 @@
-"""`mydata client ...` and `mydata agency ...`: the operator's way to admit, list, suspend and resume."""
+"""`mydata client`, `mydata agency`, `mydata dataset`: the operator's way to admit, list, suspend and resume."""
 
 import json
 import tomllib
@@ -16,7 +16,7 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
 from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
-from authz_server.clients.models import Agency, Client
+from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.clients.service import NotRegistered
 from authz_server.core import clock
 from authz_server.database import new_engine
@@ -103,6 +103,39 @@ def resume_agency(agency_id: str) -> None:
     with _session() as session, _known():
         service.resume_agency(session, agency_id)
     click.echo(f"agency {agency_id} resumed")
+
+
+@click.group()
+def dataset() -> None:
+    """Datasets of the catalogue: to stop and resume a single one."""
+
+
+@dataset.command("list")
+def list_datasets() -> None:
+    """Every dataset of the catalogue, a line each."""
+    with _session() as session:
+        suspended = set(session.scalars(select(SuspendedDataset.dataset_id)))
+    for found in (found for agency in loader.load() for found in agency.datasets):
+        state = "suspended" if found.id in suspended else "active"
+        click.echo(f"{found.id}\t{state}\t{found.name.zh}\t{found.name.en}")
+
+
+@dataset.command("suspend")
+@click.argument("dataset_id")
+def suspend_dataset(dataset_id: str) -> None:
+    """Ask for a dataset no more until it is resumed."""
+    with _session() as session, _known():
+        service.suspend_dataset(session, dataset_id, catalogue=loader.load(), now=clock.now())
+    click.echo(f"dataset {dataset_id} suspended")
+
+
+@dataset.command("resume")
+@click.argument("dataset_id")
+def resume_dataset(dataset_id: str) -> None:
+    """Ask for a suspended dataset again."""
+    with _session() as session, _known():
+        service.resume_dataset(session, dataset_id, catalogue=loader.load())
+    click.echo(f"dataset {dataset_id} resumed")
 
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:

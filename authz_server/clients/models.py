@@ -1,4 +1,4 @@
-"""Tables of registered clients and agencies."""
+"""Tables of registered clients and agencies, and of what is suspended."""
 
 from datetime import date, datetime
 from typing import Any
@@ -42,8 +42,17 @@ class Agency(Base):
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 
+class SuspendedDataset(Base):
+    """A dataset of the catalogue that is not answered at present, while the others of its agency are."""
+
+    __tablename__ = "suspended_dataset"
+
+    dataset_id: Mapped[str] = mapped_column(String(80), primary_key=True)
+    suspended_at: Mapped[datetime]
+
+
 class RegistryVersion(Base):
-    """One row that every write to the two tables above increments, so that each process knows when to read them."""
+    """One row that every write to the tables above increments, so that each process knows when to read them."""
 
     __tablename__ = "registry_version"
 

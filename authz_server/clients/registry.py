@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from logging import WARNING
 from types import MappingProxyType
@@ -16,7 +16,7 @@ from authz_server.clients.keys import encryption_key
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
-from authz_server.clients.models import RegistryVersion
+from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.core import clock, outbound_http
 from authz_server.core.jose import BadKey, KeySet, parse_public_keys
 from authz_server.core.logging import event
@@ -36,6 +36,7 @@ class _Snapshot:
     checked_at: datetime
     clients: Mapping[str, Client]
     agencies: Mapping[str, RegisteredAgency]
+    suspended_datasets: frozenset[str]
 
 
 @dataclass
@@ -85,6 +86,10 @@ class Registry:
         ids = (agency.id for agency in self._context.catalogue)
         return frozenset(item for item in ids if item not in known or known[item].suspended)
 
+    def suspended_datasets(self) -> frozenset[str]:
+        """Ids of the datasets that are not answered at present, whatever their agencies do."""
+        return self._current().suspended_datasets
+
     def keys(self, client: Client, *, kid: str | None) -> KeySet:
         """The public keys of a client.
 
@@ -129,8 +134,9 @@ class Registry:
             # The version first: rows may then be newer than it, which costs one reading too many, never one too few.
             version = connection.execute(select(RegistryVersion.version)).scalar_one_or_none() or 0
             if known is not None and known.version == version:
-                return _Snapshot(version, now, known.clients, known.agencies)
-            return _Snapshot(version, now, self._clients(connection), self._agencies(connection))
+                return replace(known, checked_at=now)
+            datasets = frozenset(connection.scalars(select(SuspendedDataset.dataset_id)))
+            return _Snapshot(version, now, self._clients(connection), self._agencies(connection), datasets)
 
     def _clients(self, connection: Connection) -> Mapping[str, Client]:
         clients = {}

@@ -1,4 +1,4 @@
-"""Registers, suspends and resumes clients and agencies: the only writer of their tables.
+"""Registers, suspends and resumes clients, agencies and datasets: the only writer of their tables.
 
 The formats of the documents are described in `clients.document`. Nobody commits here but the caller.
 """
@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Update, update
+from sqlalchemy import Update, delete, update
 from sqlalchemy.engine import CursorResult
 from sqlalchemy.orm import Session
 
 from authz_server.catalogue.document import Problem
+from authz_server.catalogue.model import Catalogue
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
-from authz_server.clients.models import RegistryVersion
+from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.clients.registry import Registry
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
@@ -33,13 +34,15 @@ __all__ = [
     "register_agency",
     "resume",
     "resume_agency",
+    "resume_dataset",
     "suspend",
     "suspend_agency",
+    "suspend_dataset",
 ]
 
 
 class NotRegistered(DomainError):
-    """There is no client or agency with this id."""
+    """There is no client, agency or dataset with this id."""
 
     code = "not_registered"
     public = "Nothing is registered under this name."
@@ -122,6 +125,28 @@ def suspend_agency(session: Session, agency_id: str, *, now: datetime) -> None:
 def resume_agency(session: Session, agency_id: str) -> None:
     """Ask a suspended agency again. The caller commits.  Raises: NotRegistered."""
     _set_suspended(session, update(AgencyRow).where(AgencyRow.id == agency_id), None)
+
+
+def suspend_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue, now: datetime) -> None:
+    """Ask its agency for this dataset no more until it is resumed. The caller commits.
+
+    Raises: NotRegistered, if the catalogue has no such dataset.
+    """
+    _check_dataset(dataset_id, catalogue)
+    session.merge(SuspendedDataset(dataset_id=dataset_id, suspended_at=now))
+    _bump(session)
+
+
+def resume_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue) -> None:
+    """Ask for a suspended dataset again. The caller commits.  Raises: NotRegistered."""
+    _check_dataset(dataset_id, catalogue)
+    session.execute(delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
+    _bump(session)
+
+
+def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:
+    if catalogue.find_dataset(dataset_id) is None:
+        raise NotRegistered("no such dataset")
 
 
 def _set_suspended(session: Session, statement: Update, suspended_at: datetime | None) -> None:

@@ -20,7 +20,7 @@ from authz_server.consent.question import Sentences
 from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import LOCAL_TIME, say
 
-VERSION: Final = "2026-11.2"
+VERSION: Final = "2026-11.3"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ def compose(
     """The notice for a request, in "zh-TW" or "en".
 
     Args:
-        suspended: ids of agencies that answer nothing at present.
+        suspended: ids of agencies that answer nothing at present, and of datasets that are not answered.
         unencrypting: ids of agencies that can't encrypt to the recipient, so that a connector does.
     """
     asked = pending.parameters

@@ -75,8 +75,14 @@ def _dataset(
         "optional_fields": [_field(dataset.field(field), locale) for field in free or wanted.fields_optional],
         "always": always,
         "wait": wait,
-        "unavailable": say("unavailable", locale, agency=agency) if dataset.agency_id in suspended else None,
+        "unavailable": _unavailable(dataset, suspended, agency, locale),
     }
+
+
+def _unavailable(dataset: Dataset, suspended: AbstractSet[str], agency: str, locale: str) -> str | None:
+    if dataset.agency_id in suspended:
+        return say("unavailable", locale, agency=agency)
+    return say("unavailable_dataset", locale, agency=agency) if dataset.id in suspended else None
 
 
 def _field(field: Field, locale: str) -> Sentences:

@@ -140,14 +140,14 @@ def _render(notice: Notice, kind: Mapping[str, Any], words: Mapping[str, str]) -
 
 
 def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
-    """The notice as it stands now: an agency that was suspended meanwhile makes it another one."""
+    """The notice as it stands now: an agency or a dataset that was suspended meanwhile makes it another."""
     known = services()
     plain = {
         agency.id
         for agency in known.catalogue
         if (registered := known.registry.agency(agency.id)) and registered.connector == "plain"
     }
-    suspended = known.registry.suspended_agencies()
+    suspended = known.registry.suspended_agencies() | known.registry.suspended_datasets()
 
     def make() -> tuple[Client, Notice]:
         made = compose(pending, client, known.catalogue, locale=locale, suspended=suspended, unencrypting=plain)

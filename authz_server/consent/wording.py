@@ -68,6 +68,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "目前無法取得：{agency}暫停提供資料。即使您同意，這項也不會提供。",
         "Not available now: {agency} has suspended its answers. It is not shared even if you agree.",
     ),
+    "unavailable_dataset": (
+        "目前無法取得：{agency}的這項資料暫停提供。即使您同意，這項也不會提供。",
+        "Not available now: {agency} does not give out this dataset at present. It is not shared even if you agree.",
+    ),
     "identity": ("關於您的身分", "About who you are"),
     "identity_sub": (
         "一個只給{client}使用的代號，別的單位認不出是您",

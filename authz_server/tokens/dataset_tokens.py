@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
-from authz_server.clients.models import Agency, Client
+from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
@@ -35,11 +35,13 @@ LEASE_PREFIX = "mdl_"
 TOKEN = table_of(DatasetToken)
 NOW: ColumnElement[datetime] = bindparam("now")
 
-# Nobody whom this fetch concerns is suspended. Asked at the lease and again before the first and the last byte.
+# Neither whom this fetch concerns is suspended, nor what it is for. Asked at the lease, and again before the first and
+# the last byte.
 STANDS = (
     ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
     ~exists().where(Citizen.id == TOKEN.c.citizen_id, Citizen.suspended_at.is_not(None)),
     ~exists().where(Agency.id == TOKEN.c.agency_id, Agency.suspended_at.is_not(None)),
+    ~exists().where(SuspendedDataset.dataset_id == TOKEN.c.dataset_id),
 )
 LEASED = (
     TOKEN.c.lease_digest == bindparam("lease"),

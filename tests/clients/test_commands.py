@@ -14,6 +14,7 @@ from sqlalchemy import Engine
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.commands import agency as agency_group
 from authz_server.clients.commands import client as client_group
+from authz_server.clients.commands import dataset as dataset_group
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
 from authz_server.core import clock
@@ -74,6 +75,11 @@ def agency() -> Run:
 
 
 @pytest.fixture
+def dataset() -> Run:
+    return lambda *arguments: CliRunner().invoke(dataset_group, [str(item) for item in arguments])
+
+
+@pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     engine = new_engine(database_url)
     yield engine
@@ -101,8 +107,25 @@ def test_an_agency_is_added_listed_suspended_and_resumed(folder: Path, agency: R
     assert "fia\tjose\tactive" in agency("list").output
 
 
-def test_nobody_can_not_be_suspended(folder: Path, client: Run, agency: Run) -> None:
-    for result in (client("suspend", "nobody"), client("resume", "nobody"), agency("suspend", "nobody")):
+@pytest.mark.usefixtures("folder")
+def test_a_dataset_is_listed_suspended_and_resumed(dataset: Run) -> None:
+    assert "fia.income\tactive\t個人所得資料\tPersonal income" in dataset("list").output
+    assert dataset("suspend", "fia.income").exit_code == 0
+    assert "fia.income\tsuspended" in dataset("list").output
+    assert "fia.property\tactive" in dataset("list").output
+    assert dataset("resume", "fia.income").exit_code == 0
+    assert "fia.income\tactive" in dataset("list").output
+
+
+@pytest.mark.usefixtures("folder")
+def test_nobody_can_not_be_suspended(client: Run, agency: Run, dataset: Run) -> None:
+    for result in (
+        client("suspend", "nobody"),
+        client("resume", "nobody"),
+        agency("suspend", "nobody"),
+        dataset("suspend", "nobody"),
+        dataset("resume", "nobody"),
+    ):
         assert result.exit_code == 1
         assert "Nothing is registered under this name." in result.output
 

@@ -17,7 +17,7 @@ from authz_server.clients import service
 from authz_server.clients.document import Context
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.models import RegistryVersion
-from authz_server.clients.registry import Registry
+from authz_server.clients.registry import CHECK_EVERY, Registry
 from authz_server.core import clock
 from authz_server.core.outbound_http import FetchError
 from authz_server.database import new_engine
@@ -135,6 +135,15 @@ def test_agencies_answer_only_when_registered_and_not_suspended(
     assert registry.suspended_agencies() == {"bli", "land", "nhi", "ris"}
     assert [key["use"] for key in registry.agency_jwks("fia")["keys"]] == ["sig"]
     assert registry.agency_jwks("ris") == {"keys": []}
+
+
+def test_a_dataset_is_suspended_without_its_agency(session: Session, engine: Engine, context: Context) -> None:
+    registry = Registry(engine, context)
+    assert registry.suspended_datasets() == frozenset()
+    service.suspend_dataset(session, "fia.income", catalogue=context.catalogue, now=NOW)
+    session.commit()
+    with clock.frozen(clock.now() + CHECK_EVERY):
+        assert registry.suspended_datasets() == {"fia.income"}
 
 
 def test_many_threads_read_while_the_version_moves(session: Session, engine: Engine, context: Context) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
-from authz_server.clients.models import Agency, Client, RegistryVersion
+from authz_server.clients.models import Agency, Client, RegistryVersion, SuspendedDataset
 from authz_server.clients.service import NotRegistered
 from tests.clients.documents import agency, bank, jwks, resource_server
 
@@ -82,6 +82,8 @@ def test_every_write_moves_the_version(session: Session, context: Context) -> No
         lambda: service.resume(session, "jia-bank"),
         lambda: service.suspend_agency(session, "fia", now=NOW),
         lambda: service.resume_agency(session, "fia"),
+        lambda: service.suspend_dataset(session, "fia.income", catalogue=context.catalogue, now=NOW),
+        lambda: service.resume_dataset(session, "fia.income", catalogue=context.catalogue),
     ):
         write()
         session.commit()
@@ -89,7 +91,22 @@ def test_every_write_moves_the_version(session: Session, context: Context) -> No
     assert seen == sorted(set(seen))
 
 
-def test_the_unknown_can_not_be_suspended(session: Session) -> None:
+def test_a_dataset_is_suspended_twice_and_resumed_twice_like_once(session: Session, context: Context) -> None:
+    for _ in range(2):
+        service.suspend_dataset(session, "fia.income", catalogue=context.catalogue, now=NOW)
+        session.commit()
+    assert session.get_one(SuspendedDataset, "fia.income").suspended_at == NOW
+    for _ in range(2):
+        service.resume_dataset(session, "fia.income", catalogue=context.catalogue)
+        session.commit()
+    assert session.get(SuspendedDataset, "fia.income") is None
+
+
+def test_the_unknown_can_not_be_suspended(session: Session, context: Context) -> None:
+    with pytest.raises(NotRegistered):
+        service.suspend_dataset(session, "fia.nothing", catalogue=context.catalogue, now=NOW)
+    with pytest.raises(NotRegistered):
+        service.resume_dataset(session, "fia.nothing", catalogue=context.catalogue)
     with pytest.raises(NotRegistered):
         service.suspend(session, "nobody", now=NOW)
     with pytest.raises(NotRegistered):

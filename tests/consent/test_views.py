@@ -15,6 +15,7 @@ from authz_server.consent.models import Consent
 from authz_server.consent.views import chosen
 from authz_server.core import clock
 from tests.support.platform import CALLBACK, CitizenBrowser, Platform, answer_of, hidden_fields
+from tests.support.protocol import writing
 
 ADDRESS = ("registered_address", "birth_place")
 
@@ -228,6 +229,18 @@ def test_a_suspended_agency_is_told_of_and_left_out(own_platform: Platform) -> N
     page = post(citizen, before, decision="approve")
     assert page.status_code == 409
     assert "Not available now: Bureau of Labor Insurance" in page.text
+    answer_of(post(citizen, page, decision="approve"))
+    assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
+
+
+def test_a_suspended_dataset_is_told_of_and_left_out(own_platform: Platform) -> None:
+    citizen = own_platform.citizen()
+    details = [own_platform.detail("ris.personal"), own_platform.detail("bli.enrolment")]
+    with writing(own_platform) as session:
+        clients.suspend_dataset(session, "bli.enrolment", catalogue=own_platform.catalogue, now=clock.now())
+    page = ask(own_platform, citizen, *details)
+    assert page.text.count("Not available now: Bureau of Labor Insurance") == 1
+    assert "does not give out this dataset at present" in page.text
     answer_of(post(citizen, page, decision="approve"))
     assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.clients import service as clients
@@ -76,6 +77,7 @@ class Journey:
         return self.platform.proxy.report(self.lease, "delivering")
 
 
+Switch = Callable[[Session, Platform], None]
 STEPS: tuple[Callable[[Journey], TestResponse], ...] = (
     Journey.push,
     Journey.read,
@@ -169,16 +171,55 @@ def test_what_ends_while_it_is_fetched_is_not_delivered(
     refused(platform.proxy.report(journey.lease, outcome), 409, "lease_not_usable")
 
 
-@pytest.mark.parametrize("done", [2, 6, 7])
-def test_a_suspended_agency_is_asked_nothing_more(own_platform: Platform, done: int) -> None:
+def suspend_agency(session: Session, _: Platform) -> None:
+    clients.suspend_agency(session, "ris", now=clock.now())
+
+
+def resume_agency(session: Session, _: Platform) -> None:
+    clients.resume_agency(session, "ris")
+
+
+def suspend_dataset(session: Session, platform: Platform) -> None:
+    clients.suspend_dataset(session, DATASET, catalogue=platform.catalogue, now=clock.now())
+
+
+def resume_dataset(session: Session, platform: Platform) -> None:
+    clients.resume_dataset(session, DATASET, catalogue=platform.catalogue)
+
+
+@pytest.mark.parametrize(
+    ("suspend", "resume"),
+    [(suspend_agency, resume_agency), (suspend_dataset, resume_dataset)],
+    ids=["agency", "dataset"],
+)
+@pytest.mark.parametrize("done", [2, 5, 6, 7])
+def test_what_is_suspended_is_asked_for_no_more(
+    own_platform: Platform, suspend: Switch, resume: Switch, done: int
+) -> None:
     journey = begin(own_platform)
     run(journey, STEPS[:done])
     with writing(own_platform) as session:
-        clients.suspend_agency(session, "ris", now=clock.now())
+        suspend(session, own_platform)
     answer = STEPS[done](journey)
     assert not went_well(answer)
     assert answer.status_code < 500
     if done == 6:
         with writing(own_platform) as session:
-            clients.resume_agency(session, "ris")
+            resume(session, own_platform)
         assert went_well(journey.exchange()), "the token was not used up by being refused"
+
+
+@pytest.mark.parametrize("outcome", ["delivering", "delivered"])
+def test_a_dataset_that_is_suspended_while_it_is_fetched_is_not_delivered(own_platform: Platform, outcome: str) -> None:
+    journey = begin(own_platform)
+    run(journey, (*STEPS[:4], Journey.exchange))
+    with writing(own_platform) as session:
+        suspend_dataset(session, own_platform)
+    refused(own_platform.proxy.report(journey.lease, outcome), 409, "lease_not_usable")
+
+
+def test_other_datasets_of_the_agency_go_on(own_platform: Platform) -> None:
+    journey = begin(own_platform)
+    with writing(own_platform) as session:
+        clients.suspend_dataset(session, "ris.household", catalogue=own_platform.catalogue, now=clock.now())
+    run(journey, STEPS)
