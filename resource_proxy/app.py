@@ -17,7 +17,7 @@ from resource_proxy.circuit import Circuit
 from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySettings
 from resource_proxy.connectors import REGISTRY, Parts
 from resource_proxy.connectors.plain_agency import signing_key
-from resource_proxy.http_pool import open_pool
+from resource_proxy.http_pool import Pool
 from resource_proxy.metadata import protected_resource
 from resource_proxy.one_shot_fetch import AgencyDoor, Proxy
 
@@ -47,7 +47,7 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
 def make_proxy(settings: ProxySettings, catalogue: Catalogue) -> Proxy:
     """Read keys and secrets and make what every fetch needs.  Raises: SettingsError, with every problem."""
     problems: list[str] = []
-    pool = open_pool(
+    pool = Pool(
         settings.issuer,
         connect_timeout_s=AUTHZ_CONNECT_TIMEOUT_S,
         read_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
@@ -82,7 +82,7 @@ def open_door(
         raise ValueError("is not in the catalogue")
     if agency_settings.connector not in REGISTRY:
         raise ValueError(f"connector: must be one of {', '.join(REGISTRY)}")
-    pool = open_pool(
+    pool = Pool(
         agency_settings.url,
         connect_timeout_s=settings.connect_timeout_s,
         read_timeout_s=settings.read_timeout_s,

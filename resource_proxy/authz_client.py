@@ -6,13 +6,13 @@ from typing import Any, Literal, NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 import orjson
-from urllib3 import HTTPConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
 from authz_server.core import clock, dpop, jose, secrets
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import TraceId
 from authz_server.core.jose.encoding import encode
+from resource_proxy.http_pool import Pool
+from resource_proxy.http_wire import NotConnected, WireError
 
 ANSWER_LIMIT_BYTES = 64 * 1024
 ASSERTION_TTL_S = 60
@@ -28,8 +28,6 @@ EXCHANGE_FORM = urlencode(
     }
 )
 LONGEST_WAIT_S = 24 * 3600
-# The request did not leave this machine: sending it again can't make it two.
-NOT_SENT = (NewConnectionError, ConnectTimeoutError, SSLError)
 
 Outcome = Literal["delivering", "delivered", "failed", "preparing", "no_record"]
 
@@ -101,7 +99,7 @@ class _HttpAnswer(NamedTuple):
 class AuthzClient:
     """Speaks for the proxy at the authorization server. Used by many threads at once."""
 
-    def __init__(self, pool: HTTPConnectionPool, *, issuer: str, client_id: str, key: jose.Key) -> None:
+    def __init__(self, pool: Pool, *, issuer: str, client_id: str, key: jose.Key) -> None:
         self._pool = pool
         self._issuer = issuer
         self._path = urlsplit(issuer).path
@@ -160,7 +158,7 @@ class AuthzClient:
     def public_keys(self) -> jose.KeySet:
         """Fetch the keys that tickets are signed with.  Raises: AuthorizationServerDown."""
         try:
-            return jose.parse_public_keys(self._send("GET", "/jwks", {}, None).json())
+            return jose.parse_public_keys(self._send("GET", "/jwks", {}, "").json())
         except jose.BadKey as error:
             raise AuthorizationServerDown(f"/jwks: {error.detail}") from None
 
@@ -174,37 +172,25 @@ class AuthzClient:
         headers = {"Content-Type": "application/x-www-form-urlencoded", "X-FAPI-Interaction-ID": trace_id}
         return self._send("POST", path, headers, form)
 
-    def _send(self, method: str, path: str, headers: Mapping[str, str], body: str | None) -> _HttpAnswer:
+    def _send(self, method: str, path: str, headers: Mapping[str, str], form: str) -> _HttpAnswer:
         """One request, sent at most once; a connection that was never made is tried a second time."""
         try:
             try:
-                return self._call(method, path, headers, body)
-            except NOT_SENT:
-                return self._call(method, path, headers, body)
-        except HTTPError as error:
+                return self._call(method, path, headers, form)
+            except NotConnected:
+                return self._call(method, path, headers, form)
+        except WireError as error:
             raise AuthorizationServerDown(f"{path}: {type(error).__name__}") from None
 
-    def _call(self, method: str, path: str, headers: Mapping[str, str], body: str | None) -> _HttpAnswer:
-        response = self._pool.urlopen(
-            method,
-            self._path + path,
-            body=body,
-            headers={"Accept": "application/json", "Accept-Encoding": "identity", **headers},
-            retries=False,
-            redirect=False,
-            preload_content=False,
-        )
-        received = b""
+    def _call(self, method: str, path: str, headers: Mapping[str, str], form: str) -> _HttpAnswer:
+        answer = self._pool.send(method, self._path + path, {"Accept": "application/json", **headers}, form.encode())
         try:
-            while part := response.read(ANSWER_LIMIT_BYTES + 1 - len(received), decode_content=False):
-                received += part
-                if len(received) > ANSWER_LIMIT_BYTES:
-                    raise HTTPError("the answer is too long")
-        except HTTPError:
-            response.close()
-            raise
-        response.release_conn()
-        return _HttpAnswer(response.status, received)
+            body = answer.read(ANSWER_LIMIT_BYTES + 1)
+        finally:
+            answer.close()
+        if len(body) > ANSWER_LIMIT_BYTES:
+            raise AuthorizationServerDown(f"{path}: the answer is too long")
+        return _HttpAnswer(answer.status, body)
 
 
 def _lease(document: Mapping[str, Any]) -> Lease:

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from urllib3 import HTTPConnectionPool
-
 from authz_server.catalogue.model import Agency
 from authz_server.core import jose
 from resource_proxy.authz_client import AuthzClient
@@ -17,6 +15,7 @@ from resource_proxy.connectors.base import Connector
 from resource_proxy.connectors.jose_agency import JoseAgency
 from resource_proxy.connectors.plain_agency import PlainAgency, read_api_key
 from resource_proxy.connectors.tickets import TicketReader
+from resource_proxy.http_pool import Pool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class Parts:
     agency: Agency
     agency_settings: AgencySettings
     settings: ProxySettings
-    pool: HTTPConnectionPool
+    pool: Pool
     authz: AuthzClient
 
     @property

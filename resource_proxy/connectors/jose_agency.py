@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool
-
 from authz_server.core.jose import KEY_MANAGEMENT, BadToken
 from authz_server.core.jose.encoding import json_segment
 from resource_proxy.connectors import http_answer
@@ -14,7 +12,8 @@ from resource_proxy.connectors.base import (
     Answer,
     Question,
 )
-from resource_proxy.http_pool import BoundedConnection
+from resource_proxy.http_pool import Pool
+from resource_proxy.http_wire import Answer as HttpAnswer
 
 CONTENT_TYPE = "application/jose"
 HEADER_LIMIT_CHARS = 4096
@@ -23,7 +22,7 @@ HEADER_LIMIT_CHARS = 4096
 class JoseAgency:
     """GET {url}/datasets/{dataset}, the ticket as bearer token; the answer is a JWE to the recipient."""
 
-    def __init__(self, pool: HTTPConnectionPool, *, path: str, transfer_timeout_s: float) -> None:
+    def __init__(self, pool: Pool, *, path: str, transfer_timeout_s: float) -> None:
         self._pool = pool
         self._path = path
         self._transfer_timeout_s = transfer_timeout_s
@@ -56,16 +55,16 @@ class JoseAgency:
 class StreamedPackage:
     """A JWE that is still at the agency but for its first chunk."""
 
-    def __init__(self, response: BaseHTTPResponse, *, limit_bytes: int, transfer_s: float) -> None:
+    def __init__(self, response: HttpAnswer, *, limit_bytes: int, transfer_s: float) -> None:
         self._response = response
         self._limit_bytes = limit_bytes
         self._transfer_s = transfer_s
         self._first = b""
-        self.size_bytes = response.length_remaining
+        self.size_bytes = response.size_bytes
 
     def check(self) -> None:
         """Read the first chunk; refuse what can't be a package.  Raises: AgencyError."""
-        content_type = self._response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != CONTENT_TYPE:
             raise AgencyGarbage("not application/jose")
         if (self.size_bytes or 0) > self._limit_bytes:
@@ -85,15 +84,10 @@ class StreamedPackage:
             chunk = http_answer.read(self._response, CHUNK_BYTES)
 
     def begin_transfer(self) -> None:
-        if isinstance(connection := self._response.connection, BoundedConnection):
-            connection.allow(self._transfer_s)
+        self._response.allow(self._transfer_s)
 
     def close(self) -> None:
-        """A connection with an unread rest is of no further use: close it, do not read the rest."""
-        if self._response.closed:
-            self._response.release_conn()
-        else:
-            self._response.close()
+        self._response.close()
 
 
 def _check_header(first: bytes) -> None:

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import orjson
 import pybase64
 from jsonschema import Draft202012Validator
-from urllib3 import HTTPConnectionPool
 
 from authz_server.catalogue.model import Dataset
 from authz_server.core import jose
@@ -21,6 +20,7 @@ from resource_proxy.connectors import http_answer
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyGarbage, Answer, BadSignature, Question
 from resource_proxy.connectors.package_file import build
 from resource_proxy.connectors.tickets import Ticket, TicketReader
+from resource_proxy.http_pool import Pool
 
 # Such an agency has no large datasets; what it sends is held as a whole, several times over while it is packed.
 LIMIT_BYTES = 1024 * 1024
@@ -31,7 +31,7 @@ class PlainAgency:
 
     def __init__(
         self,
-        pool: HTTPConnectionPool,
+        pool: Pool,
         *,
         path: str,
         api_key: str,

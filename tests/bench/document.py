@@ -12,7 +12,7 @@ from tests.bench.ours import NAME, Ours
 from tests.bench.rounds import Plan
 
 PATH = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-_PACKAGES = ("flask", "sqlalchemy", "psycopg", "authlib", "joserfc", "cryptography", "granian", "urllib3")
+_PACKAGES = ("flask", "sqlalchemy", "psycopg", "authlib", "joserfc", "cryptography", "granian", "httptools")
 _REFERENCE = "node-oidc-provider, Redis"
 
 

@@ -246,12 +246,11 @@ def test_refused_tokens_do_not_open_the_circuit(http: FlaskClient, authz: Authz,
 def test_a_connection_is_kept_and_used_again_also_after_a_whole_stream(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client
 ) -> None:
-    connections: set[str] = set()
     agency.answer = lambda _: jose_reply(looks_sealed(SEVERAL_CHUNKS))
     for _ in range(3):
-        http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
-    connections = {str(thread.ident) for thread in agency._threads}
-    assert len(connections) == 1
+        answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+        assert len(answer.data) == SEVERAL_CHUNKS
+    assert agency.connections == authz.peer.connections == 1
 
 
 def test_tls_is_verified_and_ca_file_adds_an_authority(

@@ -57,6 +57,11 @@ class Peer:
     def url(self) -> str:
         return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
+    @property
+    def connections(self) -> int:
+        """How many were made to it so far."""
+        return len(self._threads)
+
     def stop(self) -> None:
         """Close everything and wait for the threads."""
         with contextlib.suppress(OSError):
