@@ -38,6 +38,7 @@ class Handler(BaseHTTPRequestHandler):
     """GET /<agency>/datasets/<dataset>."""
 
     protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body leave together, as from any server that is not this simple
     packages: Mapping[bool, bytes]
 
     def do_GET(self) -> None:
