@@ -10,7 +10,7 @@ from authz_server.core.identifiers import TraceId
 
 # What is in memory of a package, times a handful of buffers. Also what is held back until the delivery is on record.
 # A multiple of 3 and 4, so that base64 groups and AES blocks fall on its edges.
-CHUNK_BYTES = 384 * 1024
+CHUNK_BYTES = 192 * 1024
 SMALL_LIMIT_BYTES = 4 * 1024 * 1024
 LARGE_LIMIT_BYTES = 64 * 1024 * 1024
 
