@@ -17,14 +17,17 @@ from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.core import jose, logging
+from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
+from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
 from authz_server.identity.commands import citizen
+from authz_server.portal import busy
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-THREADS = 4  # per worker; while one waits for its commit, the others work
+THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
 @click.group()
@@ -78,7 +81,7 @@ def serve() -> None:
         partial(_worker_app, settings),
         bind=settings.bind,
         workers=settings.workers,
-        threads=THREADS,
+        room=Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )
@@ -124,9 +127,10 @@ def main() -> None:
         sys.exit(2)
 
 
-def _worker_app(settings: Settings) -> object:
+def _worker_app(settings: Settings) -> Served:
     logging.configure(settings.log_level)
-    return create_app(settings)
+    app = create_app(settings)
+    return Served(app, busy.refusal(app))
 
 
 def _write_once(path: Path, content: bytes) -> None:

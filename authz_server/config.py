@@ -46,6 +46,7 @@ class Settings:
     proxy_url: str
     bind: str = "127.0.0.1:8000"
     workers: int = 1
+    queue: int = 32  # per worker: requests that wait for their turn; one more is told to come back
     tls_cert: Path | None = None
     tls_key: Path | None = None
     sandbox: bool = False
@@ -114,6 +115,7 @@ READERS: Mapping[str, settings.Reader] = {
     "proxy_url": settings.url,
     "bind": settings.bind,
     "workers": settings.count,
+    "queue": settings.count,
     "tls_cert": settings.path,
     "tls_key": settings.path,
     "sandbox": settings.boolean,

@@ -9,9 +9,11 @@ from flask import Flask
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.core import jose, logging
+from authz_server.core.admission import Room
+from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
-from resource_proxy import errors, routes
+from resource_proxy import busy, errors, routes
 from resource_proxy.authz_client import AuthzClient
 from resource_proxy.circuit import Circuit
 from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySettings
@@ -107,15 +109,16 @@ def serve(settings: ProxySettings) -> None:
         partial(_worker, settings),
         bind=settings.bind,
         workers=settings.workers,
-        threads=settings.threads,
+        room=Room(at_once=settings.threads, waiting=settings.queue, essential=busy.ESSENTIAL),
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )
 
 
-def _worker(settings: ProxySettings) -> Flask:
+def _worker(settings: ProxySettings) -> Served:
     logging.configure(settings.log_level, strict=settings.sandbox)
-    return create_app(settings)
+    app = create_app(settings)
+    return Served(app, busy.refusal(app))
 
 
 def _nonce_secret(path: Path | None) -> bytes | None:

@@ -40,6 +40,7 @@ class ProxySettings:
     bind: str = "127.0.0.1:8001"
     workers: int = 1
     threads: int = 32  # per worker; each holds one fetch, and most of its time waits for an agency
+    queue: int = 32  # per worker: requests that wait for their turn; one more is told to come back
     tls_cert: Path | None = None
     tls_key: Path | None = None
     ca_file: Path | None = None  # trusted for outgoing TLS, beside the system's authorities
@@ -115,6 +116,7 @@ READERS: Mapping[str, settings.Reader] = {
     "bind": settings.bind,
     "workers": settings.count,
     "threads": settings.count,
+    "queue": settings.count,
     "tls_cert": settings.path,
     "tls_key": settings.path,
     "ca_file": settings.path,

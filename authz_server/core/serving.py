@@ -1,37 +1,44 @@
-"""How both servers listen: Granian, WSGI, one TLS policy."""
+"""How both servers listen: Granian, WSGI, one TLS policy, one way to refuse what is too much."""
 
 import gc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, NamedTuple
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server import Server
 
+from authz_server.core.admission import Admission, Room
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+# Per worker. Whoever is refused has been read, so there are many more connections than turns.
+CONNECTIONS = 4096
+
+
+class Served(NamedTuple):
+    """An application, and what answers in its place when there is no room."""
+
+    application: "WSGIApplication"
+    refusal: "WSGIApplication"
+
 
 def serve(
     name: str,
-    factory: Callable[[], Any],
+    factory: Callable[[], Served],
     *,
     bind: str,
     workers: int,
-    threads: int,
+    room: Room,
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
 ) -> None:
     """Serve until a signal says stop. Each worker process makes its own application.
 
-    Args: bind: `host:port`, an IPv6 host in brackets; threads: requests that one worker handles at a time.
+    Args: bind: `host:port`, an IPv6 host in brackets; room: of each worker.
     """
-
-    def loaded() -> Any:
-        application = factory()
-        # What was made until now stays for good: the collector need not look through it again and again, which took a
-        # fourteenth of the server's time.
-        gc.collect()
-        gc.freeze()
-        return application
-
     host, _, port = bind.rpartition(":")
     Server(
         name,
@@ -39,7 +46,9 @@ def serve(
         port=int(port),
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=threads,
+        blocking_threads=room.threads,
+        backlog=CONNECTIONS,
+        backpressure=CONNECTIONS,
         # HTTP/1.1 only: there an answer that ends before its Content-Length aborts the connection.
         http=HTTPModes.http1,
         websockets=False,
@@ -48,4 +57,14 @@ def serve(
         ssl_key=tls_key,
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
-    ).serve(target_loader=loaded, wrap_loader=False)
+    ).serve(target_loader=partial(_loaded, factory, room), wrap_loader=False)
+
+
+def _loaded(factory: Callable[[], Served], room: Room) -> Admission:
+    served = factory()
+    application = Admission(served.application, room=room, refusal=served.refusal)
+    # What was made until now stays for good: the collector need not look through it again and again, which took a
+    # fourteenth of the server's time.
+    gc.collect()
+    gc.freeze()
+    return application

@@ -3,7 +3,7 @@
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from flask import Flask, g, request
 from flask_babel import get_translations, ngettext
@@ -45,8 +45,8 @@ def translate(text: str) -> str:
 
 
 def switch_url(tag: str) -> str:
-    """This page in another language; a page that answers a form leads to the form's own address instead."""
+    """This page in another language, relative to its own address; of a form's answer, without what was asked of it."""
     kept = [(name, value) for name, value in request.args.items(multi=True) if name != "lang"]
     if request.method != "GET":
         kept = []
-    return f"{quote(request.path)}?{urlencode([*kept, ('lang', tag)])}"
+    return f"?{urlencode([*kept, ('lang', tag)])}"

@@ -199,11 +199,16 @@ def handle_http_exception(error: HTTPException) -> Response:
 def handle_database_error(error: OperationalError | DriverError | PoolTimeout) -> Response:
     """The database can't be reached or is too busy: nothing was done, and it is worth trying again."""
     event("database.unavailable", level=logging.ERROR, endpoint=request.path, reason=type(error).__name__)
+    return unavailable(retry_after_s=RETRY_AFTER_S)
+
+
+def unavailable(*, retry_after_s: int) -> Response:
+    """503: nothing was done, and it is worth trying again after that time."""
     if for_people():
         response = page(503)
     else:
         response = machine_error(503, "temporarily_unavailable", "The server is busy. Try again.")
-    response.headers["Retry-After"] = str(RETRY_AFTER_S)
+    response.headers["Retry-After"] = str(retry_after_s)
     return response
 
 

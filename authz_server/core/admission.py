@@ -1,0 +1,149 @@
+"""Overload: who is let in, who waits for a turn, and who is told at once to come back.
+
+Granian takes whatever comes and lets it wait in a line without an end, so a server that can't keep up would answer
+everybody, each later than the one before, until nobody waits any more for the answer that it works on. So a worker has
+more threads than requests it works on at a time: the others hold those who wait, few and briefly, or refuse.
+
+A refusal comes before the application has seen the request: nothing was read, changed or spent.
+"""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from authz_server.core import clock, identifiers
+from authz_server.core.logging import event
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+PATIENCE_S: Final = 0.5  # what is let in is answered within a second
+RETRY_AFTER_S: Final = 2
+REFUSING_THREADS: Final = 4
+# Stands in an answer made beforehand where the trace id of its request belongs.
+TRACE_PLACE: Final = "00000000-0000-4000-8000-000000000000"
+_TRACE_VARIABLE: Final = "HTTP_X_FAPI_INTERACTION_ID"
+_TOLD_EVERY_S: Final = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How many requests one worker process works on at a time, and how many more may wait for that.
+
+    essential: beginnings of paths that end or watch work under way; the line for them is twice as long, without
+    impatience, because refusing them saves nothing.
+    """
+
+    at_once: int
+    waiting: int
+    essential: tuple[str, ...] = ()
+
+    @property
+    def threads(self) -> int:
+        """Threads of a worker: they come into being when they are needed, and end when they are idle."""
+        return self.at_once + 2 * self.waiting + REFUSING_THREADS
+
+
+@dataclass(frozen=True)
+class ReadyAnswer:
+    """A 503 as a WSGI application, made when the server starts, because there is no time for it later."""
+
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        trace_id = identifiers.trace_id(environ.get(_TRACE_VARIABLE))
+        start_response(
+            "503 SERVICE UNAVAILABLE", [(name, value.replace(TRACE_PLACE, trace_id)) for name, value in self.headers]
+        )
+        return [self.body.replace(TRACE_PLACE.encode(), trace_id.encode())]
+
+
+class Admission:
+    """A WSGI application that lets as many requests into another one as there is room for.
+
+    Args: refusal: answers the others.
+    """
+
+    def __init__(self, application: "WSGIApplication", *, room: Room, refusal: "WSGIApplication") -> None:
+        self._application = application
+        self._refusal = refusal
+        self._room = room
+        self._lock = threading.Lock()
+        self._free = room.at_once
+        self._line: deque[threading.Lock] = deque()
+        self._refused = 0
+        self._told_at = 0.0
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self._enter(environ):
+            self._tell()
+            return self._refusal(environ, start_response)
+        try:
+            body = self._application(environ, start_response)
+        except BaseException:
+            self._leave()
+            raise
+        return _Admitted(body, self._leave)
+
+    def _enter(self, environ: "WSGIEnvironment") -> bool:
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            essential = environ["PATH_INFO"].startswith(self._room.essential)
+            if len(self._line) >= self._room.waiting * (1 + essential):
+                return False
+            turn = threading.Lock()
+            turn.acquire()
+            self._line.append(turn)
+        if turn.acquire(timeout=-1 if essential else PATIENCE_S):
+            return True
+        with self._lock:
+            if turn in self._line:
+                self._line.remove(turn)
+                return False
+        return True  # the turn came in the very moment in which patience ended
+
+    def _leave(self) -> None:
+        with self._lock:
+            if self._line:
+                self._line.popleft().release()  # the turn goes on to whoever came first
+            else:
+                self._free += 1
+
+    def _tell(self) -> None:
+        """Say in the log that requests are refused: once a second, how many."""
+        with self._lock:
+            self._refused += 1
+            now = clock.now().timestamp()
+            if now < self._told_at + _TOLD_EVERY_S:
+                return
+            count, self._refused, self._told_at = self._refused, 0, now
+        event("server.busy", level=logging.WARNING, count=count)
+
+
+class _Admitted:
+    """An answer's body; its request has left when the last of it is sent, or given up."""
+
+    __slots__ = ("_body", "_leave")
+
+    def __init__(self, body: Iterable[bytes], leave: Callable[[], None]) -> None:
+        self._body = body
+        self._leave: Callable[[], None] | None = leave
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._body)
+
+    def close(self) -> None:
+        """End the body, whatever is left of it."""
+        leave, self._leave = self._leave, None
+        try:
+            if (close := getattr(self._body, "close", None)) is not None:
+                close()
+        finally:
+            if leave is not None:
+                leave()

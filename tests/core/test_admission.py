@@ -1,0 +1,211 @@
+"""Overload, over real sockets: so many at work, so many in line, everybody else is told at once to come back."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from http.client import HTTPConnection
+from select import select
+from socket import create_connection, create_server, socket
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from authz_server.core.admission import TRACE_PLACE, Admission, ReadyAnswer, Room
+from client_examples.sandbox.processes import choose_ports
+from tests.core.doorman import ROOM
+from tests.support.waiting import wait_until
+
+LIMIT_S = 30
+FOREVER_S = 3600
+ADMITTED = ROOM.at_once + ROOM.waiting
+FLOOD = 20
+
+
+class Door:
+    """The server, and the gate at which whatever it works on stands until it is let go."""
+
+    def __init__(self, port: int, gate: socket, stack: ExitStack) -> None:
+        self.port = port
+        self.gate = gate
+        self.stack = stack
+
+    def send(self, path: str = "/", trace_id: str = "") -> HTTPConnection:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=LIMIT_S)
+        self.stack.callback(connection.close)
+        connection.request("GET", path, headers={"X-FAPI-Interaction-ID": trace_id})
+        return connection
+
+    def next_at_work(self) -> tuple[socket, str]:
+        """Whoever comes to the gate next, and the path of its request."""
+        held, _ = self.gate.accept()
+        self.stack.callback(held.close)
+        held.settimeout(LIMIT_S)
+        return held, held.makefile().readline().strip()
+
+    def let_go(self) -> str:
+        """Let the next one end; the path of its request."""
+        held, path = self.next_at_work()
+        held.sendall(b".")
+        return path
+
+    def nobody_came(self) -> bool:
+        """Whether nobody stands at the gate."""
+        return not select([self.gate], [], [], 0)[0]
+
+    def fill(self) -> list[HTTPConnection]:
+        """Take every turn and every place in the line; those who hold them. All others were refused."""
+        sent = [self.send() for _ in range(FLOOD)]
+        wait_until(lambda: len(answered(sent)) == FLOOD - ADMITTED, "all but the admitted are answered")
+        refused = answered(sent)
+        assert {read(connection)[0] for connection in refused} == {503}
+        return [connection for connection in sent if connection not in refused]
+
+
+def answered(connections: list[HTTPConnection]) -> list[HTTPConnection]:
+    ready = select([connection.sock for connection in connections], [], [], 0)[0]
+    return [connection for connection in connections if connection.sock in ready]
+
+
+def read(connection: HTTPConnection) -> tuple[int, bytes]:
+    response = connection.getresponse()
+    return response.status, response.read()
+
+
+@contextmanager
+def opened(patience_s: float) -> Iterator[Door]:
+    (port,) = choose_ports(None, 1)
+    with ExitStack() as stack:
+        gate = stack.enter_context(create_server(("127.0.0.1", 0)))
+        gate.settimeout(LIMIT_S)
+        command = [sys.executable, "-m", "tests.core.doorman", str(port), str(gate.getsockname()[1]), str(patience_s)]
+        server = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+        stack.callback(server.wait, LIMIT_S)
+        stack.callback(os.killpg, server.pid, signal.SIGKILL)
+        wait_until(lambda: listens(port), "the server listens")
+        yield Door(port, gate, stack)
+
+
+def listens(port: int) -> bool:
+    with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def door() -> Iterator[Door]:
+    """A server at which nobody in line loses patience."""
+    with opened(FOREVER_S) as door:
+        yield door
+
+
+def test_what_is_too_much_is_refused_while_all_turns_are_taken_and_the_others_are_served(door: Door) -> None:
+    admitted = door.fill()
+    assert [door.let_go() for _ in admitted] == ["/"] * ADMITTED
+    assert [read(connection) for connection in admitted] == [(200, b"well done.")] * ADMITTED
+    assert door.nobody_came()  # the application saw none of those that were refused
+
+
+def test_whoever_was_refused_is_let_in_later_on_the_same_connection(door: Door) -> None:
+    admitted = door.fill()
+    late = door.send()
+    assert read(late)[0] == 503
+    for _ in admitted:
+        door.let_go()
+    late.request("GET", "/again")
+    assert door.let_go() == "/again"
+    assert read(late)[0] == 200
+
+
+def test_a_refusal_has_the_trace_id_of_its_request(door: Door) -> None:
+    admitted = door.fill()
+    trace_id = str(uuid4())
+    assert read(door.send(trace_id=trace_id)) == (503, trace_id.encode())
+    for _ in admitted:
+        door.let_go()
+
+
+def test_what_ends_other_work_waits_even_when_the_line_is_full(door: Door) -> None:
+    door.fill()
+    essential = [door.send("/essential") for _ in range(ROOM.waiting + 1)]
+    wait_until(lambda: len(answered(essential)) == 1, "for them too there is an end")
+    (refused,) = answered(essential)
+    assert read(refused)[0] == 503
+    paths = [door.let_go() for _ in range(ADMITTED + ROOM.waiting)]
+    assert paths == ["/"] * ADMITTED + ["/essential"] * ROOM.waiting
+    assert {read(connection)[0] for connection in essential if connection is not refused} == {200}
+
+
+def test_an_answer_keeps_its_turn_until_its_last_byte(door: Door) -> None:
+    streams = [door.send("/stream") for _ in range(ROOM.at_once)]
+    held = [door.next_at_work()[0] for _ in streams]
+    others = [door.send("/next") for _ in range(FLOOD)]
+    wait_until(lambda: len(answered(others)) == FLOOD - ROOM.waiting, "all but those in line are refused")
+    assert door.nobody_came()
+    for connection in held:
+        connection.sendall(b".")
+    assert [read(connection)[1] for connection in streams] == [b"begunended"] * len(streams)
+    assert [door.let_go() for _ in range(ROOM.waiting)] == ["/next"] * ROOM.waiting
+
+
+def test_a_client_that_hangs_up_gives_its_turn_back(door: Door) -> None:
+    for _ in range(ROOM.at_once + 1):
+        leaving = door.send("/stream")
+        held, _ = door.next_at_work()
+        leaving.close()
+        held.sendall(b".")
+    staying = door.send()
+    assert door.let_go() == "/"
+    assert read(staying)[0] == 200
+
+
+def test_whoever_loses_patience_is_refused_and_leaves_the_line() -> None:
+    with opened(patience_s=0.05) as door:
+        sent = [door.send() for _ in range(ADMITTED)]
+        held = [door.next_at_work()[0] for _ in range(ROOM.at_once)]
+        wait_until(lambda: len(answered(sent)) == ROOM.waiting, "those in line are answered")
+        refused = answered(sent)
+        assert {read(connection)[0] for connection in refused} == {503}
+        for connection in held:
+            connection.sendall(b".")
+        assert {read(connection)[0] for connection in sent if connection not in refused} == {200}
+        assert door.nobody_came()
+
+
+def nothing(*_: object) -> Any:
+    """A `start_response` that nobody listens to."""
+
+
+def failing(_environ: Any, _start_response: Any) -> Iterable[bytes]:
+    raise ZeroDivisionError
+
+
+def test_an_application_that_fails_gives_its_turn_back() -> None:
+    guarded = Admission(failing, room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b""))
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            guarded({"PATH_INFO": "/"}, nothing)
+
+
+def test_an_answer_that_is_closed_twice_gives_one_turn_back() -> None:
+    guarded = Admission(lambda *_: [b"ok"], room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
+    first: Any = guarded({"PATH_INFO": "/"}, nothing)
+    assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"busy"]
+    first.close()
+    first.close()
+    assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"ok"]
+    assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"busy"]
+
+
+def test_a_ready_answer_makes_up_a_trace_id_for_whoever_sent_none() -> None:
+    said: dict[str, str] = {}
+    answer = ReadyAnswer((("X-Trace", TRACE_PLACE),), TRACE_PLACE.encode())
+
+    def start(_status: str, headers: list[tuple[str, str]]) -> None:
+        said.update(headers)
+
+    (body,) = answer({"PATH_INFO": "/"}, start)  # type: ignore[arg-type]
+    assert body.decode() == said["X-Trace"] != TRACE_PLACE
