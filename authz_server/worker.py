@@ -38,7 +38,11 @@ def purge(engine: Engine, *, limits: Limits, now: datetime) -> int:
 def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, now: datetime) -> int:
     gone = 0
     while True:
-        deleted = _committed(engine, lambda session: retention.purge(session, keep=keep, limits=limits, now=now))
+        try:
+            deleted = _committed(engine, lambda session: retention.purge(session, keep=keep, limits=limits, now=now))
+        except retention.TableInUse:
+            event("worker.table_in_use", kind=keep.table.name)
+            return gone
         gone += deleted
         if deleted < retention.BATCH:
             return gone

@@ -2,11 +2,13 @@
 
 On PostgreSQL a decision is a single statement, whatever belongs to it:
 
-    WITH used    AS (INSERT INTO used_identifier ... ON CONFLICT DO NOTHING RETURNING kind),
-         decided AS (UPDATE ... WHERE <what must hold> AND (SELECT count(*) FROM used) = 2 RETURNING ...),
+    WITH used_0  AS (INSERT INTO used_identifier_0 ... ON CONFLICT DO NOTHING RETURNING kind),
+         decided AS (UPDATE ... WHERE <what must hold> AND (SELECT count(*) FROM used_0) = 2 RETURNING ...),
          entry   AS (INSERT INTO audit_entry SELECT ... FROM decided),
          rows_0  AS (INSERT INTO consent SELECT ... WHERE EXISTS (SELECT FROM decided))
-    SELECT (SELECT string_agg(kind) FROM used), decided.* FROM (SELECT 1) LEFT JOIN decided ON true
+    SELECT (SELECT string_agg(kind) FROM used_0), decided.* FROM (SELECT 1) LEFT JOIN decided ON true
+
+Into which tables of used identifiers, `buckets` says.
 
 SQLite has no INSERT or UPDATE inside WITH: there the same parts run one after the other, in the same transaction,
 which is immediate, so nobody comes between.
@@ -25,6 +27,7 @@ from sqlalchemy import (
     Insert,
     Select,
     Table,
+    and_,
     bindparam,
     exists,
     func,
@@ -44,15 +47,16 @@ from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import COLUMNS, INSERT, Entry
 from authz_server.database import insert_if_absent, table_of
 from authz_server.prepared import Executor, Prepared, Statement, connection_of, is_sqlite
+from authz_server.single_use.buckets import tables_of
 from authz_server.single_use.identifiers import Identifier, check_fresh
-from authz_server.single_use.models import UsedIdentifier
+from authz_server.single_use.models import USED_IDENTIFIERS, UsedIdentifier
 
 # Builds the statement with one more condition: that all identifiers were fresh.
 Guarded = Callable[[ColumnElement[bool]], Statement]
 Rows = Sequence[Mapping[str, Any]]
 
 ENTRY = table_of(AuditEntry)
-USED = table_of(UsedIdentifier)
+USED_COLUMNS = ("kind", "digest")
 MADE: ColumnElement[int] = literal_column("1").label(
     "made"
 )  # tells a decided row from the empty side of the outer join
@@ -75,7 +79,7 @@ class Decision:
         returned = {column.key for column in self.plain.exported_columns}
         self.from_row = tuple(name for name in COLUMNS if name in returned)
         self.from_entry = tuple(name for name in COLUMNS if name not in returned)
-        self.combined = cache(self._combined)  # by number of identifiers, and whether there is an entry
+        self.combined = cache(self._combined)  # by number of identifiers, their tables, and whether there is an entry
 
     def run(
         self,
@@ -99,9 +103,10 @@ class Decision:
             parameters[f"entry_{name}"] = value
         for number, of_table in enumerate(rows):
             parameters[f"rows_{number}"] = orjson.dumps(of_table, default=_as_json).decode()
-        decided = self.combined(len(spend), entry is not None).run(executor, parameters | _bound(spend))
+        tables = tables_of([identifier.expires_at for identifier in spend])
+        decided = self.combined(len(spend), tables, entry is not None).run(executor, parameters | _bound(spend))
         if spend:
-            check_fresh(spend, fresh=(decided[0].fresh or "").split())
+            check_fresh(spend, fresh=_in_each(tables, (decided[0].fresh or "").split()))
         return [] if decided[0].made is None else decided
 
     def _one_by_one(
@@ -113,8 +118,10 @@ class Decision:
         parameters: dict[str, Any],
     ) -> Sequence[Any]:
         if spend:
-            used = connection.execute(_spending("sqlite", len(spend)), _bound(spend)).all()
-            check_fresh(spend, fresh=[row.kind for row in used])
+            tables, bound = tables_of([identifier.expires_at for identifier in spend]), _bound(spend)
+            statements = [_spending("sqlite", number, len(spend)) for number in tables]
+            kinds = [kind for statement in statements for kind in connection.execute(statement, bound).scalars()]
+            check_fresh(spend, fresh=_in_each(tables, kinds))
         decided = connection.execute(self.plain, parameters).all()
         if decided and entry:
             connection.execute(
@@ -126,13 +133,15 @@ class Decision:
                     connection.execute(insert(table), [dict(row) for row in of_table])
         return decided
 
-    def _combined(self, identifiers: int, recorded: bool) -> Prepared:
+    def _combined(self, identifiers: int, tables: tuple[int, ...], recorded: bool) -> Prepared:
         condition: ColumnElement[bool] = true()
         fresh: ColumnElement[Any] = null()
         if identifiers:
-            used = _spending("postgresql", identifiers).cte("used")
-            condition = select(func.count()).select_from(used).scalar_subquery() == literal_column(str(identifiers))
-            fresh = select(func.string_agg(used.c.kind, literal_column("' '"))).scalar_subquery()
+            used = [_spending("postgresql", number, identifiers).cte(f"used_{number}") for number in tables]
+            counts = [select(func.count()).select_from(each).scalar_subquery() for each in used]
+            condition = and_(*(count == literal_column(str(identifiers)) for count in counts))
+            kinds = union_all(*(select(each.c.kind) for each in used)).subquery("kinds")
+            fresh = select(func.string_agg(kinds.c.kind, literal_column("' '"))).scalar_subquery()
         decided = _with_marker(self.statement(condition)).cte("decided")
         one = select(literal_column("1").label("one")).subquery("one")
         whole = select(fresh.label("fresh"), *decided.c).select_from(one.outerjoin(decided, true()))
@@ -184,19 +193,26 @@ def _with_marker(statement: Statement) -> Statement:
 
 
 @cache
-def _spending(dialect: Literal["postgresql", "sqlite"], count: int) -> ReturningInsert[Any]:
-    names = [column.name for column in USED.columns]
+def _spending(dialect: Literal["postgresql", "sqlite"], table: int, count: int) -> ReturningInsert[Any]:
+    model: type[UsedIdentifier] = USED_IDENTIFIERS[table]
+    used = table_of(model).c
     rows = [
-        select(*(bindparam(f"{name}_{number}", type_=USED.c[name].type) for name in names)) for number in range(count)
+        select(*(bindparam(f"{name}_{number}", type_=used[name].type) for name in USED_COLUMNS))
+        for number in range(count)
     ]
     # WHERE true: else SQLite takes ON CONFLICT for a join's (https://sqlite.org/lang_upsert.html, "Parsing Ambiguity").
     source = select(union_all(*rows).subquery()).where(true())
-    return insert_if_absent(dialect, UsedIdentifier).from_select(names, source).returning(USED.c.kind)
+    return insert_if_absent(dialect, model).from_select(USED_COLUMNS, source).returning(used.kind)
+
+
+def _in_each(tables: tuple[int, ...], kinds: Sequence[str]) -> list[str]:
+    """Of the kinds of the rows that were added to these tables, those that were new in all of them."""
+    return [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) == len(tables)]
 
 
 def _bound(identifiers: Sequence[Identifier]) -> dict[str, Any]:
     return {
-        f"{name}_{number}": value
+        f"{name}_{number}": getattr(identifier, name)
         for number, identifier in enumerate(identifiers)
-        for name, value in identifier._asdict().items()
+        for name in USED_COLUMNS
     }

@@ -23,7 +23,10 @@ class ProofReplayed(DomainError):
 
 
 class Identifier(NamedTuple):
-    """An identifier to be spent, and when it may be forgotten because its bearer has expired."""
+    """An identifier to be spent, and when it may be forgotten because its bearer has expired.
+
+    That is at most `buckets.LONGEST_LIFE` ahead.
+    """
 
     kind: str
     digest: bytes

@@ -2,7 +2,7 @@
 
 import ast
 from dataclasses import fields
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from authz_server.consent.models import Consent
 from authz_server.core import clock, outbound_http
 from authz_server.database import Base
 from authz_server.oauth.routes import CALLERS
+from authz_server.single_use import buckets
 from authz_server.tokens.models import DatasetToken
 from tests.support.platform import Platform
 from tests.support.protocol import dataset_token, refused, rows, userinfo
@@ -132,8 +133,12 @@ def test_no_table_holds_a_secret_that_could_be_used(platform: Platform) -> None:
 
 @pytest.mark.row("X-06")
 def test_identifiers_are_remembered_in_the_database_until_they_expire() -> None:
-    assert retention.tables()["used_identifier"].column == "expires_at"
-    assert retention.tables()["used_identifier"].days == 0
+    seen_at = datetime(2026, 11, 27, 12, 29, 50, tzinfo=UTC)
+    for life in (timedelta(0), timedelta(seconds=9), timedelta(seconds=11), buckets.LONGEST_LIFE):
+        known_in = set(buckets.tables_of([seen_at + life]))
+        for age in (timedelta(0), life / 2, life):
+            assert not known_in & buckets.over(seen_at + age)
+    assert {keep.ring for name, keep in retention.tables().items() if name.startswith("used_identifier")} == {0, 1, 2}
 
 
 @pytest.mark.row("X-07")

@@ -1,16 +1,19 @@
 """Each version up and down on both databases; at the newest one, nothing is left to generate."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import Engine, column, insert, inspect, select, table
 
 from authz_server import retention
 from authz_server.cli import migrate_database
-from authz_server.database import Base, new_engine
+from authz_server.database import Base, UtcDateTime, new_engine, table_of
+from authz_server.single_use.models import USED_IDENTIFIERS
 from tests.support import postgres
 
 
@@ -26,9 +29,16 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def tables(url: str) -> set[str]:
     """The tables in the database of this URL."""
+    with opened(url) as engine:
+        return set(inspect(engine).get_table_names())
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Engine]:
+    """An engine for the database of this URL."""
     engine = new_engine(url)
     try:
-        return set(inspect(engine).get_table_names())
+        yield engine
     finally:
         engine.dispose()
 
@@ -57,3 +67,22 @@ def test_migrating_a_second_time_changes_nothing(empty_url: str) -> None:
     made = tables(empty_url)
     migrate_database(empty_url)
     assert tables(empty_url) == made
+
+
+def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_and_back(empty_url: str) -> None:
+    migrate_database(empty_url)
+    migrate_database(empty_url, back_to="0003")
+    soon = datetime.now(UTC) + timedelta(minutes=1)
+    used = table("used_identifier", column("kind"), column("digest"), column("expires_at", UtcDateTime()))
+    with opened(empty_url) as engine:
+        with engine.begin() as connection:
+            connection.execute(insert(used), {"kind": "dpop_proof", "digest": b"seen", "expires_at": soon})
+        migrate_database(empty_url)
+        with engine.connect() as connection:
+            for model in USED_IDENTIFIERS:
+                assert connection.execute(select(table_of(model))).all() == [("dpop_proof", b"seen")]
+        migrate_database(empty_url, back_to="0003")
+        with engine.connect() as connection:
+            (row,) = connection.execute(select(used))
+    assert (row.kind, row.digest) == ("dpop_proof", b"seen")
+    assert row.expires_at > soon

@@ -11,6 +11,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.database import table_of
 from authz_server.notices.models import Notice
+from authz_server.single_use.models import USED_IDENTIFIERS
 from tests.races.arena import Arena, rounds, seconds
 from tests.races.seeding import LIMITS, Seeds
 from tests.races.team import RACERS, Act
@@ -185,7 +186,7 @@ def test_an_identifier_is_not_purged_while_it_could_be_replayed(arena: Arena) ->
         tokens,
         lambda token: [
             ("userinfo", {"token": token.secret, "proof": token.secret, "at": seconds(now)}),
-            ("purge", {"table": "used_identifier", "at": seconds(last_moment)}),
+            *(("purge", {"table": model.__tablename__, "at": seconds(last_moment)}) for model in USED_IDENTIFIERS),
         ],
     )
     assert all(how["found"] == 1 for how in ended)

@@ -11,8 +11,9 @@ from sqlalchemy.orm import Session
 
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.core.logging import JsonLines
+from authz_server.database import Base
 from authz_server.identity.models import Citizen, CitizenSession
-from authz_server.single_use.models import UsedIdentifier
+from authz_server.single_use.models import USED_IDENTIFIERS
 from authz_server.tokens.models import AccessToken, DatasetToken
 from authz_server.tokens.redemption import Issued
 from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
@@ -74,8 +75,8 @@ def test_our_own_records_hold_no_secret_even_unformatted(platform: Platform, cap
 
 def test_no_repr_shows_a_secret_a_digest_or_a_person(platform: Platform) -> None:
     secrets = whole_flow(platform)
-    models = (
-        AuthorizationRequest, Consent, AuthorizationCode, AccessToken, DatasetToken, UsedIdentifier, CitizenSession,
+    models: tuple[type[Base], ...] = (
+        AuthorizationRequest, Consent, AuthorizationCode, AccessToken, DatasetToken, *USED_IDENTIFIERS, CitizenSession,
         Citizen,
     )  # fmt: skip
     with Session(platform.engine) as session:

@@ -1,0 +1,130 @@
+"""The ring of used identifiers: whenever a bearer comes again, it meets itself, and what is emptied met its last."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import Engine, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from authz_server import worker
+from authz_server.config import Limits
+from authz_server.core import clock, dpop
+from authz_server.database import new_engine, table_of
+from authz_server.oauth import client_auth
+from authz_server.single_use.buckets import BUCKET, LONGEST_LIFE, RING, over, tables_of
+from authz_server.single_use.models import USED_IDENTIFIERS
+from tests.support.platform import Platform
+from tests.support.protocol import pushed, refused
+
+TURN = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)  # of a half hour, when one table follows another
+MOMENTS = st.integers(0, 4 * 3600).map(lambda seconds: TURN + timedelta(seconds=seconds))
+LIVES = st.integers(0, int(LONGEST_LIFE.total_seconds())).map(lambda seconds: timedelta(seconds=seconds))
+SKEWS = st.integers(-300, 300).map(lambda seconds: timedelta(seconds=seconds))
+
+
+def test_no_bearer_lives_longer_than_the_ring_allows() -> None:
+    assert LONGEST_LIFE.total_seconds() >= client_auth.MAX_LIFE_S + client_auth.SKEW_S
+    assert LONGEST_LIFE.total_seconds() >= dpop.MAX_AGE_S + dpop.MAX_AHEAD_S + 1
+
+
+@given(MOMENTS, LIVES, LIVES, st.floats(0, 1))
+def test_a_second_bearer_of_a_jti_meets_the_first_whatever_its_own_expiry(
+    seen_at: datetime, life: timedelta, other_life: timedelta, when: float
+) -> None:
+    again_at = seen_at + life * when
+    assert set(tables_of([seen_at + life])) & set(tables_of([again_at + other_life]))
+
+
+@given(MOMENTS, LIVES, LIVES)
+def test_one_and_two_identifiers_of_a_request_meet_too(seen_at: datetime, life: timedelta, other: timedelta) -> None:
+    together = tables_of([seen_at + life, seen_at + other])
+    assert {*tables_of([seen_at + life]), *tables_of([seen_at + other])} <= set(together)
+    assert len(together) <= 2
+
+
+@given(MOMENTS, LIVES, st.floats(0, 1), SKEWS)
+def test_no_table_is_emptied_that_somebody_could_look_into(
+    seen_at: datetime, life: timedelta, when: float, skew: timedelta
+) -> None:
+    assert not set(tables_of([seen_at + life])) & over(seen_at + life * when + skew)
+
+
+@given(MOMENTS)
+def test_every_table_is_emptied_before_its_turn_comes_again(now: datetime) -> None:
+    steps = [now + timedelta(minutes=minute) for minute in range(int(2 * BUCKET.total_seconds() / 60))]
+    assert frozenset().union(*map(over, steps)) == set(range(RING))
+
+
+@pytest.mark.parametrize("before_s", [0, 1, 30, 299, 310, 319, 330])
+def test_an_assertion_is_refused_on_both_sides_of_the_turn(platform: Platform, before_s: int) -> None:
+    with clock.frozen(TURN - timedelta(seconds=before_s)):
+        assertion = platform.bank.assertion(exp=int(clock.now().timestamp()) + 300)
+        assert pushed(platform.bank, client_assertion=assertion).status_code == 201
+        for _ in range(6):
+            clock.advance(timedelta(seconds=50))
+            worker.purge(platform.engine, limits=platform.settings.limits, now=clock.now())
+            refused(pushed(platform.bank, client_assertion=assertion), 401, "invalid_client")
+
+
+@pytest.mark.parametrize(("first_s", "second_s"), [(20, 300), (300, 20), (60, 120)])
+def test_a_jti_is_refused_in_another_assertion_too(platform: Platform, first_s: int, second_s: int) -> None:
+    with clock.frozen(TURN - timedelta(seconds=25)):
+        jti = f"{first_s}-{second_s}-{platform.engine.dialect.name}"
+        moment = int(clock.now().timestamp())
+        first, second = (platform.bank.assertion(jti=jti, exp=moment + life_s) for life_s in (first_s, second_s))
+        assert pushed(platform.bank, client_assertion=first).status_code == 201
+        clock.advance(timedelta(seconds=15))
+        refused(pushed(platform.bank, client_assertion=second), 401, "invalid_client")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = new_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def fill(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for number, model in enumerate(USED_IDENTIFIERS):
+            rows = [{"kind": "dpop_proof", "digest": bytes([number, row])} for row in range(3)]
+            connection.execute(insert(table_of(model)), rows)
+
+
+def counts(engine: Engine) -> list[int]:
+    with engine.connect() as connection:
+        return [connection.scalar(select(func.count()).select_from(table_of(model))) or 0 for model in USED_IDENTIFIERS]
+
+
+def test_the_worker_empties_what_is_over_and_nothing_else(engine: Engine) -> None:
+    fill(engine)
+    now = TURN + BUCKET / 2
+    assert worker.purge(engine, limits=Limits(), now=now) == len(over(now))
+    assert counts(engine) == [0 if number in over(now) else 3 for number in range(RING)]
+    assert worker.purge(engine, limits=Limits(), now=now) == 0
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[None]:
+    """A backup that is under way."""
+    with engine.connect() as connection, connection.begin():
+        for model in USED_IDENTIFIERS:
+            connection.execute(select(table_of(model))).all()
+        yield
+
+
+def test_a_table_that_a_backup_reads_is_left_for_later_and_holds_nobody_up(engine: Engine) -> None:
+    if engine.dialect.name != "postgresql":
+        return
+    fill(engine)
+    now = TURN + BUCKET / 2
+    with reading(engine):
+        assert worker.purge(engine, limits=Limits(), now=now) == 0
+        with Session(engine) as session, session.begin():
+            session.execute(text("SET LOCAL lock_timeout = 1"))
+            session.execute(insert(USED_IDENTIFIERS[0]), {"kind": "dpop_proof", "digest": b"new"})
+    assert worker.purge(engine, limits=Limits(), now=now) == len(over(now))
