@@ -8,7 +8,7 @@ from authz_server.core import logging
 from authz_server.core.admission import RETRY_AFTER_S, TRACE_PLACE, ReadyAnswer
 from resource_proxy.errors import problem
 
-ESSENTIAL: Final = ("/health",)  # who watches the proxy learns from a late answer that it is busy
+ESSENTIAL: Final = ("/health",)  # to who watches the proxy a refusal would say that it is ill, not busy
 
 
 def refusal(app: Flask) -> ReadyAnswer:

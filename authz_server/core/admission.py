@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 0.5  # what is let in is answered within a second
 RETRY_AFTER_S: Final = 2
-REFUSING_THREADS: Final = 4
+# Few: each would take the interpreter from those at work, and one refuses thousands per second.
+SPARE_THREADS: Final = 2
 # Stands in an answer made beforehand where the trace id of its request belongs.
 TRACE_PLACE: Final = "00000000-0000-4000-8000-000000000000"
 _TRACE_VARIABLE: Final = "HTTP_X_FAPI_INTERACTION_ID"
@@ -33,8 +34,7 @@ _TOLD_EVERY_S: Final = 1.0
 class Room:
     """How many requests one worker process works on at a time, and how many more may wait for that.
 
-    essential: beginnings of paths that end or watch work under way; the line for them is twice as long, without
-    impatience, because refusing them saves nothing.
+    essential: beginnings of paths that end or watch work under way. They need no turn: refusing them saves nothing.
     """
 
     at_once: int
@@ -44,7 +44,7 @@ class Room:
     @property
     def threads(self) -> int:
         """Threads of a worker: they come into being when they are needed, and end when they are idle."""
-        return self.at_once + 2 * self.waiting + REFUSING_THREADS
+        return self.at_once + self.waiting + SPARE_THREADS
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,12 @@ class Admission:
         self._told_at = 0.0
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        if not self._enter(environ):
-            self._tell()
-            return self._refusal(environ, start_response)
+        if not self._enter():
+            if environ["PATH_INFO"].startswith(self._room.essential):
+                return self._application(environ, start_response)
+            if not self._wait():
+                self._tell()
+                return self._refusal(environ, start_response)
         try:
             body = self._application(environ, start_response)
         except BaseException:
@@ -89,18 +92,24 @@ class Admission:
             raise
         return _Admitted(body, self._leave)
 
-    def _enter(self, environ: "WSGIEnvironment") -> bool:
+    def _enter(self) -> bool:
         with self._lock:
             if self._free:
                 self._free -= 1
                 return True
-            essential = environ["PATH_INFO"].startswith(self._room.essential)
-            if len(self._line) >= self._room.waiting * (1 + essential):
+        return False
+
+    def _wait(self) -> bool:
+        turn = threading.Lock()
+        turn.acquire()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                return True
+            if len(self._line) >= self._room.waiting:
                 return False
-            turn = threading.Lock()
-            turn.acquire()
             self._line.append(turn)
-        if turn.acquire(timeout=-1 if essential else PATIENCE_S):
+        if turn.acquire(timeout=PATIENCE_S):
             return True
         with self._lock:
             if turn in self._line:

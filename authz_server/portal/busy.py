@@ -12,8 +12,8 @@ from authz_server.portal import errors, locale
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# Where nothing is saved by refusing: a fetch that could not be reported was for nothing; who watches the server learns
-# from a late answer that it is busy, from a refusal that it is ill; and our 503 page needs its style.
+# Where nothing is saved by refusing: a fetch that could not be reported was for nothing; to who watches the server a
+# refusal would say that it is ill, not busy; and our 503 page needs its style.
 ESSENTIAL: Final = ("/outcomes", "/health", "/static/")
 
 
@@ -23,6 +23,8 @@ def refusal(app: Flask) -> "WSGIApplication":
     pages = {tag: _answer(app, "/", tag) for tag in locale.CATALOGUE_OF}
 
     def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if environ["PATH_INFO"].lstrip("/").partition("/")[0] in errors.MACHINES:
+            return machines(environ, start_response)  # most are, and this is all that refusing them costs
         with app.request_context(environ):
             ready = pages[locale.select()] if errors.for_people() else machines
         return ready(environ, start_response)

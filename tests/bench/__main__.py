@@ -3,11 +3,12 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.bench import cpu, document, ours, peer, report, statements
+from tests.bench import cpu, document, latency, ours, overload, peer, purging, report, rows, scaling, statements
+from tests.bench.budgets import Section
 from tests.bench.meter import Rounds
 from tests.bench.ours import Ours
 from tests.bench.rounds import Plan, measure
@@ -33,8 +34,13 @@ def main() -> int:
             # From here on this process is the load, and nothing else of it runs on the server's core.
             os.sched_setaffinity(0, {cpu.LOAD_CORE})
             results = measure(running.targets, plan)
+            sections = _under_load(running.ours, results, options) if running.ours else []
             seen = statements.count(running.ours) if running.ours else {}
-            text = document.write_up(results, seen, running.ours, plan)
+            versions = document.versions(running.ours, with_peer=len(running.targets) > 1)
+        if sections:  # whose servers of their own need the cores for themselves
+            os.sched_setaffinity(0, {cpu.SERVER_CORE, cpu.LOAD_CORE})
+            sections += [scaling.measure(), rows.measure(options.entries)]
+        text = document.write_up(results, seen, running.ours, plan, sections, versions)
     except peer.MissingProgram as missing:
         print(missing, file=sys.stderr)
         return 1
@@ -43,6 +49,19 @@ def main() -> int:
     if options.write:
         document.PATH.write_text(text + "\n", encoding="utf-8")
     return 0
+
+
+def _under_load(own: Ours, results: Mapping[str, Rounds], options: argparse.Namespace) -> list[Section]:
+    """What takes a running server; the last part stops its worker for good."""
+    if not options.budgets:
+        return []
+    rounds = results[ours.NAME]
+    half = rounds.median("PAR", lambda figures: figures.operations / figures.wall_s) / 2
+    return [
+        latency.measure(own, rounds, options.connections),
+        overload.measure(own),
+        purging.measure(own, half),
+    ]
 
 
 @contextmanager
@@ -74,6 +93,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--connections", type=int, default=8, help="simultaneous connections (default 8)")
     parser.add_argument(
         "--only", choices=("ours", "peer", "redis"), help="leave the others out; redis: ours and the peer on Redis"
+    )
+    parser.add_argument("--no-budgets", dest="budgets", action="store_false", help="journeys and fetches only")
+    parser.add_argument(
+        "--entries", type=int, default=rows.ENTRIES, help=f"entries of the record to grow to (default {rows.ENTRIES})"
     )
     parser.add_argument("--no-write", dest="write", action="store_false", help="leave docs/performance.md alone")
     return parser.parse_args()

@@ -14,10 +14,10 @@ LOAD_CORE = _CORES[-1]
 
 
 @contextmanager
-def on_core(core: int) -> Iterator[None]:
-    """Bind this process, and for good whatever it starts meanwhile, to one core."""
+def on_core(*cores: int) -> Iterator[None]:
+    """Bind this process, and for good whatever it starts meanwhile, to one core, or to these."""
     before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
+    os.sched_setaffinity(0, cores)
     try:
         yield
     finally:
@@ -31,6 +31,13 @@ def used_s(roots: Iterable[int]) -> float:
     only what already ended (cutime and cstime of its parent) comes in ticks.
     """
     return sum(_process_s(pid) for root in roots for pid in _family(root))
+
+
+def idle_s(cores: int) -> float:
+    """Seconds that the server's core, or its and the load's, had nothing to do since the start. proc(5), stat."""
+    wanted = {f"cpu{core}" for core in (SERVER_CORE, LOAD_CORE)[:cores]}
+    lines = [line.split() for line in Path("/proc/stat").read_text().splitlines()]
+    return sum(int(line[4]) + int(line[5]) for line in lines if line[0] in wanted) / _TICKS_PER_S
 
 
 def peak_memory_kb(pid: int) -> int:

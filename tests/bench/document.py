@@ -1,12 +1,13 @@
 """docs/performance.md, written whole from one run."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from tests.bench import cpu, peer, report
+from tests.bench import budgets, cpu, peer, report
+from tests.bench.budgets import Section
 from tests.bench.meter import Rounds
 from tests.bench.ours import NAME, Ours
 from tests.bench.rounds import Plan
@@ -21,12 +22,16 @@ def write_up(
     statements: Mapping[str, tuple[float, float, float]],
     ours: Ours | None,
     plan: Plan,
+    sections: Sequence[Section],
+    versions: str,
 ) -> str:
     """The whole document."""
     parts = [_introduction(plan), report.journey_table(results), _comparison(results)]
     if ours is not None:
         parts += [_fetch_section(results[NAME], ours), _statement_section(statements)]
-    parts += [_method(plan), _versions(ours, with_peer=_REFERENCE in results)]
+    if sections:
+        parts += [budgets.table(sections), *(section.text for section in sections)]
+    parts += [_method(plan), versions]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -93,7 +98,8 @@ consent page; the peer shows a bare form. The peer's Redis runs as it comes, wit
 forget minutes of used codes; "synced at each write" is `appendfsync always`. All databases listen on Unix sockets."""
 
 
-def _versions(ours: Ours | None, *, with_peer: bool) -> str:
+def versions(ours: Ours | None, *, with_peer: bool) -> str:
+    """What was measured, on what."""
     found = {"Python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
     if ours is not None:
         with ours.postgres.connect() as connection:

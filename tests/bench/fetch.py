@@ -47,14 +47,14 @@ class Fetches:
         driver.step("outcome", exchanged, lambda journey: self._outcome(leases[id(journey)]), _accepted)
         parts = urlsplit(self.proxy_url)
         with closing(Pump(parts.hostname or "", parts.port or 0, pump.connections)) as to_proxy:
-            Driver(provider, to_proxy, meter).step("fetch 1 KB", journeys[half:], self._fetch, _small)
+            Driver(provider, to_proxy, meter).step("fetch 1 KB", journeys[half:], self.request_for, _small)
         aside = Meter({})
         some = [journey.browser for journey in journeys[:LARGE_PER_BATCH]]
         large = Driver(provider, pump, aside).run(some, userinfo=False)
         with closing(Pump(parts.hostname or "", parts.port or 0, 1)) as alone:
             cpu.forget_peak_memory(self.proxy_pid)
             before_kb = cpu.peak_memory_kb(self.proxy_pid)
-            Driver(provider, alone, meter).step("fetch 20 MB", large, self._fetch, _large)
+            Driver(provider, alone, meter).step("fetch 20 MB", large, self.request_for, _large)
             self.most_memory_kb = max(self.most_memory_kb, cpu.peak_memory_kb(self.proxy_pid) - before_kb)
 
     def _exchange(self, journey: Journey) -> bytes:
@@ -75,7 +75,8 @@ class Fetches:
         form = {"lease": lease, "outcome": "delivered", "bytes": str(SMALL_BYTES)}
         return request("POST", f"{self.with_large.issuer}/outcomes", {}, form)
 
-    def _fetch(self, journey: Journey) -> bytes:
+    def request_for(self, journey: Journey) -> bytes:
+        """The request that fetches the journey's dataset, once."""
         detail = granted(journey)
         url, token = detail["locations"][0], detail["access_token"]
         proof = dpop_proof(journey.dpop_key, "GET", url, token)

@@ -7,6 +7,7 @@ import re
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -82,6 +83,34 @@ class Pump:
                 answers[connection.number] = self._finish(connection)
                 busy -= 1
                 busy += self._start(connection, waiting)
+        return [answer for answer in answers if answer is not None]
+
+    def send_paced(self, requests: Sequence[bytes], per_s: float) -> list[Answer]:
+        """Send each request when it is due, whatever became of those before: an open loop.
+
+        Latency counts from when it was due, so what waits for a free connection is not left out.
+        """
+        answers: list[Answer | None] = [None] * len(requests)
+        idle, waiting, busy = deque(self._each), deque(enumerate(requests)), 0
+        start = time.perf_counter()
+        while waiting or busy:
+            due = start + waiting[0][0] / per_s if waiting else start
+            if waiting and idle and time.perf_counter() >= due:
+                connection = idle.popleft()
+                self._start(connection, iter([waiting.popleft()]))
+                connection.sent_at = due
+                busy += 1
+                continue
+            # The selector sleeps for whole milliseconds: the last two before a request is due are spent awake.
+            spare_s = due - time.perf_counter() - 0.002 if waiting and idle else _STALLED_S
+            events = self._selector.select(max(spare_s, 0.0))
+            if not events and spare_s == _STALLED_S:
+                raise TimeoutError(f"{busy} requests unanswered for {_STALLED_S} s")
+            for key, _ in events:
+                if self._receive(key.data):
+                    answers[key.data.number] = self._finish(key.data)
+                    idle.append(key.data)
+                    busy -= 1
         return [answer for answer in answers if answer is not None]
 
     def close(self) -> None:

@@ -77,13 +77,13 @@ class Rounds:
         for figures in self.rounds:
             if kind in figures:
                 values += figures[kind].first_bytes_s if first_byte else figures[kind].latencies_s
-        return 1000 * _percentile(values, percent)
+        return 1000 * percentile(values, percent)
 
     def errors(self) -> int:
         return sum(figures.errors for each in self.rounds for figures in each.values())
 
 
-def _percentile(values: Sequence[float], percent: int) -> float:
+def percentile(values: Sequence[float], percent: int) -> float:
     """Nearest rank."""
     if not values:
         return float("nan")

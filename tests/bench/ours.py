@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import psycopg
 from sqlalchemy.orm import Session
 
 from authz_server.core import clock
@@ -22,7 +23,7 @@ from authz_server.identity.cookies import SESSION
 from authz_server.identity.national_id import check as national_id_check
 from authz_server.identity.service import Person, create_citizen
 from client_examples.sandbox.postgres import PostgresServer
-from client_examples.sandbox.sandbox import Sandbox
+from client_examples.sandbox.sandbox import DATABASE, Sandbox
 from client_examples.sandbox.settings import PROXY_CLIENT_ID, write_toml
 from tests.bench import cpu
 from tests.bench.agency import LARGE_DATASET
@@ -52,15 +53,22 @@ class Ours:
     sandbox: Sandbox
     postgres: PostgresServer
 
+    def database(self) -> psycopg.Connection[tuple[object, ...]]:
+        """A connection to the servers' own database, outside transactions."""
+        return self.postgres.connect(DATABASE)
+
 
 @contextmanager
-def running(sessions_wanted: int) -> Iterator[Ours]:
+def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
     """Start everything on the server core, but the agency on the load core.
 
     The worker runs as it always does; what it costs is booked on its own, not on the requests.
+    Args: workers: processes of the authorization server; more than one are given both cores, and the database too.
     """
-    with cpu.on_core(cpu.SERVER_CORE):
-        sandbox = Sandbox(db="postgresql", durable=True, banks=(), server={"workers": 1}, proxy={"workers": 1}).start()
+    cores = {cpu.SERVER_CORE} if workers == 1 else {cpu.SERVER_CORE, cpu.LOAD_CORE}
+    with cpu.on_core(*cores):
+        server, proxy = {"workers": workers}, {"workers": 1}
+        sandbox = Sandbox(db="postgresql", durable=True, banks=(), server=server, proxy=proxy).start()
     try:
         postgres = sandbox.postgres
         assert postgres is not None

@@ -40,7 +40,7 @@ def journey_table(results: Mapping[str, Rounds]) -> str:
                 str(rounds.errors()),
             ]
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def fetch_table(rounds: Rounds) -> str:
@@ -62,12 +62,12 @@ def fetch_table(rounds: Rounds) -> str:
                 f"{rounds.percentile_ms(kind, 50, first_byte=True):.1f}",
             ]
         )
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def statement_table(seen: Mapping[str, tuple[float, float, float]]) -> str:
     head = ["request", "statements", "commits", "rollbacks"]
-    return _table(head, [[kind, *(f"{value:g}" for value in values)] for kind, values in seen.items()])
+    return table(head, [[kind, *(f"{value:g}" for value in values)] for kind, values in seen.items()])
 
 
 def worker_us(rounds: Rounds) -> float:
@@ -104,7 +104,7 @@ def _us(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.0f}"
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table whose columns line up in a terminal too."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
 

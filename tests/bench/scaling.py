@@ -1,0 +1,90 @@
+"""Two server processes on two cores against one on one, on a machine whose load takes part of the second core."""
+
+import os
+import statistics
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from tests.bench import cpu, ours, report
+from tests.bench.budgets import Budget, Section
+from tests.bench.http_pump import Pump
+from tests.bench.steps import Journey, Steps
+
+CONNECTIONS = 24
+REQUESTS = 1200
+ROUNDS = 5
+AT_LEAST = 1.8
+
+
+@dataclass(frozen=True)
+class Run:
+    """One round: requests per second, and what the cores did meanwhile, in seconds per second."""
+
+    per_s: float
+    server: float
+    database: float
+    free: float  # cores that the servers used or could have used: neither the load's nor somebody else's
+
+    @property
+    def per_core(self) -> float:
+        """Requests per second of one core that is there for the servers alone."""
+        return self.per_s / self.free
+
+
+def measure() -> Section:
+    """The same pushed requests against one process bound to one core, and against two that have both."""
+    one, two = _runs(workers=1), _runs(workers=2)
+    times = 2 * statistics.median(run.per_core for run in two) / statistics.median(run.per_core for run in one)
+    rows = [
+        [
+            name,
+            *(
+                f"{statistics.median(values):.{digits}f}"
+                for digits, values in (
+                    (0, [run.per_s for run in runs]),
+                    (2, [run.server for run in runs]),
+                    (2, [run.database for run in runs]),
+                    (2, [run.free for run in runs]),
+                    (0, [run.per_core for run in runs]),
+                )
+            ),
+        ]
+        for name, runs in (("one process, one core", one), ("two processes, two cores", two))
+    ]
+    text = f"""## Two processes on two cores
+
+{REQUESTS} pushed requests, made beforehand and sent over {CONNECTIONS} connections as cheaply as Python can; medians of
+{ROUNDS} rounds. This machine has two cores, and the load needs a part of one, so the bare quotient of requests per
+second would be about the load. Counted is what the servers made of the cores that were there for them: "free" is what
+they and their database used, and what was left idle. Two cores then give {times:.2f} times what one gives.
+
+It shows what two processes lose to each other: waiting for locks and commits, and caches they share. It does not show
+more than two processes, nor a database on another host, where a round trip costs more and its core is free.
+
+{report.table(["", "per s", "server cores", "database cores", "free cores", "per s and free core"], rows)}"""
+    return Section(
+        text, [Budget("two processes on two cores, times one", f">= {AT_LEAST:g}", f"{times:.2f}", times >= AT_LEAST)]
+    )
+
+
+def _runs(workers: int) -> list[Run]:
+    with ours.running(1, workers=workers) as running:
+        os.sched_setaffinity(0, {cpu.LOAD_CORE})
+        return [_run(running, cores=workers) for _ in range(ROUNDS + 1)][1:]  # the first warms up
+
+
+def _run(running: ours.Ours, cores: int) -> Run:
+    steps, journey = Steps(running.target.provider), Journey(running.target.browsers[0])
+    ready = [steps.push(journey) for _ in range(REQUESTS)]
+    parts = urlsplit(running.target.provider.issuer)
+    with closing(Pump(parts.hostname or "", parts.port or 0, CONNECTIONS)) as pump:
+        server, database = (cpu.used_s(running.target.parts[name]) for name in ("server", "database"))
+        idle, start = cpu.idle_s(cores), time.perf_counter()
+        pump.send(ready)
+        wall = time.perf_counter() - start
+    used = [
+        cpu.used_s(running.target.parts[name]) - before for name, before in (("server", server), ("database", database))
+    ]
+    return Run(REQUESTS / wall, used[0] / wall, used[1] / wall, (sum(used) + cpu.idle_s(cores) - idle) / wall)
