@@ -87,7 +87,7 @@ def _say_failures(results: dict[str, Rounds]) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="measured rounds per target, interleaved (default 7)")
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds per target, interleaved (default 5)")
     parser.add_argument("--batches", type=int, default=4, help=f"batches of {SESSIONS} journeys per round (default 4)")
     parser.add_argument("--warm-up", type=int, default=10, help="unmeasured batches before the rounds (default 10)")
     parser.add_argument("--connections", type=int, default=8, help="simultaneous connections (default 8)")
