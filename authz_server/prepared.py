@@ -60,12 +60,13 @@ class Prepared:
 
 def _row_of(cursor: Cursor) -> Callable[[Sequence[Any]], Any]:
     names = [column.name for column in cursor.description or ()]
-    made: Callable[[Sequence[Any]], Any] = namedtuple("_row", names)._make  # type: ignore[attr-defined]  # names known at run time
+    row: Any = namedtuple("_row", names)  # type: ignore[misc]  # the names are the statement's
+    made: Callable[[Sequence[Any]], Any] = row._make
     return made
 
 
 def _compile(statement: Statement) -> _Compiled:
-    dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it without annotations
+    dialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # it has no annotations
     compiled = statement.compile(dialect=dialect)
     named = {name: bound for bound, name in compiled.bind_names.items()}
     made = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in named.items()}
