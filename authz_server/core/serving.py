@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Per worker. Whoever is refused has been read, so there are many more connections than turns.
 CONNECTIONS = 4096
+# A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.
+YOUNG_OBJECTS = 20_000
 
 
 class Served(NamedTuple):
@@ -67,4 +69,5 @@ def _loaded(factory: Callable[[], Served], room: Room) -> Admission:
     # fourteenth of the server's time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
     return application

@@ -14,6 +14,7 @@ MAX_PARAMETERS = 64
 CONTROL = frozenset(map(chr, [*range(0x20), 0x7F, 0xFFFD]))
 # Their values are JSON, in which a line break is white space; inside its strings JSON allows none.
 JSON_PARAMETERS = frozenset({"authorization_details", "claims"})
+JSON_CONTROL = CONTROL - set("\t\n\r")
 
 
 class FormPayload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
@@ -84,4 +85,4 @@ def parse(encoded: bytes) -> dict[str, str]:
 
 
 def _control(name: str) -> frozenset[str]:
-    return CONTROL - set("\t\n\r") if name in JSON_PARAMETERS else CONTROL
+    return JSON_CONTROL if name in JSON_PARAMETERS else CONTROL

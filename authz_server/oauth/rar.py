@@ -60,7 +60,7 @@ def _load(raw: str) -> list[Detail]:
     if len(raw) > MAX_BYTES or len(raw.encode("utf-8", "surrogatepass")) > MAX_BYTES:
         raise InvalidAuthorizationDetails("authorization_details is longer than 16 KiB.")
     try:
-        details = json.loads(raw, object_pairs_hook=_object, parse_constant=_no_constant)
+        details = STRICT.decode(raw)
     except (ValueError, RecursionError):
         raise InvalidAuthorizationDetails("authorization_details is not JSON, or has a member twice.") from None
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
@@ -196,6 +196,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(_name: str) -> None:
     raise ValueError("NaN and Infinity are not JSON")
+
+
+STRICT = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant)
 
 
 class _Once:

@@ -110,6 +110,12 @@ def _header_segment(alg: str, kid: str, typ: str | None) -> bytes:
     return encode(orjson.dumps(header))
 
 
+# The same for all assertions of a key, and for all proofs of one transaction. Whoever returns it returns a copy.
+@lru_cache(maxsize=512)
+def _header_of(segment: bytes) -> dict[str, Any]:
+    return json_segment(segment)
+
+
 def _split(token: str, max_bytes: int) -> _Parts:
     signing_input, _, signature = token_octets(token, max_bytes).rpartition(b".")
     header, dot, payload = signing_input.partition(b".")
@@ -118,7 +124,7 @@ def _split(token: str, max_bytes: int) -> _Parts:
     if len(header) > MAX_HEADER_CHARS:
         raise BadToken("header too long")
     try:
-        return _Parts(json_segment(header), signing_input, payload, decode(signature))
+        return _Parts(dict(_header_of(header)), signing_input, payload, decode(signature))
     except ValueError:
         raise BadToken("the signature is not base64url") from None
 
