@@ -23,10 +23,13 @@ from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
+from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
 from authz_server.portal import busy
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+# Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
+SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
@@ -81,7 +84,10 @@ def serve() -> None:
         partial(_worker_app, settings),
         bind=settings.bind,
         workers=settings.workers,
-        room=Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
+        rooms=[
+            SIGN_INS,
+            Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
+        ],
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )

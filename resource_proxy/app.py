@@ -109,7 +109,7 @@ def serve(settings: ProxySettings) -> None:
         partial(_worker, settings),
         bind=settings.bind,
         workers=settings.workers,
-        room=Room(at_once=settings.threads, waiting=settings.queue, essential=busy.ESSENTIAL),
+        rooms=[Room(at_once=settings.threads, waiting=settings.queue, essential=busy.ESSENTIAL)],
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )

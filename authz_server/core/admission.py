@@ -10,7 +10,7 @@ A refusal comes before the application has seen the request: nothing was read, c
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -34,11 +34,13 @@ _TOLD_EVERY_S: Final = 1.0
 class Room:
     """How many requests one worker process works on at a time, and how many more may wait for that.
 
-    essential: beginnings of paths that end or watch work under way. They need no turn: refusing them saves nothing.
+    paths: beginnings of the paths that it is for. essential: those of paths that end or watch work under way. They need
+    no turn: refusing them saves nothing.
     """
 
     at_once: int
     waiting: int
+    paths: tuple[str, ...] = ("/",)
     essential: tuple[str, ...] = ()
 
     @property
@@ -60,6 +62,22 @@ class ReadyAnswer:
             "503 SERVICE UNAVAILABLE", [(name, value.replace(TRACE_PLACE, trace_id)) for name, value in self.headers]
         )
         return [self.body.replace(TRACE_PLACE.encode(), trace_id.encode())]
+
+
+class Rooms:
+    """A WSGI application that leads each request to the first room that is for its path.
+
+    So what is slow by its nature takes no turns from what has to be quick. Args: rooms: the last is for every path.
+    """
+
+    def __init__(self, application: "WSGIApplication", *, rooms: Sequence[Room], refusal: "WSGIApplication") -> None:
+        doors = [(room.paths, Admission(application, room=room, refusal=refusal)) for room in rooms]
+        *self._doors, (_, self._last) = doors
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        door = next((door for paths, door in self._doors if path.startswith(paths)), self._last)
+        return door(environ, start_response)
 
 
 class Admission:

@@ -1,7 +1,7 @@
 """How both servers listen: Granian, WSGI, one TLS policy, one way to refuse what is too much."""
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server import Server
 
-from authz_server.core.admission import Admission, Room
+from authz_server.core.admission import Room, Rooms
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -33,13 +33,13 @@ def serve(
     *,
     bind: str,
     workers: int,
-    room: Room,
+    rooms: Sequence[Room],
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
 ) -> None:
     """Serve until a signal says stop. Each worker process makes its own application.
 
-    Args: bind: `host:port`, an IPv6 host in brackets; room: of each worker.
+    Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path.
     """
     host, _, port = bind.rpartition(":")
     Server(
@@ -48,7 +48,7 @@ def serve(
         port=int(port),
         interface=Interfaces.WSGI,
         workers=workers,
-        blocking_threads=room.threads,
+        blocking_threads=sum(room.threads for room in rooms),
         backlog=CONNECTIONS,
         backpressure=CONNECTIONS,
         # HTTP/1.1 only: there an answer that ends before its Content-Length aborts the connection.
@@ -59,12 +59,12 @@ def serve(
         ssl_key=tls_key,
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
-    ).serve(target_loader=partial(_loaded, factory, room), wrap_loader=False)
+    ).serve(target_loader=partial(_loaded, factory, rooms), wrap_loader=False)
 
 
-def _loaded(factory: Callable[[], Served], room: Room) -> Admission:
+def _loaded(factory: Callable[[], Served], rooms: Sequence[Room]) -> Rooms:
     served = factory()
-    application = Admission(served.application, room=room, refusal=served.refusal)
+    application = Rooms(served.application, rooms=rooms, refusal=served.refusal)
     # What was made until now stays for good: the collector need not look through it again and again, which took a
     # fourteenth of the server's time.
     gc.collect()

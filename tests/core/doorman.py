@@ -13,6 +13,7 @@ from authz_server.core import admission
 from authz_server.core.serving import Served, serve
 
 ROOM = admission.Room(at_once=2, waiting=3, essential=("/essential",))
+SLOW = admission.Room(at_once=1, waiting=1, paths=("/slow",))
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -42,4 +43,4 @@ def made() -> Served:
 if __name__ == "__main__":
     port, GATE, patience_s = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
     with mock.patch.object(admission, "PATIENCE_S", patience_s):
-        serve("doorman", made, bind=f"127.0.0.1:{port}", workers=1, room=ROOM)
+        serve("doorman", made, bind=f"127.0.0.1:{port}", workers=1, rooms=[SLOW, ROOM])

@@ -102,6 +102,20 @@ def door() -> Iterator[Door]:
         yield door
 
 
+def test_what_is_slow_takes_no_turns_from_the_others(door: Door) -> None:
+    at_work = door.send("/slow")
+    slow, _ = door.next_at_work()
+    others = [door.send("/slow") for _ in range(4)]
+    wait_until(lambda: len(answered(others)) == len(others) - 1, "all but the one in line are answered")
+    (in_line,) = (connection for connection in others if connection not in answered(others))
+    quick = [door.send() for _ in range(ROOM.at_once)]
+    assert [door.let_go() for _ in quick] == ["/"] * len(quick)
+    assert [read(connection)[0] for connection in quick] == [200] * len(quick)
+    slow.sendall(b".")
+    assert door.let_go() == "/slow"
+    assert [read(connection)[0] for connection in (at_work, in_line)] == [200, 200]
+
+
 def test_what_is_too_much_is_refused_while_all_turns_are_taken_and_the_others_are_served(door: Door) -> None:
     admitted = door.fill()
     assert [door.let_go() for _ in admitted] == ["/"] * ADMITTED
