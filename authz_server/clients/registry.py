@@ -24,6 +24,7 @@ from authz_server.core.outbound_http import FetchError, FetchFailed
 
 CHECK_EVERY = timedelta(seconds=1)
 KEYS_MAX_AGE = timedelta(minutes=10)
+FIRST_WAIT_S = 1.0
 REFETCH_EVERY = timedelta(seconds=60)  # op.md C-11
 NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
 
@@ -101,8 +102,17 @@ class Registry:
             return client.jwks
         url = str(client.jwks_uri)
         remote = self._remote.setdefault((client.client_id, url), _RemoteKeys())
-        with remote.lock:
+        # While one request fetches, the others go on with what is known, or give up soon: the slow host of one client
+        # must not hold everybody's turns.
+        known = remote.keys
+        if not remote.lock.acquire(timeout=FIRST_WAIT_S if known is None else 0):
+            if known is None:
+                raise FetchFailed("being fetched by another request")
+            return known
+        try:
             return self._remote_keys(remote, url, kid, now=clock.now())
+        finally:
+            remote.lock.release()
 
     def encryption_jwk(self, client: Client) -> dict[str, Any] | None:
         """The public JWK that packages for this client are encrypted to by default.  Raises: FetchError."""
@@ -169,8 +179,11 @@ class Registry:
             if remote.keys is None and not _is_due(remote.tried_at, now):
                 raise FetchFailed("failed less than a minute ago")
             remote.tried_at = now
-            remote.keys = None
-            remote.keys = self._fetch(url)
+            try:
+                remote.keys = self._fetch(url)
+            except FetchError:
+                remote.keys = None
+                raise
         elif kid is not None and remote.keys.find(kid) is None and _is_due(remote.refetched_at, now):
             remote.refetched_at = now
             try:

@@ -22,6 +22,7 @@ from authz_server.core import clock
 from authz_server.core.outbound_http import FetchError
 from authz_server.database import new_engine
 from tests.clients.documents import agency, bank, jwks
+from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -171,11 +172,14 @@ class JwksSite:
     def __init__(self) -> None:
         self.body: bytes | None = None
         self.asked = 0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked += 1
+                site.may_answer.wait()
                 self.send_response(200 if site.body is not None else 503)
                 self.end_headers()
                 self.wfile.write(site.body or b"")
@@ -262,6 +266,32 @@ def test_a_failed_refetch_leaves_the_known_keys(remote: Registry, site: JwksSite
     site.body = None
     assert kid in keys_of(remote, "made up")
     assert site.asked == 2
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_only_one_request_waits_for_a_slow_host(
+    remote: Registry, site: JwksSite, known: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authz_server.clients.registry.FIRST_WAIT_S", 0.01)
+    old = new = site.publish("ES256")
+    if known:
+        keys_of(remote, old)
+        new = site.publish("PS256")
+    asked = site.asked
+    site.may_answer.clear()
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(keys_of, remote, new)
+        wait_until(lambda: site.asked > asked, "a request is under way")
+        try:
+            if known:
+                assert old in keys_of(remote, new)
+            else:
+                with pytest.raises(FetchError):
+                    keys_of(remote, new)
+        finally:
+            site.may_answer.set()
+        assert new in waiting.result()
+    assert site.asked == asked + 1
 
 
 @pytest.mark.parametrize("body", [None, b"", b"[]", b"{}", b'{"keys": [{"kty": "oct", "k": "AAAA"}]}', b"\xff" * 70000])
