@@ -29,7 +29,7 @@ EXCHANGE_FORM = urlencode(
 )
 LONGEST_WAIT_S = 24 * 3600
 
-Outcome = Literal["delivering", "delivered", "failed", "preparing", "no_record"]
+Outcome = Literal["delivering", "continuing", "delivered", "failed", "preparing", "no_record"]
 
 
 class TokenRefused(DomainError):

@@ -3,9 +3,13 @@
 The last chunk is held back until `delivered` is accepted, so that nobody has a complete answer without a row that says
 so: not after a crash, not after a lost report. What is held back is at least one full chunk (or all of a small answer),
 never a few bytes that one could do without.
+
+A recipient can decrypt what came before the last chunk, so a consent that ends has to end the transfer as well, however
+slowly the client reads.
 """
 
 import logging as levels
+import time
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,6 +20,8 @@ from resource_proxy.circuit import Permit
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyError, Package
 
 Gate = Literal["delivering", "delivered"]
+# What leaves after a citizen has pressed "stop" is what leaves in this time.
+ASKED_EVERY_S = 1.0
 
 
 class Report:
@@ -39,6 +45,19 @@ class Report:
     def delivering(self) -> None:
         """The first byte is about to leave.  Raises: OutcomeRefused: it must not; AuthorizationServerDown: likewise."""
         self._or_fail("delivering")
+
+    def continuing(self) -> None:
+        """More bytes are about to leave.  Raises: OutcomeRefused: they must not.
+
+        Where nobody answers, the transfer goes on: its last chunk needs an answer.
+        """
+        try:
+            self._authz.report(self._lease, "continuing", trace_id=self._trace_id)
+        except AuthorizationServerDown as error:
+            self._log("unasked", detail=error.detail)
+        except OutcomeRefused:
+            self.failed("consent_ended")
+            raise
 
     def delivered(self, size_bytes: int) -> None:
         """The last chunk is about to leave.  Raises: OutcomeRefused: it must not; AuthorizationServerDown: likewise."""
@@ -112,6 +131,7 @@ class Stream:
         self._report = report
         self._permit: Permit | None = permit
         self._size_bytes = 0
+        self._asked_at = time.monotonic()
 
     def __iter__(self) -> "Stream":
         return self
@@ -125,6 +145,9 @@ class Stream:
             if is_last:
                 self._report.delivered(self._size_bytes)
                 self._end(agency_works=True)
+            elif time.monotonic() - self._asked_at >= ASKED_EVERY_S:
+                self._report.continuing()
+                self._asked_at = time.monotonic()
         except AgencyError as error:
             self._end(agency_works=not error.outage)
             self._report.failed(error.code)

@@ -35,8 +35,8 @@ LEASE_PREFIX = "mdl_"
 TOKEN = table_of(DatasetToken)
 NOW: ColumnElement[datetime] = bindparam("now")
 
-# Neither whom this fetch concerns is suspended, nor what it is for. Asked at the lease, and again before the first and
-# the last byte.
+# Neither whom this fetch concerns is suspended, nor what it is for. Asked at the lease, before the first byte, while
+# bytes leave, and before the last one.
 STANDS = (
     ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
     ~exists().where(Citizen.id == TOKEN.c.citizen_id, Citizen.suspended_at.is_not(None)),
@@ -88,6 +88,8 @@ LEASE = _edge(
 OUTCOMES = {
     # The first byte is about to leave, and the lease must now last as long as the transfer may.
     "delivering": _edge(*LEASED, *STANDS, NOT_BEGUN, first_byte_at=NOW, lease_expires_at=bindparam("until")),
+    # More bytes are about to leave. Nothing changes, so nothing is put on record.
+    "continuing": Decision(lambda fresh: select(*RECORDED).where(fresh, *LEASED, *STANDS)),
     # Reported before the last byte leaves: without this row nobody holds a complete answer.
     "delivered": _edge(*LEASED, *STANDS, state="spent", spent_at=NOW, lease_expires_at=None),
     "failed": _edge(
@@ -236,6 +238,7 @@ def report(
     wait_until = now + timedelta(seconds=outcome.wait_s)
     times: dict[str, dict[str, Any]] = {
         "delivering": {"until": now + timedelta(seconds=transfer_s)},
+        "continuing": {},
         "delivered": {},
         "failed": {"max_attempts": max_attempts},
         "preparing": {"until": wait_until, "extended": wait_until + timedelta(seconds=ttl_s)},
@@ -249,7 +252,8 @@ def report(
         reason=outcome.reason,
     )
     edge = OUTCOMES[outcome.outcome]
-    rows = edge.run(session, entry=entry, lease=digest(handle), now=now, **times[outcome.outcome])
+    told = entry if outcome.outcome != "continuing" else None
+    rows = edge.run(session, entry=told, lease=digest(handle), now=now, **times[outcome.outcome])
     if not rows:
         raise LeaseNotUsable(outcome.outcome)
     return rows[0]

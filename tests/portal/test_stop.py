@@ -86,7 +86,7 @@ def test_after_the_button_nothing_can_be_fetched(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("so_far", [(), ("delivering",)], ids=["before the first byte", "before the last"])
-@pytest.mark.parametrize("outcome", ["delivering", "delivered", "failed", "preparing", "no_record"])
+@pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered", "failed", "preparing", "no_record"])
 def test_a_fetch_in_flight_is_refused_at_its_next_gate(
     platform: Platform, so_far: tuple[str, ...], outcome: str
 ) -> None:

@@ -38,8 +38,10 @@ class Model:
     def report(self, lease: int, outcome: str, wait: timedelta) -> str:
         if self.state != "leased" or lease != self.leases or not self._in_time(self.lease_until):
             return "LeaseNotUsable"
-        if outcome in {"delivering", "delivered"} and self.suspended:
+        if outcome in {"delivering", "continuing", "delivered"} and self.suspended:
             return "LeaseNotUsable"
+        if outcome == "continuing":
+            return outcome
         if outcome in {"delivering", "preparing", "no_record"} and self.begun:
             return "LeaseNotUsable"  # a transfer begins once, and was not nothing
         if outcome == "delivering":

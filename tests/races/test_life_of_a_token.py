@@ -36,7 +36,7 @@ EXAMPLES = {"sqlite": 60, "postgresql": 30}
 STEPS = 25
 TOKEN = table_of(DatasetToken)
 ENTRY = table_of(AuditEntry)
-OUTCOMES = st.sampled_from(["delivering", "delivered", "failed", "preparing", "no_record"])
+OUTCOMES = st.sampled_from(["delivering", "continuing", "delivered", "failed", "preparing", "no_record"])
 WAITS = st.sampled_from([1, 60, 7200, 86400])
 PEOPLE = st.sampled_from(["client", "citizen", "agency"])
 

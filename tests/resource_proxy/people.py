@@ -102,7 +102,7 @@ class Authz:
             self.outcomes.append(form)
             self._news.notify_all()
         says = self.outcome_says.get(form["outcome"], 409 if form["lease"] in self._ended else 204)
-        if says == 204 and form["outcome"] != "delivering":
+        if says == 204 and form["outcome"] not in {"delivering", "continuing"}:
             self._ended.add(form["lease"])
         return reply(says) if isinstance(says, int) else says
 

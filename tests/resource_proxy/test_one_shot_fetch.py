@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from authz_server.core import dpop, jose
+from resource_proxy import delivery
 from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import (
     DATASET,
@@ -191,6 +192,46 @@ def test_a_lost_report_at_the_end_holds_the_last_chunk_back(
     answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert len(answer.data) <= SEVERAL_CHUNKS - CHUNK_BYTES
     assert authz.said == ["delivering", "delivered", "failed"]
+
+
+def test_a_transfer_that_takes_its_time_asks_whether_it_may_go_on(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
+    package = looks_sealed(4 * CHUNK_BYTES)
+    agency.answer = lambda _: jose_reply(package)
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE))
+    assert answer.data == package
+    assert authz.said == ["delivering", *["continuing"] * 3, "delivered"]
+
+
+def test_when_the_consent_ends_no_other_part_is_sent(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
+    agency.answer = lambda _: jose_reply(looks_sealed(4 * CHUNK_BYTES))
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE), buffered=False)
+    pieces = answer.iter_encoded()
+    next(pieces)
+    authz.outcome_says["continuing"] = 409
+    assert list(pieces) == []
+    answer.close()
+    assert [(said["outcome"], said.get("reason")) for said in authz.outcomes] == [
+        ("delivering", None),
+        ("continuing", None),
+        ("continuing", None),
+        ("failed", "consent_ended"),
+    ]
+
+
+def test_a_transfer_goes_on_while_nobody_can_be_asked(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
+    authz.outcome_says["continuing"] = 503
+    package = looks_sealed(4 * CHUNK_BYTES)
+    agency.answer = lambda _: jose_reply(package)
+    assert http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE)).data == package
 
 
 def test_preparing_is_202_with_the_agencys_time_and_on_record(

@@ -12,11 +12,13 @@ import pytest
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.identity import service as identity
+from authz_server.tokens.models import DatasetToken
 from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of
-from tests.support.protocol import new_bank, new_citizen, opened, refused, userinfo, writing
+from tests.support.protocol import new_bank, new_citizen, opened, refused, rows, userinfo, writing
 
 DATASET = "ris.personal"
 
@@ -161,7 +163,7 @@ def test_what_is_revoked_opens_nothing(
 
 
 @pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens, suspend_client, suspend_citizen])
-@pytest.mark.parametrize("outcome", ["delivering", "delivered"])
+@pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered"])
 def test_what_ends_while_it_is_fetched_is_not_delivered(
     platform: Platform, end: Callable[[Journey], None], outcome: str
 ) -> None:
@@ -209,13 +211,24 @@ def test_what_is_suspended_is_asked_for_no_more(
         assert went_well(journey.exchange()), "the token was not used up by being refused"
 
 
-@pytest.mark.parametrize("outcome", ["delivering", "delivered"])
+@pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered"])
 def test_a_dataset_that_is_suspended_while_it_is_fetched_is_not_delivered(own_platform: Platform, outcome: str) -> None:
     journey = begin(own_platform)
     run(journey, (*STEPS[:4], Journey.exchange))
     with writing(own_platform) as session:
         suspend_dataset(session, own_platform)
     refused(own_platform.proxy.report(journey.lease, outcome), 409, "lease_not_usable")
+
+
+def test_asking_whether_a_delivery_may_go_on_changes_nothing(platform: Platform) -> None:
+    journey = begin(platform)
+    run(journey, (*STEPS[:4], Journey.exchange))
+    before = rows(platform, AuditEntry), rows(platform, DatasetToken)
+    for _ in range(2):
+        assert platform.proxy.report(journey.lease, "continuing").status_code == 204
+    assert (rows(platform, AuditEntry), rows(platform, DatasetToken)) == before
+    assert platform.proxy.report(journey.lease, "delivered").status_code == 204
+    refused(platform.proxy.report(journey.lease, "continuing"), 409, "lease_not_usable")
 
 
 def test_other_datasets_of_the_agency_go_on(own_platform: Platform) -> None:
