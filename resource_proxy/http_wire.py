@@ -222,6 +222,8 @@ class Answer:
             raise BadAnswer("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head_is_read:  # a trailer: nobody asked for any, and nothing bounds how many there are
+            return
         key, text = name.decode("ascii").lower(), value.decode("latin-1").strip()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text
 

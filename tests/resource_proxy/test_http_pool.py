@@ -86,6 +86,14 @@ def test_several_headers_of_a_name_are_seen_as_such(pool: Pool, peer: Peer) -> N
     assert answer.headers == {"x-a": "1, 2", "content-length": "0"}
 
 
+def test_trailers_are_passed_over_however_many_there_are(pool: Pool, peer: Peer) -> None:
+    peer.answer = lambda _: CHUNKED + b"1\r\na\r\n0\r\n" + b"Content-Type: text/html\r\n" * 20_000 + b"\r\n"
+    answer = pool.send("GET", "/x", {})
+    assert answer.read(9) == b"a"
+    answer.close()
+    assert answer.headers == {"transfer-encoding": "chunked"}
+
+
 def test_interim_answers_are_passed_over(pool: Pool, peer: Peer) -> None:
     peer.answer = lambda _: b"HTTP/1.1 103 Early\r\nLink: x\r\n\r\nHTTP/1.1 100 Go\r\n\r\n" + reply(404, b"abcde")
     answer = pool.send("GET", "/x", {})
