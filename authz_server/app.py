@@ -14,6 +14,7 @@ from authz_server.config import Settings
 from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
+from authz_server.core.admission import LARGEST_BODY_BYTES
 from authz_server.core.logging import current_trace_id, set_trace_id
 from authz_server.core.settings import SettingsError
 from authz_server.database import db, engine_options, prepare_engine
@@ -23,7 +24,6 @@ from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
 
 TRACE_HEADER = "X-FAPI-Interaction-ID"
-MAX_BODY_BYTES = 64 * 1024
 SECRET_BYTES = 32
 
 
@@ -33,8 +33,8 @@ def create_app(settings: Settings) -> Flask:
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
         SQLALCHEMY_ENGINE_OPTIONS=engine_options(settings.database_url),
-        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+        MAX_CONTENT_LENGTH=LARGEST_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=LARGEST_BODY_BYTES,
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
     if settings.trusted_hops:

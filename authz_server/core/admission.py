@@ -4,9 +4,14 @@ Granian takes whatever comes and lets it wait in a line without an end, so a ser
 everybody, each later than the one before, until nobody waits any more for the answer that it works on. So a worker has
 more threads than requests it works on at a time: the others hold those who wait, few and briefly, or refuse.
 
-A refusal comes before the application has seen the request: nothing was read, changed or spent.
+A refusal comes before the application has seen the request: nothing was changed or spent.
+
+Granian hands a request over when its head is there, and lets a client be as slow with its body as it likes. So bodies
+are taken in before their turn, and where that takes all places, whoever has none is served still. More can't be done
+here, for Granian ends no such wait: a server in front has to (docs/deploy.md).
 """
 
+import io
 import logging
 import threading
 from collections import deque
@@ -22,6 +27,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S: Final = 0.5  # what is let in is answered within a second
 RETRY_AFTER_S: Final = 2
+LARGEST_BODY_BYTES: Final = 64 * 1024
 # Few: each would take the interpreter from those at work, and one refuses thousands per second.
 SPARE_THREADS: Final = 2
 # Stands in an answer made beforehand where the trace id of its request belongs.
@@ -93,10 +99,14 @@ class Admission:
         self._lock = threading.Lock()
         self._free = room.at_once
         self._line: deque[threading.Lock] = deque()
+        self._sending = 0
         self._refused = 0
         self._told_at = 0.0
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self._take_in(environ):
+            self._tell()
+            return self._refusal(environ | {"wsgi.input": io.BytesIO()}, start_response)
         if not self._enter():
             if environ["PATH_INFO"].startswith(self._room.essential):
                 return self._application(environ, start_response)
@@ -109,6 +119,25 @@ class Admission:
             self._leave()
             raise
         return _Admitted(body, self._leave)
+
+    def _take_in(self, environ: "WSGIEnvironment") -> bool:
+        """Read the body, if there is one; whether there was a place for somebody who sends one."""
+        announced_bytes = int(environ.get("CONTENT_LENGTH") or 0)
+        if not announced_bytes and "HTTP_TRANSFER_ENCODING" not in environ:
+            return True
+        with self._lock:
+            if self._sending >= self._room.at_once + self._room.waiting:  # the spare threads are for the others
+                return False
+            self._sending += 1
+        try:
+            body = environ["wsgi.input"].read(LARGEST_BODY_BYTES + 1)  # one too many, for the application to see
+        finally:
+            with self._lock:
+                self._sending -= 1
+        # Granian hands over what had come when a client hung up: half a form must not pass for a whole one.
+        is_whole = len(body) >= min(announced_bytes, LARGEST_BODY_BYTES)
+        environ["wsgi.input"] = io.BytesIO(body if is_whole else b"")
+        return True
 
     def _enter(self) -> bool:
         with self._lock:

@@ -29,6 +29,10 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
         hold()
         yield b"ended"
 
+    if environ["PATH_INFO"] == "/echo":
+        body = environ["wsgi.input"].read()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
     start_response("200 OK", [("Content-Length", "10")])
     if environ["PATH_INFO"] == "/stream":
         return stream()

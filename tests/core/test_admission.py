@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from select import select
-from socket import create_connection, create_server, socket
+from socket import SHUT_WR, create_connection, create_server, socket
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from authz_server.core.admission import TRACE_PLACE, Admission, ReadyAnswer, Room
+from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room
 from client_examples.sandbox.processes import choose_ports
 from tests.core.doorman import ROOM
 from tests.support.waiting import wait_until
@@ -175,6 +175,45 @@ def test_a_client_that_hangs_up_gives_its_turn_back(door: Door) -> None:
     staying = door.send()
     assert door.let_go() == "/"
     assert read(staying)[0] == 200
+
+
+def post(door: Door, announced_bytes: int, sent: bytes) -> socket:
+    """Begin to send a body."""
+    connection = create_connection(("127.0.0.1", door.port), timeout=LIMIT_S)
+    door.stack.callback(connection.close)
+    head = f"POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {announced_bytes}\r\n\r\n"
+    connection.sendall(head.encode() + sent)
+    return connection
+
+
+def read_all(connection: socket) -> bytes:
+    with connection.makefile("rb") as file:
+        return file.read()
+
+
+def test_whoever_sends_slowly_holds_no_turn_and_leaves_room_for_who_sends_nothing(door: Door) -> None:
+    slow = [post(door, 3, b"a") for _ in range(FLOOD)]
+    wait_until(lambda: len(select(slow, [], [], 0)[0]) == FLOOD - ADMITTED, "all but those with a place are refused")
+    refused = select(slow, [], [], 0)[0]
+    assert all(read_all(connection).startswith(b"HTTP/1.1 503") for connection in refused)
+    quick = door.send()
+    assert door.let_go() == "/"
+    assert read(quick)[0] == 200
+    for connection in [connection for connection in slow if connection not in refused]:
+        connection.sendall(b"bc")
+        assert read_all(connection).endswith(b"\r\n\r\nabc")
+
+
+def test_half_a_body_is_not_taken_for_a_whole_one(door: Door) -> None:
+    leaving = post(door, 4, b"abc")
+    leaving.shutdown(SHUT_WR)
+    assert read_all(leaving).endswith(b"\r\n\r\n")
+    assert read_all(post(door, 3, b"abc")).endswith(b"\r\n\r\nabc")
+
+
+def test_no_more_of_a_body_is_taken_in_than_shows_that_it_is_too_long(door: Door) -> None:
+    answer = read_all(post(door, 2 * LARGEST_BODY_BYTES, bytes(LARGEST_BODY_BYTES + 1)))
+    assert len(answer.partition(b"\r\n\r\n")[2]) == LARGEST_BODY_BYTES + 1
 
 
 def test_whoever_loses_patience_is_refused_and_leaves_the_line() -> None:
