@@ -137,6 +137,9 @@ class Admission:
         # Granian hands over what had come when a client hung up: half a form must not pass for a whole one.
         is_whole = len(body) >= min(announced_bytes, LARGEST_BODY_BYTES)
         environ["wsgi.input"] = io.BytesIO(body if is_whole else b"")
+        # Of too many chunks werkzeug would read as many as are allowed; at a length it sees that it is too much.
+        environ["CONTENT_LENGTH"] = str(max(announced_bytes, len(body)))
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
         return True
 
     def _enter(self) -> bool:

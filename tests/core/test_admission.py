@@ -7,12 +7,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from io import BytesIO
 from select import select
 from socket import SHUT_WR, create_connection, create_server, socket
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
 
 from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room
 from client_examples.sandbox.processes import choose_ports
@@ -235,6 +238,21 @@ def nothing(*_: object) -> Any:
 
 def failing(_environ: Any, _start_response: Any) -> Iterable[bytes]:
     raise ZeroDivisionError
+
+
+def reading(environ: Any, _start_response: Any) -> Iterable[bytes]:
+    request = Request(environ)
+    request.max_content_length = LARGEST_BODY_BYTES
+    return [request.get_data()]
+
+
+def test_chunks_that_are_too_long_are_not_cut_off_where_they_become_so() -> None:
+    guarded = Admission(reading, room=Room(at_once=2, waiting=0), refusal=ReadyAnswer((), b""))
+    chunked = {"PATH_INFO": "/", "HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True}
+    whole = bytes(LARGEST_BODY_BYTES)
+    assert list(guarded(chunked | {"wsgi.input": BytesIO(whole)}, nothing)) == [whole]
+    with pytest.raises(RequestEntityTooLarge):
+        guarded(chunked | {"wsgi.input": BytesIO(whole + b"x")}, nothing)
 
 
 def test_an_application_that_fails_gives_its_turn_back() -> None:
