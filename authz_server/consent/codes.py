@@ -10,7 +10,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.service import Entry, record
 from authz_server.clients.models import Client as ClientRow
-from authz_server.consent.errors import CodeNotUsable, CodeReplayed, WrongProofKey
+from authz_server.consent.errors import CodeNotUsable, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
@@ -59,17 +59,18 @@ REVOKE_OF_CONSENT = delete(CODE).where(
 
 
 def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> Any:
-    """The row of a code that can perhaps be redeemed, with the scopes, granted datasets and identity of its consent.
+    """The row of a code that was used or can perhaps be, with the scopes, granted datasets and identity of its consent.
 
-    It decides nothing: that does whichever statement spends the code.
-    Raises: CodeNotUsable, CodeReplayed; WrongProofKey, if it was bound to another key.
+    It decides nothing: that does whichever statement spends the code. That one also refuses a used code, for only it
+    knows whether the whole request is an old one: whoever repeats that must not end what it once brought.
+    Raises: CodeNotUsable; WrongProofKey, if it was bound to another key.
     """
     rows = GET.run(session, {"code_digest": code_digest})
     if not rows:
         raise CodeNotUsable("unknown")
     (row,) = rows
     if row.used_at is not None:
-        raise CodeReplayed(row)
+        return row
     if row.expires_at <= now:
         raise CodeNotUsable("expired")
     if row.dpop_jkt not in {None, jkt}:

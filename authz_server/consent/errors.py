@@ -1,7 +1,5 @@
 """Why a request or a code can't be used. A peer is told the same for all causes; `detail` is for the log."""
 
-from typing import Any
-
 from authz_server.core.errors import DomainError
 
 
@@ -39,10 +37,6 @@ class CodeNotUsable(DomainError):
 
 class CodeReplayed(CodeNotUsable):
     """The code was redeemed before: what it was exchanged for must be revoked (RFC 6749 section 4.1.2)."""
-
-    def __init__(self, row: Any) -> None:
-        super().__init__("redeemed before")
-        self.row = row
 
 
 class WrongProofKey(DomainError):

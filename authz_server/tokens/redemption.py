@@ -12,7 +12,7 @@ from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Limits
 from authz_server.consent.codes import OWNED, get_code, record_replay, spending
-from authz_server.consent.errors import CodeNotUsable
+from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.prepared import Executor
@@ -44,9 +44,8 @@ def redeem(
 ) -> Issued:
     """Issue one access token for UserInfo, and one dataset token for each granted dataset, bound to the key `jkt`.
 
-    Args: code: its row, found to be the caller's; spend: the identifiers of the request's assertion and proof.
-    Raises: CodeReplayed, CodeNotUsable, if another request was quicker, or somebody was suspended;
-        AssertionReplayed, ProofReplayed.
+    Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof.
+    Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(
         access_token=new_secret(access_tokens.PREFIX),
@@ -63,7 +62,8 @@ def redeem(
         entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
     rows = [[_access_token(issued, code, jkt, limits, now)], tokens, [entry.values() for entry in entries]]
     if not REDEEM.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now):
-        get_code(session, code.digest, jkt=jkt, now=now)
+        if get_code(session, code.digest, jkt=jkt, now=now).used_at is not None:
+            raise CodeReplayed("redeemed before")
         raise CodeNotUsable("its client or citizen is suspended")
     return issued
 

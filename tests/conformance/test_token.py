@@ -63,6 +63,16 @@ def test_a_code_is_good_once_and_a_replay_revokes_what_it_gave(platform: Platfor
         refused(platform.proxy.exchange(token, "ris.personal", jkt=jkt), 400, "invalid_request")
 
 
+@pytest.mark.row("C-07", "T-06")
+def test_a_request_that_is_sent_again_as_a_whole_ends_nothing(platform: Platform) -> None:
+    bank, code = platform.bank, platform.code()
+    assertion, headers = bank.assertion(), {"DPoP": bank.proof("POST", f"{bank.issuer}/token")}
+    body = bank.redeem(code, client_assertion=assertion, headers=headers).get_json()
+    refused(bank.redeem(code, client_assertion=assertion, headers=headers), 401, "invalid_client")
+    assert userinfo(bank, body["access_token"]).status_code == 200
+    assert [event for event, *_ in told_of(platform, code)] == ["code.redeemed"]
+
+
 @pytest.mark.row("T-07")
 def test_a_code_lives_for_a_minute(platform: Platform) -> None:
     with clock.frozen(clock.now()):

@@ -94,9 +94,9 @@ def redeem(engine: Engine, code: str, client_id: str, at: float) -> str:
         with lone_connection(engine) as connection:
             row = get_code(connection, secrets.digest(code), jkt=JKT, now=now)
             redemption.redeem(connection, row, jkt=JKT, catalogue=CATALOGUE, limits=LIMITS, spend=spend, now=now)
-    except CodeReplayed as replayed:
+    except CodeReplayed:
         with Session(engine) as session, session.begin():
-            redemption.revoke_replayed(session, replayed.row, client_id=client_id, now=now)
+            redemption.revoke_replayed(session, row, client_id=client_id, now=now)
         return "replayed"
     return "redeemed"
 

@@ -45,7 +45,8 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         try:
             with lone_connection() as connection:
                 code = get_code(connection, digest(presented), jkt=self.proof.jkt, now=now)
-                _check_owner(code, self.request.payload, self.client.client_id)
+                if code.used_at is None:
+                    _check_owner(code, self.request.payload, self.client.client_id)
                 claims = _asked_claims(connection, code)
                 issued = redeem(
                     connection,
@@ -56,8 +57,8 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
                     spend=spend,
                     now=now,
                 )
-        except CodeReplayed as error:
-            revoke_replayed(db.session(), error.row, **who)
+        except CodeReplayed:
+            revoke_replayed(db.session(), code, **who)
             raise
         except CodeMisused:
             with lone_connection() as connection:
