@@ -1,7 +1,7 @@
 """The decision: approve or deny, once, with everything that it leaves behind in one transaction."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,15 +40,6 @@ APPROVE = Decision(
 DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
 
 
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A decision that was taken; `location` takes the browser back to the client, with or without a code."""
-
-    location: str
-    transaction_id: str
-    consent_id: str | None = None
-
-
 def approve(
     session: Executor,
     pending: PendingRequest,
@@ -59,11 +50,12 @@ def approve(
     catalogue: Catalogue,
     settings: Settings,
     now: datetime,
-) -> Outcome:
-    """Record the consent and issue the code: request spent, consent, code and entries in one transaction.
+) -> str:
+    """Record the consent and issue the code; the location that takes the browser back to the client with it.
 
-    The caller commits, after it has checked that `notice` is what was shown.
-    Args: chosen: by position of the dataset in the request, the optional fields that were ticked.
+    Request spent, consent, code and entries are one decision. The caller commits.
+    Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
+        what was shown, for nothing is looked at again.
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
     """
     require_identity(pending, signed_in, catalogue=catalogue)
@@ -106,8 +98,7 @@ def approve(
     rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
     if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=signed_in.citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
-    location = response_location(asked, settings.issuer, code=code)
-    return Outcome(location=location, transaction_id=pending.transaction_id, consent_id=consent_id)
+    return response_location(asked, settings.issuer, code=code)
 
 
 def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> None:
@@ -120,8 +111,8 @@ def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue:
 
 def deny(
     session: Executor, pending: PendingRequest, *, citizen_id: int | None, settings: Settings, now: datetime
-) -> Outcome:
-    """Record the refusal; nothing is sent to the client but `access_denied`. The caller commits.
+) -> str:
+    """Record the refusal; the location that tells the client `access_denied`, and nothing else. The caller commits.
 
     Raises: RequestNotUsable.
     """
@@ -129,20 +120,19 @@ def deny(
     rows = [[entry.values() for entry in entries]]
     if not DENY.run(session, rows=rows, request_id=pending.request_id, citizen=citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
-    location = response_location(
+    return response_location(
         pending.parameters, settings.issuer, error="access_denied", error_description="The citizen did not agree."
     )
-    return Outcome(location=location, transaction_id=pending.transaction_id)
 
 
-def fail(session: Executor, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> Outcome:
-    """End a request that can't be answered without asking (prompt=none). The caller commits."""
+def fail(session: Executor, pending: PendingRequest, error: str, *, settings: Settings, now: datetime) -> str:
+    """End a request that can't be answered without asking (prompt=none); the location that says so.
+
+    The caller commits.  Raises: RequestNotUsable.
+    """
     if not DENY.run(session, rows=[[]], request_id=pending.request_id, citizen=pending.citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
-    return Outcome(
-        location=response_location(pending.parameters, settings.issuer, error=error),
-        transaction_id=pending.transaction_id,
-    )
+    return response_location(pending.parameters, settings.issuer, error=error)
 
 
 def grant_of(

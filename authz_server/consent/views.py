@@ -69,14 +69,14 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
         return _approve(pending, signed_in, form, ticked)
     if decision == "deny":
         with lone_connection() as connection:
-            outcome = deny(
+            location = deny(
                 connection,
                 pending,
                 citizen_id=signed_in.citizen_id,
                 settings=services().settings,
                 now=clock.now(),
             )
-        return redirect(outcome.location, code=303)
+        return redirect(location, code=303)
     if "lang" in form:
         return show(pending, signed_in, ticked=ticked)
     return show(pending, signed_in, ticked=ticked, problem="form", status=400)
@@ -176,7 +176,7 @@ def _approve(
         return show(pending, signed_in, ticked=ticked, problem="changed", status=409)
     try:
         with lone_connection() as connection:
-            approved = approve(
+            location = approve(
                 connection,
                 pending,
                 chosen(ticked),
@@ -188,7 +188,7 @@ def _approve(
             )
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
-    return redirect(approved.location, code=303)
+    return redirect(location, code=303)
 
 
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:

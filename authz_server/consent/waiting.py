@@ -36,4 +36,4 @@ class PushedRequests:
         if pending is None:
             raise RequestNotUsable("unknown, expired or decided")
         citizen_id = signed_in.citizen_id if signed_in else None
-        return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now).location
+        return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now)

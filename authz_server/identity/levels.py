@@ -1,6 +1,5 @@
 """Identity levels: 1 is the highest, 4 the lowest; who demands level n is content with 1..n."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from authz_server.config import Settings
@@ -11,11 +10,6 @@ from authz_server.identity.sessions import SignedIn
 def level_of_method(settings: Settings, method_id: str) -> int:
     """The level at which a sign-in by this method is worth; a method without a line in the settings gets the lowest."""
     return settings.method_levels.get(method_id, LOWEST_LEVEL)
-
-
-def strictest(levels: Iterable[int]) -> int | None:
-    """The level that satisfies all of these demands, None if there are none."""
-    return min(levels, default=None)
 
 
 def suffices(signed_in: SignedIn, needed_level: int | None, *, authenticated_after: datetime | None = None) -> bool:

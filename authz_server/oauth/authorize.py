@@ -42,8 +42,8 @@ def authorize(request: Request) -> Response:
         pending = consent.begin(connection, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
         error = _silent_error(pending, signed_in)
         if error:
-            outcome = decision.fail(connection, pending, error, settings=services().settings, now=now)
-            return redirect(outcome.location, 303)
+            location = decision.fail(connection, pending, error, settings=services().settings, now=now)
+            return redirect(location, 303)
     if not signed_in or _not_sufficient(pending, signed_in):
         return redirect(f"/sign-in?request={pending.request_id}", 303)
     return consent_views.show(pending, signed_in)

@@ -12,8 +12,6 @@ from authz_server.core.secrets import digest
 from tests.support.platform import TOKEN_EXCHANGE, Platform, new_key
 from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, rows, userinfo
 
-HALF_MINUTE = timedelta(seconds=30)
-
 
 @pytest.mark.row("T-01", "T-02", "T-03", "T-04", "T-14")
 def test_the_answer_is_json_that_nobody_keeps(platform: Platform) -> None:
