@@ -13,7 +13,7 @@ from authz_server.catalogue.model import Catalogue, Text
 from authz_server.clients.model import Client, Purpose
 from authz_server.clients.policy import FAPI2
 from authz_server.consent.details import RequestedDataset
-from authz_server.consent.notice import VERSION, Notice, compose
+from authz_server.consent.notice import VERSION, Notice, basis, compose
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.consent.wording import SENTENCES
 from authz_server.core import clock
@@ -126,6 +126,32 @@ def test_more_time_changes_nothing_in_it(catalogue: Catalogue, notice: Notice) -
 )
 def test_whatever_is_shown_is_in_the_digest(catalogue: Catalogue, notice: Notice, change: dict[str, Any]) -> None:
     assert compose(pending(INCOME, PREMIUMS), replace(BANK, **change), catalogue, locale="en").sha256 != notice.sha256
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pending(INCOME),
+        pending(PREMIUMS, INCOME),
+        pending(replace(INCOME, parameters=(("tax_year", "112"),)), PREMIUMS),
+        pending(replace(INCOME, fields_optional=()), PREMIUMS),
+        pending(INCOME, PREMIUMS, scopes=("openid", "profile")),
+        pending(INCOME, PREMIUMS, claims={"userinfo": {"email": None}}),
+        pending(INCOME, PREMIUMS, redirect_uri="https://other.example/callback"),
+        pending(INCOME, PREMIUMS, previous=[{"dataset": "fia.income", "fields": [], "parameters": {}}]),
+        replace(pending(INCOME, PREMIUMS), started_at=NOW + timedelta(days=1)),
+    ],
+    ids=["less", "order", "parameters", "fields", "scopes", "claims", "redirect", "previous", "day"],
+)
+def test_what_makes_another_notice_is_not_answered_from_memory(
+    catalogue: Catalogue, notice: Notice, other: PendingRequest
+) -> None:
+    assert compose(other, BANK, catalogue, locale="en").sha256 != notice.sha256
+    assert basis(other) != basis(pending(INCOME, PREMIUMS))
+
+
+def test_what_does_not_show_does_not_make_another_notice() -> None:
+    assert basis(replace(pending(INCOME), request_id="s" * 43, citizen_id=2)) == basis(pending(INCOME, state="other"))
 
 
 def test_each_language_has_a_digest_of_its_own(catalogue: Catalogue, notice: Notice) -> None:

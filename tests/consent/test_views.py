@@ -33,11 +33,19 @@ def action(page: TestResponse) -> str:
     return found[1]
 
 
-def consent_of(platform: Platform, page: TestResponse) -> Consent:
+def reference_of(page: TestResponse) -> str:
     reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", page.text)
     assert reference is not None
+    return reference[0]
+
+
+def own_words(page: TestResponse, name: str) -> tuple[str, ...]:
+    return action(page), hidden_fields(page.text)["csrf"], reference_of(page), name
+
+
+def consent_of(platform: Platform, page: TestResponse) -> Consent:
     with Session(platform.engine, expire_on_commit=False) as session:
-        return session.scalars(select(Consent).where(Consent.transaction_id == reference[0])).one()
+        return session.scalars(select(Consent).where(Consent.transaction_id == reference_of(page))).one()
 
 
 def post(citizen: CitizenBrowser, page: TestResponse, path: str = "", **fields: Any) -> TestResponse:
@@ -57,6 +65,21 @@ def test_nothing_is_ticked_and_nothing_must_be(platform: Platform) -> None:
     assert page.text.count('type="checkbox"') == 2
     assert ticked(page) == []
     assert " required" not in page.text
+
+
+def test_two_who_are_asked_the_same_read_the_same_but_for_what_is_their_own(own_platform: Platform) -> None:
+    one, other = own_platform.citizen("citizen1"), own_platform.citizen("citizen2")
+    with clock.frozen(clock.now()):
+        first, second = ask(own_platform, one), ask(own_platform, other)
+    text = second.text
+    for mine, theirs in zip(own_words(first, "測試市民甲"), own_words(second, "測試市民乙"), strict=True):
+        assert theirs in text
+        assert mine not in text
+        text = text.replace(theirs, mine)
+    assert text == first.text
+    answer_of(post(one, first, decision="approve"))
+    assert "What changed since last time" in ask(own_platform, one).text
+    assert "What changed since last time" not in ask(own_platform, other).text
 
 
 def test_what_was_ticked_is_granted_and_nothing_else(platform: Platform) -> None:
