@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, bindparam, delete, exists, select, update
 from sqlalchemy.orm import Session
@@ -21,6 +21,29 @@ from authz_server.single_use.identifiers import Identifier
 PREFIX = "mdc_"
 CODE = table_of(AuthorizationCode)
 CONSENT = table_of(Consent)
+
+
+class CodeRow(Protocol):
+    """A code and what its consent says: the columns of `GET`."""
+
+    digest: bytes
+    transaction_id: str
+    citizen_id: int
+    client_id: str
+    consent_id: str
+    redirect_uri: str
+    code_challenge: str
+    dpop_jkt: str | None
+    nonce: str | None
+    claims: dict[str, Any]
+    expires_at: datetime
+    used_at: datetime | None
+    scopes: list[str]
+    granted: list[dict[str, Any]]
+    level: int
+    amr: list[str]
+    auth_time: datetime
+
 
 OWNED = ("transaction_id", "citizen_id", "client_id", "consent_id")
 GET = Prepared(
@@ -58,7 +81,7 @@ REVOKE_OF_CONSENT = delete(CODE).where(
 )
 
 
-def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> Any:
+def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> CodeRow:
     """The row of a code that was used or can perhaps be, with the scopes, granted datasets and identity of its consent.
 
     It decides nothing: that does whichever statement spends the code. That one also refuses a used code, for only it
@@ -68,7 +91,7 @@ def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) 
     rows = GET.run(session, {"code_digest": code_digest})
     if not rows:
         raise CodeNotUsable("unknown")
-    (row,) = rows
+    row: CodeRow = rows[0]
     if row.used_at is not None:
         return row
     if row.expires_at <= now:
@@ -79,7 +102,7 @@ def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) 
 
 
 def spend_misused(
-    session: Executor, code: Any, *, client_id: str, jkt: str, spend: Sequence[Identifier], now: datetime
+    session: Executor, code: CodeRow, *, client_id: str, jkt: str, spend: Sequence[Identifier], now: datetime
 ) -> None:
     """Spend a code for whoever presents it without owning it: it was stolen, and must be of no use any more.
 
@@ -90,7 +113,7 @@ def spend_misused(
     MISUSE.run(session, entry=entry, spend=spend, code_digest=code.digest, jkt=jkt, now=now)
 
 
-def record_replay(session: Session, code: Any, *, client_id: str, now: datetime) -> None:
+def record_replay(session: Session, code: CodeRow, *, client_id: str, now: datetime) -> None:
     """Put on the record that a code was presented again. The caller commits."""
     owner = {name: getattr(code, name) for name in OWNED}
     record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))

@@ -28,16 +28,21 @@ def current() -> SignedIn | None:
     Once a minute it pushes the session's idle limit back, and commits: call it before anything is written.
     """
     if _FOUND not in request.environ:
-        now = clock.now()
-        cookie = cookies.session_secret()
-        with lone_connection(read_only=True) as connection:
-            found = sessions.find(connection, cookie, now=now) if cookie else None
-        if found is not None and sessions.touch(db.session(), found, now=now, limits=services().settings.limits):
-            db.session.commit()
-        request.environ[_FOUND] = found
+        request.environ[_FOUND] = _look_up()
     signed_in = cast(SignedIn | None, request.environ[_FOUND])
     g.citizen_locale = signed_in.locale if signed_in else None
     return signed_in
+
+
+def _look_up() -> SignedIn | None:
+    cookie, now = cookies.session_secret(), clock.now()
+    if cookie is None:
+        return None
+    with lone_connection(read_only=True) as connection:
+        found = sessions.find(connection, cookie, now=now)
+    if found is not None and sessions.touch(db.session(), found, now=now, limits=services().settings.limits):
+        db.session.commit()
+    return found
 
 
 def citizen_required(

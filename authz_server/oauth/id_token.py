@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row
-
+from authz_server.consent.codes import CodeRow
 from authz_server.core import jose
 from authz_server.core.identifiers import acr_of_level
 from authz_server.core.jose import BadToken
@@ -25,7 +24,7 @@ def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
     return derive(secret, "pairwise", client_id, str(citizen_id))
 
 
-def issue(services: Services, code: Row[Any], *, asked: Mapping[str, Any], now: datetime) -> str:
+def issue(services: Services, code: CodeRow, *, asked: Mapping[str, Any], now: datetime) -> str:
     """The id_token of a redeemed code, signed with the key in force.
 
     Args: asked: identity claims that the claims parameter wanted in this place (OpenID Connect Core section 5.5).

@@ -11,7 +11,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Limits
-from authz_server.consent.codes import OWNED, get_code, record_replay, spending
+from authz_server.consent.codes import OWNED, CodeRow, get_code, record_replay, spending
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
@@ -34,7 +34,7 @@ class Issued:
 
 def redeem(
     session: Executor,
-    code: Any,
+    code: CodeRow,
     *,
     jkt: str,
     catalogue: Catalogue,
@@ -68,7 +68,7 @@ def redeem(
     return issued
 
 
-def revoke_replayed(session: Session, code: Any, *, client_id: str, now: datetime) -> None:
+def revoke_replayed(session: Session, code: CodeRow, *, client_id: str, now: datetime) -> None:
     """End what a code was exchanged for, as it was presented a second time (RFC 6749 section 4.1.2); with entries.
 
     The caller commits.
@@ -80,7 +80,7 @@ def revoke_replayed(session: Session, code: Any, *, client_id: str, now: datetim
     )
 
 
-def _access_token(issued: Issued, code: Any, jkt: str, limits: Limits, now: datetime) -> dict[str, Any]:
+def _access_token(issued: Issued, code: CodeRow, jkt: str, limits: Limits, now: datetime) -> dict[str, Any]:
     return {
         "digest": digest(issued.access_token),
         "consent_id": code.consent_id,

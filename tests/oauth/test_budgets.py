@@ -29,6 +29,7 @@ BUDGET = {
     "userinfo": (1, 3, 0, 1),
     "introspection": (1, 3, 0, 1),
     "revocation": (1, 4, 0, 1),
+    "sign_in_page": (0, 0, 0, 0),
     "discovery": (0, 0, 0, 0),
     "jwks": (0, 0, 0, 0),
     "catalogue": (0, 0, 0, 0),
@@ -97,6 +98,9 @@ class Scene:
     def revocation(self) -> Callable[[], TestResponse]:
         token = self.granted()["access_token"]
         return sending(self.platform.bank, lambda: self.platform.bank.post("/revoke", {"token": token}))
+
+    def sign_in_page(self) -> Callable[[], TestResponse]:
+        return lambda: self.platform.browser().get("/sign-in")
 
     def discovery(self) -> Callable[[], TestResponse]:
         return lambda: self.platform.bank.browser.get("/.well-known/openid-configuration")

@@ -8,7 +8,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 from flask import request as http_request
 
-from authz_server.consent.codes import get_code, spend_misused
+from authz_server.consent.codes import CodeRow, get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
 from authz_server.core.secrets import digest, equal
@@ -78,7 +78,7 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
         return 200, body, []
 
 
-def _check_owner(code: Any, payload: FormPayload, client_id: str) -> None:
+def _check_owner(code: CodeRow, payload: FormPayload, client_id: str) -> None:
     """Raises: CodeMisused, for whoever holds a code that is not theirs; CodeNotUsable, for a mistake."""
     if code.client_id != client_id:
         raise CodeMisused("another client's code")
@@ -92,13 +92,13 @@ def _check_owner(code: Any, payload: FormPayload, client_id: str) -> None:
         raise CodeNotUsable("redirect_uri differs from the request's")
 
 
-def _asked_claims(session: Executor, code: Any) -> dict[str, Any]:
+def _asked_claims(session: Executor, code: CodeRow) -> dict[str, Any]:
     """What the claims parameter wants in the id_token; nobody is looked up where it wants nothing."""
     asked = code.claims.get("id_token")
     return released((), asked, access_tokens.citizen(session, code.citizen_id)) if asked else {}
 
 
-def _granted(code: Any, issued: Issued) -> list[dict[str, Any]]:
+def _granted(code: CodeRow, issued: Issued) -> list[dict[str, Any]]:
     """RFC 9396 section 7: each granted dataset, enriched with where to fetch it and the token that opens it once."""
     settings = services().settings
     return [
