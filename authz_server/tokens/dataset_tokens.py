@@ -12,7 +12,7 @@ Each WHERE says what must hold at that very moment; a caller only learns whether
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
@@ -163,17 +163,33 @@ def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime
     }
 
 
+class LeasedRow(Protocol):
+    """A leased token, with its citizen's number and what its consent says: the columns that `LEASE` returns."""
+
+    transaction_id: str
+    citizen_id: int
+    client_id: str
+    agency_id: str
+    dataset_id: str
+    consent_id: str
+    attempt: int
+    position: int
+    granted: list[dict[str, Any]]
+    level: int
+    auth_time: datetime
+    national_id: str
+
+
 class Lease(NamedTuple):
     """The right to ask the agency once; `handle` is the proxy's credential to say how it went."""
 
     handle: str
-    row: Any
+    row: LeasedRow
 
     @property
     def detail(self) -> dict[str, Any]:
         """The granted dataset: fields, parameters, purpose and the recipient's key, as consented."""
-        granted: dict[str, Any] = self.row.granted[self.row.position]
-        return granted
+        return self.row.granted[self.row.position]
 
 
 def lease(
@@ -229,8 +245,8 @@ def report(
     transfer_s: int,
     max_attempts: int,
     now: datetime,
-) -> Any:
-    """Take the edge that the outcome names; the token's row after it. The caller commits.
+) -> None:
+    """Take the edge that the outcome names. The caller commits.
 
     Args: ttl_s: life of a token once the agency is ready; transfer_s: longest transfer.
     Raises: LeaseNotUsable: the lease is over, or a suspension or withdrawal came first. Nothing more may be sent.
@@ -253,10 +269,8 @@ def report(
     )
     edge = OUTCOMES[outcome.outcome]
     told = entry if outcome.outcome != "continuing" else None
-    rows = edge.run(session, entry=told, lease=digest(handle), now=now, **times[outcome.outcome])
-    if not rows:
+    if not edge.run(session, entry=told, lease=digest(handle), now=now, **times[outcome.outcome]):
         raise LeaseNotUsable(outcome.outcome)
-    return rows[0]
 
 
 def find_usable(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Any | None:
