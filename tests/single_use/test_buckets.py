@@ -70,10 +70,13 @@ def test_an_assertion_is_refused_on_both_sides_of_the_turn(platform: Platform, b
             refused(pushed(platform.bank, client_assertion=assertion), 401, "invalid_client")
 
 
+@pytest.mark.parametrize("before_s", [25, 60], ids=["both reach over the turn", "the long one reaches over the turn"])
 @pytest.mark.parametrize(("first_s", "second_s"), [(20, 300), (300, 20), (60, 120)])
-def test_a_jti_is_refused_in_another_assertion_too(platform: Platform, first_s: int, second_s: int) -> None:
-    with clock.frozen(TURN - timedelta(seconds=25)):
-        jti = f"{first_s}-{second_s}-{platform.engine.dialect.name}"
+def test_a_jti_is_refused_in_another_assertion_too(
+    platform: Platform, before_s: int, first_s: int, second_s: int
+) -> None:
+    with clock.frozen(TURN - timedelta(seconds=before_s)):
+        jti = f"{before_s}-{first_s}-{second_s}-{platform.engine.dialect.name}"
         moment = int(clock.now().timestamp())
         first, second = (platform.bank.assertion(jti=jti, exp=moment + life_s) for life_s in (first_s, second_s))
         assert pushed(platform.bank, client_assertion=first).status_code == 201
