@@ -151,6 +151,20 @@ def test_who_is_suspended_gets_no_further_wherever_they_are(
     assert answer.status_code < 500
 
 
+@pytest.mark.parametrize("done", range(1, len(STEPS)))  # a pushed request alone opens nothing
+def test_a_client_is_suspended_at_once_also_on_hosts_whose_registry_does_not_know_it_yet(
+    platform: Platform, done: int
+) -> None:
+    journey = begin(platform)
+    with clock.frozen(clock.now()):
+        run(journey, STEPS[:done])
+        with Session(platform.engine) as session, session.begin():
+            clients.suspend(session, journey.bank.client_id, now=clock.now())
+        answer = STEPS[done](journey)
+    assert not went_well(answer), answer.status
+    assert answer.status_code < 500
+
+
 @pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens])
 @pytest.mark.parametrize("step", [Journey.ask_who, Journey.introspect, Journey.exchange])
 def test_what_is_revoked_opens_nothing(
