@@ -89,6 +89,8 @@ def is_sqlite(executor: Executor) -> bool:
 def lone_connection(engine: Engine | None = None, *, read_only: bool = False) -> Iterator[Connection | Cursor]:
     """For a request that takes decisions, each of which is its own transaction, or only reads.
 
+    An exception that leaves the block undoes it on SQLite. On PostgreSQL each statement stands, so that there the
+    identifiers of a request that is refused after its decision are spent as well.
     Args: engine: the application's, unless given; read_only: nothing is written, so that SQLite need not wait its turn.
     """
     engine = engine or db.engine
