@@ -31,8 +31,8 @@ def main() -> int:
     if options.command == "code":
         print(next(citizen.one_time_code() for citizen in citizens() if citizen.username == options.citizen))
         return 0
-    # Whoever stops us by a signal gets the same orderly end as by Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
     canary = "" if options.command == "up" else journey.new_canary()
     sandbox = Sandbox(
         db=options.db, work=options.work, friendly_ports=options.command != "journey", canary=canary, say=say()
@@ -55,6 +55,14 @@ def main() -> int:
     if options.command == "journey":
         print(f"journey ok: {verified}", flush=True)
     return 0
+
+
+def stop(_number: int, _frame: object) -> None:
+    """Begin the orderly end. A signal more would break it off and leave processes and files behind, and there often is
+    one: an impatient Ctrl-C, or `make`, which passes SIGTERM on to a program whose group has it already."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def arguments() -> argparse.Namespace:
