@@ -155,7 +155,7 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
 
 
 def _read_resource_server(table: Table, _context: Context, _policy: Policy) -> dict[str, Any]:
-    """Nobody is shown a resource server, and it asks nobody for anything."""
+    """A resource server is a part of the platform: pages call it that, and it asks nobody for anything."""
     client_id = str(table.raw("client_id"))
     return {
         "name": table.localized("name", longest=100) if "name" in table else Text(zh=client_id, en=client_id),

@@ -142,10 +142,16 @@ def dataset_name(dataset_id: str | None) -> str:
 def actor_name(actor: str) -> str:
     """Who did it."""
     kind, _, client_id = actor.partition(":")
-    if kind == "client":
+    if kind == "client" and not _is_ours(client_id):
         return client_name(client_id)
     names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}
     return names.get(kind) or gettext("This platform")
+
+
+def _is_ours(client_id: str) -> bool:
+    """Whether it is a resource server: a part of the platform, which citizens have never heard of."""
+    client = services().registry.client(client_id)
+    return client is not None and not client.policy.may_ask_for_datasets
 
 
 def _before() -> int | None:

@@ -9,6 +9,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.notices.models import Notice
 from authz_server.portal.record import PER_PAGE, SENTENCES
 from tests.support.platform import Platform
+from tests.support.protocol import Fetch
 from tests.support.tree import ROOT, python_files
 
 EVENT = re.compile(r'(?:event=f?|_entry\(|_tell\([\w, ]*)"([a-z_.]+|[a-z]+\.\{[a-z.]+\})"')
@@ -45,6 +46,17 @@ def test_it_leads_to_what_was_decided(own_platform: Platform) -> None:
     outcome = citizen.client.get(address[1] + "?lang=en")
     assert "You agreed" in outcome.text
     assert "Personal household registration" in outcome.text
+
+
+def test_it_calls_the_proxy_by_no_name_of_its_own(own_platform: Platform) -> None:
+    citizen = own_platform.citizen()
+    code = own_platform.code(own_platform.detail("ris.personal"), citizen=citizen)
+    (detail,) = own_platform.bank.redeem(code).get_json()["authorization_details"]
+    assert Fetch(own_platform, detail["access_token"], "ris.personal").exchange().status_code == 200
+    page = citizen.client.get("/record?lang=en").text
+    began = page.index("First Sample Bank began to fetch")
+    assert "This platform" in page[began : page.index("</li>", began)]
+    assert own_platform.proxy.client_id not in page
 
 
 def test_nobody_else_sees_it(own_platform: Platform) -> None:
