@@ -6,6 +6,7 @@ Routes
                                             optional=<position>/<field> (any number), decision=approve|deny;
                                             or lang=zh-TW|en: the question again in that language, ticks kept
     POST /consent/<request_id>/extend       the same form: the question again, with the full time
+    GET  /consent/<request_id>/extend       leads to the question: that address stays in the browser after the form
 """
 
 from collections import defaultdict
@@ -80,6 +81,12 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     if "lang" in form:
         return show(pending, signed_in, ticked=ticked)
     return show(pending, signed_in, ticked=ticked, problem="form", status=400)
+
+
+@blueprint.get("/consent/<request_id>/extend")
+def extended(request_id: str) -> Response:
+    """Lead who opens the address of the form again, by typing, from a tab or the history, to the question."""
+    return redirect(f"/consent/{request_id}", code=303)
 
 
 @blueprint.post("/consent/<request_id>/extend")

@@ -36,6 +36,7 @@ CALLERS: Mapping[str, str] = {
     "consent.page": "citizen",
     "consent.decide": "citizen",
     "consent.extend": "citizen",
+    "consent.extended": "anyone",
     "outcome.show": "citizen",
     "outcome.ask_to_stop": "citizen",
     "outcome.stop": "citizen",

@@ -224,6 +224,14 @@ def test_a_slow_reader_gets_the_full_time_again_with_what_was_ticked(platform: P
         answer_of(post(citizen, more, decision="approve"))
 
 
+def test_the_address_of_the_form_for_more_time_leads_back_to_the_question(platform: Platform) -> None:
+    citizen = platform.citizen()
+    page = ask(platform, citizen)
+    again = citizen.client.get(f"{action(page)}/extend")
+    assert (again.status_code, again.location) == (303, action(page))
+    assert citizen.client.get(again.location).status_code == 200
+
+
 def test_after_the_time_nothing_can_be_decided_and_the_way_back_is_shown(platform: Platform) -> None:
     now = clock.now()
     with clock.frozen(now):
