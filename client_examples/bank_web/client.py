@@ -31,6 +31,7 @@ class Fetch:
     status: str = "waiting"
     wait_s: int = 0
     note: str = ""
+    dataset: dict[str, Any] = field(default_factory=dict, repr=False)  # as the catalogue describes it
     package: Package | None = field(default=None, repr=False)
 
 
@@ -82,6 +83,9 @@ class Client:
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:
         """Ask for one dataset. Its token is good for one delivery, and for more tries then. Raises: BadPackage."""
+        agencies = self._get(f"{self.issuer}/catalogue")["agencies"]
+        offers = {dataset["id"]: (agency, dataset) for agency in agencies for dataset in agency["datasets"]}
+        agency, fetch.dataset = offers[fetch.grant["dataset"]]
         answer = self._send("GET", fetch.grant["locations"][0], journey, access_token=fetch.grant["access_token"])
         fetch.wait_s = int(answer.headers.get("Retry-After", "5"))
         fetch.note = f"trace {answer.headers.get('X-FAPI-Interaction-ID')}"
@@ -89,12 +93,9 @@ class Client:
         if answer.status_code == 404 and answer.json()["type"] == "urn:mydata:problem:no-record":
             fetch.status = "no-record"
         if answer.status_code == 200:
-            agencies = self._get(f"{self.issuer}/catalogue")["agencies"]
-            offers = {dataset["id"]: (agency, dataset) for agency in agencies for dataset in agency["datasets"]}
-            made_for = {"aud": self.client_id} | {
-                name: fetch.grant[name] for name in ("dataset", "fields", "parameters")
-            }
-            fetch.package = open_package(answer.content, self.decryption_key, *offers[made_for["dataset"]], made_for)
+            names = ("dataset", "fields", "parameters")
+            made_for = {"aud": self.client_id} | {name: fetch.grant[name] for name in names}
+            fetch.package = open_package(answer.content, self.decryption_key, agency, fetch.dataset, made_for)
             fetch.status = "done"
 
     def _get(self, url: str) -> Any:

@@ -25,7 +25,6 @@ class Package(NamedTuple):
     manifest: dict[str, Any]
     data: dict[str, Any]
     files: dict[str, bytes]
-    dataset: dict[str, Any]  # as the catalogue describes it
 
 
 def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: dict[str, Any]) -> Package:
@@ -49,7 +48,7 @@ def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: di
             raise BadPackage("more than was granted")
     except (JoseError, ValidationError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise BadPackage(type(error).__name__) from error
-    return Package(manifest, data, files, dataset)
+    return Package(manifest, data, files)
 
 
 def s256(content: bytes) -> str:

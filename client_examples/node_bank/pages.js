@@ -17,13 +17,17 @@ export function startPage(zh, purposes) {
 }
 
 export function resultPage(zh, fetches, refreshSeconds) {
+  const received = fetches.some(({ status }) => status === 'done')
   const title = refreshSeconds
     ? (zh ? '部分資料準備中' : 'Some data is being prepared')
-    : (zh ? '已收到您的資料' : 'We have your data')
-  const sections = fetches.map(({ grant, status, content, note }) => `
-    <section id="${escape(grant.dataset)}"><h2>${escape(grant.dataset)}</h2>
+    : received ? (zh ? '已收到您的資料' : 'We have your data') : (zh ? '沒有取得任何資料' : 'We received no data')
+  const named = ({ name }) => escape(zh ? name.zh : name.en)
+  const row = (field, value) => `<dt>${named(field)}</dt><dd>${escape(typeof value === 'string' ? value : JSON.stringify(value))}</dd>`
+  const rows = ({ fields }, data) => fields.filter(({ id }) => id in data).map((field) => row(field, data[field.id]))
+  const sections = fetches.map(({ grant, dataset, status, content, note }) => `
+    <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
     <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
-    ${content ? `<dl>${Object.entries(content.data).map(row).join('')}</dl>` : ''}
+    ${content ? `<dl>${rows(dataset, content.data).join('')}</dl>` : ''}
     ${status === 'failed' ? `<p>${escape(note)}</p>` : ''}</section>`)
   return page(zh, title, sections.join(''), refreshSeconds)
 }
@@ -34,9 +38,6 @@ export function refusedPage(zh, reason) {
     : `${zh ? '無法完成與 MyData 平臺的連線。' : 'The request to the MyData platform was not completed.'} ${escape(reason)}`
   return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>`)
 }
-
-const row = ([name, value]) =>
-  `<dt>${escape(name)}</dt><dd>${escape(typeof value === 'string' ? value : JSON.stringify(value))}</dd>`
 
 function page(zh, title, body, refreshSeconds = 0) {
   const bank = zh ? '乙銀行' : 'Second Bank of Samples'
@@ -51,6 +52,7 @@ header{display:flex;justify-content:space-between}h1{font-size:1.5rem}h2{font-si
 button{font:inherit;font-weight:600;padding:.7rem 1.2rem;color:#fff;background:#2f6b3c;border:0;border-radius:.3rem}
 a{color:#2f6b3c}dl{display:grid;grid-template-columns:minmax(7rem,13rem) 1fr}dt{color:#56636d}
 dt,dd{margin:0;padding:.4rem .5rem .4rem 0;border-top:1px solid #d6dcd6;overflow-wrap:anywhere}
+@media(max-width:30rem){dl{grid-template-columns:1fr}dd{border-top:0;padding-top:0}}header [lang]{white-space:nowrap}
 a:focus-visible,button:focus-visible{outline:3px solid #ffbf47;outline-offset:2px}</style></head>
 <body><header><a href="/">${bank}</a>${zh ? '<a href="?lang=en" lang="en">English</a>'
     : '<a href="?lang=zh-TW" lang="zh-Hant-TW">繁體中文</a>'}</header>

@@ -51,12 +51,13 @@ export async function fetchDataset(platform, journey, fetch) {
   const { grant } = fetch
   const options = { DPoP: journey.DPoP }
   const url = new URL(grant.locations[0])
+  const catalogue = await (await globalThis.fetch(`${platform.issuer}/catalogue`)).json()
+  fetch.dataset = catalogue.agencies.flatMap(({ datasets }) => datasets).find(({ id }) => id === grant.dataset)
   const answer = await protectedResource(platform.config, grant.access_token, url, options)
   fetch.waitSeconds = Number(answer.headers.get('retry-after') ?? 5)
   fetch.note = `trace ${answer.headers.get('x-fapi-interaction-id')}`
   fetch.status = LATER[answer.status] ?? 'failed'
   if (answer.status === 200) {
-    const catalogue = await (await globalThis.fetch(`${platform.issuer}/catalogue`)).json()
     fetch.content = await openPackage(await answer.text(), platform, catalogue, grant)
     fetch.status = 'done'
   } else if (answer.status === 404 && (await answer.json()).type === 'urn:mydata:problem:no-record') {
