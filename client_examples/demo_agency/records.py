@@ -16,6 +16,7 @@ Schema = dict[str, Any]
 PENSION = "bli.pension"
 PAYMENTS = ("labour_payments", "employment_payments", "farmers_payments", "disability_payments")
 AS_OF = date(2026, 6, 30)
+MINORS_ARE_BORN_AFTER = AS_OF.replace(year=AS_OF.year - 18).isoformat()
 EMPLOYERS = ("合成資料股份有限公司", "虛構顧問有限公司", "樣本食品工業股份有限公司")
 
 
@@ -92,7 +93,6 @@ NUMBERS = (  # the first ending that fits: from, to, in steps of
     ("insured_amount", 30_000, 80_000, 100),
     ("monthly_amount", 15_000, 40_000, 100),
     ("arrears", 0, 1, 1),
-    ("minors_count", 0, 1, 1),
     ("per_m2", 3_000, 200_000, 100),
     ("balance", 100_000, 900_000, 1),
     ("value", 100_000, 9_000_000, 1_000),
@@ -214,6 +214,8 @@ def add_up(record: dict[str, Any], person: Person) -> None:
     if "members" in record:
         myself = {name: record[name] for name in ("name", "national_id")}
         record["members"][0] |= myself | {"birth_date": person.birth_date.isoformat(), "relationship": "戶長"}
+    if "minors_count" in record:
+        record["minors_count"] = sum(member["birth_date"] > MINORS_ARE_BORN_AFTER for member in record["members"])
     if "marital_status" in record:
         record["history"] = [{"event": "結婚", "on": record["married_on"]}] if record["married_on"] else []
 
