@@ -91,7 +91,7 @@ def as_a_client(sandbox: Sandbox, citizen: Citizen, canary: str, say: Say) -> st
     delivered = sum(got.status == "done" for got in found.values())
     return (
         f"{delivered} datasets fetched (one slow, one of 20 MB, one from an agency without JOSE), 1 without a record; "
-        f"second use of each token refused; record complete and in order ({len(entries)} entries)"
+        f"no spent token works again; record complete and in order ({len(entries)} entries)"
     )
 
 

@@ -27,7 +27,7 @@ def test_one_journey_keeps_every_promise(db: str, open_tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("journey ok: ")
-    for promise in ("datasets fetched", "second use of each token refused", "record complete", "nothing left behind"):
+    for promise in ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"):
         assert promise in last
     assert not list(open_tmp_path.iterdir()), "every file is deleted"
 
