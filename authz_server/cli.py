@@ -9,6 +9,9 @@ import click
 import orjson
 from alembic import command as alembic
 from alembic.config import Config as AlembicConfig
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import OperationalError
 
 from authz_server import __version__, config, worker
 from authz_server.app import SECRET_BYTES, create_app
@@ -48,13 +51,37 @@ def migrate(back_to: str | None) -> None:
 
 def migrate_database(url: str, *, back_to: str | None = None) -> None:
     """Bring the schema of the database at this URL to the newest version, or back to an older one."""
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(MIGRATIONS))
-    settings.attributes["url"] = url
+    settings = _migrations(url)
     if back_to is None:
         alembic.upgrade(settings, "head")
     else:
         alembic.downgrade(settings, back_to)
+
+
+def check_migrated(url: str) -> None:
+    """Raises: SettingsError if the tables are not those of this release.
+
+    A database that can't be reached is no reason not to start: requests are answered 503 until it is there.
+    """
+    engine = new_engine(url)
+    try:
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_heads()
+    except OperationalError:
+        return
+    finally:
+        engine.dispose()
+    wanted = ScriptDirectory.from_config(_migrations(url)).get_heads()
+    if set(found) != set(wanted):
+        there = ", ".join(found) or "none"
+        raise SettingsError([f"database_url: tables of version {there}, wanted {', '.join(wanted)}: mydata migrate"])
+
+
+def _migrations(url: str) -> AlembicConfig:
+    settings = AlembicConfig()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["url"] = url
+    return settings
 
 
 @cli.command()
@@ -79,6 +106,7 @@ def serve() -> None:
     """Run the authorization server."""
     settings = config.load()
     create_app(settings)  # every problem is told before anything listens
+    check_migrated(settings.database_url)
     listen(
         "authz_server",
         partial(_worker_app, settings),
@@ -105,6 +133,7 @@ def run_worker() -> None:
     """Run the worker: leases that ran out, notices, old rows."""
     settings = config.load()
     logging.configure(settings.log_level)
+    check_migrated(settings.database_url)
     worker.run(new_engine(settings.database_url), limits=settings.limits)
 
 

@@ -1,6 +1,10 @@
 """How both servers listen: Granian, WSGI, one TLS policy, one way to refuse what is too much."""
 
+import ctypes
 import gc
+import logging
+import signal
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 CONNECTIONS = 4096
 # A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.
 YOUNG_OBJECTS = 20_000
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 class Served(NamedTuple):
@@ -41,6 +46,8 @@ def serve(
 
     Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path.
     """
+    # It warns of more threads than cores, which are what `Room` is about.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
     host, _, port = bind.rpartition(":")
     Server(
         name,
@@ -63,6 +70,7 @@ def serve(
 
 
 def _loaded(factory: Callable[[], Served], rooms: Sequence[Room]) -> Rooms:
+    _end_with_parent()
     served = factory()
     application = Rooms(served.application, rooms=rooms, refusal=served.refusal)
     # What was made until now stays for good: the collector need not look through it again and again, which took a
@@ -71,3 +79,9 @@ def _loaded(factory: Callable[[], Served], rooms: Sequence[Room]) -> Rooms:
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
     return application
+
+
+def _end_with_parent() -> None:
+    """A worker whose parent was killed would go on serving, with nobody to stop it, beside the server started next."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -31,8 +31,9 @@ FLOOD = 20
 class Door:
     """The server, and the gate at which whatever it works on stands until it is let go."""
 
-    def __init__(self, port: int, gate: socket, stack: ExitStack) -> None:
+    def __init__(self, port: int, gate: socket, stack: ExitStack, pid: int) -> None:
         self.port = port
+        self.pid = pid
         self.gate = gate
         self.stack = stack
 
@@ -89,7 +90,7 @@ def opened(patience_s: float) -> Iterator[Door]:
         stack.callback(server.wait, LIMIT_S)
         stack.callback(os.killpg, server.pid, signal.SIGKILL)
         wait_until(lambda: listens(port), "the server listens")
-        yield Door(port, gate, stack)
+        yield Door(port, gate, stack, server.pid)
 
 
 def listens(port: int) -> bool:
@@ -103,6 +104,12 @@ def door() -> Iterator[Door]:
     """A server at which nobody in line loses patience."""
     with opened(FOREVER_S) as door:
         yield door
+
+
+def test_when_the_server_is_killed_no_worker_stays_behind() -> None:
+    with opened(FOREVER_S) as door:
+        os.kill(door.pid, signal.SIGKILL)
+        wait_until(lambda: not listens(door.port), "nobody listens any more")
 
 
 def test_what_is_slow_takes_no_turns_from_the_others(door: Door) -> None:
