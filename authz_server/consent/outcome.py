@@ -21,7 +21,7 @@ DECISIONS: dict[str, Decision] = {
 }
 
 # open: may still be fetched; fetching: its delivery has begun; unknown: it broke off, and may have arrived.
-State = Literal["open", "fetching", "failed", "delivered", "stopped", "expired", "unknown"]
+State = Literal["open", "fetching", "failed", "no_record", "delivered", "stopped", "expired", "unknown"]
 ENDED: Mapping[str, State] = {
     "token.delivered": "delivered",
     "token.revoked": "stopped",
@@ -31,12 +31,12 @@ ENDED: Mapping[str, State] = {
 UNDER_WAY: Mapping[str, State] = {
     "token.issued": "open",
     "token.preparing": "open",
-    "token.no_record": "open",
+    "token.no_record": "no_record",
     "token.leased": "fetching",
     "token.delivering": "fetching",
     "token.failed": "failed",
 }
-STOPPABLE: Final = frozenset({"open", "fetching", "failed"})
+STOPPABLE: Final = frozenset({"open", "fetching", "failed", "no_record"})
 
 # From the record, not from requests and tokens: those are tidied away after a while, and entries are not.
 ENTRY = table_of(AuditEntry).c

@@ -267,7 +267,7 @@ def test_the_record_and_the_notices_tell_of_it(own_platform: Platform) -> None:
     [
         (("failed",), "Could not be delivered on"),
         (("delivering", "failed"), "Could not be delivered on"),
-        (("no_record",), "Not delivered yet"),
+        (("no_record",), "The agency had no record of you on"),
         (("delivered",), "Delivered on"),
     ],
 )
