@@ -5,6 +5,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from authz_server.core import clock, dpop, identifiers, logging
+from authz_server.core.serving import HSTS
 from resource_proxy.connectors.base import NoRecord, Preparing
 from resource_proxy.errors import problem
 from resource_proxy.metadata import METADATA_PATH
@@ -53,7 +54,7 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None
         if request.endpoint == "data" and (nonce := fresh_nonce(proxy)):
             response.headers["DPoP-Nonce"] = nonce  # RFC 9449 section 8.2: also with success, for the next request
         if secure:
-            response.headers["Strict-Transport-Security"] = "max-age=31536000; includeSubDomains"
+            response.headers["Strict-Transport-Security"] = HSTS
         return response
 
 

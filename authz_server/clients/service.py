@@ -19,6 +19,7 @@ from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.clients.registry import Registry
+from authz_server.core.clock import day_of
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
 from authz_server.core.jose import parse_public_keys, public_jwks
@@ -56,7 +57,7 @@ def register(
     A replaced client stays suspended if it was, and keeps the day on which it was first registered.
     Raises: RegistrationError, also if the client is known and `replace` is not said.
     """
-    client = read_client(document, context, registered_on=now.date())
+    client = read_client(document, context, registered_on=day_of(now))
     known = session.get(ClientRow, client.client_id)
     if known is not None and not replace:
         raise RegistrationError([Problem(("client_id",), "is registered already")])
@@ -96,7 +97,7 @@ def register_agency(
         id=agency.id,
         connector=agency.connector,
         jwks=public_jwks(parse_public_keys(document["jwks"])),
-        registered_on=known.registered_on if known else now.date(),
+        registered_on=known.registered_on if known else day_of(now),
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)

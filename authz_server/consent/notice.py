@@ -18,7 +18,8 @@ from authz_server.clients.model import Client
 from authz_server.consent import question
 from authz_server.consent.question import Sentences
 from authz_server.consent.request import PendingRequest
-from authz_server.consent.wording import LOCAL_TIME, say
+from authz_server.consent.wording import say
+from authz_server.core.clock import day_of
 
 VERSION: Final = "2026-11.3"
 
@@ -62,7 +63,7 @@ def compose(
     asked = pending.parameters
     name = client.name.get(locale)
     purpose = client.purposes[pending.purpose_id] if pending.purpose_id else None
-    began = _day_begun(pending)
+    began = day_of(pending.started_at)
     use_until = began + timedelta(days=purpose.use_until_days) if purpose else None
     erase_by = began + timedelta(days=purpose.erase_by_days) if purpose else None
     items = question.datasets(pending, catalogue, client_name=name, locale=locale, suspended=suspended)
@@ -107,11 +108,7 @@ def basis(pending: PendingRequest) -> tuple[bytes, date]:
     asked = pending.parameters
     datasets = [dataset.to_json() for dataset in asked.datasets]
     of_request = [asked.scopes, asked.claims, asked.redirect_uri, datasets, pending.previous]
-    return orjson.dumps(of_request), _day_begun(pending)
-
-
-def _day_begun(pending: PendingRequest) -> date:
-    return pending.started_at.astimezone(LOCAL_TIME).date()
+    return orjson.dumps(of_request), day_of(pending.started_at)
 
 
 def _document(content: Sentences, *, locale: str) -> Sentences:

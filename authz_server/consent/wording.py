@@ -7,9 +7,9 @@ They are part of what a citizen agrees to and end up in the consent record, so t
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
-LOCAL_TIME: Final = ZoneInfo("Asia/Taipei")
+from authz_server.core.clock import LOCAL_TIME, day_of
+
 MONTHS: Final = (
     "January", "February", "March", "April", "May", "June",
     "July", "August", "September", "October", "November", "December",
@@ -153,7 +153,7 @@ def listed(words: Sequence[str], locale: str) -> str:
 def day(moment: date | datetime, locale: str) -> str:
     """A day as people write it; a moment (aware) is the day that it is in Taiwan."""
     if isinstance(moment, datetime):
-        moment = moment.astimezone(LOCAL_TIME).date()
+        moment = day_of(moment)
     if locale == "en":
         return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
     return f"{moment.year} 年 {moment.month} 月 {moment.day} 日"

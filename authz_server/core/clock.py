@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
 
+LOCAL_TIME = ZoneInfo("Asia/Taipei")  # in which people read days and hours
 # Seen by all threads of the process: a test that freezes time freezes it for the server threads it started as well.
 _frozen_at: datetime | None = None
 
@@ -11,6 +13,11 @@ _frozen_at: datetime | None = None
 def now() -> datetime:
     """Return the present moment, aware, in UTC."""
     return _frozen_at or datetime.now(UTC)
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day that an aware moment is in Taiwan."""
+    return moment.astimezone(LOCAL_TIME).date()
 
 
 @contextmanager

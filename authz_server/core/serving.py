@@ -18,6 +18,7 @@ from authz_server.core.admission import Room, Rooms
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
+HSTS = "max-age=63072000; includeSubDomains"  # where clients come by https (RFC 6797)
 # Per worker. Whoever is refused has been read, so there are many more connections than turns.
 CONNECTIONS = 4096
 # A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.

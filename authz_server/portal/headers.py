@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from flask import Flask, Response, g, request
 
-HSTS: Final = "max-age=63072000; includeSubDomains"
+from authz_server.core.serving import HSTS
+
 PAGE: Final = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",

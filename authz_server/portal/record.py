@@ -12,7 +12,8 @@ from flask_babel.speaklater import LazyString
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import entries_of
-from authz_server.consent.wording import LOCAL_TIME, day, time_of_day
+from authz_server.consent.wording import day, time_of_day
+from authz_server.core.clock import LOCAL_TIME
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
@@ -43,7 +44,6 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "token.delivering": lazy_gettext("The delivery of %(dataset)s to %(client)s began"),
     "token.preparing": lazy_gettext("The agency is preparing %(dataset)s for %(client)s"),
     "token.no_record": lazy_gettext("The agency has no record of you in %(dataset)s; %(client)s was told so"),
-    "token.refused": lazy_gettext("%(client)s tried to fetch %(dataset)s and was refused"),
     "token.expired": lazy_gettext("%(client)s did not fetch %(dataset)s in time; it no longer can"),
     "token.spent_unknown": lazy_gettext(
         "The delivery of %(dataset)s to %(client)s was interrupted; it can't be fetched again"
@@ -74,7 +74,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.
-DELIVERIES: Final = frozenset({"token.refused", "token.failed", "token.spent_unknown"})
+DELIVERIES: Final = frozenset({"token.failed", "token.spent_unknown"})
 DECISIONS: Final = frozenset({"consent.approved", "consent.denied", "consent.expired", "consent.withdrawn"})
 
 

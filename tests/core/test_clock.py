@@ -1,6 +1,6 @@
 """The clock that every window asks."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from threading import Thread
 
 import pytest
@@ -56,3 +56,8 @@ def test_the_real_clock_cannot_be_moved() -> None:
 def test_a_naive_moment_is_refused() -> None:
     with pytest.raises(ValueError, match="aware"), clock.frozen(NOON.replace(tzinfo=None)):
         pass
+
+
+def test_days_are_those_of_taiwan() -> None:
+    assert clock.day_of(datetime(2026, 1, 1, 15, 59, tzinfo=UTC)) == date(2026, 1, 1)
+    assert clock.day_of(datetime(2026, 1, 1, 16, 0, tzinfo=UTC)) == date(2026, 1, 2)
