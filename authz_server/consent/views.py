@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request
 from flask_babel import get_locale
@@ -136,14 +136,14 @@ def show(
         "error": problem,
         "ticked": frozenset(ticked),
     }
-    # Unticked it is the same for everybody who is asked the same, so it is rendered once.
-    slotted = _PAGES.get((notice.sha256, *kind.values()), lambda: _render(notice, kind, words))
+
+    def make() -> Slotted:
+        named = slots(*words)
+        return Slotted(render_template("consent.html", shown=notice, signed_in=named, **named, **kind))
+
+    # Unticked it is the same for everybody who is asked the same. What somebody ticked is theirs, and may be anything.
+    slotted = make() if ticked or problem else _PAGES.get((notice.sha256, *kind.values()), make)
     return make_response(slotted.fill(words), status)
-
-
-def _render(notice: Notice, kind: Mapping[str, Any], words: Mapping[str, str]) -> Slotted:
-    named = slots(*words)
-    return Slotted(render_template("consent.html", shown=notice, signed_in=named, **named, **kind))
 
 
 def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:

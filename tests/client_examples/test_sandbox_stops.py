@@ -7,26 +7,31 @@ import sys
 import pytest
 
 PROGRAM = """
-import signal, time
+import signal, sys
 from client_examples.sandbox.__main__ import stop
 for number in (signal.SIGINT, signal.SIGTERM):
     signal.signal(number, stop)
 try:
     print("started", flush=True)
-    time.sleep(60)
+    signal.pause()
 except KeyboardInterrupt:
     print("stopping", flush=True)
-    time.sleep(0.5)
+    sys.stdin.readline()
     print("stopped", flush=True)
 """
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_signal_does_not_break_the_end_off(number: signal.Signals) -> None:
-    with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as sandbox:
+    command = [sys.executable, "-c", PROGRAM]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as sandbox:
+        assert sandbox.stdin is not None
         assert sandbox.stdout is not None
         for line in sandbox.stdout:
             if line.strip() in ("started", "stopping"):
                 sandbox.send_signal(number)
+            if line.strip() == "stopping":
+                sandbox.stdin.write("\n")  # only now, after the second signal, may it end
+                sandbox.stdin.flush()
         assert sandbox.wait() == 0
         assert line == "stopped\n"
