@@ -23,7 +23,7 @@ from authz_server.database import db
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
 Cursor = psycopg.RawCursor[tuple[Any, ...]]  # it sends a statement as it is, with PostgreSQL's own placeholders
 # Whoever runs a statement: a session or a connection, whose transaction the caller commits, or a cursor of
-# `lone_connection`, where each statement is its own transaction.
+# `lone_connection`, where each statement is its own transaction and nothing is left to commit.
 Executor = Session | Connection | Cursor
 
 
