@@ -10,12 +10,12 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.core import jose, logging
 from authz_server.core.admission import Room
+from authz_server.core.circuit import Circuit
 from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from resource_proxy import busy, errors, routes
 from resource_proxy.authz_client import AuthzClient
-from resource_proxy.circuit import Circuit
 from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySettings
 from resource_proxy.connectors import REGISTRY, Parts
 from resource_proxy.connectors.plain_agency import signing_key

@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from typing import Literal
 
 from authz_server.core import logging
+from authz_server.core.circuit import Permit
 from authz_server.core.identifiers import TraceId
 from resource_proxy.authz_client import AuthorizationServerDown, AuthzClient, Lease, OutcomeRefused
-from resource_proxy.circuit import Permit
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyError, Package
 
 Gate = Literal["delivering", "delivered"]
@@ -144,37 +144,37 @@ class Stream:
             self._size_bytes += len(piece)
             if is_last:
                 self._report.delivered(self._size_bytes)
-                self._end(agency_works=True)
+                self._end(peer_works=True)
             elif time.monotonic() - self._asked_at >= ASKED_EVERY_S:
                 self._report.continuing()
                 self._asked_at = time.monotonic()
         except AgencyError as error:
-            self._end(agency_works=not error.outage)
+            self._end(peer_works=not error.outage)
             self._report.failed(error.code)
             raise StopIteration from None
         except (OutcomeRefused, AuthorizationServerDown):
-            self._end(agency_works=True)
+            self._end(peer_works=True)
             raise StopIteration from None
         except BaseException:
-            if self._end(agency_works=True):
+            if self._end(peer_works=True):
                 self._report.failed(None)
             raise
         return piece
 
     def close(self) -> None:
         """The client is gone, or all is done."""
-        if self._end(agency_works=True):
+        if self._end(peer_works=True):
             self._report.failed("client_hung_up")
 
     def _take(self) -> tuple[bytes, bool]:
         first, self._first = self._first, None
         return (first, False) if first is not None else next(self._rest)
 
-    def _end(self, *, agency_works: bool) -> bool:
+    def _end(self, *, peer_works: bool) -> bool:
         """Let go of agency and permit; whether they were still held."""
         permit, self._permit = self._permit, None
         if permit is None:
             return False
         self._package.close()
-        permit.settle(agency_works=agency_works)
+        permit.settle(peer_works=peer_works)
         return True

@@ -11,6 +11,7 @@ from flask import Flask, Response, current_app
 from werkzeug.exceptions import HTTPException
 
 from authz_server.core import dpop, jose, logging
+from authz_server.core.circuit import CircuitOpen, PeerBusy
 from authz_server.core.errors import DomainError
 from resource_proxy.authz_client import (
     AuthorizationServerDown,
@@ -18,7 +19,6 @@ from resource_proxy.authz_client import (
     ProofReplayed,
     TokenRefused,
 )
-from resource_proxy.circuit import AgencyBusy, CircuitOpen
 from resource_proxy.connectors.base import (
     AgencyDown,
     AgencyGarbage,
@@ -57,7 +57,7 @@ TABLE: Mapping[type[DomainError], Edge] = {
     AgencyTooLarge: BAD_GATEWAY,
     BadSignature: BAD_GATEWAY,
     AgencyDown: Edge(503, 30),
-    AgencyBusy: Edge(503, 1),
+    PeerBusy: Edge(503, 1),
     CircuitOpen: Edge(503, 30),
     AuthorizationServerDown: Edge(503, 5),
     AgencyTimeout: Edge(504, 60),

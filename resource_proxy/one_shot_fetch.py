@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from authz_server.catalogue.model import Catalogue, Dataset
 from authz_server.core import clock, dpop
+from authz_server.core.circuit import Circuit, Permit
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import TraceId
 from resource_proxy.authz_client import AuthzClient, Lease, NotYet
-from resource_proxy.circuit import Circuit, Permit
 from resource_proxy.connectors.base import AgencyError, AgencyRefused, Answer, Connector, NoRecord, Preparing, Question
 from resource_proxy.delivery import Report, Stream, pieces
 
@@ -100,13 +100,13 @@ def fetch(asked: Asked, proxy: Proxy) -> Delivery | Preparing | NoRecord:
         answer = ask(door.connector, dataset, lease, report=report, trace_id=asked.trace_id)
         return answered(answer, report, permit)
     except NotYet as waiting:
-        permit.settle(agency_works=None)
+        permit.settle(peer_works=None)
         return Preparing(waiting.retry_after_s)
     except AgencyError as error:
-        permit.settle(agency_works=not error.outage)
+        permit.settle(peer_works=not error.outage)
         raise
     except BaseException:
-        permit.settle(agency_works=None)
+        permit.settle(peer_works=None)
         raise
 
 
@@ -169,7 +169,7 @@ def answered(answer: Answer, report: Report, permit: Permit) -> Delivery | Prepa
     """
     if isinstance(answer, Preparing | NoRecord):
         report.preparing(answer.retry_after_s) if isinstance(answer, Preparing) else report.no_record()
-        permit.settle(agency_works=True)
+        permit.settle(peer_works=True)
         return answer
     try:
         rest = pieces(answer.chunks)
@@ -188,5 +188,5 @@ def answered(answer: Answer, report: Report, permit: Permit) -> Delivery | Prepa
         answer.close()
         raise
     answer.close()
-    permit.settle(agency_works=True)
+    permit.settle(peer_works=True)
     return Delivery([first], len(first))

@@ -1,4 +1,4 @@
-"""The only way out of the authorization server: fetch a small document from a URL that somebody else chose.
+"""The only way out of the authorization server: one small request to a URL that somebody else chose.
 
 Such a URL may name us, our neighbours, or a host that never answers. So: https only, the name resolved once, every
 address public, the connection made to exactly that address, no redirect, five seconds and 64 KiB in all.
@@ -11,10 +11,12 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from http.client import HTTPException
+from types import MappingProxyType
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -29,15 +31,23 @@ TIMEOUT_S = 5.0
 _MAX_ADDRESSES = 3
 _URL_CHARACTERS = re.compile(r"[\x21-\x7e]{1,2048}")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Nothing is cached or negotiated: what is fetched is read here, once, as it is.
 _HEADERS = {
-    "Accept": "application/json",
     "Accept-Encoding": "identity",
     "Connection": "close",
     "User-Agent": SKIP_HEADER,
 }
 
 Resolver = Callable[[str, int], list[str]]
+
+
+class Answer(NamedTuple):
+    """What came back, all of it; no redirect was followed, and nothing is known about what the body means."""
+
+    status: int
+    body: bytes
+    content_type: str  # in lower case, without parameters; "" if none was said
 
 
 class FetchError(DomainError):
@@ -53,6 +63,12 @@ class FetchRefused(FetchError):
 
 class FetchFailed(FetchError):
     """The host did not answer in time, or not with a small document."""
+
+
+class _Sent(NamedTuple):
+    method: str
+    headers: Mapping[str, str]
+    body: bytes | None
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,45 @@ def fetch(
         timeout_s: for everything together, name resolution to last byte.
     Raises: FetchRefused, FetchFailed.
     """
+    answer = _ask(
+        url,
+        _Sent("GET", {"Accept": "application/json"}, None),
+        allowed_hosts=allowed_hosts,
+        max_bytes=max_bytes,
+        timeout_s=timeout_s,
+        resolver=resolver,
+    )
+    if answer.status != 200:  # a redirect is not followed: its target was not checked
+        raise FetchFailed(f"status {answer.status}")
+    if not answer.body:
+        raise FetchFailed("nothing in it")
+    return answer.body
+
+
+def post(
+    url: str,
+    body: bytes,
+    *,
+    content_type: str,
+    allowed_hosts: frozenset[str],
+    headers: Mapping[str, str] = NO_HEADERS,
+    max_bytes: int = MAX_BYTES,
+    timeout_s: float = TIMEOUT_S,
+    resolver: Resolver = resolve,
+) -> Answer:
+    """Send `body` by POST, once, and return the answer, whatever its status.
+
+    When no answer comes, nobody knows whether the peer has read the request.
+    Args: headers: such as `Accept` and `Authorization`; allowed_hosts, timeout_s: as of `fetch`.
+    Raises: FetchRefused, nothing was sent; FetchFailed.
+    """
+    sent = _Sent("POST", {"Content-Type": content_type, **headers}, body)
+    return _ask(url, sent, allowed_hosts=allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
+
+
+def _ask(
+    url: str, sent: _Sent, *, allowed_hosts: frozenset[str], max_bytes: int, timeout_s: float, resolver: Resolver
+) -> Answer:
     deadline = time.monotonic() + timeout_s
     target = _target(url, allowed_hosts)
     addresses = _in_time(lambda: resolver(target.host, target.port), deadline)
@@ -93,7 +148,7 @@ def fetch(
     if not target.allowed and not all(map(_is_public, addresses)):
         raise FetchRefused("the host has an address that is not public")
     with _connect(addresses, target.port, deadline) as raw:
-        return _exchange(raw, target, deadline, max_bytes=max_bytes)
+        return _exchange(raw, target, sent, deadline, max_bytes=max_bytes)
 
 
 def _target(url: str, allowed_hosts: frozenset[str]) -> _Target:
@@ -168,7 +223,7 @@ def _left(deadline: float) -> float:
     return left
 
 
-def _exchange(raw: socket.socket, target: _Target, deadline: float, *, max_bytes: int) -> bytes:
+def _exchange(raw: socket.socket, target: _Target, sent: _Sent, deadline: float, *, max_bytes: int) -> Answer:
     connection = _connection(raw, target)
     # A socket's own time-out starts anew with each byte: a host that drips would hold us for hours. At the deadline
     # the connection is cut from outside, whatever it is at, the TLS handshake included (hence the duplicate: TLS
@@ -178,10 +233,17 @@ def _exchange(raw: socket.socket, target: _Target, deadline: float, *, max_bytes
         timer.daemon = True
         timer.start()
         try:
-            connection.request("GET", target.path, headers=_HEADERS, preload_content=False, decode_content=False)
-            body = _body(connection.getresponse(), max_bytes)
+            connection.request(
+                sent.method,
+                target.path,
+                sent.body,
+                {**_HEADERS, **sent.headers},
+                preload_content=False,
+                decode_content=False,
+            )
+            answer = _answer(connection.getresponse(), max_bytes)
             _left(deadline)  # a body that ends by hanging up looks whole when it is we who cut it
-            return body
+            return answer
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise FetchFailed(f"exchange: {type(error).__name__}") from None
         finally:
@@ -189,9 +251,7 @@ def _exchange(raw: socket.socket, target: _Target, deadline: float, *, max_bytes
             connection.close()
 
 
-def _body(response: BaseHTTPResponse, max_bytes: int) -> bytes:
-    if response.status != 200:  # a redirect is not followed: its target was not checked
-        raise FetchFailed(f"status {response.status}")
+def _answer(response: BaseHTTPResponse, max_bytes: int) -> Answer:
     if response.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise FetchFailed("content encoding")
     body = b""
@@ -200,9 +260,8 @@ def _body(response: BaseHTTPResponse, max_bytes: int) -> bytes:
         body += piece
         if len(body) > max_bytes:
             raise FetchFailed("too long")
-    if not body:
-        raise FetchFailed("nothing in it")
-    return body
+    content_type, _, _ = response.headers.get("Content-Type", "").partition(";")
+    return Answer(response.status, body, content_type.strip().lower())
 
 
 def _cut(connection: socket.socket) -> None:

@@ -1,5 +1,6 @@
 """Small real servers for the guard of outgoing requests: what it meets is sockets, not mocks."""
 
+import re
 import ssl
 import threading
 from collections.abc import Callable, Iterator
@@ -63,7 +64,7 @@ def serving(answer: Answer, *, tls: ssl.SSLContext | None = None, read: bool = T
         try:
             with tls.wrap_socket(raw, server_side=True) if tls else raw as connection:
                 if read:
-                    server.requests.append(connection.recv(65536))
+                    server.requests.append(_request(connection))
                 answer(connection, server.over)
         except OSError:
             return  # the client hung up, as it should on most of what is served here
@@ -83,6 +84,16 @@ def serving(answer: Answer, *, tls: ssl.SSLContext | None = None, read: bool = T
         server.over.set()
         listener.shutdown(SHUT_RDWR)
         listener.close()
+
+
+def _request(connection: socket) -> bytes:
+    """Read one request: the head, and as much of a body as it announces; a client may send them apart."""
+    request = connection.recv(65536)
+    head, _, body = request.partition(b"\r\n\r\n")
+    announced = re.search(rb"\r\ncontent-length: (\d+)", head.lower())
+    while announced and len(body) < int(announced[1]) and (piece := connection.recv(65536)):
+        request, body = request + piece, body + piece
+    return request
 
 
 def certificate(directory: Path, *names: str) -> Path:

@@ -5,13 +5,14 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz_server.core import outbound_http
-from authz_server.core.outbound_http import FetchFailed, FetchRefused, fetch
+from authz_server.core.outbound_http import Answer, FetchFailed, FetchRefused, fetch, post
 from tests.core.servers import OK, certificate, drip, say, serving
 
 NOBODY: frozenset[str] = frozenset()
@@ -284,3 +285,52 @@ def test_a_proxy_named_by_the_environment_is_not_used(monkeypatch: pytest.Monkey
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
         fetch(f"http://127.0.0.1:{server.port}/", allowed_hosts=server.allowed)
     assert proxy.requests == []
+
+
+def test_a_post_is_sent_once_with_its_type_and_headers() -> None:
+    answer = say(b"HTTP/1.1 200 OK\r\nContent-Type: Application/JSON; charset=utf-8\r\nContent-Length: 2\r\n\r\n{}")
+    with serving(answer) as server:
+        got = post(
+            f"http://127.0.0.1:{server.port}/token?tenant=1",
+            b"grant_type=x",
+            content_type="application/x-www-form-urlencoded",
+            headers={"Accept": "application/json", "Authorization": "Basic eDp5"},
+            allowed_hosts=server.allowed,
+        )
+    assert got == Answer(200, b"{}", "application/json")
+    (request,) = server.requests
+    head, _, body = request.partition(b"\r\n\r\n")
+    assert head.startswith(b"POST /token?tenant=1 HTTP/1.1\r\n")
+    for line in (
+        b"Content-Length: 12",
+        b"Content-Type: application/x-www-form-urlencoded",
+        b"Authorization: Basic eDp5",
+    ):
+        assert line in head.split(b"\r\n")
+    assert body == b"grant_type=x"
+
+
+@pytest.mark.parametrize("status", [204, 302, 400, 401, 503])
+def test_a_post_is_answered_with_whatever_status_and_no_redirect_is_followed(status: int) -> None:
+    with serving(say(OK)) as elsewhere:
+        location = f"Location: http://127.0.0.1:{elsewhere.port}/\r\n".encode()
+        with serving(say(b"HTTP/1.1 %d Whatever\r\n" % status + location + b"Content-Length: 0\r\n\r\n")) as server:
+            allowed = server.allowed | elsewhere.allowed
+            got = post(f"http://127.0.0.1:{server.port}/", b"x", content_type="text/plain", allowed_hosts=allowed)
+    assert (got, elsewhere.requests) == (Answer(status, b"", ""), [])
+
+
+def test_a_post_goes_nowhere_that_a_get_would_not() -> None:
+    with serving(say(OK)) as server:
+        for url in (f"http://127.0.0.1:{server.port}/", f"https://127.0.0.1:{server.port}/", "https://a.example\\@b/"):
+            with pytest.raises(FetchRefused):
+                post(url, b"x", content_type="text/plain", allowed_hosts=NOBODY)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("answer", SLOW.values(), ids=SLOW.keys())
+def test_the_time_of_a_post_is_bounded_if_a_host(answer: Any) -> None:
+    with serving(answer) as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        with pytest.raises(FetchFailed):
+            post(url, b"x", content_type="text/plain", allowed_hosts=server.allowed, timeout_s=0.3)

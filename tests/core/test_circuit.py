@@ -1,4 +1,4 @@
-"""An agency that fails is left alone for a while, and never takes every thread."""
+"""A peer that fails is left alone for a while, and never takes every thread."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from authz_server.core import clock
-from resource_proxy.circuit import AgencyBusy, Circuit, CircuitOpen
+from authz_server.core.circuit import Circuit, CircuitOpen, PeerBusy
 
 
 @pytest.fixture(autouse=True)
@@ -22,12 +22,12 @@ def circuit() -> Circuit:
 
 def fail(circuit: Circuit, times: int) -> None:
     for _ in range(times):
-        circuit.enter().settle(agency_works=False)
+        circuit.enter().settle(peer_works=False)
 
 
 def test_it_opens_after_so_many_failures_in_a_row(circuit: Circuit) -> None:
     fail(circuit, 2)
-    circuit.enter().settle(agency_works=True)
+    circuit.enter().settle(peer_works=True)
     fail(circuit, 3)
     with pytest.raises(CircuitOpen) as refused:
         circuit.enter()
@@ -40,8 +40,8 @@ def test_after_the_cool_down_one_may_try_and_the_others_wait(circuit: Circuit) -
     probe = circuit.enter()
     with pytest.raises(CircuitOpen):
         circuit.enter()
-    probe.settle(agency_works=True)
-    circuit.enter().settle(agency_works=True)
+    probe.settle(peer_works=True)
+    circuit.enter().settle(peer_works=True)
 
 
 def test_a_probe_that_fails_opens_it_again(circuit: Circuit) -> None:
@@ -55,14 +55,14 @@ def test_a_probe_that_fails_opens_it_again(circuit: Circuit) -> None:
 def test_a_probe_that_asked_nothing_leaves_the_next_one_to_try(circuit: Circuit) -> None:
     fail(circuit, 3)
     clock.advance(timedelta(seconds=30))
-    circuit.enter().settle(agency_works=None)
-    circuit.enter().settle(agency_works=True)
-    circuit.enter().settle(agency_works=True)
+    circuit.enter().settle(peer_works=None)
+    circuit.enter().settle(peer_works=True)
+    circuit.enter().settle(peer_works=True)
 
 
 def test_what_says_nothing_about_the_agency_counts_neither_way(circuit: Circuit) -> None:
     fail(circuit, 2)
-    circuit.enter().settle(agency_works=None)
+    circuit.enter().settle(peer_works=None)
     fail(circuit, 1)
     with pytest.raises(CircuitOpen):
         circuit.enter()
@@ -70,16 +70,16 @@ def test_what_says_nothing_about_the_agency_counts_neither_way(circuit: Circuit)
 
 def test_not_more_than_so_many_are_inside(circuit: Circuit) -> None:
     permits = [circuit.enter(), circuit.enter()]
-    with pytest.raises(AgencyBusy):
+    with pytest.raises(PeerBusy):
         circuit.enter()
-    permits[0].settle(agency_works=True)
+    permits[0].settle(peer_works=True)
     circuit.enter()
 
 
 def test_a_permit_is_given_back_once(circuit: Circuit) -> None:
     first, _second = circuit.enter(), circuit.enter()
-    first.settle(agency_works=True)
-    first.settle(agency_works=True)
+    first.settle(peer_works=True)
+    first.settle(peer_works=True)
     circuit.enter()
-    with pytest.raises(AgencyBusy):
+    with pytest.raises(PeerBusy):
         circuit.enter()

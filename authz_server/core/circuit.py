@@ -1,6 +1,7 @@
-"""One agency's door: not too many inside at once, and closed for a while after it failed again and again.
+"""The door to a server that we depend on: not too many inside at once, and closed for a while after it failed
+again and again.
 
-Kept in this process only: it decides nothing about security, it spares threads and an agency in trouble.
+Kept in this process only: it decides nothing about security, it spares threads and a peer in trouble.
 """
 
 import threading
@@ -11,25 +12,25 @@ from authz_server.core.errors import DomainError
 
 
 class CircuitOpen(DomainError):
-    """The agency failed repeatedly; it is not asked again before the cool-down is over."""
+    """The peer failed repeatedly; it is not asked again before the cool-down is over."""
 
     code = "circuit_open"
-    public = "The agency is out of order at the moment."
+    public = "The server that has the answer is out of order at the moment."
 
     def __init__(self, retry_after_s: int) -> None:
         super().__init__("not asked during the cool-down")
         self.retry_after_s = retry_after_s
 
 
-class AgencyBusy(DomainError):
-    """As many fetches as this proxy allows itself at this agency are under way."""
+class PeerBusy(DomainError):
+    """As many requests as we allow ourselves at this peer are under way."""
 
-    code = "agency_busy"
-    public = "Too many requests for this agency are under way."
+    code = "peer_busy"
+    public = "Too many requests for the server that has the answer are under way."
 
 
 class Circuit:
-    """Admits fetches to one agency. Thread-safe."""
+    """Admits requests to one peer. Thread-safe."""
 
     def __init__(self, *, max_concurrent: int, failures: int, cool_down_s: int) -> None:
         self._lock = threading.Lock()
@@ -42,41 +43,41 @@ class Circuit:
         self._probing = False
 
     def enter(self) -> "Permit":
-        """Admit one fetch; the permit must be settled.  Raises: CircuitOpen, AgencyBusy."""
+        """Admit one request; the permit must be settled.  Raises: CircuitOpen, PeerBusy."""
         now = clock.now()
         with self._lock:
-            # After the cool-down one fetch may try whether the agency is back; the others still wait.
+            # After the cool-down one request may try whether the peer is back; the others still wait.
             if self._closed_until is not None and (self._probing or now < self._closed_until):
                 remaining = (self._closed_until - now).total_seconds()
                 raise CircuitOpen(max(1, round(remaining)))
             if self._inside >= self._max_concurrent:
-                raise AgencyBusy("max_concurrent reached")
+                raise PeerBusy("max_concurrent reached")
             self._probing = self._closed_until is not None
             self._inside += 1
             return Permit(self, probe=self._probing)
 
-    def _leave(self, permit: "Permit", agency_works: bool | None) -> None:
+    def _leave(self, permit: "Permit", peer_works: bool | None) -> None:
         with self._lock:
             self._inside -= 1
             if permit.probe:
                 self._probing = False
-            if agency_works:
+            if peer_works:
                 self._consecutive_failures, self._closed_until = 0, None
-            elif agency_works is not None:
+            elif peer_works is not None:
                 self._consecutive_failures += 1
                 if self._consecutive_failures >= self._allowed_failures:
                     self._closed_until = clock.now() + self._cool_down
 
 
 class Permit:
-    """The right to ask the agency once. Settled exactly once; later calls change nothing."""
+    """The right to ask the peer once. Settled exactly once; later calls change nothing."""
 
     def __init__(self, circuit: Circuit, *, probe: bool) -> None:
         self.probe = probe
         self._circuit: Circuit | None = circuit
 
-    def settle(self, *, agency_works: bool | None) -> None:
-        """Give the place back. `agency_works`: None if the agency was not asked, or was not the one that failed."""
+    def settle(self, *, peer_works: bool | None) -> None:
+        """Give the place back. `peer_works`: None if the peer was not asked, or was not the one that failed."""
         circuit, self._circuit = self._circuit, None
         if circuit is not None:
-            circuit._leave(self, agency_works)
+            circuit._leave(self, peer_works)
