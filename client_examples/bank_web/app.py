@@ -83,7 +83,7 @@ def main() -> None:
     """Make keys and registration if they are not there, then serve."""
     parser = argparse.ArgumentParser(prog="bank_web", description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("bank"), help="for keys.json, jwks.json and client.toml")
-    parser.add_argument("--issuer", default="http://127.0.0.1:8000")
+    parser.add_argument("--issuer", default="http://localhost:8000")
     parser.add_argument("--bind", default="127.0.0.1:8003")
     parser.add_argument("--init", action="store_true", help="make these files, then stop")
     options = parser.parse_args()

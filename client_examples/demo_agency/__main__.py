@@ -31,7 +31,7 @@ def arguments() -> argparse.Namespace:
         variable = "DEMO_AGENCY_" + name.upper()
         parser.add_argument(f"--{name.replace('_', '-')}", default=os.environ.get(variable, default), help=text)
 
-    option("issuer", "http://127.0.0.1:8000", "the platform's issuer, of which all else is found")
+    option("issuer", "http://localhost:8000", "the platform's issuer, of which all else is found")
     option("folder", "demo-agency", "where keys are kept and registration files are written")
     option("bind", "127.0.0.1:8100", "address and port; port 0 takes a free one")
     option("slow_s", "3", "seconds that fia.income takes")

@@ -12,7 +12,7 @@ const CLIENT_ID = 'second-bank-of-samples'
 const PURPOSES = { 'credit-card': ['信用卡', 'Credit card'], 'personal-loan': ['個人信用貸款', 'Personal loan'] }
 const { values: options } = parseArgs({
   options: {
-    issuer: { type: 'string', default: 'http://127.0.0.1:8000' },
+    issuer: { type: 'string', default: 'http://localhost:8000' },
     bind: { type: 'string', default: '127.0.0.1:8004' },
     folder: { type: 'string', default: 'node-bank' },
     init: { type: 'boolean', default: false },

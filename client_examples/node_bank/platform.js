@@ -11,7 +11,7 @@ export async function connect({ issuer, clientId, redirectUri, signingKey, decry
     clientId,
     { id_token_signed_response_alg: 'ES256' },
     oauth.PrivateKeyJwt(signingKey),
-    { execute: issuer.startsWith('http://127.0.0.1:') ? [oauth.allowInsecureRequests] : [] },
+    { execute: issuer.startsWith('http://localhost:') ? [oauth.allowInsecureRequests] : [] },
   )
   return { config, issuer, clientId, redirectUri, decryptionKey }
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import requests
 
+LOOPBACK = "127.0.0.1"
 START_LIMIT_S = 120
 STOP_LIMIT_S = 15
 _LOOK_AGAIN_S = 0.05
@@ -144,6 +145,15 @@ def end_with_the_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[],
     return lambda: control(pr_set_pdeathsig, number)
 
 
+def _named_port_is_taken(port: int) -> bool:
+    """Whether somebody else would be found under `localhost`, which is looked for at `::1` first."""
+    try:
+        socket.create_connection(("::1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def choose_ports(friendly: Sequence[int] | None, count: int) -> list[int]:
     """The friendly ports if all are free, else any that are: reserved together, so that they differ."""
     for wanted in [friendly, [0] * count]:
@@ -155,8 +165,10 @@ def choose_ports(friendly: Sequence[int] | None, count: int) -> list[int]:
                 taken = socket.socket()
                 sockets.append(taken)
                 taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                taken.bind(("127.0.0.1", port))
-            return [taken.getsockname()[1] for taken in sockets]
+                taken.bind((LOOPBACK, port))
+            ports = [taken.getsockname()[1] for taken in sockets]
+            if not any(map(_named_port_is_taken, ports)):
+                return ports
         except OSError:
             continue
         finally:

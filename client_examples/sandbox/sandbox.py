@@ -23,7 +23,7 @@ from .checker import Checker
 from .citizens import Citizen, citizens
 from .nodejs import NODE_BANK, node
 from .postgres import PostgresServer
-from .processes import Process, ProcessFailed, choose_ports
+from .processes import LOOPBACK, Process, ProcessFailed, choose_ports
 from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
@@ -199,7 +199,11 @@ class Sandbox:
         self.stop()
 
     def _url(self, name: str) -> str:
-        return f"http://127.0.0.1:{self._binds[name]}"
+        # The platform has a name: browsers make passkeys for names only, and its cookies stay apart from the banks'.
+        return f"http://{'localhost' if name == 'server' else LOOPBACK}:{self._binds[name]}"
+
+    def _bind(self, name: str) -> str:
+        return f"{LOOPBACK}:{self._binds[name]}"
 
     def _make_folders(self) -> None:
         for name in ("server", "proxy", "agency", "bank", "node-bank", "checker", "logs", "tmp"):
@@ -216,7 +220,7 @@ class Sandbox:
         self.say(f"making keys and settings in {self.work}")
         write_keys(self.work / "server" / "keys.json", "sig")
         write_secret(self.work / "server" / "secret")
-        server = server_settings(self.issuer, self.proxy_url, database_url=self.database_url)
+        server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
         proxy = proxy_settings(self.issuer, self.proxy_url, agency_url=self.agency_url, api_key_file=api_key_file)
@@ -224,7 +228,7 @@ class Sandbox:
 
     def _start_neighbours(self) -> None:
         self.say(f"starting the agencies and {len(self._banks)} banks, which make their own keys and registrations")
-        folder, bind = self.work / "agency", f"127.0.0.1:{self._binds['agency']}"
+        folder, bind = self.work / "agency", self._bind("agency")
         agency: list[str | Path] = [sys.executable, "-m", "client_examples.demo_agency", "--folder", folder]
         agency += ["--issuer", self.issuer, "--bind", bind, "--canary", self._canary, "--admin", "1"]
         agency += [f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items()]
@@ -254,8 +258,7 @@ class Sandbox:
 
     def _bank_command(self, name: str) -> list[str | Path]:
         program = [node(), NODE_BANK] if name == "node-bank" else [sys.executable, "-m", "client_examples.bank_web"]
-        bind = f"127.0.0.1:{self._binds[name]}"
-        return [*program, "--folder", self.work / name, "--issuer", self.issuer, "--bind", bind]
+        return [*program, "--folder", self.work / name, "--issuer", self.issuer, "--bind", self._bind(name)]
 
     def _start_platform(self) -> None:
         self.say("starting authorization server, worker and proxy")

@@ -18,7 +18,7 @@ PROXY_CLIENT_ID = "resource-proxy"
 _KEY_KINDS = {"sig": "ES256", "enc": "ECDH-ES"}
 
 
-def server_settings(issuer: str, proxy_url: str, *, database_url: str) -> dict[str, Any]:
+def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str) -> dict[str, Any]:
     """Settings of the authorization server; its keys lie beside the file."""
     return {
         "issuer": issuer,
@@ -26,7 +26,7 @@ def server_settings(issuer: str, proxy_url: str, *, database_url: str) -> dict[s
         "keys_file": "keys.json",
         "secret_file": "secret",
         "proxy_url": proxy_url,
-        "bind": issuer.removeprefix("http://"),
+        "bind": bind,
         "sandbox": True,
         "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
     }
