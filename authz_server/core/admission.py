@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 PATIENCE_S: Final = 0.5  # what is let in is answered within a second
-RETRY_AFTER_S: Final = 2
+RETRY_AFTER_S: Final = 2  # by then, whoever waited now has had their turn
 LARGEST_BODY_BYTES: Final = 64 * 1024
 # Few: each would take the interpreter from those at work, and one refuses thousands per second.
 SPARE_THREADS: Final = 2

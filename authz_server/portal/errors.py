@@ -31,7 +31,8 @@ PAGES: Final = frozenset({"", "authorize", "consent", "record", "sign-in", "sign
 MACHINES: Final = frozenset(
     {".well-known", "catalogue", "health", "introspect", "jwks", "outcomes", "par", "revoke", "token", "userinfo"}
 )
-RETRY_AFTER_S: Final = 30
+# Not that of `core.admission`: what is busy is free again in a moment, a database that is away comes back less soon.
+DATABASE_AWAY_S: Final = 30
 
 
 @dataclass(frozen=True)
@@ -199,7 +200,7 @@ def handle_http_exception(error: HTTPException) -> Response:
 def handle_database_error(error: OperationalError | DriverError | PoolTimeout) -> Response:
     """The database can't be reached or is too busy: nothing was done, and it is worth trying again."""
     event("database.unavailable", level=logging.ERROR, endpoint=request.path, reason=type(error).__name__)
-    return unavailable(retry_after_s=RETRY_AFTER_S)
+    return unavailable(retry_after_s=DATABASE_AWAY_S)
 
 
 def unavailable(*, retry_after_s: int) -> Response:

@@ -74,6 +74,13 @@ def test_lists_in_the_document_are_those_of_the_code(document: dict[str, Any]) -
     assert document["info"]["version"] == authz_server.__version__
 
 
+def test_every_operation_may_answer_that_the_server_is_busy(document: dict[str, Any]) -> None:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            if method in {"get", "post", "put", "delete"}:
+                assert "503" in operation["responses"], f"{method} {path}"
+
+
 def examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
     """Every schema that has an example beside it, with the example."""
     if isinstance(node, dict):
