@@ -11,6 +11,7 @@ Each WHERE says what must hold at that very moment; a caller only learns whether
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
@@ -180,11 +181,12 @@ class LeasedRow(Protocol):
     national_id: str
 
 
-class Lease(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Lease:
     """The right to ask the agency once; `handle` is the proxy's credential to say how it went."""
 
-    handle: str
-    row: LeasedRow
+    handle: str = field(repr=False)
+    row: LeasedRow = field(repr=False)  # it has the citizen's number
 
     @property
     def detail(self) -> dict[str, Any]:

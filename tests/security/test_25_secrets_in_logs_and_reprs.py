@@ -4,6 +4,7 @@ That no fetched data is left anywhere is for the journey (tests/flows); here: wh
 """
 
 import logging
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from authz_server.core.logging import JsonLines
 from authz_server.database import Base
 from authz_server.identity.models import Citizen, CitizenSession
 from authz_server.single_use.models import USED_IDENTIFIERS
+from authz_server.tokens.dataset_tokens import Lease
 from authz_server.tokens.models import AccessToken, DatasetToken
 from authz_server.tokens.redemption import Issued
 from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
@@ -85,6 +87,8 @@ def test_no_repr_shows_a_secret_a_digest_or_a_person(platform: Platform) -> None
             assert "digest" not in shown, model
             assert not [value for value in [*secrets.values(), *PERSON] if value in shown], model
     assert "mda_" not in repr(Issued(access_token="mda_x", dataset_tokens=("mdt_x",)))
+    lease = Lease("mdl_x", SimpleNamespace(national_id=PERSON[0]))  # a row of one column
+    assert not [value for value in ("mdl_x", *PERSON) if value in repr(lease)]
     services = services_of(platform)
     for thing in (services, services.settings, services.keys, platform.settings):
         assert repr(services.secret) not in repr(thing)
