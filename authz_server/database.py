@@ -4,6 +4,8 @@ Two statements must never disagree about what is durable: SQLite runs in WAL mod
 PostgreSQL with synchronous commits, else a crash could revive a spent token.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -22,8 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass
+from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
 from sqlalchemy.types import TypeDecorator
+
+from authz_server.config import Settings
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -119,6 +123,17 @@ def prepare_engine(engine: Engine) -> None:
         # One that is said to only read waits for nobody, not even for its own thread's open transaction.
         read_only = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@contextmanager
+def session_for(settings: Settings) -> Iterator[Session]:
+    """A command's session on the database of the settings: committed if all went well, and nothing of it stays open."""
+    engine = new_engine(settings.database_url)
+    try:
+        with Session(engine) as session, session.begin():
+            yield session
+    finally:
+        engine.dispose()
 
 
 def insert_if_absent(dialect: str, model: type[Base]) -> postgresql.Insert | sqlite.Insert:

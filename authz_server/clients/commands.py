@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.catalogue import loader
@@ -19,7 +18,7 @@ from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.clients.service import NotRegistered
 from authz_server.core import clock
-from authz_server.database import new_engine
+from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Register = Callable[..., str]
@@ -41,7 +40,7 @@ def add_client(file: Path, replace: bool) -> None:
 @client.command("list")
 def list_clients() -> None:
     """Every client, a line each."""
-    with _session() as session:
+    with session_for(config.load()) as session:
         for row in session.scalars(select(Client).order_by(Client.client_id)):
             state = "suspended" if row.suspended_at else "active"
             click.echo(f"{row.client_id}\t{row.profile}\t{state}\t{row.registered_on}\t{row.name_zh}\t{row.name_en}")
@@ -51,7 +50,7 @@ def list_clients() -> None:
 @click.argument("client_id")
 def suspend_client(client_id: str) -> None:
     """Stop a client at once, in the middle of whatever it does."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.suspend(session, client_id, now=clock.now())
     click.echo(f"client {client_id} suspended")
 
@@ -60,7 +59,7 @@ def suspend_client(client_id: str) -> None:
 @click.argument("client_id")
 def resume_client(client_id: str) -> None:
     """Let a suspended client go on."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.resume(session, client_id)
     click.echo(f"client {client_id} resumed")
 
@@ -81,7 +80,7 @@ def add_agency(file: Path, replace: bool) -> None:
 @agency.command("list")
 def list_agencies() -> None:
     """Every registered agency, a line each."""
-    with _session() as session:
+    with session_for(config.load()) as session:
         for row in session.scalars(select(Agency).order_by(Agency.id)):
             state = "suspended" if row.suspended_at else "active"
             click.echo(f"{row.id}\t{row.connector}\t{state}\t{row.registered_on}")
@@ -91,7 +90,7 @@ def list_agencies() -> None:
 @click.argument("agency_id")
 def suspend_agency(agency_id: str) -> None:
     """Ask an agency nothing more until it is resumed."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.suspend_agency(session, agency_id, now=clock.now())
     click.echo(f"agency {agency_id} suspended")
 
@@ -100,7 +99,7 @@ def suspend_agency(agency_id: str) -> None:
 @click.argument("agency_id")
 def resume_agency(agency_id: str) -> None:
     """Ask a suspended agency again."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.resume_agency(session, agency_id)
     click.echo(f"agency {agency_id} resumed")
 
@@ -113,7 +112,7 @@ def dataset() -> None:
 @dataset.command("list")
 def list_datasets() -> None:
     """Every dataset of the catalogue, a line each."""
-    with _session() as session:
+    with session_for(config.load()) as session:
         suspended = set(session.scalars(select(SuspendedDataset.dataset_id)))
     for found in (found for agency in loader.load() for found in agency.datasets):
         state = "suspended" if found.id in suspended else "active"
@@ -124,7 +123,7 @@ def list_datasets() -> None:
 @click.argument("dataset_id")
 def suspend_dataset(dataset_id: str) -> None:
     """Ask for a dataset no more until it is resumed."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.suspend_dataset(session, dataset_id, catalogue=loader.load(), now=clock.now())
     click.echo(f"dataset {dataset_id} suspended")
 
@@ -133,7 +132,7 @@ def suspend_dataset(dataset_id: str) -> None:
 @click.argument("dataset_id")
 def resume_dataset(dataset_id: str) -> None:
     """Ask for a suspended dataset again."""
-    with _session() as session, _known():
+    with session_for(config.load()) as session, _known():
         service.resume_dataset(session, dataset_id, catalogue=loader.load())
     click.echo(f"dataset {dataset_id} resumed")
 
@@ -143,7 +142,7 @@ def _register(file: Path, register: Register, *, replace: bool) -> str:
     text, document = _read(file)
     context = Context(loader.load(), sandbox=config.load().sandbox)
     try:
-        with _session() as session:
+        with session_for(config.load()) as session:
             return register(session, document, context=context, now=clock.now(), replace=replace)
     except RegistrationError as error:
         lines = line_numbers(text)
@@ -168,18 +167,6 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise click.ClickException(f"{file}: jwks_file: {error}") from None
     return text, document
-
-
-@contextmanager
-def _session() -> Iterator[Session]:
-    """A session on the database of the settings, committed if all went well."""
-    engine = new_engine(config.load().database_url)
-    try:
-        with Session(engine) as session:
-            yield session
-            session.commit()
-    finally:
-        engine.dispose()
 
 
 @contextmanager

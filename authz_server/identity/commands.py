@@ -1,18 +1,16 @@
 """`mydata citizen ...`: the operator's way to give out, suspend and renew accounts."""
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import click
 from qrcode.main import QRCode
-from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.core import clock
-from authz_server.database import new_engine
+from authz_server.database import session_for
 from authz_server.identity import service
 from authz_server.identity.service import LOCALES, Enrolment, Person
 
@@ -55,12 +53,13 @@ def _credentials(command: Callable[..., None]) -> Callable[..., None]:
 def add(username: str, birthdate: datetime, password: str, totp_secret: str | None, **about: Any) -> None:
     """Make an account, and show what the citizen's authenticator app has to scan."""
     person = Person(username=username, birthdate=birthdate.date(), **about)
-    with _session() as (session, server_secret):
+    settings = config.load()
+    with session_for(settings) as session:
         enrolment = service.create_citizen(
             session,
             person,
             password=password,
-            server_secret=server_secret,
+            server_secret=settings.secret_file.read_bytes(),
             now=clock.now(),
             totp_secret=totp_secret,
         )
@@ -73,12 +72,13 @@ def add(username: str, birthdate: datetime, password: str, totp_secret: str | No
 @_credentials
 def reset(username: str, password: str, totp_secret: str | None) -> None:
     """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
-    with _session() as (session, server_secret):
+    settings = config.load()
+    with session_for(settings) as session:
         enrolment = service.reset_credentials(
             session,
             username,
             password=password,
-            server_secret=server_secret,
+            server_secret=settings.secret_file.read_bytes(),
             now=clock.now(),
             totp_secret=totp_secret,
         )
@@ -90,7 +90,7 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
 @click.argument("username")
 def suspend(username: str) -> None:
     """Shut an account at once: its sessions end, and nobody signs in."""
-    with _session() as (session, _):
+    with session_for(config.load()) as session:
         service.suspend(session, username, now=clock.now())
     click.echo(f"citizen {username} suspended")
 
@@ -99,7 +99,7 @@ def suspend(username: str) -> None:
 @click.argument("username")
 def resume(username: str) -> None:
     """Open a suspended account again."""
-    with _session() as (session, _):
+    with session_for(config.load()) as session:
         service.resume(session, username, now=clock.now())
     click.echo(f"citizen {username} resumed")
 
@@ -112,16 +112,3 @@ def _show(enrolment: Enrolment) -> None:
     code.print_ascii(out=drawing, invert=True)
     click.echo(drawing.getvalue())
     click.echo(enrolment.otpauth_uri)
-
-
-@contextmanager
-def _session() -> Iterator[tuple[Session, bytes]]:
-    """A session on the database of the settings, committed if all went well; and the server's secret."""
-    settings = config.load()
-    engine = new_engine(settings.database_url)
-    try:
-        with Session(engine) as session:
-            yield session, settings.secret_file.read_bytes()
-            session.commit()
-    finally:
-        engine.dispose()
