@@ -24,6 +24,7 @@ from authz_server import config
 from authz_server.core import jose
 from authz_server.core.settings import SettingsError
 from tests.support.platform import Platform
+from tests.support.ports import free_port
 
 ALERT, HANDSHAKE_FAILURE, PROTOCOL_VERSION = 21, 40, 70
 CBC_AND_STATIC_RSA = (0xC013, 0xC014, 0xC009, 0xC00A, 0xC027, 0x002F, 0x0035, 0x009C, 0x009D, 0x0033, 0x009E)
@@ -34,8 +35,7 @@ class Served:
     """The authorization server behind TLS on a free port."""
 
     def __init__(self, folder: Path, sqlite_template: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         certificate = folder / "server.pem"
         certificate.write_bytes(self_signed())
         lines = {

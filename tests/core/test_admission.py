@@ -18,8 +18,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
 from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room
-from client_examples.sandbox.processes import choose_ports
 from tests.core.doorman import ROOM
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 LIMIT_S = 30
@@ -81,7 +81,7 @@ def read(connection: HTTPConnection) -> tuple[int, bytes]:
 
 @contextmanager
 def opened(patience_s: float) -> Iterator[Door]:
-    (port,) = choose_ports(None, 1)
+    port = free_port()
     with ExitStack() as stack:
         gate = stack.enter_context(create_server(("127.0.0.1", 0)))
         gate.settimeout(LIMIT_S)

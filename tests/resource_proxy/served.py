@@ -12,6 +12,8 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 
+from tests.support.ports import free_port
+
 
 class Served:
     """A running proxy; `get` speaks HTTP to it over a socket of its own."""
@@ -19,8 +21,7 @@ class Served:
     def __init__(
         self, folder: Path, settings: Mapping[str, object], agencies: Mapping[str, Mapping[str, object]]
     ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = free_port()
         self.tls = "tls_cert" in settings
         self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         lines = [f"{name} = {json.dumps(value)}" for name, value in settings.items()]

@@ -14,6 +14,7 @@ from resource_proxy import http_wire
 from resource_proxy.http_pool import Pool
 from resource_proxy.http_wire import BadAnswer, ConnectionLost, ConnectTimeout, NotConnected, WireError
 from tests.resource_proxy.wire import Peer, reply
+from tests.support.ports import free_port
 
 CHUNKED = b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n"
 CHUNKS = CHUNKED + b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: z\r\n\r\n"
@@ -205,8 +206,7 @@ def test_no_more_connections_are_kept_than_the_pool_is_large(peer: Peer) -> None
 
 
 def test_only_a_connection_that_was_never_made_is_known_to_have_sent_nothing(peer: Peer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        nobody = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    nobody = f"http://127.0.0.1:{free_port()}"
     for url in (nobody, "http://agency.invalid", "http://" + "a" * 70 + ".invalid"):
         with pytest.raises(NotConnected):
             new_pool(url).send("GET", "/x", {})
