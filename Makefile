@@ -4,6 +4,7 @@
 
 PYTHON ?= python3
 DB ?= sqlite
+SCENE ?= online
 PEER ?= node-oidc-provider
 ROUNDS ?= 10000
 JOBS ?= $(shell nproc)
@@ -34,8 +35,8 @@ setup: $(READY) ## create the environment in .venv (the other targets do it by t
 demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep serving until Ctrl-C
 	@$(BIN)/python -m client_examples.sandbox demo --db $(DB)
 
-journey: $(READY) $(BANK_PACKAGES) ## one journey against fresh servers on free ports; DB=postgresql for the real database
-	@$(BIN)/python -m client_examples.sandbox journey --db $(DB)
+journey: $(READY) $(BANK_PACKAGES) ## one scene against fresh servers on free ports; SCENE=online, DB=postgresql for the real database
+	@$(BIN)/python -m client_examples.sandbox journey --scene $(SCENE) --db $(DB)
 
 test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) browser ## every test: both databases, several processes, browser, Node.js
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)

@@ -114,6 +114,11 @@ def resume(session: Session, username: str, *, now: datetime) -> CitizenId:
     return citizen_id
 
 
+def set_locale(session: Session, citizen_id: int, *, locale: str) -> None:
+    """Remember the language in which the citizen is spoken and written to, one of LOCALES. The caller commits."""
+    session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(locale=locale))
+
+
 def _set_suspended(session: Session, username: str, suspended_at: datetime | None) -> CitizenId:
     changed = (
         update(CITIZEN)

@@ -4,7 +4,19 @@ from flask import Flask
 from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 
 from authz_server.extensions import Services
-from authz_server.portal import context, errors, headers, locale, outcome, receipts, record, refusals, views
+from authz_server.portal import (
+    account,
+    context,
+    errors,
+    headers,
+    locale,
+    members,
+    outcome,
+    receipts,
+    record,
+    refusals,
+    views,
+)
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -16,8 +28,9 @@ def init_app(app: Flask, services: Services) -> None:
     app.jinja_options = {**app.jinja_options, "trim_blocks": True, "lstrip_blocks": True}
     locale.init_app(app, secure=settings.secure)
     context.init_app(app, sandbox=settings.sandbox)
+    members.init_app(app)
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, record, outcome, receipts):
+    for module in (views, account, record, outcome, receipts):
         app.register_blueprint(module.blueprint)

@@ -1,7 +1,7 @@
 """`python -m client_examples.sandbox demo|journey|up`: what `make demo` and `make journey` call.
 
 demo     start everything, drive one journey, keep serving until Ctrl-C
-journey  start everything on free ports, drive one journey, stop everything; exit 0 only if every promise held
+journey  start everything on free ports, drive one scene, stop everything; exit 0 only if every promise held
 up       start everything and keep serving, without a journey
 code     print a one-time code of a synthetic citizen, for signing in by hand
 """
@@ -15,13 +15,14 @@ from pathlib import Path
 
 from client_examples.bank_web.client import Refused
 
-from . import journey
+from . import promises
 from .browser import NotOnThePage
 from .citizens import citizens
 from .processes import ProcessFailed
 from .sandbox import Sandbox
+from .scenes import drive_of, scenes
 
-BROKEN = (journey.PromiseBroken, NotOnThePage, ProcessFailed, Refused, RuntimeError, OSError)
+BROKEN = (promises.PromiseBroken, NotOnThePage, ProcessFailed, Refused, RuntimeError, OSError)
 LOOK_EVERY_S = 1
 
 
@@ -33,17 +34,18 @@ def main() -> int:
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
-    canary = "" if options.command == "up" else journey.new_canary()
+    canary = "" if options.command == "up" else promises.new_canary()
+    drive = drive_of(options.scene)
     sandbox = Sandbox(
         db=options.db, work=options.work, friendly_ports=options.command != "journey", canary=canary, say=say()
     )
     try:
         with sandbox:
             if options.command == "journey":
-                verified = journey.drive(sandbox, canary, sandbox.say)
+                verified = drive(sandbox, canary, sandbox.say)
             else:
                 if options.command == "demo":
-                    print(f"\njourney ok: {journey.drive(sandbox, canary, sandbox.say)}\n")
+                    print(f"\njourney ok: {drive(sandbox, canary, sandbox.say)}\n")
                 show(sandbox)
                 watch(sandbox)
     except KeyboardInterrupt:
@@ -71,12 +73,19 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("command", choices=["demo", "journey", "up", "code"])
     names = [citizen.username for citizen in citizens()]
     parser.add_argument("citizen", nargs="?", choices=names, default=names[0], help="of `code`")
+    parser.add_argument(
+        "--scene",
+        choices=list(scenes()),
+        default="online",
+        metavar="NAME",
+        help="of `journey`, one of:\n" + "\n".join(f"{name:12} {shows}" for name, shows in scenes().items()),
+    )
     parser.add_argument("--db", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--work", type=Path, help="folder for everything, kept afterwards (default: a temporary one)")
     return parser.parse_args()
 
 
-def say() -> "journey.Say":
+def say() -> promises.Say:
     """Print each step with the seconds since the start."""
     started = time.monotonic()
     return lambda step: print(f"[{time.monotonic() - started:6.1f} s] {step}", flush=True)

@@ -75,6 +75,8 @@ VISIT: dict[str, Step] = {
     "outcome, stopped": lambda visitor: visitor.page.click("#stop-confirm"),
     "record, stopped": lambda visitor: visitor.open("/record"),
     "sign-out": lambda visitor: visitor.open("/sign-out"),
+    "account": lambda visitor: visitor.open("/account"),
+    "language": lambda visitor: visitor.open("/account/language"),
     "no such page": lambda visitor: visitor.open("/record/none"),
     "request over": lambda visitor: visitor.open("/consent/unknown"),
     "client unknown": lambda visitor: visitor.open("/authorize?client_id=nobody"),
@@ -101,6 +103,7 @@ def test_at_200_percent_nothing_scrolls_sideways_and_targets_are_large(chromium:
         guest.open("/?lang=en")
         guest.open_request()
         guest.sign_in()
+        guest.page.wait_for_selector("#consent-approve")
         assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth")
         small = guest.page.evaluate(
             """[...document.querySelectorAll('button:not([aria-hidden]), .page a, summary, input[type=checkbox]')]

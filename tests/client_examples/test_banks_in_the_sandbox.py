@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.journey import sign_in
+from client_examples.sandbox.promises import sign_in
 from client_examples.sandbox.sandbox import Sandbox
 
 BANKS = {"bank": 0, "node-bank": 1}  # with the citizen who visits it

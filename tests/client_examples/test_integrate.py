@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.journey import sign_in
+from client_examples.sandbox.promises import sign_in
 from client_examples.sandbox.sandbox import Sandbox
 from tests.client_examples.agency_platform import EXAMPLES
 

@@ -19,7 +19,7 @@ from authz_server.database import new_engine, table_of
 from authz_server.tokens.models import DatasetToken
 from client_examples.bank_web.client import Journey, dpop_proof
 from client_examples.bank_web.package import LIMITS
-from client_examples.sandbox import journey
+from client_examples.sandbox import promises
 from client_examples.sandbox.browser import Browser, Page
 from client_examples.sandbox.checker import LARGE, PURPOSE, WANTED
 from client_examples.sandbox.processes import choose_ports
@@ -79,7 +79,7 @@ class World:
         asked, address = self.sandbox.checker.client.start(details, "en")
         page = self.browser.open(address)
         if any(control.name == "username" for form in page.forms for control in form.controls):
-            page = journey.sign_in(self.browser, page, self.sandbox.citizens[0], lambda _step: None)
+            page = promises.sign_in(self.browser, page, self.sandbox.citizens[0], lambda _step: None)
         return asked, page
 
     def agree(self, page: Page) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The journey that `make journey` drives, on both databases, and what is left after it: nothing."""
+"""The scenes that `make journey` drives, on both databases, and what is left after each: nothing."""
 
 import os
 import signal
@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from client_examples.sandbox.scenes import scenes
 from tests.support.tree import ROOT
 
 SANDBOX = [sys.executable, "-m", "client_examples.sandbox"]
+# What a scene has to say that it verified, besides ending well.
+SAID = {"online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind")}
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
@@ -20,16 +23,23 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("db", ["sqlite", "postgresql"])
-def test_one_journey_keeps_every_promise(db: str, open_tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*SANDBOX, "journey", "--db", db], cwd=ROOT, env=environment(open_tmp_path), capture_output=True, text=True
-    )
+@pytest.mark.parametrize("scene", scenes())
+def test_a_scene_keeps_every_promise(scene: str, db: str, open_tmp_path: Path) -> None:
+    command = [*SANDBOX, "journey", "--scene", scene, "--db", db]
+    done = subprocess.run(command, cwd=ROOT, env=environment(open_tmp_path), capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     last = done.stdout.splitlines()[-1]
     assert last.startswith("journey ok: ")
-    for promise in ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"):
+    for promise in SAID.get(scene, ()):
         assert promise in last
     assert not list(open_tmp_path.iterdir()), "every file is deleted"
+
+
+def test_a_scene_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    done = subprocess.run([*SANDBOX, "journey", "--scene", "none"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    for scene in scenes():
+        assert repr(scene) in done.stderr
 
 
 def test_ctrl_c_stops_every_process_and_deletes_every_file(open_tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from client_examples.sandbox import journey
+from client_examples.sandbox import promises
 from client_examples.sandbox.checker import Got
-from client_examples.sandbox.journey import PromiseBroken
+from client_examples.sandbox.promises import PromiseBroken
 
 NAMES = {"fia.income": "Personal income", "bli.pension": "Labour-insurance pension"}
 ASKED = ["Bank asked for your data", "You agreed to share data with Bank"]
@@ -24,7 +24,7 @@ def slow(**changes: Any) -> Got:
 
 
 def test_a_complete_record_passes() -> None:
-    journey.check_record(GOOD, {"fia.income": slow()}, NAMES)
+    promises.check_record(GOOD, {"fia.income": slow()}, NAMES)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_a_complete_record_passes() -> None:
 )
 def test_a_record_with_a_gap_or_out_of_order_is_noticed(entries: list[str]) -> None:
     with pytest.raises(PromiseBroken):
-        journey.check_record(entries, {"fia.income": slow()}, NAMES)
+        promises.check_record(entries, {"fia.income": slow()}, NAMES)
 
 
 @pytest.fixture
@@ -59,14 +59,14 @@ def left(tmp_path: Path) -> Any:
 
 
 def test_a_clean_house_passes(left: Any) -> None:
-    journey.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
+    promises.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
 
 
 @pytest.mark.parametrize("place", ["logs/proxy.log", "tmp/spooled", "server/cache"])
 def test_data_in_a_file_is_noticed(left: Any, place: str) -> None:
     (left.work / place).write_bytes(b"... CANARY0123456789 ...".hex().encode())
     with pytest.raises(PromiseBroken, match=place):
-        journey.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
+        promises.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
 
 
 def test_data_in_the_database_is_noticed(left: Any) -> None:
@@ -74,10 +74,10 @@ def test_data_in_the_database_is_noticed(left: Any) -> None:
         connection.execute("INSERT INTO audit_entry VALUES ('CANARY0123456789')")
     connection.close()
     with pytest.raises(PromiseBroken, match="database"):
-        journey.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
+        promises.nothing_left_behind(left, "CANARY0123456789", say=lambda _: None)
 
 
 def test_a_dataset_that_came_with_other_fields_is_noticed() -> None:
     got = slow(data={"name": "CANARY", "national_id": "A123456789"})
     with pytest.raises(PromiseBroken):
-        journey.check_fetched({"fia.income": got}, "CANARY")
+        promises.check_fetched({"fia.income": got}, "CANARY")

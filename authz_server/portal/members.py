@@ -1,0 +1,99 @@
+"""The citizen's own area on one screen: what stands in its navigation, and what the page "Account" lists.
+
+Whoever adds a page for citizens adds a line here; a line whose page this server does not have is left out. The pages
+themselves extend `member.html`.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from flask import Flask, current_app, request, url_for
+from flask_babel import lazy_gettext
+from flask_babel.speaklater import LazyString
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A page: its endpoint (one without arguments), what it is called, and in a line what it is.
+
+    `also`: beginnings of addresses that belong to it besides its own and those below it.
+    """
+
+    endpoint: str
+    title: LazyString
+    line: LazyString
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries of the page "Account" under a heading of their own."""
+
+    heading: LazyString
+    entries: tuple[Entry, ...]
+
+
+# Four short words at most: they have to stand side by side on a telephone.
+NAVIGATION: Final = (
+    Entry("audit.record", lazy_gettext("Record"), lazy_gettext("Every request, decision and use of your data.")),
+    Entry(
+        "account.hub",
+        lazy_gettext("Account"),
+        lazy_gettext("Your contact data, ways to sign in, language; freeze, download, leave."),
+    ),
+)
+
+ACCOUNT: Final = (
+    Group(
+        lazy_gettext("About you"),
+        (
+            Entry(
+                "account.language",
+                lazy_gettext("Language"),
+                lazy_gettext("In which language this platform speaks and writes to you."),
+            ),
+        ),
+    ),
+    Group(lazy_gettext("Signing in"), ()),
+    Group(lazy_gettext("Your data in your hands"), ()),
+)
+
+
+@dataclass(frozen=True)
+class Link:
+    """An entry of the navigation on the present page."""
+
+    url: str
+    title: LazyString
+    line: LazyString
+    here: bool  # the present page, or one that belongs to it
+
+
+def init_app(app: Flask) -> None:
+    """Add what `base.html` and `member.html` call."""
+    app.jinja_env.globals |= {"navigation": navigation}
+
+
+def navigation() -> Sequence[Link]:
+    """The navigation, as the present page shows it."""
+    return [Link(url, entry.title, entry.line, _belongs(url, entry)) for url, entry in _existing(NAVIGATION)]
+
+
+def account() -> Sequence[tuple[LazyString, Sequence[Link]]]:
+    """What the page "Account" lists: headings, each with its entries."""
+    groups = [
+        (group.heading, [Link(url, entry.title, entry.line, False) for url, entry in _existing(group.entries)])
+        for group in ACCOUNT
+    ]
+    return [(heading, links) for heading, links in groups if links]
+
+
+def _existing(entries: Sequence[Entry]) -> Iterator[tuple[str, Entry]]:
+    for entry in entries:
+        if entry.endpoint in current_app.view_functions:
+            yield url_for(entry.endpoint), entry
+
+
+def _belongs(url: str, entry: Entry) -> bool:
+    return request.path == url or request.path.startswith((f"{url}/", *entry.also))
