@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
@@ -13,7 +13,7 @@ from authz_server.clients.models import Client as ClientRow
 from authz_server.consent.errors import CodeNotUsable, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.database import table_of
-from authz_server.identity.models import Citizen
+from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -65,7 +65,7 @@ def spending(fresh: ColumnElement[bool]) -> ReturningUpdate[Any]:
             # RFC 9449 section 10: a proof by another key does not even touch the code.
             CODE.c.dpop_jkt.is_(None) | (CODE.c.dpop_jkt == bindparam("jkt")),
             ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
-            ~exists().where(Citizen.id == CODE.c.citizen_id, Citizen.suspended_at.is_not(None)),
+            ~exists().where(CITIZEN.c.id == CODE.c.citizen_id, HELD),
         )
         .values(used_at=bindparam("now"))
         .returning(*(CODE.c[name] for name in OWNED))
@@ -76,9 +76,8 @@ MISUSE = Decision(spending)
 # Also what has just expired: its redemption may have begun before, and this has to wait for it and see its tokens.
 # What is older is left out, for the index by which a code is found here is that of its time.
 JUST_EXPIRED = timedelta(minutes=5)
-REVOKE_OF_CONSENT = delete(CODE).where(
-    CODE.c.consent_id == bindparam("consent"), CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since")
-)
+OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
+REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
 
 
 def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> CodeRow:

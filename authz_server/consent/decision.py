@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, update
+from sqlalchemy import ColumnElement, bindparam, exists, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
@@ -22,6 +22,7 @@ from authz_server.consent.service import REQUEST, WAITING
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity import levels
+from authz_server.identity.models import CITIZEN, HELD
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
@@ -33,8 +34,15 @@ def _decide(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 OWN = REQUEST.c.citizen_id == bindparam("citizen")
+# Locked: an approval and a freeze wait for each other, so that a freeze finds every code that was given before it.
+AT_LIBERTY = exists(
+    select(literal_column("1"))
+    .select_from(CITIZEN)
+    .where(CITIZEN.c.id == bindparam("citizen"), ~HELD)
+    .with_for_update(read=True)
+)
 APPROVE = Decision(
-    lambda fresh: _decide(fresh, OWN),
+    lambda fresh: _decide(fresh, OWN, AT_LIBERTY),
     leaves=[table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry)],
 )
 DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
@@ -56,7 +64,8 @@ def approve(
     Request spent, consent, code and entries are one decision. The caller commits.
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
         what was shown, for nothing is looked at again.
-    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided or its time ran out meanwhile.
+    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, or the citizen was frozen
+        or suspended meanwhile.
     """
     require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
@@ -97,7 +106,7 @@ def approve(
     entries = _entries(pending, "approved", citizen_id=signed_in.citizen_id, consent_id=consent_id, now=now)
     rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
     if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=signed_in.citizen_id, now=now):
-        raise RequestNotUsable("decided or expired meanwhile")
+        raise RequestNotUsable("decided, expired or frozen meanwhile")
     return response_location(asked, settings.issuer, code=code)
 
 

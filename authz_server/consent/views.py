@@ -66,7 +66,7 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
-    if decision == "approve":
+    if decision == "approve" and signed_in.frozen_at is None:
         return _approve(pending, signed_in, form, ticked)
     if decision == "deny":
         with lone_connection() as connection:
@@ -114,11 +114,13 @@ def show(
     problem: Problem | None = None,
     status: int = 200,
 ) -> Response:
-    """The page with the question. Args: ticked: optional fields to show as ticked; problem: what to say on top."""
-    g.citizen_locale = signed_in.locale
-    g.ui_locales = " ".join(pending.parameters.ui_locales)
-    g.form_action_uris = (pending.parameters.redirect_uri,)
-    g.form_goes_on = True
+    """The page with the question, or why it can't be answered now.
+
+    Args: ticked: optional fields to show as ticked; problem: what to say on top.
+    """
+    if signed_in.frozen_at is not None:
+        return _frozen(pending, signed_in)
+    _prepare(pending, signed_in)
     notice = notice_of(pending, _client(pending), _locale())
     now = clock.now()
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
@@ -144,6 +146,28 @@ def show(
     # Unticked it is the same for everybody who is asked the same. What somebody ticked is theirs, and may be anything.
     slotted = make() if ticked or problem else _PAGES.get((notice.sha256, *kind.values()), make)
     return make_response(slotted.fill(words), status)
+
+
+def _prepare(pending: PendingRequest, signed_in: SignedIn) -> None:
+    """Tell the page its languages and where its form may lead."""
+    g.citizen_locale = signed_in.locale
+    g.ui_locales = " ".join(pending.parameters.ui_locales)
+    g.form_action_uris = (pending.parameters.redirect_uri,)
+    g.form_goes_on = True
+
+
+def _frozen(pending: PendingRequest, signed_in: SignedIn) -> Response:
+    """Who has stopped everything can refuse, or first open their account again."""
+    _prepare(pending, signed_in)
+    page = render_template(
+        "consent_frozen.html",
+        signed_in=signed_in,
+        request_id=pending.request_id,
+        transaction_id=pending.transaction_id,
+        client_name=_client(pending).name.get(_locale()),
+        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+    )
+    return make_response(page, 403)
 
 
 def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
@@ -195,6 +219,9 @@ def _approve(
             )
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
+    except RequestNotUsable:
+        # Over, which `_open` finds out, or everything was stopped in this very moment.
+        return _frozen(_open(signed_in, pending.request_id), signed_in)
     return redirect(location, code=303)
 
 

@@ -23,7 +23,8 @@ class Citizen(Base):
     email: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)
     phone: Mapped[str | None] = mapped_column(String(20), repr=False, default=None)
     locale: Mapped[str] = mapped_column(String(10), default="zh-TW")
-    suspended_at: Mapped[datetime | None] = mapped_column(default=None)
+    suspended_at: Mapped[datetime | None] = mapped_column(default=None)  # by the operator: nothing works, no sign-in
+    frozen_at: Mapped[datetime | None] = mapped_column(default=None)  # by themselves: nothing of theirs is shared
     password_hash: Mapped[str | None] = mapped_column(String(200), repr=False, default=None)  # argon2id
     totp_secret_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary(128), repr=False, default=None)
     # Time step of the last one-time code that was accepted: it and all older ones are worthless (RFC 6238 section 5.2).
@@ -68,3 +69,5 @@ class SignInAttempt(Base):
 CITIZEN = cast(Table, Citizen.__table__)
 CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
 SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)
+# Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.
+HELD = CITIZEN.c.suspended_at.is_not(None) | CITIZEN.c.frozen_at.is_not(None)

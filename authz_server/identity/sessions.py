@@ -30,6 +30,7 @@ _FIND = Prepared(
         _session.expires_at,
         _citizen.name,
         _citizen.locale,
+        _citizen.frozen_at,
     )
     .join(CITIZEN, _citizen.id == _session.citizen_id)
     .where(
@@ -56,6 +57,7 @@ class SignedIn:
     idle_until: datetime
     expires_at: datetime
     session_digest: bytes = field(repr=False)
+    frozen_at: datetime | None = None
 
     @property
     def acr(self) -> str:
@@ -121,6 +123,7 @@ def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | 
         idle_until=row.idle_until,
         expires_at=row.expires_at,
         session_digest=secret_digest,
+        frozen_at=row.frozen_at,
     )
 
 
@@ -145,10 +148,11 @@ def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
     )
 
 
-def end_all(session: Session, citizen_id: int, *, now: datetime) -> None:
-    """End every session of a citizen. The caller commits."""
+def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | None = None) -> None:
+    """End every session of a citizen, but the one with that digest. The caller commits."""
+    others = [] if but is None else [_session.digest != but]
     session.execute(
         update(CITIZEN_SESSION)
-        .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None))
+        .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None), *others)
         .values(ended_at=now)
     )

@@ -31,6 +31,8 @@ TOLD = (
     "code.misused",
     "code.replayed",
     "sign_in.locked",
+    "account.frozen",
+    "account.unfrozen",
 )
 
 

@@ -8,6 +8,7 @@ from authz_server.portal import (
     account,
     context,
     errors,
+    freeze,
     headers,
     locale,
     members,
@@ -32,5 +33,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, record, outcome, receipts):
+    for module in (views, account, record, outcome, receipts, freeze):
         app.register_blueprint(module.blueprint)

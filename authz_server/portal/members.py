@@ -56,7 +56,16 @@ ACCOUNT: Final = (
         ),
     ),
     Group(lazy_gettext("Signing in"), ()),
-    Group(lazy_gettext("Your data in your hands"), ()),
+    Group(
+        lazy_gettext("Your data in your hands"),
+        (
+            Entry(
+                "freeze.ask_to_freeze",
+                lazy_gettext("Stop everything"),
+                lazy_gettext("One button: nothing of yours is sent any more, until you say so."),
+            ),
+        ),
+    ),
 )
 
 

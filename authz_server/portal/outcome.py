@@ -39,7 +39,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         outcome={
             "decision": found.decision,
             "transaction_id": found.transaction_id,
-            "withdrawn": _moment(found.withdrawn_at),
+            "withdrawn": moment(found.withdrawn_at),
             "stoppable": found.stoppable,
             "delivered": found.delivered,
             "fetches": _fetches(found),
@@ -47,7 +47,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "erase_by": day(found.erase_by, locale.current()) if found.erase_by else None,
         },
         client=_client(found),
-        decided=_moment(found.decided_at),
+        decided=moment(found.decided_at),
     )
 
 
@@ -124,13 +124,14 @@ def _fetches(found: Decided) -> list[dict[str, Any]]:
     """The granted datasets for templates/fetches.html: name, state (as in `consent.outcome`), at (a text, or None)."""
     catalogue = services().catalogue
     return [
-        {"name": dataset.name.get(locale.current()), "state": fetch.state, "at": _moment(fetch.at)}
+        {"name": dataset.name.get(locale.current()), "state": fetch.state, "at": moment(fetch.at)}
         for fetch in found.fetches
         if (dataset := catalogue.find_dataset(fetch.dataset_id))
     ]
 
 
-def _moment(at: datetime | None) -> str | None:
+def moment(at: datetime | None) -> str | None:
+    """Day and time for the reader; None stays None."""
     return f"{day(at, locale.current())} {time_of_day(at)}" if at else None
 
 

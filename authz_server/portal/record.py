@@ -56,6 +56,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "account.reset": lazy_gettext("Your ways to sign in were renewed"),
     "account.suspended": lazy_gettext("Your account was suspended"),
     "account.resumed": lazy_gettext("Your account was opened again"),
+    "account.frozen": lazy_gettext("Everything was stopped: nothing of yours is sent, and nothing can be agreed to"),
+    "account.unfrozen": lazy_gettext("You unfroze your account; requests can be agreed to again"),
     "sign_out": lazy_gettext("You signed out"),
 }
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
@@ -71,6 +73,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
     "withdrawn": lazy_gettext("You stopped it."),
+    "frozen": lazy_gettext("Everything was stopped."),
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import and_, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.clients.models import Client
 from authz_server.core.secrets import digest
 from authz_server.database import table_of
-from authz_server.identity.models import Citizen
+from authz_server.identity.models import HELD, Citizen
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -20,6 +20,7 @@ PREFIX = "mda_"
 TOKEN = table_of(AccessToken)
 
 LIVE = TOKEN.c.revoked_at.is_(None)
+OPEN = and_(LIVE, TOKEN.c.expires_at > bindparam("now"))
 
 OF_CITIZEN: tuple[Any, ...] = (Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
 CITIZEN = Prepared(select(*OF_CITIZEN).where(Citizen.id == bindparam("citizen")))
@@ -30,9 +31,8 @@ FIND = Decision(
         .where(
             fresh,
             TOKEN.c.digest == bindparam("token"),
-            TOKEN.c.expires_at > bindparam("now"),
-            LIVE,
-            Citizen.suspended_at.is_(None),
+            OPEN,
+            ~HELD,
             ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
         )
     )

@@ -24,7 +24,7 @@ from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
-from authz_server.identity.models import Citizen
+from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
@@ -36,11 +36,11 @@ LEASE_PREFIX = "mdl_"
 TOKEN = table_of(DatasetToken)
 NOW: ColumnElement[datetime] = bindparam("now")
 
-# Neither whom this fetch concerns is suspended, nor what it is for. Asked at the lease, before the first byte, while
-# bytes leave, and before the last one.
+# Nobody whom this fetch concerns is suspended or frozen, nor is what it is for. Asked at the lease, before the first
+# byte, while bytes leave, and before the last one.
 STANDS = (
     ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
-    ~exists().where(Citizen.id == TOKEN.c.citizen_id, Citizen.suspended_at.is_not(None)),
+    ~exists().where(CITIZEN.c.id == TOKEN.c.citizen_id, HELD),
     ~exists().where(Agency.id == TOKEN.c.agency_id, Agency.suspended_at.is_not(None)),
     ~exists().where(SuspendedDataset.dataset_id == TOKEN.c.dataset_id),
 )
@@ -80,7 +80,7 @@ LEASE = _edge(
     returning=(
         TOKEN.c.position,
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
-        looked_up(table_of(Citizen).c.national_id, where=table_of(Citizen).c.id, equals=TOKEN.c.citizen_id),
+        looked_up(CITIZEN.c.national_id, where=CITIZEN.c.id, equals=TOKEN.c.citizen_id),
     ),
     state="leased",
     lease_digest=bindparam("lease"),

@@ -64,7 +64,7 @@ def redeem(
     if not REDEEM.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now):
         if get_code(session, code.digest, jkt=jkt, now=now).used_at is not None:
             raise CodeReplayed("redeemed before")
-        raise CodeNotUsable("its client or citizen is suspended")
+        raise CodeNotUsable("its client or citizen is suspended or frozen")
     return issued
 
 

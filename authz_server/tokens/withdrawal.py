@@ -1,33 +1,66 @@
-"""The citizen takes a consent back: whatever it still opens is closed, for good."""
+"""The citizen takes back what they gave: one consent, or everything at once. What it still opens is closed for good."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import ColumnElement, bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
 from authz_server.consent import codes
+from authz_server.consent.codes import JUST_EXPIRED
+from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.consent.models import Consent
 from authz_server.database import table_of
+from authz_server.identity import levels, sessions
+from authz_server.identity.models import CITIZEN
+from authz_server.identity.sessions import SignedIn
 from authz_server.single_use.decision import Decision
 from authz_server.tokens import access_tokens, dataset_tokens
 
+UNFREEZE_LEVEL: Final = 3
+UNFREEZE_MAX_AGE: Final = timedelta(minutes=5)
+
 CONSENT = table_of(Consent)
-WITHDRAW = Decision(
-    lambda fresh: (
-        update(CONSENT)
-        .where(
-            fresh,
-            CONSENT.c.transaction_id == bindparam("reference"),
-            CONSENT.c.citizen_id == bindparam("citizen"),
-            CONSENT.c.withdrawn_at.is_(None),
-        )
-        .values(withdrawn_at=bindparam("now"))
-        .returning(
-            CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id")
+NAMED = (CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id"))
+OWN = (CONSENT.c.citizen_id == bindparam("citizen"), CONSENT.c.withdrawn_at.is_(None))
+# It has a code that may be redeemed, or whose redemption may be under way, or a token that opens something.
+OPENS_SOMETHING = or_(
+    exists().where(
+        codes.CODE.c.citizen_id == CONSENT.c.citizen_id, codes.CODE.c.consent_id == CONSENT.c.id, codes.OPEN
+    ),
+    exists().where(access_tokens.TOKEN.c.consent_id == CONSENT.c.id, access_tokens.OPEN),
+    exists().where(dataset_tokens.TOKEN.c.consent_id == CONSENT.c.id, dataset_tokens.KILLABLE),
+)
+
+
+def _withdraw(*conditions: ColumnElement[bool]) -> Decision:
+    return Decision(
+        lambda fresh: (
+            update(CONSENT).where(fresh, *OWN, *conditions).values(withdrawn_at=bindparam("now")).returning(*NAMED)
         )
     )
-)
+
+
+WITHDRAW = _withdraw(CONSENT.c.transaction_id == bindparam("reference"))
+WITHDRAW_OPEN = _withdraw(OPENS_SOMETHING)
+FIND_OPEN = select(*NAMED).where(*OWN, OPENS_SOMETHING).order_by(CONSENT.c.decided_at)
+
+
+def _hold(*conditions: ColumnElement[bool], frozen_at: Any) -> Decision:
+    return Decision(
+        lambda fresh: (
+            update(CITIZEN)
+            .where(fresh, CITIZEN.c.id == bindparam("citizen"), *conditions)
+            .values(frozen_at=frozen_at)
+            .returning(CITIZEN.c.id.label("citizen_id"))
+        )
+    )
+
+
+FREEZE = _hold(CITIZEN.c.frozen_at.is_(None), frozen_at=bindparam("now"))
+UNFREEZE = _hold(CITIZEN.c.frozen_at.is_not(None), frozen_at=None)
 
 
 def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> None:
@@ -38,7 +71,55 @@ def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: dat
     """
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor="citizen")
     for consent in WITHDRAW.run(session, entry=entry, reference=transaction_id, citizen=citizen_id, now=now):
-        # Code before tokens: a redemption under way is waited for, and what it issued is then found.
-        codes.revoke_of_consent(session, consent.consent_id, now=now)
-        access_tokens.revoke_of_consent(session, consent.consent_id, now=now)
-        dataset_tokens.revoke_of_consent(session, consent.consent_id, actor="citizen", reason="withdrawn", now=now)
+        _close(session, consent.consent_id, actor="citizen", reason="withdrawn", now=now)
+
+
+def freeze(
+    session: Session,
+    citizen_id: int,
+    *,
+    actor: str,
+    reason: str,
+    now: datetime,
+    keep_session: bytes | None = None,
+) -> bool:
+    """Stop everything of a citizen: what is open ends as by `withdraw`, and nothing is agreed to or opened until
+    `unfreeze`; whether it was not so already. The caller commits.
+
+    All sessions end, in any case: whoever presses "that was not me" wants that also when all is stopped.
+    Args: reason: a code of the record, where it began; keep_session: digest of the session that stays.
+    """
+    # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.
+    entry = Entry(at=now, event="account.frozen", success=True, actor=actor, reason=reason)
+    frozen = bool(FREEZE.run(session, entry=entry, citizen=citizen_id, now=now))
+    ended = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason="frozen")
+    for consent in WITHDRAW_OPEN.run(session, entry=ended, citizen=citizen_id, now=now, since=now - JUST_EXPIRED):
+        _close(session, consent.consent_id, actor=actor, reason="frozen", now=now)
+    sessions.end_all(session, citizen_id, now=now, but=keep_session)
+    return frozen
+
+
+def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
+    """Let a citizen agree to requests again; what was stopped stays stopped. The caller commits.
+
+    Raises: IdentityNotSufficient: the sign-in is too weak, or longer ago than `UNFREEZE_MAX_AGE`.
+    """
+    if not levels.suffices(signed_in, UNFREEZE_LEVEL, authenticated_after=now - UNFREEZE_MAX_AGE):
+        raise IdentityNotSufficient("to unfreeze")
+    UNFREEZE.run(
+        session,
+        entry=Entry(at=now, event="account.unfrozen", success=True, actor="citizen"),
+        citizen=signed_in.citizen_id,
+    )
+
+
+def open_consents(session: Session, citizen_id: int, *, now: datetime) -> Sequence[Any]:
+    """The consents that still open something, oldest first: transaction_id, client_id, consent_id, citizen_id."""
+    return session.execute(FIND_OPEN, {"citizen": citizen_id, "now": now, "since": now - JUST_EXPIRED}).all()
+
+
+def _close(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> None:
+    # Code before tokens: a redemption under way is waited for, and what it issued is then found.
+    codes.revoke_of_consent(session, consent_id, now=now)
+    access_tokens.revoke_of_consent(session, consent_id, now=now)
+    dataset_tokens.revoke_of_consent(session, consent_id, actor=actor, reason=reason, now=now)

@@ -54,9 +54,14 @@ def agree(visitor: Visitor) -> None:
     open_outcome(visitor)
 
 
-def break_the_form_to_stop(visitor: Visitor) -> None:
-    visitor.page.evaluate("document.querySelector('input[name=csrf]').value = 'x'")
-    visitor.page.click("#stop-confirm")
+def with_a_stale_form(button: str) -> Step:
+    """Press a button of a page that is too old."""
+
+    def press(visitor: Visitor) -> None:
+        visitor.page.evaluate("document.querySelector('input[name=csrf]').value = 'x'")
+        visitor.page.click(button)
+
+    return press
 
 
 VISIT: dict[str, Step] = {
@@ -71,9 +76,16 @@ VISIT: dict[str, Step] = {
     "outcome": open_outcome,
     "outcome, agreed": agree,
     "stop": lambda visitor: visitor.page.click("#stop"),
-    "stop, refused": break_the_form_to_stop,
+    "stop, refused": with_a_stale_form("#stop-confirm"),
     "outcome, stopped": lambda visitor: visitor.page.click("#stop-confirm"),
     "record, stopped": lambda visitor: visitor.open("/record"),
+    "freeze": lambda visitor: visitor.open("/account/freeze"),
+    "freeze, refused": with_a_stale_form("#freeze-confirm"),
+    "frozen": lambda visitor: visitor.page.click("#freeze-confirm"),
+    "consent, frozen": lambda visitor: visitor.open_request(),
+    "unfreeze": lambda visitor: visitor.page.click("#unfreeze"),
+    "unfreeze, refused": with_a_stale_form("#unfreeze-confirm"),
+    "unfrozen": lambda visitor: visitor.page.click("#unfreeze-confirm"),
     "sign-out": lambda visitor: visitor.open("/sign-out"),
     "account": lambda visitor: visitor.open("/account"),
     "language": lambda visitor: visitor.open("/account/language"),

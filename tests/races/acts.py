@@ -32,7 +32,7 @@ from authz_server.notices import service as notices
 from authz_server.prepared import Executor, Prepared, lone_connection
 from authz_server.single_use import identifiers
 from authz_server.single_use.identifiers import Identifier
-from authz_server.tokens import access_tokens, dataset_tokens, redemption
+from authz_server.tokens import access_tokens, dataset_tokens, redemption, withdrawal
 from tests.races.seeding import JKT, LIMITS
 
 CATALOGUE = loader.load()
@@ -190,6 +190,12 @@ def suspend_citizen(session: Session, name: str, at: float) -> str:
     return "suspended"
 
 
+def freeze(session: Session, citizen_id: int, at: float) -> str:
+    """Press the button that stops everything."""
+    done = withdrawal.freeze(session, citizen_id, actor="citizen", reason="by_button", now=_moment(at))
+    return "frozen" if done else "nothing to freeze"
+
+
 def tidy_tokens(session: Session, at: float) -> str:
     """What a worker does about tokens."""
     dataset_tokens.tidy(session, now=_moment(at))
@@ -236,7 +242,8 @@ ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
         lease, report, revoke, redeem, push, userinfo, begin, approve, deny,
-        suspend_client, suspend_agency, resume_agency, suspend_citizen, tidy_tokens, tidy_requests, announce, purge,
+        suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, tidy_tokens, tidy_requests,
+        announce, purge,
     )
 }  # fmt: skip
 # Those whose view takes `lone_connection` once; and those that are more than one transaction, as their views are.

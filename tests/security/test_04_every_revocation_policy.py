@@ -15,8 +15,11 @@ from werkzeug.test import TestResponse
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
 from authz_server.core import clock
+from authz_server.core.secrets import digest
 from authz_server.identity import service as identity
+from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
+from authz_server.tokens.withdrawal import freeze
 from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of
 from tests.support.protocol import new_bank, new_citizen, opened, refused, rows, userinfo, writing
 
@@ -102,6 +105,15 @@ def suspend_citizen(journey: Journey) -> None:
         identity.suspend(session, journey.username, now=clock.now())
 
 
+def freeze_citizen(journey: Journey) -> None:
+    (citizen,) = rows(journey.platform, Citizen, username=journey.username)
+    cookie = journey.browser.client.get_cookie("__Host-mydata")
+    assert cookie is not None
+    kept = digest(cookie.value)
+    with writing(journey.platform) as session:
+        freeze(session, citizen.id, actor="citizen", reason="by_button", keep_session=kept, now=clock.now())
+
+
 def replay_the_code(journey: Journey) -> None:
     refused(journey.bank.redeem(journey.code), 400, "invalid_grant")
 
@@ -136,15 +148,15 @@ def test_undisturbed_every_step_goes_well(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("done", range(len(STEPS)))
-@pytest.mark.parametrize("end", [suspend_client, suspend_citizen])
-def test_who_is_suspended_gets_no_further_wherever_they_are(
+@pytest.mark.parametrize("end", [suspend_client, suspend_citizen, freeze_citizen])
+def test_who_is_suspended_or_frozen_gets_no_further_wherever_they_are(
     platform: Platform, end: Callable[[Journey], None], done: int
 ) -> None:
     journey = begin(platform)
     run(journey, STEPS[:done])
     end(journey)
     step = STEPS[done]
-    if (end, step) == (suspend_citizen, Journey.push):
+    if end is not suspend_client and step is Journey.push:
         return  # nobody knows yet whom a request will be for
     answer = step(journey)
     assert not went_well(answer), (step.__name__, answer.status)
@@ -176,7 +188,7 @@ def test_what_is_revoked_opens_nothing(
     assert not went_well(step(journey))
 
 
-@pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens, suspend_client, suspend_citizen])
+@pytest.mark.parametrize("end", [replay_the_code, revoke_both_tokens, suspend_client, suspend_citizen, freeze_citizen])
 @pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered"])
 def test_what_ends_while_it_is_fetched_is_not_delivered(
     platform: Platform, end: Callable[[Journey], None], outcome: str

@@ -1,0 +1,121 @@
+"""Everything stopped by one button, and opened again. It stands beside `outcome`, because it ends tokens as that does.
+
+Routes
+    GET  /account/freeze      what it would do; once it is done, what holds since then
+    POST /account/freeze      form: csrf; by any signed-in citizen, at once
+    GET  /account/unfreeze    what that means, and what this session lacks for it
+    POST /account/unfreeze    form: csrf; opens the account, or leads to a new sign-in and back
+"""
+
+from typing import Final, Literal
+from urllib.parse import urlencode
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.identity import cookies, csrf, levels, sign_in
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.portal.outcome import moment
+from authz_server.portal.record import client_name
+from authz_server.tokens import withdrawal
+
+blueprint = Blueprint("freeze", __name__)
+FREEZE: Final = "freeze"
+UNFREEZE: Final = "unfreeze"
+FREEZE_PATH: Final = "/account/freeze"
+UNFREEZE_PATH: Final = "/account/unfreeze"
+
+
+@blueprint.get(FREEZE_PATH)
+@citizen_required
+def ask_to_freeze(signed_in: SignedIn) -> Response:
+    """Ask first: a link must not stop anything. Once it is done, say since when and what holds."""
+    return _freeze_page(signed_in)
+
+
+@blueprint.post(FREEZE_PATH)
+@citizen_required
+def freeze(signed_in: SignedIn) -> Response:
+    """Stop everything. A second time changes nothing."""
+    if not _form_is_ours(FREEZE):
+        return _freeze_page(signed_in, stale=True)
+    withdrawal.freeze(
+        db.session(),
+        signed_in.citizen_id,
+        actor="citizen",
+        reason="by_button",
+        keep_session=signed_in.session_digest,
+        now=clock.now(),
+    )
+    db.session.commit()
+    return redirect(FREEZE_PATH, code=303)
+
+
+@blueprint.get(UNFREEZE_PATH)
+@citizen_required
+def ask_to_unfreeze(signed_in: SignedIn) -> Response:
+    """Ask first, and say what is needed for it."""
+    if signed_in.frozen_at is None:
+        return redirect(FREEZE_PATH, code=303)
+    return _unfreeze_page(signed_in)
+
+
+@blueprint.post(UNFREEZE_PATH)
+@citizen_required
+def unfreeze(signed_in: SignedIn) -> Response:
+    """Open the account again, if the sign-in is strong and fresh enough; else end it and ask for another."""
+    if not _form_is_ours(UNFREEZE):
+        return _unfreeze_page(signed_in, stale=True)
+    now = clock.now()
+    if _needed(signed_in) is None:
+        withdrawal.unfreeze(db.session(), signed_in, now=now)
+        db.session.commit()
+        return redirect(f"{FREEZE_PATH}?unfrozen", code=303)
+    sign_in.leave(db.session(), signed_in, now=now)
+    db.session.commit()
+    response = redirect(f"/sign-in?{urlencode({'return_to': UNFREEZE_PATH})}", code=303)
+    cookies.delete_session(response)
+    return response
+
+
+def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
+    is_open = signed_in.frozen_at is None
+    unfrozen = is_open and "unfrozen" in request.args
+    consents = withdrawal.open_consents(db.session(), signed_in.citizen_id, now=clock.now()) if is_open else ()
+    page = render_template(
+        "freeze.html",
+        signed_in=signed_in,
+        frozen=moment(signed_in.frozen_at),
+        done=gettext("Your account is no longer frozen. Requests can be agreed to again.") if unfrozen else None,
+        recipients=[client_name(consent.client_id) for consent in consents],
+        csrf=_token(FREEZE),
+        stale=stale,
+    )
+    return make_response(page, 403 if stale else 200)
+
+
+def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
+    page = render_template(
+        "unfreeze.html", signed_in=signed_in, needed=_needed(signed_in), csrf=_token(UNFREEZE), stale=stale
+    )
+    return make_response(page, 403 if stale else 200)
+
+
+def _needed(signed_in: SignedIn) -> Literal["level", "again"] | None:
+    if not levels.reached(signed_in.level, withdrawal.UNFREEZE_LEVEL):
+        return "level"
+    return None if levels.fresh(signed_in, clock.now() - withdrawal.UNFREEZE_MAX_AGE) else "again"
+
+
+def _token(action: str) -> str:
+    return csrf.csrf_token(cookies.session_secret() or "", action)
+
+
+def _form_is_ours(action: str) -> bool:
+    if len(request.form.getlist("csrf")) > 1:
+        abort(400)
+    return csrf.check(cookies.session_secret(), action, request.form.get("csrf"))

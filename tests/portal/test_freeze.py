@@ -1,0 +1,246 @@
+"""Freeze: one button that stops everything of a citizen, and what it takes to open the account again."""
+
+import re
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.consent.errors import IdentityNotSufficient
+from authz_server.consent.models import Consent
+from authz_server.core import clock
+from authz_server.identity import sessions
+from authz_server.identity.models import Citizen, CitizenSession
+from authz_server.notices.service import TOLD
+from authz_server.tokens.withdrawal import freeze, unfreeze
+from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
+from tests.support.protocol import Fetch, new_citizen, refused, rows, userinfo, writing
+
+FREEZE, UNFREEZE = "/account/freeze", "/account/unfreeze"
+
+
+class Someone:
+    """A citizen of the test's own, at a browser."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.username = new_citizen(platform)
+        self.browser = platform.citizen(self.username)
+
+    @property
+    def row(self) -> Any:
+        (row,) = rows(self.platform, Citizen, username=self.username)
+        return row
+
+    def asked(self, dataset: str = "ris.personal") -> Any:
+        bank = self.platform.bank
+        return self.browser.authorize(bank.client_id, bank.push(self.platform.detail(dataset)))
+
+    def code(self) -> str:
+        return answer_of(self.browser.decide(self.asked()))["code"]
+
+    def tokens(self) -> dict[str, Any]:
+        tokens: dict[str, Any] = self.platform.bank.redeem(self.code()).get_json()
+        return tokens
+
+    def press(self, path: str = FREEZE, browser: CitizenBrowser | None = None) -> Any:
+        client = (browser or self.browser).client
+        return client.post(path, data=hidden_fields(client.get(path).text))
+
+    def read(self, path: str = FREEZE) -> str:
+        return " ".join(self.browser.client.get(f"{path}?lang=en").text.split())
+
+    def events(self) -> list[str]:
+        return [entry.event for entry in rows(self.platform, AuditEntry, citizen_id=self.row.id)]
+
+    def open_session(self, *, level: int = 3) -> CitizenBrowser:
+        """Sign in afresh, at a level."""
+        browser = CitizenBrowser(self.platform.browser(), self.username, "")
+        with Session(self.platform.engine) as session, session.begin():
+            secret = sessions.open_session(session, self.row.id, level=level, amr=("pwd", "otp"), now=clock.now())
+        browser.client.set_cookie("__Host-mydata", secret)
+        return browser
+
+
+@pytest.fixture
+def someone(platform: Platform) -> Someone:
+    return Someone(platform)
+
+
+def fetch_of(someone: Someone, tokens: dict[str, Any]) -> Fetch:
+    return Fetch(someone.platform, tokens["authorization_details"][0]["access_token"])
+
+
+def test_a_link_only_asks_and_says_what_would_end(someone: Someone) -> None:
+    fetch = fetch_of(someone, someone.tokens())
+    page = someone.read()
+    assert "Stop everything?" in page
+    assert re.search("Open consents that would end.{0,80}First Sample Bank", page)
+    assert "Nothing can be agreed to in your name" not in page
+    assert fetch.exchange().status_code == 200
+
+
+def test_after_the_button_nothing_opens_anything(someone: Someone) -> None:
+    code, tokens = someone.code(), someone.tokens()
+    fetch, bank = fetch_of(someone, tokens), someone.platform.bank
+    assert someone.press().location == FREEZE
+    refused(fetch.exchange(), 400, "invalid_request")
+    assert someone.platform.proxy.post("/introspect", {"token": fetch.token}).get_json() == {"active": False}
+    assert userinfo(bank, tokens["access_token"]).status_code == 401
+    refused(bank.redeem(code), 400, "invalid_grant")
+    assert "Everything is stopped" in someone.read()
+    events = someone.events()
+    assert events.count("account.frozen") == 1
+    assert events.count("consent.withdrawn") == 2
+    assert events.count("token.revoked") == 1
+    assert all(consent.withdrawn_at for consent in rows(someone.platform, Consent, citizen_id=someone.row.id))
+
+
+@pytest.mark.parametrize("so_far", [(), ("delivering",)], ids=["before the first byte", "before the last"])
+@pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered", "failed", "preparing", "no_record"])
+def test_a_fetch_in_flight_is_refused_at_its_next_gate(someone: Someone, so_far: tuple[str, ...], outcome: str) -> None:
+    proxy = someone.platform.proxy
+    lease = fetch_of(someone, someone.tokens()).exchange().get_json()["lease"]
+    for report in so_far:
+        assert proxy.report(lease, report).status_code == 204
+    someone.press()
+    more = {"retry_after": "60"} if outcome == "preparing" else {}
+    assert proxy.report(lease, outcome, **more).status_code == 409
+
+
+@pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered"])
+def test_the_citizen_alone_decides_even_if_no_token_was_touched(someone: Someone, outcome: str) -> None:
+    """Every statement that decides asks for the citizen: no row that a sweep has missed is good for anything."""
+    platform, code, tokens = someone.platform, someone.code(), someone.tokens()
+    leased, issued = fetch_of(someone, tokens), fetch_of(someone, someone.tokens())
+    lease = leased.exchange().get_json()["lease"]
+    page = someone.asked()
+    with writing(platform) as session:
+        session.query(Citizen).filter_by(username=someone.username).update({"frozen_at": clock.now()})
+    assert platform.proxy.report(lease, outcome).status_code == 409
+    assert issued.exchange().status_code == 400
+    assert platform.proxy.post("/introspect", {"token": issued.token}).get_json() == {"active": False}
+    assert userinfo(platform.bank, tokens["access_token"]).status_code == 401
+    assert platform.bank.redeem(code).status_code == 400
+    assert someone.browser.decide(page).status_code == 403
+
+
+def test_everybody_else_is_signed_out(someone: Someone) -> None:
+    elsewhere = someone.platform.citizen(someone.username)
+    someone.press()
+    assert elsewhere.client.get("/record").location.startswith("/sign-in")
+    assert someone.browser.client.get("/record").status_code == 200
+
+
+def test_a_frozen_citizen_is_told_why_nothing_can_be_agreed_to_and_can_refuse(someone: Someone) -> None:
+    before = someone.asked()
+    someone.press()
+    assert someone.browser.decide(before).status_code == 403
+    page = someone.asked()
+    assert page.status_code == 403
+    assert "You have stopped everything" in page.text
+    assert f'href="{UNFREEZE}"' in page.text
+    assert someone.browser.decide(page).status_code == 403
+    assert answer_of(someone.browser.decide(page, "deny"))["error"] == "access_denied"
+    assert "consent.approved" not in someone.events()
+    assert "code.redeemed" not in someone.events()
+
+
+def test_a_frozen_citizen_can_sign_in_and_read(someone: Someone) -> None:
+    someone.press()
+    browser = someone.open_session()
+    for path in ("/", "/record", FREEZE, UNFREEZE):
+        assert browser.client.get(path).status_code == 200
+
+
+def test_opening_it_again_needs_a_fresh_sign_in_of_level_3(someone: Someone) -> None:
+    with clock.frozen(clock.now()):
+        someone.press()
+        weak, strong = someone.open_session(level=4), someone.open_session()
+        assert "not strong enough" in weak.client.get(f"{UNFREEZE}?lang=en").text
+        for browser, age in ((weak, 0), (strong, 301)):
+            clock.advance(timedelta(seconds=age))
+            answer = someone.press(UNFREEZE, browser)
+            assert answer.location == "/sign-in?return_to=%2Faccount%2Funfreeze"
+            assert browser.client.get("/record").location.startswith("/sign-in"), "that session has ended"
+        assert someone.row.frozen_at is not None
+        fresh = someone.open_session()
+        clock.advance(timedelta(seconds=299))
+        assert someone.press(UNFREEZE, fresh).location == f"{FREEZE}?unfrozen"
+    assert someone.row.frozen_at is None
+    assert someone.events()[-1] == "account.unfrozen"
+    assert "no longer frozen" in fresh.client.get(f"{FREEZE}?unfrozen&lang=en").text
+
+
+def test_what_was_stopped_stays_stopped_and_a_new_consent_works(someone: Someone) -> None:
+    old = fetch_of(someone, someone.tokens())
+    someone.press()
+    someone.browser = someone.open_session(level=1)
+    someone.press(UNFREEZE)
+    assert old.exchange().status_code == 400
+    assert fetch_of(someone, someone.tokens()).exchange().status_code == 200
+
+
+def test_not_me_ends_every_session_even_if_all_was_stopped_before(someone: Someone) -> None:
+    for expected in (True, False):
+        someone.open_session()
+        with writing(someone.platform) as session:
+            assert freeze(session, someone.row.id, actor="citizen", reason="not_me", now=clock.now()) is expected
+        assert all(each.ended_at for each in rows(someone.platform, CitizenSession, citizen_id=someone.row.id))
+    assert someone.events().count("account.frozen") == 1
+
+
+def test_a_second_time_changes_nothing(someone: Someone) -> None:
+    form = hidden_fields(someone.browser.client.get(FREEZE).text)
+    for _ in range(2):
+        assert someone.browser.client.post(FREEZE, data=form).status_code == 303
+    assert someone.events().count("account.frozen") == 1
+    someone.browser = someone.open_session()
+    form = hidden_fields(someone.browser.client.get(UNFREEZE).text)
+    for _ in range(2):
+        assert someone.browser.client.post(UNFREEZE, data=form).status_code == 303
+    assert someone.events().count("account.unfrozen") == 1
+    assert someone.browser.client.get(UNFREEZE).location == FREEZE
+
+
+def test_11_another_site_can_not_press_the_buttons(someone: Someone) -> None:
+    client = someone.browser.client
+    for form in ({}, {"csrf": "x" * 43}):
+        answer = client.post(f"{FREEZE}?lang=en", data=form)
+        assert (answer.status_code, "Nothing was stopped yet" in answer.text) == (403, True)
+    good = hidden_fields(client.get(FREEZE).text)["csrf"]
+    assert client.post(FREEZE, data={"csrf": [good, "x"]}).status_code == 400
+    assert someone.row.frozen_at is None
+    someone.press()
+    assert "still frozen" in client.post(f"{UNFREEZE}?lang=en", data={"csrf": good}).text
+    assert someone.row.frozen_at is not None
+
+
+def test_another_citizen_is_not_touched(someone: Someone) -> None:
+    other = Someone(someone.platform)
+    fetch = fetch_of(other, other.tokens())
+    someone.press()
+    assert other.row.frozen_at is None
+    assert fetch.exchange().status_code == 200
+
+
+def test_the_record_and_the_notices_tell_of_it(someone: Someone) -> None:
+    fetch_of(someone, someone.tokens())
+    someone.press()
+    page = someone.read("/record")
+    assert "Everything was stopped: nothing of yours is sent" in page
+    assert "一切已停止" in someone.browser.client.get("/record?lang=zh-TW").text
+    assert {"account.frozen", "account.unfrozen"} <= set(TOLD)
+
+
+def test_a_weak_session_is_refused_by_the_service_itself(someone: Someone) -> None:
+    someone.press()
+    with Session(someone.platform.engine) as session:
+        cookie = someone.open_session(level=4).client.get_cookie("__Host-mydata")
+        assert cookie is not None
+        found = sessions.find(session, cookie.value, now=clock.now())
+        assert found is not None
+        with pytest.raises(IdentityNotSufficient):
+            unfreeze(session, found, now=clock.now())
