@@ -1,7 +1,8 @@
 """The only way out of the authorization server: one small request to a URL that somebody else chose.
 
-Such a URL may name us, our neighbours, or a host that never answers. So: https only, the name resolved once, every
-address public, the connection made to exactly that address, no redirect, five seconds and 64 KiB in all.
+Such a URL may name us, our neighbours, or a host that never answers. So: https only (or what is signed itself), the
+name resolved once, every address public, the connection made to exactly that address, no redirect, five seconds and
+64 KiB in all (or what the caller says).
 Source: RFC 9700 section 4.10 (server-side request forgery), OWASP ASVS 13.
 """
 
@@ -69,6 +70,7 @@ class _Sent(NamedTuple):
     method: str
     headers: Mapping[str, str]
     body: bytes | None
+    signed: bool  # is what comes back
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def fetch(
     url: str,
     *,
     allowed_hosts: frozenset[str],
+    accept: str = "application/json",
+    signed: bool = False,
     max_bytes: int = MAX_BYTES,
     timeout_s: float = TIMEOUT_S,
     resolver: Resolver = resolve,
@@ -97,17 +101,13 @@ def fetch(
     """Return the body of a 200 answer to GET `url`.
 
     Args: allowed_hosts: `host:port` entries from configuration that may be http and may be private addresses.
+        signed: what comes carries a signature that the caller verifies, so that a public host may send it by http, as
+        lists of revoked certificates are (RFC 5280 section 8: https would need such a list in turn).
         timeout_s: for everything together, name resolution to last byte.
     Raises: FetchRefused, FetchFailed.
     """
-    answer = _ask(
-        url,
-        _Sent("GET", {"Accept": "application/json"}, None),
-        allowed_hosts=allowed_hosts,
-        max_bytes=max_bytes,
-        timeout_s=timeout_s,
-        resolver=resolver,
-    )
+    sent = _Sent("GET", {"Accept": accept}, None, signed)
+    answer = _ask(url, sent, allowed_hosts=allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
     if answer.status != 200:  # a redirect is not followed: its target was not checked
         raise FetchFailed(f"status {answer.status}")
     if not answer.body:
@@ -121,6 +121,7 @@ def post(
     *,
     content_type: str,
     allowed_hosts: frozenset[str],
+    signed: bool = False,
     headers: Mapping[str, str] = NO_HEADERS,
     max_bytes: int = MAX_BYTES,
     timeout_s: float = TIMEOUT_S,
@@ -129,10 +130,10 @@ def post(
     """Send `body` by POST, once, and return the answer, whatever its status.
 
     When no answer comes, nobody knows whether the peer has read the request.
-    Args: headers: such as `Accept` and `Authorization`; allowed_hosts, timeout_s: as of `fetch`.
+    Args: headers: such as `Accept` and `Authorization`; allowed_hosts, signed, timeout_s: as of `fetch`.
     Raises: FetchRefused, nothing was sent; FetchFailed.
     """
-    sent = _Sent("POST", {"Content-Type": content_type, **headers}, body)
+    sent = _Sent("POST", {"Content-Type": content_type, **headers}, body, signed)
     return _ask(url, sent, allowed_hosts=allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
 
 
@@ -140,7 +141,7 @@ def _ask(
     url: str, sent: _Sent, *, allowed_hosts: frozenset[str], max_bytes: int, timeout_s: float, resolver: Resolver
 ) -> Answer:
     deadline = time.monotonic() + timeout_s
-    target = _target(url, allowed_hosts)
+    target = _target(url, allowed_hosts, signed=sent.signed)
     addresses = _in_time(lambda: resolver(target.host, target.port), deadline)
     if not addresses:
         raise FetchFailed("the host has no address")
@@ -151,7 +152,7 @@ def _ask(
         return _exchange(raw, target, sent, deadline, max_bytes=max_bytes)
 
 
-def _target(url: str, allowed_hosts: frozenset[str]) -> _Target:
+def _target(url: str, allowed_hosts: frozenset[str], *, signed: bool) -> _Target:
     if not _URL_CHARACTERS.fullmatch(url) or "\\" in url:
         raise FetchRefused("the URL has characters that URLs do not have")
     try:
@@ -163,7 +164,7 @@ def _target(url: str, allowed_hosts: frozenset[str]) -> _Target:
     if not host or "@" in parts.netloc or not port:
         raise FetchRefused("not an http(s) URL of a host, or with a user")
     allowed = f"[{host}]:{port}" in allowed_hosts if ":" in host else f"{host}:{port}" in allowed_hosts
-    if parts.scheme != "https" and not (parts.scheme == "http" and allowed):
+    if parts.scheme != "https" and not (parts.scheme == "http" and (allowed or signed)):
         raise FetchRefused("not https")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return _Target(parts.scheme, host, port, path, allowed)

@@ -334,3 +334,13 @@ def test_the_time_of_a_post_is_bounded_if_a_host(answer: Any) -> None:
         url = f"http://127.0.0.1:{server.port}/"
         with pytest.raises(FetchFailed):
             post(url, b"x", content_type="text/plain", allowed_hosts=server.allowed, timeout_s=0.3)
+
+
+def test_only_what_is_signed_may_come_by_http_and_only_from_a_public_address() -> None:
+    for address, why in (("127.0.0.1", "public"), ("10.0.0.1", "public")):
+        with pytest.raises(FetchRefused, match=why):
+            fetch("http://a.example/", allowed_hosts=NOBODY, signed=True, resolver=partial(answering, [address]))
+    with pytest.raises(FetchRefused, match="https"):
+        fetch("http://a.example/", allowed_hosts=NOBODY, resolver=partial(answering, ["93.184.215.14"]))
+    with pytest.raises(FetchRefused, match="https"):
+        fetch("ftp://a.example:80/", allowed_hosts=NOBODY, signed=True)
