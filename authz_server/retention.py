@@ -4,7 +4,7 @@ Expiry is enforced where rows are read; this only tidies. A row goes when the na
 tables of a ring are emptied as a whole when their time is over.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,12 +37,14 @@ from authz_server.single_use.models import USED_IDENTIFIERS
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 BATCH = 5000
+CLOCK = select(func.clock_timestamp())  # of the database; now() would be that of the transaction's beginning
 LOCK_PATIENCE_MS = 50
+STANDSTILL_MS = 5000
 LOCK_NOT_AVAILABLE = "55P03"
 
 
 class TableInUse(Exception):
-    """A table of the ring can't be emptied now: somebody reads it. It does no harm to empty it later, or not at all."""
+    """A table of the ring can't be emptied now: somebody reads it, or its turn is near. Later will do."""
 
 
 @dataclass(frozen=True)
@@ -82,19 +84,21 @@ KEEP = (
 )
 
 
-def purge(session: Session, *, keep: Keep, limits: Limits, now: datetime) -> int:
+def purge(session: Session, *, keep: Keep, limits: Limits, time: Callable[[], datetime]) -> int:
     """Delete at most a batch of rows whose time has come; how many. The caller commits, and calls again if full.
 
-    A table that is emptied as a whole counts as one row.  Raises: TableInUse.
+    A table that is emptied as a whole counts as one row.
+    Args: time: tells the present moment, whenever it is asked.  Raises: TableInUse.
     """
     if keep.ring is not None:
-        return _empty(session, keep.table) if keep.ring in buckets.over(now) else 0
+        return _empty(session, keep.table, keep.ring, time)
     if keep.column is None:
         return 0
+    now = time()
     days = limits.record_days if keep.days is None else keep.days
-    time = keep.table.c[keep.column]
+    due_by = keep.table.c[keep.column]
     result: CursorResult[Any] = session.execute(  # type: ignore[assignment]
-        delete(keep.table).where(_among_the_oldest(session, keep.table, time, time < now - timedelta(days=days)))
+        delete(keep.table).where(_among_the_oldest(session, keep.table, due_by, due_by < now - timedelta(days=days)))
     )
     return result.rowcount
 
@@ -111,21 +115,40 @@ def _among_the_oldest(
     return tuple_(*key).in_(select(*key).where(due).limit(BATCH))
 
 
-def _empty(session: Session, table: Table) -> int:
-    if not session.scalar(select(exists(select(literal_column("1")).select_from(table)))):
+def _empty(session: Session, table: Table, number: int, time: Callable[[], datetime]) -> int:
+    """Empty a table of the ring if its time is over, by a moment that can't be an old one however long we stood still.
+
+    On SQLite the transaction has locked out all other writers before the time is asked. On PostgreSQL the database,
+    which goes on while this process stands still, says when the time was asked and when the lock was there; from then
+    on nobody adds to the table.
+    """
+    on_postgresql = session.get_bind().dialect.name == "postgresql"
+    filled = session.scalar(select(exists(select(literal_column("1")).select_from(table))))
+    asked_at = session.scalar(CLOCK) if on_postgresql else None
+    now = time()
+    if not filled or number not in buckets.over(now):
         return 0
-    if session.get_bind().dialect.name == "postgresql":
-        # A backup that is under way reads every table; who waits behind us for this one would wait for it too.
-        session.execute(text(f"SET LOCAL lock_timeout = {LOCK_PATIENCE_MS}"))
-        try:
-            session.execute(text(f"TRUNCATE {table.name}"))
-        except OperationalError as error:
-            if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
-                raise TableInUse(table.name) from error
-            raise
-    else:
+    if asked_at is None:
         session.execute(delete(table))  # without WHERE, SQLite forgets the pages as they are
+        return 1
+    _lock(session, table)
+    if number not in buckets.over(now, waited=session.scalars(CLOCK).one() - asked_at):
+        raise TableInUse(table.name)
+    session.execute(text(f"TRUNCATE {table.name}"))
     return 1
+
+
+def _lock(session: Session, table: Table) -> None:
+    # A backup that is under way reads every table; who waits behind us for this one would wait for it too. Nor should
+    # anybody wait for us, should we stand still just then.
+    session.execute(text(f"SET LOCAL lock_timeout = {LOCK_PATIENCE_MS}"))
+    session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {STANDSTILL_MS}"))
+    try:
+        session.execute(text(f"LOCK TABLE {table.name}"))
+    except OperationalError as error:
+        if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+            raise TableInUse(table.name) from error
+        raise
 
 
 def tables() -> Mapping[str, Keep]:

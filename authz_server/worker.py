@@ -30,16 +30,16 @@ def tick(engine: Engine, *, now: datetime) -> int:
     )
 
 
-def purge(engine: Engine, *, limits: Limits, now: datetime) -> int:
+def purge(engine: Engine, *, limits: Limits, time: Callable[[], datetime] = clock.now) -> int:
     """Delete what has been kept long enough, in batches that hold no lock for long; how many rows."""
-    return sum(_purge_table(engine, keep, limits=limits, now=now) for keep in retention.KEEP)
+    return sum(_purge_table(engine, keep, limits=limits, time=time) for keep in retention.KEEP)
 
 
-def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, now: datetime) -> int:
+def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, time: Callable[[], datetime]) -> int:
     gone = 0
     while True:
         try:
-            deleted = _committed(engine, lambda session: retention.purge(session, keep=keep, limits=limits, now=now))
+            deleted = _committed(engine, lambda session: retention.purge(session, keep=keep, limits=limits, time=time))
         except retention.TableInUse:
             event("worker.table_in_use", kind=keep.table.name)
             return gone
@@ -60,7 +60,7 @@ def run(engine: Engine, *, limits: Limits) -> None:
         try:
             tick(engine, now=now)
             if now.timestamp() >= purge_at:
-                purge(engine, limits=limits, now=now)
+                purge(engine, limits=limits)
                 purge_at = now.timestamp() + PURGE_EVERY_S
         except OperationalError as error:
             event("worker.database_unavailable", error=type(error.orig).__name__)

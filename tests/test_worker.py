@@ -120,7 +120,7 @@ def test_nothing_is_told_again_when_the_notice_of_it_is_gone(own_platform: Platf
         assert own_platform.proxy.report(lease, "delivered").status_code == 204
         worker.tick(own_platform.engine, now=clock.now())
         clock.advance(timedelta(days=KEPT_DAYS, minutes=1))
-        worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=clock.now())
+        worker.purge(own_platform.engine, limits=own_platform.settings.limits)
         worker.tick(own_platform.engine, now=clock.now())
         assert events(own_platform, transaction), "the record is kept longer"
         assert told(own_platform, transaction) == []
@@ -133,8 +133,8 @@ def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platfor
     now = clock.now()
     worker.tick(own_platform.engine, now=now)
     for turn in range(buckets.RING):  # by then every table of the ring was over once
-        later = LONG + turn * buckets.BUCKET
-        worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=now + later)
+        with clock.frozen(now + LONG + turn * buckets.BUCKET):
+            worker.purge(own_platform.engine, limits=own_platform.settings.limits)
     with Session(own_platform.engine) as session:
         left = {
             keep.table.name: session.execute(select(func.count()).select_from(keep.table)).scalar_one()
@@ -147,7 +147,7 @@ def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platfor
 
 def test_nothing_goes_before_its_day(own_platform: Platform) -> None:
     leased(own_platform)
-    assert worker.purge(own_platform.engine, limits=own_platform.settings.limits, now=clock.now()) == 0
+    assert worker.purge(own_platform.engine, limits=own_platform.settings.limits) == 0
 
 
 @pytest.mark.parametrize("keep", [keep for keep in retention.KEEP if keep.column], ids=lambda keep: keep.table.name)

@@ -23,9 +23,9 @@ def tables_of(expiries: Collection[datetime]) -> tuple[int, ...]:
     return _between(min(expiries) - LONGEST_LIFE, max(expiries)) if expiries else ()
 
 
-def over(now: datetime) -> frozenset[int]:
-    """The tables that nobody will look into before they are empty again."""
-    return frozenset(range(RING)) - frozenset(_between(now - _MARGIN, now + _MARGIN))
+def over(now: datetime, *, waited: timedelta = timedelta()) -> frozenset[int]:
+    """The tables that nobody will look into before they are empty again; the same ones throughout `waited`."""
+    return frozenset(range(RING)) - frozenset(_between(now - _MARGIN, now + waited + _MARGIN))
 
 
 def _between(first: datetime, last: datetime) -> tuple[int, ...]:

@@ -216,7 +216,7 @@ def announce(session: Session, at: float) -> str:
 
 def purge(session: Session, table: str, at: float) -> str:
     """What a worker does about old rows."""
-    retention.purge(session, keep=retention.tables()[table], limits=LIMITS, now=_moment(at))
+    retention.purge(session, keep=retention.tables()[table], limits=LIMITS, time=lambda: _moment(at))
     return "purged"
 
 

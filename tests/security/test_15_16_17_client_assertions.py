@@ -51,7 +51,7 @@ def test_it_is_remembered_for_as_long_as_it_could_be_used(platform: Platform) ->
         assertion = bank.assertion(exp=now() + 300)
         assert pushed(bank, client_assertion=assertion).status_code == 201
         clock.advance(timedelta(seconds=305))
-        worker.purge(platform.engine, limits=platform.settings.limits, now=clock.now())
+        worker.purge(platform.engine, limits=platform.settings.limits)
         refused(pushed(bank, client_assertion=assertion), 401, "invalid_client")
 
 

@@ -1,5 +1,6 @@
 """The ring of used identifiers: whenever a bearer comes again, it meets itself, and what is emptied met its last."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from authz_server import worker
+from authz_server import retention, worker
 from authz_server.config import Limits
 from authz_server.core import clock, dpop
 from authz_server.database import new_engine, table_of
@@ -21,6 +22,7 @@ from tests.support.platform import Platform
 from tests.support.protocol import pushed, refused
 
 TURN = datetime(2026, 11, 27, 12, 30, tzinfo=UTC)  # of a half hour, when one table follows another
+A_MOMENT = timedelta(microseconds=1)
 MOMENTS = st.integers(0, 4 * 3600).map(lambda seconds: TURN + timedelta(seconds=seconds))
 LIVES = st.integers(0, int(LONGEST_LIFE.total_seconds())).map(lambda seconds: timedelta(seconds=seconds))
 SKEWS = st.integers(-300, 300).map(lambda seconds: timedelta(seconds=seconds))
@@ -66,7 +68,7 @@ def test_an_assertion_is_refused_on_both_sides_of_the_turn(platform: Platform, b
         assert pushed(platform.bank, client_assertion=assertion).status_code == 201
         for _ in range(6):
             clock.advance(timedelta(seconds=50))
-            worker.purge(platform.engine, limits=platform.settings.limits, now=clock.now())
+            worker.purge(platform.engine, limits=platform.settings.limits)
             refused(pushed(platform.bank, client_assertion=assertion), 401, "invalid_client")
 
 
@@ -106,9 +108,9 @@ def counts(engine: Engine) -> list[int]:
 def test_the_worker_empties_what_is_over_and_nothing_else(engine: Engine) -> None:
     fill(engine)
     now = TURN + BUCKET / 2
-    assert worker.purge(engine, limits=Limits(), now=now) == len(over(now))
+    assert worker.purge(engine, limits=Limits(), time=lambda: now) == len(over(now))
     assert counts(engine) == [0 if number in over(now) else 3 for number in range(RING)]
-    assert worker.purge(engine, limits=Limits(), now=now) == 0
+    assert worker.purge(engine, limits=Limits(), time=lambda: now) == 0
 
 
 @contextmanager
@@ -126,8 +128,40 @@ def test_a_table_that_a_backup_reads_is_left_for_later_and_holds_nobody_up(engin
     fill(engine)
     now = TURN + BUCKET / 2
     with reading(engine):
-        assert worker.purge(engine, limits=Limits(), now=now) == 0
+        assert worker.purge(engine, limits=Limits(), time=lambda: now) == 0
         with Session(engine) as session, session.begin():
             session.execute(text("SET LOCAL lock_timeout = 1"))
             session.execute(insert(USED_IDENTIFIERS[0]), {"kind": "dpop_proof", "digest": b"new"})
-    assert worker.purge(engine, limits=Limits(), now=now) == len(over(now))
+    assert worker.purge(engine, limits=Limits(), time=lambda: now) == len(over(now))
+
+
+def last_moment(number: int) -> datetime:
+    """The last one at which a table is over: a moment later its turn is near."""
+    turns = (TURN + turn * BUCKET - 2 * LONGEST_LIFE for turn in range(RING))
+    return next(turn - A_MOMENT for turn in turns if number in over(turn - A_MOMENT) - over(turn))
+
+
+@pytest.mark.parametrize("number", range(RING))
+def test_a_table_whose_turn_came_near_since_the_time_was_asked_is_left_alone(engine: Engine, number: int) -> None:
+    if engine.dialect.name != "postgresql":
+        return
+    fill(engine)
+    emptied = worker.purge(engine, limits=Limits(), time=lambda: last_moment(number))
+    assert emptied == len(over(last_moment(number)) - {number})
+    assert counts(engine)[number] == 3
+
+
+def test_nobody_adds_to_a_table_between_the_asking_of_the_time_and_its_emptying(engine: Engine) -> None:
+    if engine.dialect.name != "sqlite":
+        return
+    now = TURN + BUCKET / 2
+
+    def time() -> datetime:
+        with sqlite3.connect(engine.url.database or "", timeout=0) as other, pytest.raises(sqlite3.OperationalError):
+            other.execute("BEGIN IMMEDIATE")
+        return now
+
+    fill(engine)
+    for keep in (keep for keep in retention.KEEP if keep.ring in over(now)):
+        with Session(engine) as session, session.begin():
+            assert retention.purge(session, keep=keep, limits=Limits(), time=time) == 1
