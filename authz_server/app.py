@@ -20,6 +20,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
+from authz_server.identity import registry_client
 from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
 
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> Flask:
     portal.init_app(app, services)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
+    registry_client.init_app(app, settings, services.keys)
     app.register_blueprint(catalogue_blueprint(catalogue, services.registry.agency_jwks))
     app.register_blueprint(consent_blueprint)
     return app

@@ -14,6 +14,8 @@ from typing import Any
 from authz_server.core import settings
 from authz_server.core.settings import SettingsError
 
+ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -36,6 +38,17 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RegistrySettings:
+    """Whom an identity method asks: the table `[registries.<method>]`."""
+
+    id: str  # its name, for which questions are made and from which answers come
+    url: str
+    jwks_file: Path  # its public keys: one for signatures, one for encryption
+    timeout_s: int = 5  # for everything together
+    max_concurrent: int = 4  # questions at once, per process
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What one deployment of the authorization server is told. Files are read when it starts, not here."""
 
@@ -55,6 +68,7 @@ class Settings:
     allowed_outbound_hosts: tuple[str, ...] = ()
     trusted_hops: int = 0
     log_level: str = "INFO"
+    registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
     limits: Limits = field(default_factory=Limits)
 
     @property
@@ -84,6 +98,7 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Settings:
 def contradictions(parsed: Settings) -> list[str]:
     """Settings that are each well-formed but can't stand together."""
     urls = {"issuer": parsed.issuer, "proxy_url": parsed.proxy_url}
+    urls |= {f"registries.{name}.url": registry.url for name, registry in parsed.registries.items()}
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
@@ -107,6 +122,25 @@ def _limits(value: Any, base: Path) -> Limits:
     return Limits(**{name: settings.whole(number, base) for name, number in value.items()})
 
 
+def _registries(value: Any, base: Path) -> Mapping[str, RegistrySettings]:
+    named = dict(value)
+    problems = [f"{name} is not a method that asks a registry" for name in named if name not in ASKING]
+    tables = {
+        name: settings.read_table(RegistrySettings, table, REGISTRY_READERS, problems, base=base, at=f"{name}.")
+        for name, table in named.items()
+    }
+    if problems:
+        raise ValueError("; ".join(problems))
+    return MappingProxyType({name: RegistrySettings(**table) for name, table in tables.items()})
+
+
+REGISTRY_READERS: Mapping[str, settings.Reader] = {
+    "id": settings.text,
+    "url": settings.url,
+    "jwks_file": settings.path,
+    "timeout_s": settings.count,
+    "max_concurrent": settings.count,
+}
 READERS: Mapping[str, settings.Reader] = {
     "issuer": settings.url,
     "database_url": settings.text,
@@ -124,5 +158,6 @@ READERS: Mapping[str, settings.Reader] = {
     "allowed_outbound_hosts": settings.texts,
     "trusted_hops": settings.whole,
     "log_level": settings.log_level,
+    "registries": _registries,
     "limits": _limits,
 }

@@ -89,3 +89,29 @@ def test_a_file_that_is_not_toml_is_a_message_with_its_name(tmp_path: Path) -> N
 def test_the_database_url_does_not_show_in_a_repr(tmp_path: Path) -> None:
     settings = config.parse(GOOD | {"database_url": "postgresql+psycopg://u:hunter2@h/d"}, base=tmp_path)
     assert "hunter2" not in repr(settings)
+
+
+REGISTRY: dict[str, Any] = {"id": "registry", "url": "https://registry.example", "jwks_file": "registry.jwks.json"}
+
+
+def test_a_registry_is_a_table_of_the_method_that_asks_it(tmp_path: Path) -> None:
+    settings = config.parse(GOOD | {"registries": {"health_card": REGISTRY | {"timeout_s": 3}}}, base=tmp_path)
+    assert settings.registries["health_card"].jwks_file == tmp_path / "registry.jwks.json"
+    assert settings.registries["health_card"].timeout_s == 3
+
+
+@pytest.mark.parametrize(
+    ("registries", "told"),
+    [
+        ({"password_totp": REGISTRY}, "not a method that asks a registry"),
+        ({"health_card": REGISTRY | {"colour": "blue"}}, "health_card.colour"),
+        ({"health_card": {"id": "registry"}}, "health_card.url: is missing; health_card.jwks_file: is missing"),
+        ({"health_card": REGISTRY | {"timeout_s": 0}}, "health_card.timeout_s"),
+        ({"health_card": REGISTRY | {"url": "http://registry.example"}}, "registries.health_card.url: must be https"),
+        ({"health_card": "registry"}, "health_card."),
+        ("registry", "registries"),
+        (7, "registries"),
+    ],
+)
+def test_a_registry_that_cannot_be_asked_is_told(tmp_path: Path, registries: Any, told: str) -> None:
+    assert any(told in problem for problem in problems_of(tmp_path, registries=registries))

@@ -34,11 +34,7 @@ _URL_CHARACTERS = re.compile(r"[\x21-\x7e]{1,2048}")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Nothing is cached or negotiated: what is fetched is read here, once, as it is.
-_HEADERS = {
-    "Accept-Encoding": "identity",
-    "Connection": "close",
-    "User-Agent": SKIP_HEADER,
-}
+_HEADERS = {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": SKIP_HEADER}
 
 Resolver = Callable[[str, int], list[str]]
 
@@ -88,6 +84,16 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(sockaddr[0]) for *_, sockaddr in found))
 
 
+def authority(url: str) -> str:
+    """Return the `host:port` of an http(s) URL, as `allowed_hosts` has it.  Raises: ValueError if it has none."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    port = parts.port if parts.port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
+    if not host or "@" in parts.netloc or not port:
+        raise ValueError("not an http(s) URL of a host, or with a user")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def fetch(
     url: str,
     *,
@@ -107,7 +113,7 @@ def fetch(
     Raises: FetchRefused, FetchFailed.
     """
     sent = _Sent("GET", {"Accept": accept}, None, signed)
-    answer = _ask(url, sent, allowed_hosts=allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
+    answer = _ask(url, sent, allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
     if answer.status != 200:  # a redirect is not followed: its target was not checked
         raise FetchFailed(f"status {answer.status}")
     if not answer.body:
@@ -125,7 +131,6 @@ def post(
     headers: Mapping[str, str] = NO_HEADERS,
     max_bytes: int = MAX_BYTES,
     timeout_s: float = TIMEOUT_S,
-    resolver: Resolver = resolve,
 ) -> Answer:
     """Send `body` by POST, once, and return the answer, whatever its status.
 
@@ -134,11 +139,11 @@ def post(
     Raises: FetchRefused, nothing was sent; FetchFailed.
     """
     sent = _Sent("POST", {"Content-Type": content_type, **headers}, body, signed)
-    return _ask(url, sent, allowed_hosts=allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolver)
+    return _ask(url, sent, allowed_hosts, max_bytes=max_bytes, timeout_s=timeout_s, resolver=resolve)
 
 
 def _ask(
-    url: str, sent: _Sent, *, allowed_hosts: frozenset[str], max_bytes: int, timeout_s: float, resolver: Resolver
+    url: str, sent: _Sent, allowed_hosts: frozenset[str], *, max_bytes: int, timeout_s: float, resolver: Resolver
 ) -> Answer:
     deadline = time.monotonic() + timeout_s
     target = _target(url, allowed_hosts, signed=sent.signed)
@@ -156,14 +161,10 @@ def _target(url: str, allowed_hosts: frozenset[str], *, signed: bool) -> _Target
     if not _URL_CHARACTERS.fullmatch(url) or "\\" in url:
         raise FetchRefused("the URL has characters that URLs do not have")
     try:
-        parts = urlsplit(url)
-        port = parts.port if parts.port is not None else {"https": 443, "http": 80}.get(parts.scheme, 0)
+        peer, parts = authority(url), urlsplit(url)
     except ValueError:
-        raise FetchRefused("not a URL") from None
-    host = parts.hostname or ""
-    if not host or "@" in parts.netloc or not port:
-        raise FetchRefused("not an http(s) URL of a host, or with a user")
-    allowed = f"[{host}]:{port}" in allowed_hosts if ":" in host else f"{host}:{port}" in allowed_hosts
+        raise FetchRefused("not an http(s) URL of a host, or with a user") from None
+    host, port, allowed = str(parts.hostname), int(peer.rpartition(":")[2]), peer in allowed_hosts
     if parts.scheme != "https" and not (parts.scheme == "http" and (allowed or signed)):
         raise FetchRefused("not https")
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

@@ -46,6 +46,14 @@ class PasswordHashingBusy(DomainError):
     retry_after_s: ClassVar[int] = 5
 
 
+class MethodUnavailable(DomainError):
+    """Another server that a method relies on does not answer; nobody's failure."""
+
+    code = "temporarily_unavailable"
+    public = "This way to sign in does not work at the moment. Try again later."
+    retry_after_s: int = 60
+
+
 class AccountProblem(DomainError):
     """An account can't be made or found as the operator asked; `detail` says why, for the command line."""
 

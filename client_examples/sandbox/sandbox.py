@@ -28,14 +28,16 @@ from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
     PROXY_CLIENT_ID,
+    REGISTRY_ID,
     proxy_settings,
+    registry_settings,
     server_settings,
     write_keys,
     write_secret,
     write_toml,
 )
 
-FRIENDLY_PORTS = (8000, 8001, 8002, 8003, 8004)
+FRIENDLY_PORTS = {"server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005}
 DATABASE = "mydata"
 
 # Several commands of `mydata` in one process, because each start of Python with all its libraries takes a second.
@@ -85,8 +87,8 @@ class Sandbox:
         self._canary = canary
         self._changes = {"server": dict(server or {}), "proxy": dict(proxy or {}), "agency": dict(agency or {})}
         self.postgres = PostgresServer(durable=durable) if db == "postgresql" else None
-        ports = choose_ports(FRIENDLY_PORTS if friendly_ports else None, len(FRIENDLY_PORTS))
-        self._binds = dict(zip(("server", "proxy", "agency", "bank", "node-bank"), ports, strict=True))
+        ports = choose_ports(list(FRIENDLY_PORTS.values()) if friendly_ports else None, len(FRIENDLY_PORTS))
+        self._binds = dict(zip(FRIENDLY_PORTS, ports, strict=True))
         self.checker = Checker(self.issuer)
 
     @property
@@ -103,6 +105,11 @@ class Sandbox:
     def agency_url(self) -> str:
         """URL of the program that plays all agencies; each is a path of its own."""
         return self._url("agency")
+
+    @property
+    def registry_url(self) -> str:
+        """URL of the registry that knows people's cards and documents."""
+        return self._url("registry")
 
     @property
     def bank_url(self) -> str:
@@ -206,7 +213,7 @@ class Sandbox:
         return f"{LOOPBACK}:{self._binds[name]}"
 
     def _make_folders(self) -> None:
-        for name in ("server", "proxy", "agency", "bank", "node-bank", "checker", "logs", "tmp"):
+        for name in (*FRIENDLY_PORTS, "checker", "logs", "tmp"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
 
     def _start_database(self) -> None:
@@ -221,19 +228,25 @@ class Sandbox:
         write_keys(self.work / "server" / "keys.json", "sig")
         write_secret(self.work / "server" / "secret")
         server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
+        server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
         proxy = proxy_settings(self.issuer, self.proxy_url, agency_url=self.agency_url, api_key_file=api_key_file)
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _start_neighbours(self) -> None:
-        self.say(f"starting the agencies and {len(self._banks)} banks, which make their own keys and registrations")
+        self.say(
+            f"starting agencies, registry and {len(self._banks)} banks, which make their own keys and registrations"
+        )
         folder, bind = self.work / "agency", self._bind("agency")
         agency: list[str | Path] = [sys.executable, "-m", "client_examples.demo_agency", "--folder", folder]
         agency += ["--issuer", self.issuer, "--bind", bind, "--canary", self._canary, "--admin", "1"]
         agency += [f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items()]
+        registry: list[str | Path] = [sys.executable, "-m", "client_examples.registry", "--id", REGISTRY_ID]
+        registry += ["--folder", self.work / "registry", "--issuer", self.issuer, "--bind", self._bind("registry")]
         self._launch(
             self._process("agency", "agency", agency, f"{self.agency_url}/health"),
+            self._process("registry", "registry", registry, f"{self.registry_url}/health"),
             *(self._process(name, name, self._bank_command(name), self._url(name)) for name in self._banks),
         )
 

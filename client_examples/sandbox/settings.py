@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 AGENCIES = ("ris", "bli", "land", "fia", "nhi")
 PLAIN_AGENCY = "nhi"
 PROXY_CLIENT_ID = "resource-proxy"
+REGISTRY_ID = "registry"
 
 # A private key set with one key per use. Source: RFC 7517; `kid` is the thumbprint of RFC 7638.
 _KEY_KINDS = {"sig": "ES256", "enc": "ECDH-ES"}
@@ -30,6 +31,12 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
         "sandbox": True,
         "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
     }
+
+
+def registry_settings(url: str, folder: Path) -> dict[str, Any]:
+    """Whom the server asks about people's cards and documents; `folder` is the registry's own."""
+    registry = {"id": REGISTRY_ID, "url": url, "jwks_file": str(folder / "registry.jwks.json")}
+    return dict.fromkeys(("health_card", "two_documents"), registry)
 
 
 def proxy_settings(issuer: str, proxy_url: str, *, agency_url: str, api_key_file: Path) -> dict[str, Any]:

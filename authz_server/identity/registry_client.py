@@ -1,0 +1,187 @@
+"""Asking a registry whether what somebody typed is so: a sealed question, a signed yes or no, and never any data.
+
+The question is a JWT signed by this server inside a JWE to the registry, the answer a JWT signed by the registry that
+names the question by its hash; client_examples/registry/README.md has every claim. Nothing of either is kept.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+from flask import Flask, current_app
+
+from authz_server.clients.keys import encryption_key, signing_keys
+from authz_server.config import RegistrySettings, Settings
+from authz_server.core import clock, jose, outbound_http, secrets
+from authz_server.core.circuit import Circuit, CircuitOpen, PeerBusy
+from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
+from authz_server.core.jose.encoding import encode
+from authz_server.core.logging import event
+from authz_server.core.outbound_http import FetchError
+from authz_server.core.settings import SettingsError
+from authz_server.identity.errors import MethodUnavailable
+
+QUESTION_TYPE: Final = "registry-question+jwt"
+ANSWER_TYPE: Final = "registry-answer+jwt"
+SIGNING_ALG: Final = "ES256"
+QUESTION_LIFE: Final = timedelta(seconds=60)
+LONGEST_ANSWER_LIFE: Final = timedelta(minutes=5)
+SKEW: Final = timedelta(seconds=30)
+# All that an answer may say, and what of: one that says more has brought somebody's data along.
+ANSWER_MEMBERS: Final[Mapping[str, type]] = {
+    "iss": str,
+    "aud": str,
+    "iat": int,
+    "exp": int,
+    "jti": str,
+    "question_hash": str,
+    "verified": bool,
+    "assurance": int,
+}
+MAX_ANSWER_BYTES: Final = 4096
+FAILURES_BEFORE_PAUSE: Final = 3
+PAUSE_S: Final = 30
+_EXTENSION: Final = "mydata.registries"
+
+
+class RegistryUnavailable(MethodUnavailable):
+    """No usable answer of a registry. `detail` says which check failed; what was typed is in no part of it."""
+
+    def __init__(self, detail: str, retry_after_s: int = PAUSE_S) -> None:
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What a registry says: whether everything was right, and the identity level that its yes is worth."""
+
+    verified: bool
+    assurance: int
+
+
+class RegistryClient:
+    """Asks one registry. Used by many threads at once."""
+
+    def __init__(self, settings: RegistrySettings, *, issuer: str, own_keys: jose.KeySet) -> None:
+        """Raises: BadKey, SettingsError, if the registry's keys can't be used."""
+        self.id = settings.id
+        self._url = f"{settings.url}/verifications"
+        self._issuer = issuer
+        self._own_key = own_keys.get(SIGNING_ALG)
+        keys = _public_keys(settings)
+        self._keys = jose.KeySet(signing_keys(keys))
+        recipient = encryption_key(keys)
+        if recipient is None or not len(self._keys):
+            raise SettingsError([f"registries: {settings.jwks_file} needs a key for signatures and one for encryption"])
+        self._recipient = recipient
+        self._timeout_s = settings.timeout_s
+        # The operator has named this host: it may be one of a private network, which no peer's URL may be.
+        self._allowed = frozenset({outbound_http.authority(self._url)})
+        self._circuit = Circuit(
+            max_concurrent=settings.max_concurrent, failures=FAILURES_BEFORE_PAUSE, cool_down_s=PAUSE_S
+        )
+
+    def ask(self, check: str, evidence: Mapping[str, str], *, now: datetime) -> Verdict:
+        """Put one question, once; no database.  Raises: RegistryUnavailable."""
+        try:
+            permit = self._circuit.enter()
+        except CircuitOpen as pause:
+            raise RegistryUnavailable("not asked during the pause", pause.retry_after_s) from None
+        except PeerBusy:
+            raise RegistryUnavailable("as many questions as we allow ourselves are under way", 1) from None
+        works = False
+        try:
+            question = self._question(check, evidence, now)
+            verdict = self._verdict(self._send(question), question)
+            works = True
+            return verdict
+        except RegistryUnavailable as away:
+            event("registry.unavailable", level=logging.WARNING, connector=self.id, detail=away.detail)
+            raise
+        finally:
+            permit.settle(peer_works=works)
+
+    def _question(self, check: str, evidence: Mapping[str, str], now: datetime) -> bytes:
+        claims = {
+            "iss": self._issuer,
+            "aud": self.id,
+            "iat": int(now.timestamp()),
+            "exp": int((now + QUESTION_LIFE).timestamp()),
+            "jti": secrets.new_secret(""),
+            "check": check,
+            "evidence": dict(evidence),
+        }
+        signed = jose.sign(claims, self._own_key, typ=QUESTION_TYPE)
+        return jose.encrypt(signed.encode("ascii"), self._recipient, cty="JWT").encode("ascii")
+
+    def _send(self, question: bytes) -> str:
+        try:
+            answer = outbound_http.post(
+                self._url,
+                question,
+                content_type="application/jose",
+                headers={"Accept": "application/jwt"},
+                allowed_hosts=self._allowed,
+                max_bytes=MAX_ANSWER_BYTES,
+                timeout_s=self._timeout_s,
+            )
+        except FetchError as error:
+            raise RegistryUnavailable(error.detail) from None
+        if answer.status != 200 or answer.content_type != "application/jwt":
+            raise RegistryUnavailable(f"status {answer.status}, not an answer")
+        return answer.body.decode("ascii", "replace")
+
+    def _verdict(self, answer: str, question: bytes) -> Verdict:
+        try:
+            claims = jose.verify(answer, self._keys, algorithms=jose.SIGNING, typ=ANSWER_TYPE).claims
+        except jose.BadToken as error:
+            raise RegistryUnavailable(f"answer: {error.detail}") from None
+        _check_members(claims)
+        now = int(clock.now().timestamp())
+        skew_s = int(SKEW.total_seconds())
+        if claims["iss"] != self.id or claims["aud"] != self._issuer:
+            raise RegistryUnavailable("answer: of another registry, or for another platform")
+        if not secrets.equal(claims["question_hash"], encode(hashlib.sha256(question).digest())):
+            raise RegistryUnavailable("answer: to another question")
+        if not now - skew_s < claims["exp"] <= claims["iat"] + LONGEST_ANSWER_LIFE.total_seconds():
+            raise RegistryUnavailable("answer: expired, or lives too long")
+        if claims["iat"] > now + skew_s:
+            raise RegistryUnavailable("answer: from the future")
+        if not HIGHEST_LEVEL <= claims["assurance"] <= LOWEST_LEVEL:
+            raise RegistryUnavailable("answer: assurance is no identity level")
+        return Verdict(verified=claims["verified"], assurance=claims["assurance"])
+
+
+def init_app(app: Flask, settings: Settings, own_keys: jose.KeySet) -> None:
+    """Make the connectors that the settings name.  Raises: BadKey, SettingsError."""
+    app.extensions[_EXTENSION] = {
+        method_id: RegistryClient(each, issuer=settings.issuer, own_keys=own_keys)
+        for method_id, each in settings.registries.items()
+    }
+
+
+def registry_of(method_id: str) -> RegistryClient:
+    """The connector of a method that is available."""
+    found: RegistryClient = current_app.extensions[_EXTENSION][method_id]
+    return found
+
+
+def _public_keys(settings: RegistrySettings) -> jose.KeySet:
+    try:
+        document = orjson.loads(settings.jwks_file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise SettingsError([f"registries: {settings.jwks_file}: {type(error).__name__}"]) from None
+    return jose.parse_public_keys(document)
+
+
+def _check_members(claims: Mapping[str, Any]) -> None:
+    if set(claims) - set(ANSWER_MEMBERS):
+        raise RegistryUnavailable("answer: says more than it was asked")
+    for name, kind in ANSWER_MEMBERS.items():
+        if name not in claims or type(claims[name]) is not kind:
+            raise RegistryUnavailable(f"answer: {name} is missing, or of another type")
