@@ -2,13 +2,12 @@
 
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from logging import WARNING
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 from sqlalchemy import Connection, Engine, Row, select
 
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
@@ -17,15 +16,12 @@ from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.models import RegistryVersion, SuspendedDataset
-from authz_server.core import clock, outbound_http
-from authz_server.core.jose import BadKey, KeySet, parse_public_keys
+from authz_server.core import clock
+from authz_server.core.jose import KeySet, parse_public_keys
 from authz_server.core.logging import event
-from authz_server.core.outbound_http import FetchError, FetchFailed
+from authz_server.core.remote_keys import RemoteKeys
 
 CHECK_EVERY = timedelta(seconds=1)
-KEYS_MAX_AGE = timedelta(minutes=10)
-FIRST_WAIT_S = 1.0
-REFETCH_EVERY = timedelta(seconds=60)  # op.md C-11
 NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
 
 
@@ -38,16 +34,6 @@ class _Snapshot:
     clients: Mapping[str, Client]
     agencies: Mapping[str, RegisteredAgency]
     suspended_datasets: frozenset[str]
-
-
-@dataclass
-class _RemoteKeys:
-    """The fetched JWKS of one client, under its own lock: one slow host holds up nobody else."""
-
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    keys: KeySet | None = None
-    tried_at: datetime | None = None
-    refetched_at: datetime | None = None
 
 
 class Registry:
@@ -66,7 +52,7 @@ class Registry:
         self._allowed_hosts = allowed_hosts
         self._snapshot: _Snapshot | None = None
         self._reading = threading.Lock()
-        self._remote: dict[tuple[str, str], _RemoteKeys] = {}
+        self._remote: dict[tuple[str, str], RemoteKeys] = {}
 
     def client(self, client_id: str) -> Client | None:
         """The registered client, suspended or not; None if there is none."""
@@ -101,18 +87,9 @@ class Registry:
         if client.jwks is not None:
             return client.jwks
         url = str(client.jwks_uri)
-        remote = self._remote.setdefault((client.client_id, url), _RemoteKeys())
-        # While one request fetches, the others go on with what is known, or give up soon: the slow host of one client
-        # must not hold everybody's turns.
-        known = remote.keys
-        if not remote.lock.acquire(timeout=FIRST_WAIT_S if known is None else 0):
-            if known is None:
-                raise FetchFailed("being fetched by another request")
-            return known
-        try:
-            return self._remote_keys(remote, url, kid, now=clock.now())
-        finally:
-            remote.lock.release()
+        return self._remote.setdefault(
+            (client.client_id, url), RemoteKeys(url, parse_public_keys, allowed_hosts=self._allowed_hosts)
+        ).get(kid)
 
     def encryption_jwk(self, client: Client) -> dict[str, Any] | None:
         """The public JWK that packages for this client are encrypted to by default.  Raises: FetchError."""
@@ -173,35 +150,6 @@ class Registry:
                 event("agency.unusable", level=WARNING, agency_id=row.id, detail=error.detail)
         return MappingProxyType(agencies)
 
-    def _remote_keys(self, remote: _RemoteKeys, url: str, kid: str | None, *, now: datetime) -> KeySet:
-        """The caller holds the lock. A failed attempt counts as one: the next is a minute away."""
-        if remote.keys is None or remote.tried_at is None or now >= remote.tried_at + KEYS_MAX_AGE:
-            if remote.keys is None and not _is_due(remote.tried_at, now):
-                raise FetchFailed("failed less than a minute ago")
-            remote.tried_at = now
-            try:
-                remote.keys = self._fetch(url)
-            except FetchError:
-                remote.keys = None
-                raise
-        elif kid is not None and remote.keys.find(kid) is None and _is_due(remote.refetched_at, now):
-            remote.refetched_at = now
-            try:
-                remote.keys = self._fetch(url)
-                remote.tried_at = now
-            except FetchError as error:
-                # The known keys stay good: else anybody with a made-up kid could cut a client off for a minute.
-                event("client.keys_not_fetched", level=WARNING, detail=error.detail)
-        return remote.keys
-
-    def _fetch(self, url: str) -> KeySet:
-        try:
-            return parse_public_keys(orjson.loads(outbound_http.fetch(url, allowed_hosts=self._allowed_hosts)))
-        except orjson.JSONDecodeError:
-            raise FetchFailed("the JWKS is not JSON") from None
-        except BadKey as error:
-            raise FetchFailed(f"JWKS: {error.detail}") from None
-
 
 def document_of_client(row: Row[Any]) -> dict[str, Any]:
     """The document from which this row was registered, without what the profile has no use for."""
@@ -215,7 +163,3 @@ def document_of_client(row: Row[Any]) -> dict[str, Any]:
         "jwks_uri",
     )  # fmt: skip
     return document | {name: value for name in optional if (value := getattr(row, name))}
-
-
-def _is_due(last: datetime | None, now: datetime) -> bool:
-    return last is None or now >= last + REFETCH_EVERY

@@ -272,7 +272,7 @@ def test_a_failed_refetch_leaves_the_known_keys(remote: Registry, site: JwksSite
 def test_only_one_request_waits_for_a_slow_host(
     remote: Registry, site: JwksSite, known: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("authz_server.clients.registry.FIRST_WAIT_S", 0.01)
+    monkeypatch.setattr("authz_server.core.remote_keys.FIRST_WAIT_S", 0.01)
     old = new = site.publish("ES256")
     if known:
         keys_of(remote, old)
