@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flask import Flask, Response, request
+from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_server import portal
@@ -48,8 +49,22 @@ def create_app(settings: Settings) -> Flask:
     with app.app_context():
         engine = db.engine
     prepare_engine(engine)
+    app.extensions["mydata"] = services = load_services(settings, engine)
+    catalogue = services.catalogue
+    _trace(app)
+    portal.init_app(app, services)
+    routes.init_app(app, services)
+    identity_views.init_app(app, PushedRequests())
+    registry_client.init_app(app, settings, services.keys)
+    app.register_blueprint(catalogue_blueprint(catalogue, services.registry.agency_jwks))
+    app.register_blueprint(consent_blueprint)
+    return app
+
+
+def load_services(settings: Settings, engine: Engine) -> Services:
+    """What requests and the worker read.  Raises: SettingsError, CatalogueError, BadKey."""
     catalogue = loader.load()
-    services = Services(
+    return Services(
         settings=settings,
         catalogue=catalogue,
         registry=Registry(
@@ -60,15 +75,6 @@ def create_app(settings: Settings) -> Flask:
         keys=jose.load_keys(settings.keys_file),
         secret=read_secret(settings.secret_file),
     )
-    app.extensions["mydata"] = services
-    _trace(app)
-    portal.init_app(app, services)
-    routes.init_app(app, services)
-    identity_views.init_app(app, PushedRequests())
-    registry_client.init_app(app, settings, services.keys)
-    app.register_blueprint(catalogue_blueprint(catalogue, services.registry.agency_jwks))
-    app.register_blueprint(consent_blueprint)
-    return app
 
 
 def read_secret(path: Path) -> bytes:

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
 from authz_server import __version__, config, worker
-from authz_server.app import SECRET_BYTES, create_app
+from authz_server.app import SECRET_BYTES, create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
@@ -28,6 +28,8 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
 from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
+from authz_server.notices.channels import configured
+from authz_server.notices.commands import notices
 from authz_server.portal import busy
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -134,7 +136,9 @@ def run_worker() -> None:
     settings = config.load()
     logging.configure(settings.log_level)
     check_migrated(settings.database_url)
-    worker.run(new_engine(settings.database_url), limits=settings.limits)
+    engine = new_engine(settings.database_url)
+    channels = configured(load_services(settings, engine))
+    worker.run(engine, limits=settings.limits, channels=channels)
 
 
 @cli.group()
@@ -149,7 +153,7 @@ def check() -> None:
     click.echo(f"{len(found.agencies)} agencies, {len(found.scopes)} datasets, version {found.version}")
 
 
-for group in (client, agency, dataset, citizen):
+for group in (client, agency, dataset, citizen, notices):
     cli.add_command(group)
 
 

@@ -5,16 +5,20 @@ environment variable, ``issuer`` by ``MYDATA_ISSUER``.  docs/deploy.md describes
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from email.utils import parseaddr
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from authz_server.core import settings
+from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
 
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
+SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,26 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MailSettings:
+    """How e-mail leaves: the table ``[mail]``. Without it no notice goes by e-mail."""
+
+    host: str
+    sender: str  # what stands after From: an address, with a name before it or not
+    port: int = 587
+    tls: Tls = "starttls"
+    user: str | None = None
+    password_file: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmsSettings:
+    """The gateway that sends text messages: the table ``[sms]``. Without it no notice goes by SMS."""
+
+    url: str
+    token_file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """What one deployment of the authorization server is told. Files are read when it starts, not here."""
 
@@ -70,6 +94,8 @@ class Settings:
     log_level: str = "INFO"
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
     limits: Limits = field(default_factory=Limits)
+    mail: MailSettings | None = None
+    sms: SmsSettings | None = None
 
     @property
     def secure(self) -> bool:
@@ -99,12 +125,25 @@ def contradictions(parsed: Settings) -> list[str]:
     """Settings that are each well-formed but can't stand together."""
     urls = {"issuer": parsed.issuer, "proxy_url": parsed.proxy_url}
     urls |= {f"registries.{name}.url": registry.url for name, registry in parsed.registries.items()}
+    if parsed.sms is not None:
+        urls["sms.url"] = parsed.sms.url
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
         problems.append("tls_cert, tls_key: both or neither")
     if not parsed.sandbox and parsed.method_levels.get("password_totp", 3) < 3:
         problems.append("method_levels: a password with a one-time code is level 3 at best outside the sandbox")
+    if parsed.mail is not None:
+        problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
+    return problems
+
+
+def _mail_problems(mail: MailSettings, *, sandbox: bool) -> list[str]:
+    problems = []
+    if mail.tls == "none" and not (sandbox and mail.host in settings.LOOPBACK):
+        problems.append("mail.tls: none is for the sandbox on loopback only")
+    if (mail.user is None) != (mail.password_file is None):
+        problems.append("mail.user, mail.password_file: both or neither")
     return problems
 
 
@@ -141,6 +180,30 @@ REGISTRY_READERS: Mapping[str, settings.Reader] = {
     "timeout_s": settings.count,
     "max_concurrent": settings.count,
 }
+
+
+def _mail(value: Any, base: Path) -> MailSettings:
+    return MailSettings(**settings.inner_table(MailSettings, value, MAIL_READERS, base=base))
+
+
+def _sms(value: Any, base: Path) -> SmsSettings:
+    return SmsSettings(**settings.inner_table(SmsSettings, value, SMS_READERS, base=base))
+
+
+def _tls_mode(value: Any, _base: Path) -> Tls:
+    if value not in TLS_MODES:
+        raise ValueError(f"must be one of {', '.join(TLS_MODES)}")
+    return cast(Tls, value)
+
+
+def _sender(value: Any, base: Path) -> str:
+    text = settings.text(value, base)
+    _, address = parseaddr(text)
+    if not SENDER.fullmatch(address) or not text.isprintable():
+        raise ValueError("must be an e-mail address, as in: MyData <notices@id.example.org>")
+    return str(text)
+
+
 READERS: Mapping[str, settings.Reader] = {
     "issuer": settings.url,
     "database_url": settings.text,
@@ -160,4 +223,15 @@ READERS: Mapping[str, settings.Reader] = {
     "log_level": settings.log_level,
     "registries": _registries,
     "limits": _limits,
+    "mail": _mail,
+    "sms": _sms,
 }
+MAIL_READERS: Mapping[str, settings.Reader] = {
+    "host": settings.text,
+    "sender": _sender,
+    "port": settings.count,
+    "tls": _tls_mode,
+    "user": settings.text,
+    "password_file": settings.path,
+}
+SMS_READERS: Mapping[str, settings.Reader] = {"url": settings.url, "token_file": settings.path}

@@ -31,7 +31,7 @@ from authz_server.config import Limits
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
 from authz_server.identity.models import Citizen, CitizenSession, SignInAttempt
-from authz_server.notices.models import KEPT_DAYS, Notice
+from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from authz_server.single_use.models import USED_IDENTIFIERS
 from authz_server.tokens.models import AccessToken, DatasetToken
@@ -76,6 +76,7 @@ KEEP = (
     Keep(Notice, "created_at", KEPT_DAYS),  # before the entries that they point at
     Keep(AuditEntry, "at"),
     Keep(Consent, "decided_at"),
+    Keep(NoticeChoice, None),
     Keep(Citizen, None),
     Keep(clients.Client, None),
     Keep(clients.Agency, None),

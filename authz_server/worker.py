@@ -2,8 +2,8 @@
 
 import signal
 import threading
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -14,19 +14,34 @@ from authz_server.config import Limits
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
+from authz_server.notices import delivery
 from authz_server.notices import service as notices
+from authz_server.notices.channels.base import Channel
 from authz_server.tokens import dataset_tokens
 
 EVERY_S = 1.0
 PURGE_EVERY_S = 60.0
+THOROUGH_EVERY_S = 60.0
+# Entries become visible late by as long as their transactions take. A look that far back is cheap enough for each
+# second; once a minute comes a thorough one.
+SHORT_LOOK = timedelta(minutes=2)
 
 
-def tick(engine: Engine, *, now: datetime) -> int:
-    """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own."""
+def tick(
+    engine: Engine,
+    *,
+    now: datetime,
+    channels: Sequence[Channel] = notices.TO_EVERYBODY,
+    look_back: timedelta = notices.LATEST,
+) -> int:
+    """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own.
+
+    Args: channels, look_back: see `notices.announce`.
+    """
     return (
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
-        + _committed(engine, lambda session: notices.announce(session, now=now))
+        + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )
 
 
@@ -48,22 +63,37 @@ def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, time: 
             return gone
 
 
-def run(engine: Engine, *, limits: Limits) -> None:
-    """Work until SIGTERM or SIGINT. A database that is away is waited for."""
+def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices.TO_EVERYBODY) -> None:
+    """Work until SIGTERM or SIGINT. A database that is away is waited for.
+
+    Each channel that sends has a thread of its own: a server that hangs holds up nothing else.
+    """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    carriers = [
+        threading.Thread(target=delivery.run, args=(engine, channel, stopping), name=channel.id)
+        for channel in channels
+        if not channel.immediate
+    ]
+    for carrier in carriers:
+        carrier.start()
     event("worker.started")
-    purge_at = clock.now().timestamp()
+    thorough_at = purge_at = clock.now().timestamp()
     while not stopping.wait(EVERY_S):
         now = clock.now()
         try:
-            tick(engine, now=now)
+            thorough = now.timestamp() >= thorough_at
+            tick(engine, now=now, channels=channels, look_back=notices.LATEST if thorough else SHORT_LOOK)
+            if thorough:
+                thorough_at = now.timestamp() + THOROUGH_EVERY_S
             if now.timestamp() >= purge_at:
                 purge(engine, limits=limits)
                 purge_at = now.timestamp() + PURGE_EVERY_S
         except OperationalError as error:
             event("worker.database_unavailable", error=type(error.orig).__name__)
+    for carrier in carriers:
+        carrier.join()
     event("worker.stopped")
 
 

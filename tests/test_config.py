@@ -67,6 +67,43 @@ def test_half_a_tls_set_up_is_refused(tmp_path: Path) -> None:
     assert problems_of(tmp_path, tls_cert="cert.pem") == ["tls_cert, tls_key: both or neither"]
 
 
+MAIL = {"host": "smtp.example", "sender": "MyData <notices@mydata.example>"}
+
+
+def test_mail_goes_over_tls_unless_told_otherwise(tmp_path: Path) -> None:
+    settings = config.parse(GOOD | {"mail": MAIL | {"user": "a", "password_file": "b"}}, base=tmp_path)
+    assert settings.mail is not None
+    assert (settings.mail.tls, settings.mail.port, settings.mail.password_file) == ("starttls", 587, tmp_path / "b")
+
+
+@pytest.mark.parametrize(
+    ("mail", "problem"),
+    [
+        (MAIL | {"tls": "none"}, "mail.tls: none is for the sandbox"),
+        (MAIL | {"tls": "ssl"}, "mail: tls: must be one of"),
+        (MAIL | {"user": "a"}, "both or neither"),
+        (MAIL | {"sender": "MyData"}, "mail: sender: must be an e-mail address"),
+        (MAIL | {"sender": "a@b.example\r\nBcc: c@d.example"}, "mail: sender: must be an e-mail address"),
+        ({"host": "smtp.example"}, "mail: sender: is missing"),
+        ("smtp.example", "mail: must be a table"),
+    ],
+)
+def test_mail_settings_that_can_t_be_are_refused(tmp_path: Path, mail: Any, problem: str) -> None:
+    (told,) = problems_of(tmp_path, mail=mail)
+    assert problem in told
+
+
+@pytest.mark.parametrize("sandbox", [False, True])
+def test_mail_without_tls_leaves_no_host_even_in_the_sandbox(tmp_path: Path, sandbox: bool) -> None:
+    (told,) = problems_of(tmp_path, sandbox=sandbox, mail=MAIL | {"tls": "none"})
+    assert told.startswith("mail.tls: ")
+
+
+def test_an_sms_gateway_is_https(tmp_path: Path) -> None:
+    (told,) = problems_of(tmp_path, sms={"url": "http://sms.example/v1", "token_file": "token"})
+    assert told.startswith("sms.url: must be https")
+
+
 def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
     path = tmp_path / "mydata.toml"
     path.write_text("".join(f'{name} = "{value}"\n' for name, value in GOOD.items()), encoding="utf-8")

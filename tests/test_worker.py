@@ -12,7 +12,8 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.database import Base
-from authz_server.notices.models import KEPT_DAYS, Notice
+from authz_server.identity.models import Citizen
+from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from tests.support.platform import Platform
 
@@ -130,6 +131,8 @@ def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platfor
     leased(own_platform)
     with Session(own_platform.engine) as session, session.begin():
         clients.suspend_dataset(session, "fia.income", catalogue=own_platform.catalogue, now=clock.now())
+        citizen_id = session.scalars(select(Citizen.id).limit(1)).one()
+        session.add(NoticeChoice(citizen_id=citizen_id, channel="sms", wanted=True))
     now = clock.now()
     worker.tick(own_platform.engine, now=now)
     for turn in range(buckets.RING):  # by then every table of the ring was over once

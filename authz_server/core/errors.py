@@ -9,6 +9,9 @@
           ├── FetchError             core.outbound_http
           │    ├── FetchRefused      we would not even connect (scheme, address)
           │    └── FetchFailed       we connected, and the answer is of no use
+          ├── MailError              core.outbound_mail
+          │    ├── MailRefused       the server will never take this letter
+          │    └── MailPostponed     later, perhaps
           └── ...                    a domain's own, in that domain
 
 Two vocabularies: `code` and `public` are constant per class and may be shown to anyone; `detail` is per occurrence,

@@ -25,6 +25,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.response import BaseHTTPResponse
 from urllib3.util import SKIP_HEADER
 
+from authz_server.core.cut_off import cut_off
 from authz_server.core.errors import DomainError
 
 MAX_BYTES = 65536
@@ -227,13 +228,7 @@ def _left(deadline: float) -> float:
 
 def _exchange(raw: socket.socket, target: _Target, sent: _Sent, deadline: float, *, max_bytes: int) -> Answer:
     connection = _connection(raw, target)
-    # A socket's own time-out starts anew with each byte: a host that drips would hold us for hours. At the deadline
-    # the connection is cut from outside, whatever it is at, the TLS handshake included (hence the duplicate: TLS
-    # takes the original over).
-    with raw.dup() as breaker:
-        timer = threading.Timer(_left(deadline), _cut, (breaker,))
-        timer.daemon = True
-        timer.start()
+    with cut_off(raw, deadline):
         try:
             connection.request(
                 sent.method,
@@ -249,7 +244,6 @@ def _exchange(raw: socket.socket, target: _Target, sent: _Sent, deadline: float,
         except (HTTPError, HTTPException, OSError, ValueError) as error:
             raise FetchFailed(f"exchange: {type(error).__name__}") from None
         finally:
-            timer.cancel()
             connection.close()
 
 
@@ -264,13 +258,6 @@ def _answer(response: BaseHTTPResponse, max_bytes: int) -> Answer:
             raise FetchFailed("too long")
     content_type, _, _ = response.headers.get("Content-Type", "").partition(";")
     return Answer(response.status, body, content_type.strip().lower())
-
-
-def _cut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # already closed by the other side, or by us
 
 
 def _connection(raw: socket.socket, target: _Target) -> HTTPConnection:

@@ -67,6 +67,17 @@ def read_table(
     return values
 
 
+def inner_table(kind: type, value: Any, readers: Mapping[str, Reader], *, base: Path) -> dict[str, Any]:
+    """The values of a settings class from a table inside the document.  Raises: ValueError, with all its problems."""
+    if not isinstance(value, Mapping):
+        raise ValueError("must be a table")
+    problems: list[str] = []
+    values = read_table(kind, value, readers, problems, base=base)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return values
+
+
 def insecure(url: str, *, sandbox: bool) -> str | None:
     """What is wrong with a URL that is not https, None if nothing is."""
     parts = urlsplit(url)

@@ -21,7 +21,9 @@ class Citizen(Base):
     birthdate: Mapped[date] = mapped_column(repr=False)
     created_at: Mapped[datetime]
     email: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)
+    email_verified_at: Mapped[datetime | None] = mapped_column(default=None)  # since when notices go there
     phone: Mapped[str | None] = mapped_column(String(20), repr=False, default=None)
+    phone_verified_at: Mapped[datetime | None] = mapped_column(default=None)
     locale: Mapped[str] = mapped_column(String(10), default="zh-TW")
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)  # by the operator: nothing works, no sign-in
     frozen_at: Mapped[datetime | None] = mapped_column(default=None)  # by themselves: nothing of theirs is shared

@@ -5,58 +5,70 @@ An entry is in the record exactly if its event was committed. Entries become vis
 however long no worker ran, none is left out; the newest notice says how far the last one came.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select
+from sqlalchemy import exists, func, literal, or_, select, union_all
 from sqlalchemy.orm import Session
+from sqlalchemy.sql.selectable import Select
 
 from authz_server.audit.models import AuditEntry
-from authz_server.database import insert_if_absent, table_of
-from authz_server.notices.models import KEPT_DAYS, Notice
+from authz_server.database import insert_if_absent
+from authz_server.identity.models import Citizen
+from authz_server.notices.channels.base import Channel
+from authz_server.notices.channels.web import Web
+from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
+from authz_server.notices.wording import TOLD
 
-WEB = "web"
 # Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
 LATEST = timedelta(hours=1)
-# What a citizen is told of. The record shows everything.
-TOLD = (
-    "consent.approved",
-    "consent.denied",
-    "consent.withdrawn",
-    "token.delivered",
-    "token.failed",
-    "token.no_record",
-    "token.spent_unknown",
-    "token.expired",
-    "token.revoked",
-    "code.misused",
-    "code.replayed",
-    "sign_in.locked",
-    "account.frozen",
-    "account.unfrozen",
+COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
+# A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
+TOLD_WITH_ANOTHER = or_(
+    (AuditEntry.event == "token.revoked") & AuditEntry.reason.is_not(None),
+    (AuditEntry.event == "consent.withdrawn") & (func.coalesce(AuditEntry.reason, "") == "frozen"),
 )
+TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
 
 
-def announce(session: Session, *, now: datetime) -> int:
-    """Make the web notices that are missing; how many. The caller commits.
+def announce(
+    session: Session, *, channels: Sequence[Channel] = TO_EVERYBODY, look_back: timedelta = LATEST, now: datetime
+) -> int:
+    """Make the notices that are missing, by each of these channels; how many. The caller commits.
 
     Safe to run many at once: the key admits one notice for each entry and channel. All in one statement, so that the
     newest notice never stands for a pass that was only half done.
+    Args: look_back: how long before the newest notice to look, less than `LATEST` for a pass that is soon followed by a
+        thorough one.
     """
     newest = session.scalar(select(func.max(Notice.created_at)))
     oldest = now - timedelta(days=KEPT_DAYS)  # what is older was told, and its notice is gone
-    since = oldest if newest is None else max(oldest, min(newest, now) - LATEST)
-    missing = (
-        select(AuditEntry.id, literal(WEB), AuditEntry.citizen_id, literal(now, table_of(Notice).c.created_at.type))
-        .where(
-            AuditEntry.at > since,
-            AuditEntry.event.in_(TOLD),
-            AuditEntry.citizen_id.is_not(None),
-            ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == WEB),
-        )
-        .order_by(AuditEntry.id)
-    )
-    columns = ["audit_entry_id", "channel", "citizen_id", "created_at"]
+    since = oldest if newest is None else max(oldest, min(newest, now) - look_back)
+    missing = union_all(*(_missing(channel, since=since, now=now) for channel in channels)).subquery()
     statement = insert_if_absent(session.get_bind().dialect.name, Notice).from_select(
-        columns, missing, include_defaults=False
+        COLUMNS, select(missing).order_by(missing.c.audit_entry_id), include_defaults=False
     )
     return len(session.execute(statement.returning(Notice.audit_entry_id)).all())
+
+
+def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tuple[object, ...]]:
+    moment, never = literal(now, NOTICE.c.created_at.type), literal(None, NOTICE.c.created_at.type)
+    return (
+        select(
+            AuditEntry.id.label("audit_entry_id"),
+            literal(channel.id).label("channel"),
+            AuditEntry.citizen_id.label("citizen_id"),
+            moment.label("created_at"),
+            (never if channel.immediate else moment).label("due_at"),
+            literal(0).label("attempts"),
+            (moment if channel.immediate else never).label("delivered_at"),
+        )
+        .join(Citizen, Citizen.id == AuditEntry.citizen_id)
+        .where(
+            AuditEntry.at > since,
+            AuditEntry.event.in_(tuple(TOLD)),
+            ~TOLD_WITH_ANOTHER,
+            channel.entitled(),
+            ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == channel.id),
+        )
+    )

@@ -13,7 +13,7 @@ from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.identity import sessions
 from authz_server.identity.models import Citizen, CitizenSession
-from authz_server.notices.service import TOLD
+from authz_server.notices.wording import TOLD
 from authz_server.tokens.withdrawal import freeze, unfreeze
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import Fetch, new_citizen, refused, rows, userinfo, writing

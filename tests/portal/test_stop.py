@@ -14,7 +14,7 @@ from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.core import clock
-from authz_server.notices.service import TOLD
+from authz_server.notices.wording import TOLD
 from authz_server.tokens.withdrawal import withdraw
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import Fetch, rows, userinfo

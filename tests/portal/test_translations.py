@@ -12,6 +12,8 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from authz_server.consent.wording import SENTENCES, day, duration, say
+from authz_server.notices.wording import SENTENCES as MESSAGES
+from authz_server.notices.wording import TOLD
 from tests.support.tree import ROOT
 
 FOLDER = ROOT / "authz_server" / "translations" / "zh_Hant_TW" / "LC_MESSAGES"
@@ -65,6 +67,27 @@ def test_no_page_has_text_outside_the_catalogue() -> None:
     for path in sorted((ROOT / "authz_server" / "templates").glob("*.html")):
         text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", path.read_text(encoding="utf-8"), flags=re.S)
         assert not re.findall(r"[^\W\d_]{2,}", text), path.name
+
+
+@pytest.mark.parametrize("event", TOLD)
+def test_a_message_says_the_same_in_both_languages(event: str) -> None:
+    told = TOLD[event]
+    texts = [(told.title.zh, told.title.en), (told.more.zh, told.more.en)]
+    places = [
+        {place for text in of_language for _, place, _, _ in Formatter().parse(text) if place}
+        for of_language in zip(*texts, strict=True)
+    ]
+    assert places[0] == places[1] <= {"client", "dataset"}
+    for zh, en in texts:
+        assert HAN.search(zh)
+        assert not HAN.search(en)
+
+
+@pytest.mark.parametrize("name", MESSAGES)
+def test_what_stands_in_every_message_says_the_same_in_both_languages(name: str) -> None:
+    zh, en = MESSAGES[name]
+    assert {place for _, place, _, _ in Formatter().parse(zh)} == {place for _, place, _, _ in Formatter().parse(en)}
+    assert not HAN.search(en)
 
 
 @pytest.mark.parametrize("name", SENTENCES)

@@ -1,0 +1,59 @@
+"""What a channel is, and what it is given to deliver."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import ClassVar, Protocol
+
+from sqlalchemy import ColumnElement
+
+from authz_server.audit.models import AuditEntry
+from authz_server.core.errors import DomainError
+
+
+class NotDelivered(DomainError):
+    """This attempt failed; there will be another."""
+
+    code = "temporarily_unavailable"
+    public = "The message could not be delivered yet."
+
+
+class Undeliverable(NotDelivered):
+    """No attempt will ever succeed: the message is given up at once."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reader:
+    """Who a message is for, and where they are reached."""
+
+    citizen_id: int
+    locale: str
+    email: str | None = field(repr=False)
+    phone: str | None = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Errand:
+    """One message to deliver. `datasets`: ids of what it is about; `created_at`: when it was made, at each attempt."""
+
+    entry: AuditEntry
+    reader: Reader
+    datasets: tuple[str, ...]
+    channel: str
+    created_at: datetime
+
+
+class Channel(Protocol):
+    """A way to reach somebody. Made once per process and used by one thread."""
+
+    id: ClassVar[str]
+    # Whether making the notice is delivering it, so that there is nothing to send.
+    immediate: ClassVar[bool]
+
+    def entitled(self) -> ColumnElement[bool]:
+        """Which notices it gets: a condition on the tables of entries (a told one) and of citizens."""
+
+    def send(self, errand: Errand) -> None:
+        """Hand over; returns when the receiver has taken it.  Raises: Undeliverable, NotDelivered."""
+
+    def rest(self) -> None:
+        """Nothing more to send for now: let go of connections."""

@@ -1,0 +1,94 @@
+"""E-mail: text and simple HTML, both languages, by the operator's SMTP server.
+
+A letter keeps its Message-ID through all attempts. If this process dies between the server's 250 and our commit, the
+letter is sent a second time, and a mailbox that knows the Message-ID shows it once.
+"""
+
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime, parseaddr
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from sqlalchemy import ColumnElement, exists, or_
+
+from authz_server.audit.models import AuditEntry
+from authz_server.config import MailSettings
+from authz_server.core import secrets
+from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
+from authz_server.extensions import Services
+from authz_server.identity.models import Citizen
+from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.letter import Writer
+from authz_server.notices.models import CHOICE
+from authz_server.notices.wording import SECURITY
+
+
+class Email:
+    """To the address that the citizen has verified; on unless they switched it off."""
+
+    id: ClassVar = "email"
+    immediate: ClassVar = False
+
+    def __init__(self, services: Services, mail: MailSettings) -> None:
+        self._secret = services.secret
+        self._host = urlsplit(services.settings.issuer).hostname or "localhost"
+        self._issuer = services.settings.issuer
+        self._writer = Writer(services)
+        name, self._sender = parseaddr(mail.sender)
+        self._from = Address(display_name=name, addr_spec=self._sender)
+        password = mail.password_file.read_text(encoding="utf-8").strip() if mail.password_file else None
+        self._postman = Postman(
+            MailServer(
+                host=mail.host, port=mail.port, tls=mail.tls, greeting=self._host, user=mail.user, password=password
+            )
+        )
+
+    def entitled(self) -> ColumnElement[bool]:
+        declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
+        return (
+            Citizen.email.is_not(None)
+            # What happened before the address was verified was told elsewhere.
+            & (Citizen.email_verified_at <= AuditEntry.at)
+            & or_(AuditEntry.event.in_(SECURITY), ~declined)
+        )
+
+    def send(self, errand: Errand) -> None:
+        recipient = errand.reader.email
+        if recipient is None:
+            raise Undeliverable("no address")
+        try:
+            self._postman.send(self.letter(errand, recipient), sender=self._sender, recipient=recipient)
+        except MailRefused as error:
+            raise Undeliverable(error.detail) from None
+        except MailPostponed as error:
+            raise NotDelivered(error.detail) from None
+
+    def rest(self) -> None:
+        self._postman.rest()
+
+    def letter(self, errand: Errand, recipient: str) -> EmailMessage:
+        """The letter as it goes out, the same at each attempt."""
+        written = self._writer.write(errand)
+        letter = EmailMessage()
+        letter["Subject"] = written.subject
+        letter["From"] = self._from
+        letter["To"] = Address(addr_spec=recipient)
+        letter["Date"] = format_datetime(errand.created_at)
+        # Derived, so that it tells nobody how many messages there are.
+        known = secrets.derive(self._secret, "message-id", str(errand.entry.id), errand.channel)
+        letter["Message-ID"] = f"<{known}@{self._host}>"
+        letter["List-Id"] = f"<notices.{self._host}>"  # RFC 2919
+        letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no reply by machines
+        if errand.entry.event not in SECURITY:
+            letter["List-Unsubscribe"] = f"<{self._issuer}/account/notices>"  # RFC 2369
+        letter.set_content(written.as_text())
+        letter.add_alternative(written.as_html(), subtype="html")
+        letter.set_boundary(known)
+        return letter
+
+
+def channel(services: Services) -> Email | None:
+    """Where there is a table [mail].  Raises: OSError if the password can't be read."""
+    mail = services.settings.mail
+    return Email(services, mail) if mail is not None else None

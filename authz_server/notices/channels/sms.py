@@ -1,0 +1,80 @@
+"""SMS, by a gateway that takes one JSON object a message (docs/deploy.md, "SMS").
+
+    POST <url>
+    Authorization: Bearer <token>
+    Idempotency-Key: <the same at each attempt for one message>
+    {"to": "+886900000001", "text": "..."}
+
+Any 2xx: taken. 400, 404, 410, 422: this message will never be taken. Everything else: later.
+"""
+
+from typing import ClassVar
+
+import orjson
+from sqlalchemy import ColumnElement, exists, or_
+
+from authz_server.audit.models import AuditEntry
+from authz_server.config import SmsSettings
+from authz_server.core import outbound_http, secrets
+from authz_server.core.outbound_http import FetchError
+from authz_server.extensions import Services
+from authz_server.identity.models import Citizen
+from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.letter import Writer
+from authz_server.notices.models import CHOICE
+from authz_server.notices.wording import SECURITY
+
+NEVER = frozenset({400, 404, 410, 422})
+TIMEOUT_S = 20.0
+
+
+class Sms:
+    """To the telephone that the citizen has verified: what concerns security, the rest if they want it there too."""
+
+    id: ClassVar = "sms"
+    immediate: ClassVar = False
+
+    def __init__(self, services: Services, gateway: SmsSettings) -> None:
+        self._url = gateway.url
+        self._token = gateway.token_file.read_text(encoding="utf-8").strip()
+        self._secret = services.secret
+        self._allowed = frozenset(services.settings.allowed_outbound_hosts)
+        self._writer = Writer(services)
+
+    def entitled(self) -> ColumnElement[bool]:
+        wanted = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, CHOICE.c.wanted)
+        return (
+            Citizen.phone.is_not(None)
+            & (Citizen.phone_verified_at <= AuditEntry.at)
+            & or_(AuditEntry.event.in_(SECURITY), wanted)
+        )
+
+    def send(self, errand: Errand) -> None:
+        phone = errand.reader.phone
+        if phone is None:
+            raise Undeliverable("no number")
+        key = secrets.derive(self._secret, "message-id", str(errand.entry.id), errand.channel)
+        try:
+            answer = outbound_http.post(
+                self._url,
+                orjson.dumps({"to": phone, "text": self._writer.write_short(errand)}),
+                content_type="application/json",
+                headers={"Authorization": f"Bearer {self._token}", "Idempotency-Key": key},
+                allowed_hosts=self._allowed,
+                timeout_s=TIMEOUT_S,
+            )
+        except FetchError as error:
+            raise NotDelivered(error.detail) from None
+        if answer.status in NEVER:
+            raise Undeliverable(f"status {answer.status}")
+        if not 200 <= answer.status < 300:
+            raise NotDelivered(f"status {answer.status}")
+
+    def rest(self) -> None:
+        """Each message has a connection of its own."""
+
+
+def channel(services: Services) -> Sms | None:
+    """Where there is a table [sms].  Raises: OSError if the token can't be read."""
+    gateway = services.settings.sms
+    return Sms(services, gateway) if gateway is not None else None

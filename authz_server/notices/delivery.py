@@ -1,0 +1,95 @@
+"""Carrying notices to people: claim one, put it into words, hand it over, say how that went."""
+
+import logging
+import threading
+
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.consent.models import Consent
+from authz_server.core import clock
+from authz_server.core.logging import event
+from authz_server.identity.models import Citizen
+from authz_server.notices import outbox
+from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Reader, Undeliverable
+from authz_server.notices.outbox import Claim
+
+EVERY_S = 1.0
+
+
+def run(engine: Engine, channel: Channel, stopping: threading.Event) -> None:
+    """Deliver by one channel until told to stop. A database that is away is waited for."""
+    while not stopping.wait(EVERY_S):
+        try:
+            while deliver_next(engine, channel) and not stopping.is_set():
+                pass
+        except OperationalError as error:
+            event("worker.database_unavailable", kind=channel.id, error=type(error.orig).__name__)
+        channel.rest()
+
+
+def deliver_next(engine: Engine, channel: Channel) -> bool:
+    """Try to deliver the notice that has been due longest; whether there was one.
+
+    Between the receiver's yes and the commit of it lies the one moment at which a crash makes it come a second time.
+    """
+    with Session(engine.execution_options(read_only=True)) as session:
+        if not outbox.is_anything_due(session, channel.id, now=clock.now()):
+            return False
+    with Session(engine) as session, session.begin():
+        claim = outbox.claim(session, channel.id, now=clock.now())
+    if claim is None:
+        return False
+    failure: NotDelivered | None = None
+    try:
+        channel.send(_errand(engine, claim))
+    except NotDelivered as error:
+        failure = error
+    except Exception as error:
+        failure = NotDelivered(type(error).__name__)
+        event("notice.broken", level=logging.ERROR, kind=channel.id, error=failure.detail)
+    _settle(engine, claim, failure)
+    return True
+
+
+def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None) -> None:
+    now, over = clock.now(), False
+    with Session(engine) as session, session.begin():
+        if failure is None:
+            outbox.delivered(session, claim, now=now)
+        elif isinstance(failure, Undeliverable):
+            outbox.given_up(session, claim, failure.detail, now=now)
+            over = True
+        else:
+            over = outbox.postponed(session, claim, failure.detail, now=now)
+    if failure is not None:
+        event(
+            "notice.given_up" if over else "notice.postponed",
+            level=logging.WARNING,
+            kind=claim.channel,
+            event_id=claim.audit_entry_id,
+            attempt=claim.attempt,
+            reason=failure.detail,
+        )
+
+
+def _errand(engine: Engine, claim: Claim) -> Errand:
+    """What there is to say, and to whom.  Raises: Undeliverable, if entry or citizen are gone."""
+    with Session(engine.execution_options(read_only=True), expire_on_commit=False) as session:
+        entry = session.get(AuditEntry, claim.audit_entry_id)
+        reader = session.get(Citizen, claim.citizen_id)
+        if entry is None or reader is None:
+            raise Undeliverable("nobody to tell")
+        datasets: tuple[str, ...] = (entry.dataset_id,) if entry.dataset_id else ()
+        if not datasets and entry.consent_id is not None:
+            granted = session.scalar(select(Consent.granted).where(Consent.id == entry.consent_id)) or []
+            datasets = tuple(detail["dataset"] for detail in granted)
+        return Errand(
+            entry=entry,
+            reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
+            datasets=tuple(dict.fromkeys(datasets)),
+            channel=claim.channel,
+            created_at=claim.created_at,
+        )

@@ -1,0 +1,155 @@
+"""A message in full: what happened, to whom the data goes, when, why it is told, and the way to say "not me"."""
+
+from dataclasses import dataclass
+from html import escape
+from typing import Final
+
+from authz_server.consent.wording import day, listed, time_of_day
+from authz_server.extensions import Services
+from authz_server.notices import not_me
+from authz_server.notices.channels.base import Errand
+from authz_server.notices.wording import TOLD, Told, say
+
+LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
+# What leads to the page of a consent; the rest leads to the record.
+OF_CONSENTS: Final = ("consent.", "token.", "code.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """The message in one language."""
+
+    lang: str
+    title: str
+    more: str
+    facts: tuple[tuple[str, str], ...]  # label, text
+    links: tuple[tuple[str, str], ...]  # label, URL
+    not_me: tuple[str, str, str]  # question, explanation, URL
+    why: tuple[str, ...]
+    closing: str
+
+    def lines(self) -> list[str]:
+        return [
+            self.title,
+            "",
+            self.more,
+            "",
+            *(f"{label}: {text}" for label, text in self.facts),
+            "",
+            *(line for label, url in self.links for line in (f"{label}:", url, "")),
+            self.not_me[0],
+            self.not_me[1],
+            self.not_me[2],
+            "",
+            *self.why,
+            "",
+            self.closing,
+        ]
+
+    def html(self) -> str:
+        facts = "".join(f"<dt><b>{escape(label)}</b></dt><dd>{escape(text)}</dd>" for label, text in self.facts)
+        links = "".join(f'<p><a href="{escape(url)}">{escape(label)}</a></p>' for label, url in self.links)
+        question, explanation, url = self.not_me
+        why = "<br>".join(f'<a href="{escape(w)}">{escape(w)}</a>' if "://" in w else escape(w) for w in self.why)
+        return (
+            f'<div lang="{self.lang}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p><dl>{facts}</dl>{links}'
+            f'<h2>{escape(question)}</h2><p><a href="{escape(url)}">{escape(explanation)}</a></p>'
+            f"<p>{why}</p><p>{escape(self.closing)}</p></div>"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Letter:
+    """A message in both languages, the reader's first."""
+
+    parts: tuple[Part, ...]
+
+    @property
+    def subject(self) -> str:
+        # A header is one line, whatever a name may hold.
+        return " / ".join(" ".join(part.title.split()) for part in self.parts)
+
+    def as_text(self) -> str:
+        rule = ["", "-" * 40, ""]
+        return "\n".join([*self.parts[0].lines(), *(line for part in self.parts[1:] for line in rule + part.lines())])
+
+    def as_html(self) -> str:
+        parts = "<hr>".join(part.html() for part in self.parts)
+        return (
+            f'<!doctype html><html lang="{self.parts[0].lang}"><head><meta charset="utf-8">'
+            f"<title>{escape(self.subject)}</title></head><body>{parts}</body></html>"
+        )
+
+
+class Writer:
+    """Puts events into words, with the names of the registered clients and the catalogue's datasets."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def write(self, errand: Errand) -> Letter:
+        """The message in both languages."""
+        first = errand.reader.locale if errand.reader.locale in LANGUAGES else "zh-TW"
+        order = sorted(LANGUAGES, key=lambda locale: locale != first)
+        return Letter(parts=tuple(self.part(errand, locale) for locale in order))
+
+    def write_short(self, errand: Errand) -> str:
+        """The message for a telephone, in the reader's language alone."""
+        locale, entry = errand.reader.locale, errand.entry
+        pieces = [
+            say("sms", locale, title=self.title(errand, locale), when=self._when(errand, locale)),
+            say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
+            say("sms_not_me", locale, url=self._not_me(errand)),
+        ]
+        return " ".join(piece for piece in pieces if piece)
+
+    def title(self, errand: Errand, locale: str) -> str:
+        """The event in a few words."""
+        return TOLD[errand.entry.event].title.get(locale).format(**self._names(errand, locale))
+
+    def part(self, errand: Errand, locale: str) -> Part:
+        """The message in one language."""
+        entry, issuer = errand.entry, self._services.settings.issuer
+        told: Told = TOLD[entry.event]
+        client = self._services.registry.client(entry.client_id) if entry.client_id else None
+        names = self._names(errand, locale)
+        facts = [
+            ("when", self._when(errand, locale)),
+            ("to", names["client"] if entry.client_id else ""),
+            ("phone", client.contact_phone if client else ""),
+            ("what", names["dataset"]),
+            ("reference", entry.transaction_id or ""),
+        ]
+        if entry.transaction_id and entry.event.startswith(OF_CONSENTS):
+            link = ("see_consent", f"{issuer}/consent/{entry.transaction_id}/outcome")
+        else:
+            link = ("see_record", f"{issuer}/record")
+        why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
+        return Part(
+            lang=LANGUAGES[locale],
+            title=self.title(errand, locale),
+            more=told.more.get(locale).format(**names),
+            facts=tuple((say(label, locale), text) for label, text in facts if text),
+            links=((say(link[0], locale), link[1]),),
+            not_me=(say("not_me", locale), say("not_me_more", locale), self._not_me(errand)),
+            why=(f"{say('why', locale)}: {say(why[0], locale)}", *why[1:]),
+            closing=say("never_ask", locale),
+        )
+
+    def _names(self, errand: Errand, locale: str) -> dict[str, str]:
+        entry, services = errand.entry, self._services
+        client = services.registry.client(entry.client_id) if entry.client_id else None
+        names = [
+            dataset.name.get(locale) if (dataset := services.catalogue.find_dataset(name)) else name
+            for name in errand.datasets
+        ]
+        known = client.name.get(locale) if client else entry.client_id
+        return {"client": known or say("somebody", locale), "dataset": listed(names, locale)}
+
+    def _when(self, errand: Errand, locale: str) -> str:
+        at = errand.entry.at
+        return say("taiwan", locale, when=f"{day(at, locale)} {time_of_day(at)}")
+
+    def _not_me(self, errand: Errand) -> str:
+        services = self._services
+        return not_me.link(services.settings.issuer, services.secret, errand.entry.id, errand.channel)

@@ -1,0 +1,252 @@
+"""What citizens are told, and in which words: every text of every message, each in 繁體中文 and English.
+
+A message is one event of the record, put into a title and a sentence on what it means or what to do. What it may name:
+the client, the dataset, when, the reference number. Never a value, an address, or a secret but the "not me" link.
+
+To tell of another kind of event, add its line to `TOLD`. `security`: it may mean that somebody else is at it, so nobody
+can switch it off. The web inbox has every message; which of the other channels has it is the citizen's choice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from authz_server.catalogue.model import Text
+
+
+@dataclass(frozen=True)
+class Told:
+    """One kind of message. Places in both texts: {client}, {dataset}."""
+
+    title: Text
+    more: Text
+    security: bool = False
+
+
+def _told(zh: str, en: str, more_zh: str, more_en: str, *, security: bool = False) -> Told:
+    return Told(Text(zh=zh, en=en), Text(zh=more_zh, en=more_en), security)
+
+
+def _safe(zh: str, en: str, more_zh: str, more_en: str) -> Told:
+    return _told(zh, en, more_zh, more_en, security=True)
+
+
+_CALL_THEM: Final = (
+    "已經送達的資料無法從這裡收回，請致電{client}並報上參考編號。",
+    "What was delivered can't be called back from here: call {client} and quote the reference number.",
+)
+_IF_NOT_YOU: Final = ("如果不是您，請立刻按下面的連結。", "If that was not you, use the link below at once.")
+
+TOLD: Final[Mapping[str, Told]] = {
+    "consent.approved": _told(
+        "您同意把資料提供給{client}",
+        "You agreed to share data with {client}",
+        "每一項只能取一次。在取走之前，可以從下面的連結停止。",
+        "Each dataset can be fetched once. Until then you can stop it: follow the link below.",
+    ),
+    "consent.denied": _told(
+        "您沒有同意{client}的要求",
+        "You did not agree to a request of {client}",
+        "什麼都沒有送出。",
+        "Nothing was sent.",
+    ),
+    "consent.withdrawn": _told(
+        "您給{client}的同意已停止",
+        "Your consent for {client} was stopped",
+        "不會再因此送出任何資料。" + _CALL_THEM[0],
+        "Nothing more is sent because of it. " + _CALL_THEM[1],
+    ),
+    "token.delivered": _told(
+        "「{dataset}」已送達{client}",
+        "{dataset} was delivered to {client}",
+        "這次同意不能再取一次。想停止對方使用，請致電並報上參考編號。",
+        "It can't be fetched again with this consent. To stop its use, call them and quote the reference number.",
+    ),
+    "token.failed": _told(
+        "「{dataset}」未能送達{client}",
+        "{dataset} could not be delivered to {client}",
+        "您不必做什麼；原因記在您的紀錄裡。",
+        "You need do nothing; the reason is on your record.",
+    ),
+    "token.no_record": _told(
+        "機關沒有您的「{dataset}」",
+        "The agency has no record of you in {dataset}",
+        "{client}已經知道沒有這項資料。如果您認為應該有，請洽該機關。",
+        "{client} was told so. If you think that there should be one, ask the agency.",
+    ),
+    "token.spent_unknown": _told(
+        "「{dataset}」送往{client}時中斷了",
+        "The delivery of {dataset} to {client} was interrupted",
+        "資料可能已經送達，不能再取一次。",
+        "It may have arrived, and can't be fetched again.",
+    ),
+    "token.expired": _told(
+        "{client}沒有在期限內取走「{dataset}」",
+        "{client} did not fetch {dataset} in time",
+        "現在不能再取了。如果還需要，對方必須再問您一次。",
+        "It no longer can. If it is still needed, they have to ask you again.",
+    ),
+    "token.revoked": _told(
+        "{client}放棄取得「{dataset}」",
+        "{client} gave up its permission to fetch {dataset}",
+        "這項資料不會送出。",
+        "It will not be sent.",
+    ),
+    "code.replayed": _safe(
+        "有人第二次使用{client}的許可",
+        "A permission of {client} was presented a second time",
+        "已拒絕，並關閉了那次許可開放的一切。您不必做什麼。",
+        "It was refused, and what it had opened was closed. You need do nothing.",
+    ),
+    "code.misused": _safe(
+        "有人冒用{client}的許可",
+        "Somebody else presented a permission of {client}",
+        "已拒絕，那次許可也已作廢。您不必做什麼。",
+        "It was refused, and the permission is void now. You need do nothing.",
+    ),
+    "sign_in.locked": _safe(
+        "您的帳號暫時不能登入",
+        "Sign-in to your account is locked for a while",
+        "因為試錯太多次。" + _IF_NOT_YOU[0],
+        "There were too many wrong attempts. " + _IF_NOT_YOU[1],
+    ),
+    "sign_in.new_device": _safe(
+        "您的帳號在新的裝置上登入",
+        "Your account was signed in to on a new device",
+        _IF_NOT_YOU[0],
+        _IF_NOT_YOU[1],
+    ),
+    "session.ended": _safe(
+        "您的帳號在一個裝置上被登出",
+        "Your account was signed out on a device",
+        _IF_NOT_YOU[0],
+        _IF_NOT_YOU[1],
+    ),
+    "method.added": _safe(
+        "您的帳號多了一種登入方式",
+        "A way to sign in was added to your account",
+        _IF_NOT_YOU[0],
+        _IF_NOT_YOU[1],
+    ),
+    "method.removed": _safe(
+        "您的帳號少了一種登入方式",
+        "A way to sign in was removed from your account",
+        _IF_NOT_YOU[0],
+        _IF_NOT_YOU[1],
+    ),
+    "contact.changed": _safe(
+        "您的聯絡資料改了",
+        "Your contact data was changed",
+        "新舊聯絡方式都會收到這則通知。" + _IF_NOT_YOU[0],
+        "This message goes to the old address and to the new one. " + _IF_NOT_YOU[1],
+    ),
+    "account.reset": _safe(
+        "您的登入方式已重新設定",
+        "Your ways to sign in were renewed",
+        "由本平臺的管理者辦理。" + _IF_NOT_YOU[0],
+        "The operator of this platform did it. " + _IF_NOT_YOU[1],
+    ),
+    "account.suspended": _safe(
+        "您的帳號已停用",
+        "Your account was suspended",
+        "由本平臺的管理者辦理。這段期間不能登入，也不會送出任何資料。",
+        "The operator of this platform did it. Nobody can sign in meanwhile, and nothing is sent.",
+    ),
+    "account.resumed": _safe(
+        "您的帳號恢復使用",
+        "Your account was opened again",
+        "由本平臺的管理者辦理。",
+        "The operator of this platform did it.",
+    ),
+    "account.frozen": _safe(
+        "您的帳號已凍結",
+        "Your account is frozen",
+        "所有同意都已停止，所有裝置都已登出，在您解除凍結之前什麼都不會送出。",
+        "Every consent was stopped and every device signed out; nothing is sent until you unfreeze it.",
+    ),
+    "account.unfrozen": _safe(
+        "您的帳號已解除凍結",
+        "Your account is no longer frozen",
+        "停止的同意不會恢復。" + _IF_NOT_YOU[0],
+        "Consents that were stopped stay stopped. " + _IF_NOT_YOU[1],
+    ),
+    "account.left": _safe(
+        "您的帳號已關閉",
+        "Your account was closed",
+        "除了法律要求保存的紀錄，您的資料都已刪除。",
+        "Your data was erased, but for the record that the law has us keep.",
+    ),
+    "consent.erasure_requested": _told(
+        "您請{client}刪除資料",
+        "You asked {client} to erase your data",
+        "對方的回覆會通知您。",
+        "You are told when they answer.",
+    ),
+    "consent.erasure_acknowledged": _told(
+        "{client}回覆了您的刪除請求",
+        "{client} answered your request to erase your data",
+        "回覆的內容在這次同意的頁面上。",
+        "You find the answer on the page of this consent.",
+    ),
+    "consent.correction_requested": _told(
+        "您請機關更正「{dataset}」",
+        "You asked the agency to correct {dataset}",
+        "有結果時會通知您。",
+        "You are told of the outcome.",
+    ),
+    "consent.correction_settled": _told(
+        "您的更正請求有結果了：「{dataset}」",
+        "Your request to correct {dataset} was settled",
+        "結果在這次同意的頁面上。",
+        "You find the outcome on the page of this consent.",
+    ),
+    "consent.reported": _told(
+        "您向主管機關反映了{client}",
+        "You reported {client} to the authority",
+        "您的反映已記在紀錄裡。",
+        "Your report is on the record.",
+    ),
+}
+SECURITY: Final = tuple(event for event, told in TOLD.items() if told.security)
+
+# Of every message. name: (zh, en)
+SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    "service": ("個人資料同意服務", "Personal data consent service"),
+    "when": ("時間", "When"),
+    "taiwan": ("{when}（臺灣時間）", "{when} (Taiwan time)"),
+    "to": ("接收者", "Recipient"),
+    "phone": ("接收者電話", "Their telephone"),
+    "what": ("資料", "Data"),
+    "reference": ("參考編號", "Reference number"),
+    "see_consent": ("看這次同意與收據", "See this consent and its receipt"),
+    "see_record": ("看您的紀錄", "See your record"),
+    "why": ("為什麼收到這封信", "Why you get this"),
+    "why_use": (
+        "您的資料每次被使用，本平臺都會告訴您。要在哪裡收到通知，可以在這裡選擇：",
+        "This platform tells you of every use of your data. Choose here where you are told:",
+    ),
+    "why_security": (
+        "這是與帳號安全有關的通知，無法關閉。",
+        "This is about the security of your account. Such messages can't be switched off.",
+    ),
+    "not_me": ("不是您？", "Was it not you?"),
+    "not_me_more": (
+        "按這裡，會先說明再請您確認：凍結您的帳號，並停止所有同意。不必登入；連結只能用一次，30 天內有效。",
+        "Follow this link; it explains and asks before it does anything: your account is then frozen and every "
+        "consent stopped. No sign-in is needed; it works once, within 30 days.",
+    ),
+    "never_ask": (
+        "本平臺不會在信中向您要密碼或驗證碼。",
+        "This platform never asks for a password or code by message.",
+    ),
+    "choose": ("選擇通知方式", "Choose where you are told"),
+    "somebody": ("某個單位", "somebody"),
+    "sms": ("【MyData】{title}。{when}", "MyData: {title}. {when}"),
+    "sms_reference": ("編號 {reference}", "Ref. {reference}"),
+    "sms_not_me": ("不是您？{url}", "Not you? {url}"),
+}
+
+
+def say(name: str, locale: str, **values: object) -> str:
+    """One sentence in the language `locale` ("zh-TW" or "en"), its places filled in."""
+    return SENTENCES[name][locale == "en"].format(**values)

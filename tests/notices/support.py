@@ -1,0 +1,63 @@
+"""A worker's hands: channels of a platform, as its settings would make them, and entries to tell of."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row, select, update
+from sqlalchemy.orm import Session
+
+from authz_server import worker
+from authz_server.audit.service import Entry, record
+from authz_server.core import clock
+from authz_server.extensions import Services
+from authz_server.identity.models import CITIZEN
+from authz_server.notices.channels import configured
+from authz_server.notices.channels.base import Channel
+from authz_server.notices.delivery import deliver_next
+from authz_server.notices.models import NOTICE
+from tests.support.platform import Platform
+
+CITIZEN_1 = "citizen1"
+
+
+class Hands:
+    """What a worker does, step by step. Args: settings: `mail`, `sms` and the like."""
+
+    def __init__(self, platform: Platform, **settings: Any) -> None:
+        services: Services = platform.app.extensions["mydata"]
+        self.services = replace(services, settings=replace(services.settings, **settings))
+        self.platform = platform
+        self.channels: dict[str, Channel] = {channel.id: channel for channel in configured(self.services)}
+
+    def tick(self) -> int:
+        """What a worker does each second."""
+        return worker.tick(self.platform.engine, now=clock.now(), channels=tuple(self.channels.values()))
+
+    def deliver(self, channel: str) -> int:
+        """Carry whatever is due by this channel; how many attempts that took."""
+        attempts = 0
+        while deliver_next(self.platform.engine, self.channels[channel]):
+            attempts += 1
+        self.channels[channel].rest()
+        return attempts
+
+    def happened(self, event: str, username: str = CITIZEN_1, **values: Any) -> None:
+        """Put something on the record of a citizen."""
+        with Session(self.platform.engine) as session, session.begin():
+            known: dict[str, Any] = {"at": clock.now(), "event": event, "success": True, "actor": "citizen"}
+            record(session, Entry(**known | {"citizen_id": self.citizen_id(session, username)} | values))
+
+    def change(self, username: str = CITIZEN_1, **values: Any) -> None:
+        """Change an account."""
+        with Session(self.platform.engine) as session, session.begin():
+            session.execute(update(CITIZEN).where(CITIZEN.c.username == username).values(values))
+
+    def citizen_id(self, session: Session, username: str = CITIZEN_1) -> int:
+        return int(session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).scalar_one())
+
+    def notices(self, channel: str) -> Sequence[Row[Any]]:
+        """The notices of a channel, oldest first."""
+        of_channel = select(NOTICE).where(NOTICE.c.channel == channel).order_by(NOTICE.c.audit_entry_id)
+        with Session(self.platform.engine) as session:
+            return session.execute(of_channel).all()

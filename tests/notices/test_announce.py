@@ -1,0 +1,74 @@
+"""Which notices are made: of which events, by which channels, for whom."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from authz_server.core import clock
+from authz_server.notices.models import NoticeChoice
+from authz_server.notices.wording import SECURITY, TOLD
+from tests.notices.support import Hands
+
+MAILED, SAFE = "consent.denied", "sign_in.locked"
+
+
+def choose(hands: Hands, channel: str, *, wanted: bool) -> None:
+    """The citizen's choice for what can be switched off."""
+    with Session(hands.platform.engine) as session, session.begin():
+        session.add(NoticeChoice(citizen_id=hands.citizen_id(session), channel=channel, wanted=wanted))
+
+
+def made(hands: Hands, *events: str) -> dict[str, int]:
+    """Let these events happen; how many notices each channel has of them."""
+    before = {channel: len(hands.notices(channel)) for channel in hands.channels}
+    for event in events:
+        hands.happened(event)
+    hands.tick()
+    return {channel: len(hands.notices(channel)) - count for channel, count in before.items()}
+
+
+def test_each_told_event_is_in_the_inbox_and_mailed_once(hands: Hands) -> None:
+    assert made(hands, *TOLD) == {"web": len(TOLD), "email": len(TOLD)}
+    assert made(hands) == {"web": 0, "email": 0}
+
+
+def test_what_is_not_told_is_on_the_record_only(hands: Hands) -> None:
+    assert made(hands, "token.leased", "sign_in.succeeded") == {"web": 0, "email": 0}
+
+
+def test_a_notice_in_the_inbox_is_delivered_when_it_is_made_and_the_others_are_due(hands: Hands) -> None:
+    made(hands, MAILED)
+    web, email = hands.notices("web")[-1], hands.notices("email")[-1]
+    assert (web.delivered_at, web.due_at) == (clock.now(), None)
+    assert (email.delivered_at, email.due_at) == (None, clock.now())
+
+
+def test_who_switched_e_mail_off_is_mailed_what_concerns_security_alone(hands: Hands) -> None:
+    choose(hands, "email", wanted=False)
+    assert made(hands, MAILED, SAFE) == {"web": 2, "email": 1}
+
+
+@pytest.mark.parametrize("change", [{"email": None}, {"email_verified_at": None}])
+def test_nobody_is_mailed_without_a_verified_address(hands: Hands, change: Any) -> None:
+    hands.change(**change)
+    assert made(hands, MAILED, SAFE) == {"web": 2, "email": 0}
+
+
+def test_what_happened_before_an_address_was_verified_does_not_go_there(hands: Hands) -> None:
+    hands.happened(MAILED)
+    clock.advance(timedelta(minutes=1))
+    hands.change(email="new@citizen.example", email_verified_at=clock.now())
+    assert made(hands, SAFE) == {"web": 2, "email": 1}
+
+
+@pytest.mark.parametrize(("event", "reason"), [("token.revoked", "withdrawn"), ("consent.withdrawn", "frozen")])
+def test_what_ended_with_something_else_is_told_with_it(hands: Hands, event: str, reason: str) -> None:
+    hands.happened(event, reason=reason)
+    assert made(hands, event) == {"web": 1, "email": 1}
+
+
+def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
+    families = ("sign_in.", "method.", "contact.", "account.", "session.", "code.")
+    assert {event for event in TOLD if event.startswith(families)} == set(SECURITY)

@@ -1,0 +1,223 @@
+"""Notices by e-mail, to a real SMTP server: once, in the end, and what they say."""
+
+from datetime import timedelta
+from email.message import EmailMessage
+
+import pytest
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.core import clock
+from authz_server.notices import outbox
+from authz_server.notices.models import NOTICE, Notice
+from authz_server.notices.outbox import FIRST_WAIT, LEASE, LONGEST_WAIT, MOST_ATTEMPTS
+from tests.notices.support import Hands
+from tests.support.platform import Platform
+from tests.support.smtp import PostOffice
+
+LONG = timedelta(days=1)
+
+
+def text_of(letter: EmailMessage, subtype: str = "plain") -> str:
+    """One of the two forms of a letter."""
+    body = letter.get_body((subtype,))
+    assert body is not None
+    return str(body.get_content())
+
+
+def one_letter(hands: Hands, office: PostOffice, event: str = "sign_in.locked") -> EmailMessage:
+    """The letter about an event."""
+    hands.happened(event)
+    hands.tick()
+    assert hands.deliver("email") == 1
+    (letter,) = office.letters
+    return letter
+
+
+def test_a_consent_is_told_with_who_what_when_and_how_to_stop_it(
+    hands: Hands, own_platform: Platform, office: PostOffice
+) -> None:
+    own_platform.code(own_platform.detail("ris.personal"), own_platform.detail("bli.enrolment"))
+    hands.tick()
+    hands.deliver("email")
+    (letter,) = office.letters
+    assert office.recipients == ["citizen1@citizen.example"]
+    assert letter["Subject"] == "You agreed to share data with First Sample Bank / 您同意把資料提供給甲銀行"
+    text = text_of(letter)
+    for said in (
+        "Recipient: First Sample Bank",
+        "Their telephone: 02-0000-0000",
+        "Data: Personal household registration, ",
+        "(Taiwan time)",
+        "接收者: 甲銀行",
+        "資料: 個人戶籍資料、",
+        "https://mydata.example/not-me?key=mdn_",
+        "https://mydata.example/account/notices",
+    ):
+        assert said in text
+    reference = text.partition("Reference number: ")[2].split()[0]
+    assert f"https://mydata.example/consent/{reference}/outcome" in text
+    assert text.index("You agreed") < text.index("您同意"), "the reader's language first"
+
+
+def test_the_reader_s_language_comes_first(hands: Hands, office: PostOffice) -> None:
+    hands.change(locale="zh-TW")
+    letter = one_letter(hands, office)
+    assert letter["Subject"].startswith("您的帳號暫時不能登入 / ")
+    assert text_of(letter, "html").startswith('<!doctype html><html lang="zh-Hant-TW">')
+
+
+def test_it_says_of_itself_what_programs_want_to_know(hands: Hands, office: PostOffice) -> None:
+    letter = one_letter(hands, office, "consent.denied")
+    assert letter["From"] == "個人資料同意服務 <notices@mydata.example>"
+    assert letter["List-Id"] == "<notices.mydata.example>"
+    assert letter["Auto-Submitted"] == "auto-generated"
+    assert letter["List-Unsubscribe"] == "<https://mydata.example/account/notices>"
+    assert letter["Message-ID"].endswith("@mydata.example>")
+    assert letter["Date"].datetime == clock.now().replace(microsecond=0)
+    assert [part.get_content_type() for part in letter.iter_parts()] == ["text/plain", "text/html"]
+    # Seven bits, whatever the text: not every server on the way takes more.
+    assert {part["Content-Transfer-Encoding"] for part in letter.iter_parts()} <= {"base64", "quoted-printable"}
+
+
+def test_security_can_t_be_switched_off_and_the_letter_offers_no_way_to(hands: Hands, office: PostOffice) -> None:
+    letter = one_letter(hands, office)
+    assert letter["List-Unsubscribe"] is None
+    assert "can't be switched off" in text_of(letter)
+
+
+def test_it_holds_nothing_of_the_citizen(hands: Hands, office: PostOffice) -> None:
+    letter = one_letter(hands, office)
+    content = text_of(letter) + text_of(letter, "html") + letter["Subject"]
+    for value in ("測試市民甲", "A123456789", "citizen1", "1980"):
+        assert value not in content
+
+
+def test_a_name_with_markup_or_lines_stays_a_name(hands: Hands, office: PostOffice) -> None:
+    hands.happened("consent.denied", client_id="<b>x</b>\r\nBcc: all@citizen.example")
+    hands.tick()
+    hands.deliver("email")
+    (letter,) = office.letters
+    assert letter["Bcc"] is None
+    assert "<b>x" not in text_of(letter, "html")
+    assert office.recipients == ["citizen1@citizen.example"]
+
+
+def test_what_the_server_puts_off_is_tried_again_later_and_later_and_delivered_once(
+    hands: Hands, office: PostOffice
+) -> None:
+    office.data = "451 4.3.0 later"
+    hands.happened("sign_in.locked")
+    hands.tick()
+    waits = []
+    for attempt in range(1, 13):
+        assert hands.deliver("email") == 1, "one attempt, then a pause"
+        notice = hands.notices("email")[-1]
+        assert (notice.attempts, notice.failure) == (attempt, "content: 451")
+        waits.append(notice.due_at - clock.now())
+        clock.advance(waits[-1])
+    assert FIRST_WAIT / 2 <= waits[0] <= FIRST_WAIT * 1.5
+    assert LONGEST_WAIT / 2 <= waits[-1] <= LONGEST_WAIT * 1.5
+    assert sorted(waits)[6:] != waits[:6]
+    office.data = ""
+    assert hands.deliver("email") == 1
+    assert hands.deliver("email") == 0
+    assert len(office.letters) == 1
+    notice = hands.notices("email")[-1]
+    assert (notice.delivered_at, notice.due_at, notice.failure) == (clock.now(), None, None)
+
+
+def test_after_about_three_days_it_is_given_up_and_the_log_says_so(
+    hands: Hands, office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    office.rcpt = "450 4.2.1 busy"
+    hands.happened("sign_in.locked")
+    hands.tick()
+    began = clock.now()
+    for _ in range(MOST_ATTEMPTS):
+        assert hands.deliver("email") == 1
+        if due_at := hands.notices("email")[-1].due_at:
+            clock.advance(due_at - clock.now())
+    assert timedelta(days=2) < clock.now() - began < timedelta(days=4)
+    notice = hands.notices("email")[-1]
+    assert (notice.failed_at, notice.due_at, notice.delivered_at) == (clock.now(), None, None)
+    assert [record.message for record in caplog.records][-1] == "notice.given_up"
+    clock.advance(LONG)
+    assert hands.deliver("email") == 0
+    assert "citizen.example" not in caplog.text
+
+
+def test_an_address_that_the_server_refuses_is_given_up_at_once(hands: Hands, office: PostOffice) -> None:
+    office.rcpt = "550 5.1.1 no such user"
+    hands.happened("sign_in.locked")
+    hands.tick()
+    hands.deliver("email")
+    notice = hands.notices("email")[-1]
+    assert (notice.failed_at, notice.due_at, notice.failure) == (clock.now(), None, "recipient: 550")
+
+
+def test_a_connection_lost_in_the_middle_is_no_delivery_and_the_next_letter_is_the_same(
+    hands: Hands, office: PostOffice
+) -> None:
+    office.drop = True
+    hands.happened("sign_in.locked")
+    hands.tick()
+    hands.deliver("email")
+    assert hands.notices("email")[-1].delivered_at is None
+    assert office.letters == []
+    office.drop = False
+    clock.advance(LONG)
+    hands.deliver("email")
+    assert len(office.letters) == 1
+
+
+def test_a_letter_is_the_same_at_each_attempt(hands: Hands, office: PostOffice) -> None:
+    hands.happened("sign_in.locked")
+    hands.tick()
+    hands.deliver("email")
+    with Session(hands.platform.engine) as session, session.begin():
+        session.execute(update(NOTICE).where(NOTICE.c.channel == "email").values(due_at=clock.now()))
+    clock.advance(LONG)
+    hands.deliver("email")
+    first, second = office.letters[0], office.letters[-1]
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first["Date"] == second["Date"]
+
+
+def test_what_somebody_works_on_nobody_else_takes_until_the_lease_is_over(hands: Hands) -> None:
+    hands.happened("sign_in.locked")
+    hands.tick()
+    with Session(hands.platform.engine) as session, session.begin():
+        taken = outbox.claim(session, "email", now=clock.now())
+    assert taken is not None
+    clock.advance(LEASE - timedelta(seconds=1))
+    assert hands.deliver("email") == 0
+    clock.advance(timedelta(seconds=1))
+    assert hands.deliver("email") == 1
+    with Session(hands.platform.engine) as session, session.begin():
+        outbox.postponed(session, taken, "the late word of who was given up on", now=clock.now())
+    assert hands.notices("email")[-1].delivered_at is not None
+
+
+def test_the_notice_of_a_citizen_who_is_gone_or_has_no_address_any_more_is_given_up(hands: Hands) -> None:
+    hands.happened("sign_in.locked")
+    hands.tick()
+    hands.change(email=None)
+    hands.deliver("email")
+    assert hands.notices("email")[-1].failure == "no address"
+
+
+def test_one_that_can_t_be_put_into_words_holds_up_no_other(hands: Hands, office: PostOffice) -> None:
+    """As when an older release told of something that this one knows nothing of."""
+    hands.happened("token.leased")
+    with Session(hands.platform.engine) as session, session.begin():
+        entry_id, citizen_id = session.scalars(select(func.max(AuditEntry.id))).one(), hands.citizen_id(session)
+        notice = Notice(audit_entry_id=entry_id, citizen_id=citizen_id, channel="email", created_at=clock.now())
+        notice.due_at = clock.now()
+        session.add(notice)
+    hands.happened("sign_in.locked")
+    hands.tick()
+    assert hands.deliver("email") == 2
+    assert len(office.letters) == 1
+    assert hands.notices("email")[-2].failure == "KeyError"

@@ -1,0 +1,96 @@
+"""Real workers: two at once, and one that is killed in the middle of sending."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from authz_server.core import clock
+from authz_server.notices.outbox import LEASE
+from client_examples.sandbox.settings import write_toml
+from tests.notices.conftest import SENDER
+from tests.notices.support import Hands
+from tests.support.smtp import PostOffice
+from tests.support.waiting import wait_until
+
+LETTERS = 40
+
+
+@pytest.fixture
+def settings_file(hands: Hands, tmp_path: Path) -> Path:
+    """What a worker of this platform is started with; the clock of these tests runs."""
+    known = hands.services.settings
+    document = {
+        "issuer": known.issuer,
+        "database_url": known.database_url,
+        "keys_file": str(known.keys_file),
+        "secret_file": str(known.secret_file),
+        "proxy_url": known.proxy_url,
+        "sandbox": True,
+    }
+    assert known.mail is not None
+    mail = {"host": known.mail.host, "port": known.mail.port, "sender": SENDER, "tls": "none"}
+    return write_toml(tmp_path / "worker.toml", document | {"mail": mail})
+
+
+@contextmanager
+def worker(settings_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker process; it is gone at the end, one way or the other."""
+    command = [str(Path(sys.executable).with_name("mydata")), "worker"]
+    process = subprocess.Popen(command, env=os.environ | {"MYDATA_SETTINGS": str(settings_file)})
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) in {0, -signal.SIGKILL}
+
+
+def test_two_workers_send_each_letter_once(hands: Hands, office: PostOffice, settings_file: Path) -> None:
+    for _ in range(LETTERS):
+        hands.happened("sign_in.locked")
+    with worker(settings_file), worker(settings_file):
+        wait_until(lambda: len(office.letters) >= LETTERS, "all letters arrive", limit_s=60)
+        wait_until(lambda: all(row.delivered_at for row in hands.notices("email")), "all are known to have arrived")
+    sent = Counter(letter["Message-ID"] for letter in office.letters)
+    assert len(sent) == LETTERS
+    assert set(sent.values()) == {1}
+
+
+def test_a_worker_killed_while_it_sends_leaves_the_letter_to_another(
+    hands: Hands, office: PostOffice, settings_file: Path
+) -> None:
+    office.hold = "untaken"
+    hands.happened("sign_in.locked")
+    with worker(settings_file) as first:
+        wait_until(lambda: office.held, "the letter is on its way")
+        first.kill()
+        first.wait()
+    office.hold = ""
+    assert hands.deliver("email") == 0, "for a while it may still be sent by the one that we do not know to be dead"
+    clock.advance(LEASE + timedelta(minutes=1))
+    assert hands.deliver("email") == 1
+    assert len(office.letters) == 1
+
+
+def test_a_worker_killed_before_it_hears_that_the_letter_was_taken_sends_the_very_same_again(
+    hands: Hands, office: PostOffice, settings_file: Path
+) -> None:
+    """The one window in which a message comes twice; a mailbox knows by the Message-ID that it has it already."""
+    office.hold = "taken"
+    hands.happened("sign_in.locked")
+    with worker(settings_file) as first:
+        wait_until(lambda: office.held, "the letter is there")
+        first.kill()
+        first.wait()
+    office.hold = ""
+    clock.advance(LEASE + timedelta(minutes=1))
+    assert hands.deliver("email") == 1
+    first_copy, second_copy = office.letters
+    assert first_copy.as_bytes() == second_copy.as_bytes()
