@@ -223,8 +223,10 @@ def test_there_is_one_clock() -> None:
             continue
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {
-                "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time",
+                "datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time",
             }:  # fmt: skip
+                found.append(f"{path}:{node.lineno}")
+            if isinstance(node, ast.ImportFrom) and node.module == "time" and {"time"} & {n.name for n in node.names}:
                 found.append(f"{path}:{node.lineno}")
     assert not found
 
