@@ -14,11 +14,24 @@ from types import MappingProxyType
 from typing import Any, cast
 
 from authz_server.core import settings
+from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
 
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
+# What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
+BEST_LEVELS: Mapping[str, int] = MappingProxyType(
+    {
+        "certificate": 1,
+        "passkey": 2,
+        "password_totp": 3,
+        "health_card": 3,
+        "two_documents": 4,
+        "upstream": 1,  # the level of each sign-in is what its provider's `acr` maps to, at most
+        "email_code": MEMBER_AREA,
+    }
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,11 +144,9 @@ def contradictions(parsed: Settings) -> list[str]:
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
         problems.append("tls_cert, tls_key: both or neither")
-    if not parsed.sandbox and parsed.method_levels.get("password_totp", 3) < 3:
-        problems.append("method_levels: a password with a one-time code is level 3 at best outside the sandbox")
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
-    return problems
+    return problems + _too_much_trust(parsed)
 
 
 def _mail_problems(mail: MailSettings, *, sandbox: bool) -> list[str]:
@@ -147,10 +158,23 @@ def _mail_problems(mail: MailSettings, *, sandbox: bool) -> list[str]:
     return problems
 
 
+def _too_much_trust(parsed: Settings) -> list[str]:
+    levels = parsed.method_levels.items()
+    unknown = [f"method_levels: {name} is not an identity method" for name, _ in levels if name not in BEST_LEVELS]
+    # In the sandbox any method may stand for a stronger one, except that what opens no fetch never does.
+    best = {name: best for name, best in BEST_LEVELS.items() if best == MEMBER_AREA or not parsed.sandbox}
+    outside = "" if parsed.sandbox else " outside the sandbox"
+    return unknown + [
+        f"method_levels: {name} is level {best[name]} at best{outside}"
+        for name, level in levels
+        if level < best.get(name, HIGHEST_LEVEL)
+    ]
+
+
 def _levels(value: Any, base: Path) -> Mapping[str, int]:
     levels = {name: settings.whole(level, base) for name, level in dict(value).items()}
-    if not all(1 <= level <= 4 for level in levels.values()):
-        raise ValueError("a level is 1 (highest) to 4")
+    if not all(HIGHEST_LEVEL <= level <= MEMBER_AREA for level in levels.values()):
+        raise ValueError("a level is 1 (highest) to 4, or 5: the member area only")
     return MappingProxyType(levels)
 
 

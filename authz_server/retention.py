@@ -30,7 +30,7 @@ from authz_server.clients import models as clients
 from authz_server.config import Limits
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
-from authz_server.identity.models import Citizen, CitizenSession, SignInAttempt
+from authz_server.identity.models import Citizen, CitizenSession, Credential, IdentityChallenge, SignInAttempt
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from authz_server.single_use.models import USED_IDENTIFIERS
@@ -68,7 +68,9 @@ class Keep:
 KEEP = (
     *(Keep(model, None, ring=number) for number, model in enumerate(USED_IDENTIFIERS)),
     Keep(SignInAttempt, "window_started_at", 1),
+    Keep(IdentityChallenge, "expires_at", 1),
     Keep(CitizenSession, "expires_at", 1),
+    Keep(Credential, "removed_at", 1),
     Keep(AuthorizationCode, "expires_at", 1),  # a day, so that a replay is still recognised as one
     Keep(AccessToken, "expires_at", 1),
     Keep(DatasetToken, "expires_at", 1),

@@ -55,8 +55,12 @@ def test_an_issuer_that_could_be_written_in_two_ways_is_refused(tmp_path: Path, 
     assert problems_of(tmp_path, issuer=issuer)[0].startswith("issuer: ")
 
 
-def test_a_password_with_a_one_time_code_is_no_higher_level_outside_the_sandbox(tmp_path: Path) -> None:
+def test_no_method_is_worth_more_than_it_may_be_at_best(tmp_path: Path) -> None:
     assert "level 3 at best" in problems_of(tmp_path, method_levels={"password_totp": 1})[0]
+    assert "level 2 at best" in problems_of(tmp_path, method_levels={"passkey": 1})[0]
+    assert "level 4 at best" in problems_of(tmp_path, method_levels={"two_documents": 3})[0]
+    assert "level 5 at best" in problems_of(tmp_path, method_levels={"email_code": 4}, sandbox=True)[0]
+    assert "is not an identity method" in problems_of(tmp_path, method_levels={"tarot": 4})[0]
 
 
 def test_unknown_limits_are_named(tmp_path: Path) -> None:

@@ -112,10 +112,9 @@ def approve(
 
 def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> None:
     """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
-    if not levels.reached(signed_in.level, pending.needed_level(catalogue)):
-        raise IdentityNotSufficient("level")
-    if not levels.fresh(signed_in, pending.authenticated_after):
-        raise IdentityNotSufficient("again")
+    lacking = levels.lack(signed_in, pending.needed_level(catalogue), pending.authenticated_after)
+    if lacking is not None:
+        raise IdentityNotSufficient(lacking)
 
 
 def deny(

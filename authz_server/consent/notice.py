@@ -21,7 +21,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.3"
+VERSION: Final = "2026-11.4"
 
 
 @dataclass(frozen=True, kw_only=True)

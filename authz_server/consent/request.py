@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from authz_server.catalogue.model import Catalogue
+from authz_server.catalogue.model import Catalogue, Text
 from authz_server.consent.details import RequestedDataset
 from authz_server.core.identifiers import LOWEST_LEVEL, level_of_acr
 
@@ -90,6 +90,11 @@ class PendingRequest:
             # Any of the values will do, so the least strict of them; unknown values were refused when pushed.
             levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
         return min(levels, default=LOWEST_LEVEL)
+
+    def demanded_by(self, catalogue: Catalogue) -> tuple[Text, ...]:
+        """Names of the datasets that demand the needed level; none where only the client does."""
+        datasets = (catalogue.dataset(dataset.dataset_id) for dataset in self.parameters.datasets)
+        return tuple(dataset.name for dataset in datasets if dataset.level == self.needed_level(catalogue))
 
     @property
     def authenticated_after(self) -> datetime | None:

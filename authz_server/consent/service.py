@@ -75,6 +75,7 @@ BEGUN = (
     REQUEST.c.deadline_at > bindparam("now"),
     *WAITING,
 )
+FIND = Prepared(select(REQUEST).where(*BEGUN))
 OWN = Prepared(select(REQUEST, PREVIOUS).where(*BEGUN, REQUEST.c.citizen_id == bindparam("citizen")))
 TAKE = Prepared(
     update(REQUEST)
@@ -161,11 +162,10 @@ def open_for(session: Executor, request_id: str, *, citizen_id: int, now: dateti
     return pending_of(rows[0])
 
 
-def find(session: Session, request_id: str, *, now: datetime) -> PendingRequest | None:
+def find(session: Executor, request_id: str, *, now: datetime) -> PendingRequest | None:
     """The begun, undecided request, for a page that must show who asks before anybody has signed in."""
-    begun = (REQUEST.c.started_at.is_not(None), REQUEST.c.deadline_at > now, *WAITING)
-    row = session.execute(select(REQUEST).where(REQUEST.c.id == request_id, *begun)).one_or_none()
-    return pending_of(row) if row else None
+    rows = FIND.run(session, {"request_id": request_id, "now": now})
+    return pending_of(rows[0]) if rows else None
 
 
 def client_of(session: Session, request_id: str) -> str | None:

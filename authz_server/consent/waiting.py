@@ -2,19 +2,18 @@
 
 from datetime import datetime
 
-from sqlalchemy.orm import Session
-
 from authz_server.consent import decision, service
 from authz_server.consent.errors import RequestNotUsable
 from authz_server.extensions import services
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.waiting import WaitingRequest
+from authz_server.prepared import Executor
 
 
 class PushedRequests:
     """The begun, undecided authorization requests."""
 
-    def get(self, session: Session, request_id: str, *, now: datetime) -> WaitingRequest:
+    def get(self, session: Executor, request_id: str, *, now: datetime) -> WaitingRequest:
         """The request.  Raises: RequestNotUsable."""
         pending = service.find(session, request_id, now=now)
         client = services().registry.client(pending.client_id) if pending else None
@@ -26,11 +25,12 @@ class PushedRequests:
             client_name=client.name,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),
+            demanded_by=pending.demanded_by(services().catalogue),
             authenticated_after=pending.authenticated_after,
             ui_locales=pending.parameters.ui_locales,
         )
 
-    def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
         """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
         pending = service.find(session, request_id, now=now)
         if pending is None:

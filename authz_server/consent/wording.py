@@ -62,6 +62,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這項資料通常需要約 {duration}準備。您不必等待，備妥後{client}會自行取得。",
         "This usually takes about {duration} to prepare. You need not wait: {client} fetches it when it is ready.",
     ),
+    "minute": (" {count} 分鐘", "{count} minute"),
     "minutes": (" {count} 分鐘", "{count} minutes"),
     "hours": (" {count} 小時", "{count} hours"),
     "unavailable": (
@@ -167,5 +168,6 @@ def time_of_day(moment: datetime) -> str:
 def duration(seconds: int, locale: str) -> str:
     """A typical wait, as roughly as people think of it."""
     if seconds < 90 * 60:
-        return say("minutes", locale, count=max(1, round(seconds / 60)))
+        count = max(1, round(seconds / 60))
+        return say("minute" if count == 1 else "minutes", locale, count=count)
     return say("hours", locale, count=round(seconds / 3600))

@@ -19,6 +19,7 @@ _ACR_PREFIX = "urn:mydata:acr:level-"
 
 HIGHEST_LEVEL = 1
 LOWEST_LEVEL = 4
+MEMBER_AREA = 5  # no identity level: what only opens the citizen's own pages, never a fetch
 
 
 def new_transaction_id() -> TransactionId:

@@ -27,6 +27,10 @@ class CitizenSuspended(SignInRefused):
     public = "This account is suspended."
 
 
+class AnotherCitizen(SignInRefused):
+    """The proof was right, but it is not of whom the session and the request in it belong to."""
+
+
 class SignInLocked(DomainError):
     """Too many failures; nothing was looked at, so the answer is the same for right and wrong credentials."""
 

@@ -1,32 +1,49 @@
 """Identity levels: 1 is the highest, 4 the lowest; who demands level n is content with 1..n."""
 
 from datetime import datetime
+from typing import Literal
 
 from authz_server.config import Settings
-from authz_server.core.identifiers import LOWEST_LEVEL
+from authz_server.core.identifiers import MEMBER_AREA
 from authz_server.identity.sessions import SignedIn
+
+# What a sign-in still lacks: a stronger method, or a newer proof.
+Lack = Literal["level", "again"]
 
 
 def level_of_method(settings: Settings, method_id: str) -> int:
-    """The level at which a sign-in by this method is worth; a method without a line in the settings gets the lowest."""
-    return settings.method_levels.get(method_id, LOWEST_LEVEL)
+    """The level that a sign-in by this method reaches; one without a line in the settings is worth no fetch."""
+    return settings.method_levels.get(method_id, MEMBER_AREA)
 
 
-def suffices(signed_in: SignedIn, needed_level: int | None, *, authenticated_after: datetime | None = None) -> bool:
-    """Tell whether this sign-in is strong enough and recent enough.
+def lack(signed_in: SignedIn, needed_level: int | None, authenticated_after: datetime | None = None) -> Lack | None:
+    """What this sign-in still lacks; None if it is strong and recent enough.
 
     Args:
         needed_level: 1..4; None demands nothing.
-        authenticated_after: the sign-in must not be older than this moment (`prompt=login`, `max_age`); None: any age.
+        authenticated_after: a proof of that level must not be older than this moment (`prompt=login`, `max_age`); None:
+            any age.
     """
-    return reached(signed_in.level, needed_level) and fresh(signed_in, authenticated_after)
+    if not reached(signed_in.level, needed_level):
+        return "level"
+    return None if stated(signed_in, needed_level, authenticated_after) else "again"
+
+
+def stated(
+    signed_in: SignedIn, needed_level: int | None, authenticated_after: datetime | None
+) -> tuple[int, datetime] | None:
+    """The level, and when it was proved, that may be told to who demands this; None if the sign-in does not suffice.
+
+    It is the strongest proof if that is recent enough, else the strongest of those that are: a level that was proved an
+    hour ago is never told with the time of a weaker proof.
+    """
+    if authenticated_after is None or signed_in.auth_time >= authenticated_after:
+        return (signed_in.level, signed_in.auth_time) if reached(signed_in.level, needed_level) else None
+    recent = [proof for proof in signed_in.proofs if proof.at >= authenticated_after]
+    best = min(recent, key=lambda proof: (proof.level, -proof.at.timestamp()), default=None)
+    return (best.level, best.at) if best and reached(best.level, needed_level) else None
 
 
 def reached(level: int, needed_level: int | None) -> bool:
     """Tell whether a level is at least as high as the one that is needed."""
     return needed_level is None or level <= needed_level
-
-
-def fresh(signed_in: SignedIn, authenticated_after: datetime | None) -> bool:
-    """Tell whether the citizen proved who they are at or after this moment."""
-    return authenticated_after is None or signed_in.auth_time >= authenticated_after

@@ -35,9 +35,10 @@ class Door:
     most: int
 
 
-def account_door(method_id: str, account: str, limits: Limits) -> Door:
-    """The door of one account under one method; the account need not exist."""
-    return Door(kind=ACCOUNT, key=digest(f"{method_id}\0{account}"), most=limits.sign_in_failures)
+def account_door(method_id: str, account: str, limits: Limits, *, most: int | None = None) -> Door:
+    """The door of one account under one method; the account need not exist. Args: most: fewer failures than usual."""
+    failures = limits.sign_in_failures if most is None else min(most, limits.sign_in_failures)
+    return Door(kind=ACCOUNT, key=digest(f"{method_id}\0{account}"), most=failures)
 
 
 def address_door(address: str | None, limits: Limits) -> Door:

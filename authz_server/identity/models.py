@@ -1,9 +1,9 @@
-"""Tables of citizens, their sessions, and the failures that lock a door."""
+"""Tables of citizens, what they prove who they are with, their sessions, and the failures that lock a door."""
 
 from datetime import date, datetime
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Table
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Table, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey
@@ -33,6 +33,53 @@ class Citizen(Base):
     totp_last_step: Mapped[int] = mapped_column(BigInteger, default=0)
 
 
+class Credential(Base):
+    """Something that a citizen has bound to the account: a passkey, a certificate. Passwords stand in `citizen`.
+
+    `external_id` is by what it is found when somebody presents it; of those in force it is unique within a method.
+    """
+
+    __tablename__ = "credential"
+    __table_args__ = (
+        Index("ix_credential_citizen_id", "citizen_id"),
+        Index(
+            "uq_credential_method_external_id",
+            "method",
+            "external_id",
+            unique=True,
+            sqlite_where=text("removed_at IS NULL"),
+            postgresql_where=text("removed_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
+    citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"))
+    method: Mapped[str] = mapped_column(String(40))
+    external_id: Mapped[str] = mapped_column(String(1400), repr=False)
+    label: Mapped[str] = mapped_column(String(100), repr=False)  # by which the citizen knows it again
+    data: Mapped[dict[str, Any]] = mapped_column(JSON, repr=False)  # nothing secret
+    created_at: Mapped[datetime]
+    secret: Mapped[bytes | None] = mapped_column(LargeBinary(1000), repr=False, default=None)  # encrypted or hashed
+    last_used_at: Mapped[datetime | None] = mapped_column(default=None)
+    removed_at: Mapped[datetime | None] = mapped_column(index=True, default=None)
+
+
+class IdentityChallenge(Base):
+    """A question to somebody who is about to prove who they are, or a journey elsewhere and back; answered once."""
+
+    __tablename__ = "identity_challenge"
+
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    method: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(40))
+    citizen_id: Mapped[int | None] = mapped_column(BigKey, ForeignKey("citizen.id"))  # None: not known who it will be
+    browser: Mapped[bytes] = mapped_column(LargeBinary(32), repr=False)  # digest of a cookie: nobody else may answer
+    payload: Mapped[dict[str, Any]] = mapped_column(JSON, repr=False)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+    used_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
 class CitizenSession(Base):
     """A browser in which a citizen has signed in. Expiry is enforced when it is read."""
 
@@ -43,7 +90,8 @@ class CitizenSession(Base):
     citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"))
     level: Mapped[int]
     amr: Mapped[list[str]] = mapped_column(JSON)  # RFC 8176
-    auth_time: Mapped[datetime]
+    auth_time: Mapped[datetime]  # of the strongest proof, the newest of them
+    proofs: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # method, level, at: every one of this sign-in
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     idle_until: Mapped[datetime]  # moves on with use
@@ -69,6 +117,8 @@ class SignInAttempt(Base):
 
 # For statements that are built once, without the identity map.
 CITIZEN = cast(Table, Citizen.__table__)
+CREDENTIAL = cast(Table, Credential.__table__)
+IDENTITY_CHALLENGE = cast(Table, IdentityChallenge.__table__)
 CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
 SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)
 # Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.

@@ -1,8 +1,9 @@
 """Sessions of citizens: opened at sign-in, found by the digest of a cookie, ended by time or by decision."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ _FIND = Prepared(
         _session.level,
         _session.amr,
         _session.auth_time,
+        _session.proofs,
         _session.last_seen_at,
         _session.idle_until,
         _session.expires_at,
@@ -44,6 +46,15 @@ _FIND = Prepared(
 
 
 @dataclass(frozen=True, kw_only=True)
+class Proof:
+    """By which method a citizen proved who they are, at which level, and when."""
+
+    method: str
+    level: int
+    at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
 class SignedIn:
     """A citizen whose session was found and verified, and how they proved who they are."""
 
@@ -58,6 +69,15 @@ class SignedIn:
     expires_at: datetime
     session_digest: bytes = field(repr=False)
     frozen_at: datetime | None = None
+    proofs_json: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def proofs(self) -> tuple[Proof, ...]:
+        """Every proof of this sign-in, the newest of each method."""
+        return tuple(
+            Proof(method=proof["method"], level=proof["level"], at=datetime.fromisoformat(proof["at"]))
+            for proof in self.proofs_json
+        )
 
     @property
     def acr(self) -> str:
@@ -76,24 +96,34 @@ def open_session(
     level: int,
     amr: Sequence[str],
     now: datetime,
+    method: str = "password_totp",
     limits: Limits = DEFAULT_LIMITS,
     replaces: str | None = None,
 ) -> str:
     """Open a session and return its secret, for the cookie. The caller commits.
 
     Args: replaces: cookie of the session that the browser had; it ends here, whoever's it was, so that an identifier
-    known before the sign-in is worth nothing after it (fixation).
+    known before the sign-in is worth nothing after it (fixation). If it was this citizen's, what was proved in it
+    counts on: the session is stepped up.
     """
+    before = find(session, replaces, now=now)
     if replaces is not None:
         end(session, digest(replaces), now=now)
+    proofs = [Proof(method=method, level=level, at=now)]
+    if before is not None and before.citizen_id == citizen_id:
+        amr = [*before.amr, *(value for value in amr if value not in before.amr)]
+        oldest = now - timedelta(seconds=limits.session_max_s)  # stepping up never makes a sign-in last longer
+        proofs += [proof for proof in before.proofs if proof.method != method and proof.at > oldest]
+    strongest = min(proofs, key=lambda proof: proof.level)
     secret = new_secret(PREFIX)
     session.execute(
         insert(CITIZEN_SESSION).values(
             digest=digest(secret),
             citizen_id=citizen_id,
-            level=level,
+            level=strongest.level,
             amr=list(amr),
-            auth_time=now,
+            auth_time=strongest.at,
+            proofs=_to_json(proofs),
             created_at=now,
             last_seen_at=now,
             idle_until=now + timedelta(seconds=limits.session_idle_s),
@@ -124,7 +154,12 @@ def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | 
         expires_at=row.expires_at,
         session_digest=secret_digest,
         frozen_at=row.frozen_at,
+        proofs_json=row.proofs,
     )
+
+
+def _to_json(proofs: Iterable[Proof]) -> list[dict[str, Any]]:
+    return [{"method": proof.method, "level": proof.level, "at": proof.at.isoformat()} for proof in proofs]
 
 
 def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> bool:

@@ -1,6 +1,7 @@
 """A sign-in, from the first look at the form to the session: what is counted, spent, opened and recorded."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -9,10 +10,10 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import logging
 from authz_server.identity import lockout, sessions
-from authz_server.identity.errors import SignInRefused
+from authz_server.identity.errors import AnotherCitizen, SignInRefused
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.lockout import Door
-from authz_server.identity.methods.base import Attempt, Form, Method
+from authz_server.identity.methods.base import Attempt, Method
 from authz_server.identity.sessions import SignedIn
 
 
@@ -22,7 +23,7 @@ class Try:
 
     method: Method
     attempt: Attempt
-    account: Door
+    account: Door | None
     address: Door
     last: bool
 
@@ -30,25 +31,27 @@ class Try:
 def begin(
     session: Session,
     method: Method,
-    form: Form,
+    begin: Callable[[Session], Attempt],
     *,
+    account: str | None,
     address: str | None,
     settings: Settings,
-    server_secret: bytes,
     now: datetime,
 ) -> Try:
     """Count an attempt and read what is known about its account.
 
     The caller commits, also when this raises, before it goes on: what was counted must stand whatever comes.
+    Args: begin: the method's own first step; account: what is guessed at, None if nobody can say before it is proved.
     Raises: SignInLocked.
     """
     limits = settings.limits
     address_door = lockout.address_door(address, limits)
-    account_door = lockout.account_door(method.id, method.account(form), limits)
     lockout.count(session, address_door, now=now, limits=limits)
-    last = lockout.count(session, account_door, now=now, limits=limits)
-    attempt = method.begin(session, form, server_secret=server_secret)
-    return Try(method=method, attempt=attempt, account=account_door, address=address_door, last=last)
+    account_door, last = None, False
+    if account is not None:
+        account_door = lockout.account_door(method.id, account, limits, most=method.most_failures)
+        last = lockout.count(session, account_door, now=now, limits=limits)
+    return Try(method=method, attempt=begin(session), account=account_door, address=address_door, last=last)
 
 
 def complete(
@@ -58,25 +61,32 @@ def complete(
     settings: Settings,
     replaces: str | None,
     now: datetime,
+    only: int | None = None,
 ) -> str:
     """Spend what was proved and open a session; return its secret. The caller commits.
 
-    Args: replaces: the session that the browser had so far; it ends.
+    Args: replaces: the session that the browser had so far; it ends; only: the citizen whom it must be, if any.
     Raises: SignInRefused; then nothing was opened, and `fail` must follow.
     """
-    citizen_id = tried.attempt.accept(session)
-    lockout.reopen(session, tried.account)
+    accepted = tried.attempt.accept(session)
+    if only not in {None, accepted.citizen_id}:
+        raise AnotherCitizen("another_citizen")
+    level = level_of_method(settings, tried.method.id)
+    if tried.account is not None:
+        lockout.reopen(session, tried.account)
     lockout.take_back(session, tried.address)
     secret = sessions.open_session(
         session,
-        citizen_id,
-        level=level_of_method(settings, tried.method.id),
-        amr=tried.method.amr,
+        accepted.citizen_id,
+        level=level if accepted.level is None else max(level, accepted.level),
+        amr=tried.method.amr if accepted.amr is None else accepted.amr,
+        method=tried.method.id,
         now=now,
         limits=settings.limits,
         replaces=replaces,
     )
-    record(session, _entry("sign_in.succeeded", tried, now, success=True, reason=tried.method.id))
+    entry = _entry("sign_in.succeeded", tried, now, success=True, reason=tried.method.id)
+    record(session, replace(entry, citizen_id=accepted.citizen_id))
     return secret
 
 
@@ -91,7 +101,8 @@ def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime)
 
 def give_up(session: Session, tried: Try) -> None:
     """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
-    lockout.take_back(session, tried.account)
+    if tried.account is not None:
+        lockout.take_back(session, tried.account)
     lockout.take_back(session, tried.address)
 
 

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from sqlalchemy.orm import Session
-
 from authz_server.catalogue.model import Text
 from authz_server.identity.sessions import SignedIn
+from authz_server.prepared import Executor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,6 +18,7 @@ class WaitingRequest:
 
     Args:
         needed_level: 1..4, the strictest of what its datasets and its client demand; None: any.
+        demanded_by: names of the datasets that demand this level; none where it is the client that does.
         authenticated_after: `prompt=login` and `max_age` (OpenID Connect Core section 3.1.2.1): the sign-in must not be
             older than this moment; None: any age.
         redirect_uri: where cancelling leads; pages allow their forms to end there.
@@ -31,15 +31,16 @@ class WaitingRequest:
     needed_level: int | None
     authenticated_after: datetime | None
     ui_locales: tuple[str, ...] = ()
+    demanded_by: tuple[Text, ...] = ()
 
 
 class WaitingRequests(Protocol):
     """Who knows the requests."""
 
-    def get(self, session: Session, request_id: str, *, now: datetime) -> WaitingRequest:
+    def get(self, session: Executor, request_id: str, *, now: datetime) -> WaitingRequest:
         """The request.  Raises: a DomainError, which the application shows, if it can't be decided (any more)."""
 
-    def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
         """Refuse it and return where the browser goes, with `access_denied`. The caller commits.
 
         Raises: as `get`.

@@ -7,7 +7,7 @@ Routes
     POST /account/unfreeze    form: csrf; opens the account, or leads to a new sign-in and back
 """
 
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import urlencode
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
@@ -105,10 +105,8 @@ def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
     return make_response(page, 403 if stale else 200)
 
 
-def _needed(signed_in: SignedIn) -> Literal["level", "again"] | None:
-    if not levels.reached(signed_in.level, withdrawal.UNFREEZE_LEVEL):
-        return "level"
-    return None if levels.fresh(signed_in, clock.now() - withdrawal.UNFREEZE_MAX_AGE) else "again"
+def _needed(signed_in: SignedIn) -> levels.Lack | None:
+    return levels.lack(signed_in, withdrawal.UNFREEZE_LEVEL, clock.now() - withdrawal.UNFREEZE_MAX_AGE)
 
 
 def _token(action: str) -> str:

@@ -7,7 +7,7 @@ those, and if one were blocked, the citizen would be left on the consent page wi
 asks for nothing secret says `flask.g.form_goes_on`, and may end anywhere in the scheme of its redirect URI, which is
 https. What is given up is little: such a form holds a choice and a CSRF token that is good for that choice alone, and
 to send it elsewhere somebody would have to write markup into a page that escapes everything. Forms with a password
-never say it.
+never say it. A page that needs a script of ours says `flask.g.scripts_allowed`; all others allow none.
 """
 
 from typing import Final
@@ -24,6 +24,7 @@ PAGE: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+SCRIPTS: Final = "script-src 'self'; connect-src 'self'; "
 # Assets carry their digest in the query, so a copy never goes stale.
 ASSET_CACHE: Final = "public, max-age=31536000, immutable"
 
@@ -40,23 +41,28 @@ def init_app(app: Flask, *, secure: bool) -> None:
         if response.mimetype == "text/html":
             headers.update(PAGE)
             headers["Content-Security-Policy"] = content_security_policy(
-                g.get("form_action_uris", ()), goes_on=g.get("form_goes_on", False)
+                g.get("form_action_uris", ()),
+                goes_on=g.get("form_goes_on", False),
+                scripts=g.get("scripts_allowed", False),
             )
         elif request.endpoint == "static" and "v" in request.args:
             headers["Cache-Control"] = ASSET_CACHE
         return response
 
 
-def content_security_policy(form_action_uris: tuple[str, ...] = (), *, goes_on: bool = False) -> str:
+def content_security_policy(
+    form_action_uris: tuple[str, ...] = (), *, goes_on: bool = False, scripts: bool = False
+) -> str:
     """The policy of a page: our own style sheet and images, no script at all, forms to us and on to these URIs.
 
-    Args: goes_on: the client may send the browser on from there.
+    Args: goes_on: the client may send the browser on from there; scripts: the page can't do without one of our own
+        files, which may ask this server (passkeys).
     """
     sources = {f"{urlsplit(uri).scheme}:" if goes_on else source(uri) for uri in form_action_uris}
     targets = " ".join(["'self'", *sorted(sources)])
     return (
         "default-src 'none'; style-src 'self'; img-src 'self'; "
-        f"form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+        f"{SCRIPTS if scripts else ''}form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
     )
 
 

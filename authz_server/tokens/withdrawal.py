@@ -104,7 +104,7 @@ def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
 
     Raises: IdentityNotSufficient: the sign-in is too weak, or longer ago than `UNFREEZE_MAX_AGE`.
     """
-    if not levels.suffices(signed_in, UNFREEZE_LEVEL, authenticated_after=now - UNFREEZE_MAX_AGE):
+    if levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE):
         raise IdentityNotSufficient("to unfreeze")
     UNFREEZE.run(
         session,

@@ -1,12 +1,14 @@
 """One of several processes that fight for one secret: `python -m tests.identity.racer URL CITIZEN_ID THREADS`.
 
 Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `count <account>` makes an
-attempt at a door. The answer is how many of this process's threads succeeded.
+attempt at a door, `challenge <handle>` answers a challenge, `bind <external id>` binds a credential. The answer is how
+many of this process's threads succeeded.
 """
 
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 
 from sqlalchemy import Engine, select
@@ -15,13 +17,14 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
-from authz_server.identity import lockout
+from authz_server.identity import challenges, credentials, lockout
 from authz_server.identity.errors import SignInLocked, WrongCredentials
 from authz_server.identity.methods.password_totp import PasswordTotpAttempt
 from authz_server.identity.models import CITIZEN
 from tests.identity.support import NOW, SERVER_SECRET
 
 LIMITS = Limits()
+BROWSER = "mdf_browser"
 
 
 def spend(engine: Engine, citizen_id: int, step: int) -> bool:
@@ -59,6 +62,22 @@ def count(engine: Engine, account: str) -> bool:
         return True
 
 
+def answer(engine: Engine, handle: str) -> bool:
+    """Answer a challenge."""
+    with Session(engine) as session, session.begin():
+        spent = challenges.spend(session, handle, method="passkey", kind="sign_in", browser=BROWSER, now=NOW)
+        return spent is not None
+
+
+def bind(engine: Engine, citizen_id: int, external_id: str) -> bool:
+    """Bind a credential that others try to bind as well."""
+    with Session(engine) as session, session.begin():
+        added = credentials.add(
+            session, citizen_id, method="passkey", external_id=external_id, label="", data={}, now=NOW
+        )
+        return added is not None
+
+
 def race(pool: ThreadPoolExecutor, threads: int, act: Callable[[], bool]) -> int:
     """Let all threads act at once; how many succeeded."""
     start = Barrier(threads)
@@ -74,14 +93,17 @@ def main() -> None:
     """Run the races that standard input names."""
     url, citizen_id, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     engine = new_engine(url)
+    acts: dict[str, Callable[[str], bool]] = {
+        "totp": lambda step: spend(engine, citizen_id, int(step)),
+        "count": lambda account: count(engine, account),
+        "challenge": lambda handle: answer(engine, handle),
+        "bind": lambda external_id: bind(engine, citizen_id, external_id),
+    }
     with ThreadPoolExecutor(threads) as pool:
         print("ready", flush=True)  # noqa: T201 - the answer to whoever started this process
         for line in sys.stdin:
             kind, _, value = line.strip().partition(" ")
-            if kind == "totp":
-                won = race(pool, threads, lambda step=int(value): spend(engine, citizen_id, step))  # type: ignore[misc]
-            else:
-                won = race(pool, threads, lambda account=value: count(engine, account))  # type: ignore[misc]
+            won = race(pool, threads, partial(acts[kind], value))
             print(won, flush=True)  # noqa: T201 - as above
     engine.dispose()
 

@@ -17,6 +17,7 @@ from authz_server.identity import service
 from authz_server.identity.service import Enrolment, Person
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.waiting import WaitingRequest
+from authz_server.prepared import Executor
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ORIGIN = "https://id.example"
@@ -72,13 +73,13 @@ class KnownRequests:
         )
         return self.waiting[request_id]
 
-    def get(self, session: Session, request_id: str, *, now: datetime) -> WaitingRequest:
+    def get(self, session: Executor, request_id: str, *, now: datetime) -> WaitingRequest:
         """Find it."""
         if request_id not in self.waiting:
             raise RequestOver("unknown or over")
         return self.waiting[request_id]
 
-    def deny(self, session: Session, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
         """Refuse it."""
         self.get(session, request_id, now=now)
         del self.waiting[request_id]
@@ -111,8 +112,7 @@ class Browser:
         """Send the form of the page that is open."""
         form = {
             "csrf": self.page.get("csrf", ""),
-            "request": self.page.get("request_id", ""),
-            "return_to": self.page.get("return_to", ""),
+            **(self.page["visit"].named if "visit" in self.page else {}),
             "method": "password_totp",
             "username": PERSON.username,
             "password": PASSWORD,

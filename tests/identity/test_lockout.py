@@ -180,6 +180,6 @@ def test_forwarded_addresses_are_not_believed(
     monkeypatch.setattr(passwords, "check_password", lambda *_: False)
     browser.get("/sign-in")
     for number in range(50):
-        form = {"csrf": browser.page["csrf"], "username": f"guess-{number}"}
+        form = {"csrf": browser.page["csrf"], "method": "password_totp", "username": f"guess-{number}"}
         browser.post("/sign-in", form, headers={"X-Forwarded-For": f"198.51.100.{number}"})
     assert browser.resend().status_code == 429

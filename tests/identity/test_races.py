@@ -4,11 +4,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 
 import pytest
 from sqlalchemy.orm import Session
 
-from tests.identity.support import enrol
+from authz_server.identity import challenges
+from tests.identity.racer import BROWSER
+from tests.identity.support import NOW, enrol
 from tests.support.tree import ROOT
 
 PROCESSES = 2
@@ -60,3 +63,24 @@ def test_a_one_time_code_signs_in_exactly_one_of_all_who_present_it(racers: Race
 
 def test_exactly_five_of_all_simultaneous_guesses_are_looked_at(racers: Racers) -> None:
     assert [racers.race(f"count account-{number}") for number in range(ROUNDS)] == [5] * ROUNDS
+
+
+def test_a_challenge_is_answered_by_exactly_one_of_all_who_try(racers: Racers, session: Session) -> None:
+    handles = [
+        challenges.issue(
+            session,
+            method="passkey",
+            kind="sign_in",
+            browser=BROWSER,
+            payload={},
+            ttl=timedelta(minutes=5),
+            now=NOW,
+        )
+        for _ in range(ROUNDS)
+    ]
+    session.commit()
+    assert [racers.race(f"challenge {handle}") for handle in handles] == [1] * ROUNDS
+
+
+def test_a_credential_is_bound_by_exactly_one_of_all_who_try(racers: Racers) -> None:
+    assert [racers.race(f"bind key-{number}") for number in range(ROUNDS)] == [1] * ROUNDS

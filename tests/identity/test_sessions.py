@@ -12,7 +12,7 @@ from authz_server.config import Limits
 from authz_server.core.secrets import digest
 from authz_server.database import new_engine
 from authz_server.identity import service, sessions
-from authz_server.identity.levels import fresh, level_of_method, suffices
+from authz_server.identity.levels import lack, level_of_method, stated
 from authz_server.identity.models import CITIZEN_SESSION
 from authz_server.identity.sessions import SignedIn
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
@@ -159,11 +159,49 @@ def test_whoever_demands_a_level_is_content_with_a_higher_one(
     citizen_id = enrol(session).citizen_id
     signed_in = found(session, sessions.open_session(session, citizen_id, level=level, amr=(), now=NOW), MINUTE)
     assert signed_in is not None
-    assert suffices(signed_in, needed) is enough
-    assert not suffices(signed_in, needed, authenticated_after=NOW + MINUTE)
-    assert fresh(signed_in, NOW)
+    assert lack(signed_in, needed) == (None if enough else "level")
+    assert lack(signed_in, needed, NOW + MINUTE) == ("again" if enough else "level")
+    assert lack(signed_in, needed, NOW) == (None if enough else "level")
 
 
-def test_a_method_without_a_line_in_the_settings_is_worth_least(settings: object) -> None:
-    assert level_of_method(settings, "no-such-method") == 4  # type: ignore[arg-type] # a fixture of this package
+def test_a_stronger_proof_steps_the_session_up_and_a_weaker_one_takes_nothing_away(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    first = sessions.open_session(session, citizen_id, level=3, amr=("pwd", "otp"), now=NOW)
+    second = sessions.open_session(
+        session, citizen_id, level=1, amr=("sc",), method="certificate", now=NOW + MINUTE, replaces=first
+    )
+    third = sessions.open_session(
+        session, citizen_id, level=3, amr=("pwd", "otp"), now=NOW + 9 * MINUTE, replaces=second
+    )
+    signed_in = found(session, third, 10 * MINUTE)
+    assert signed_in is not None
+    assert (signed_in.level, signed_in.auth_time, signed_in.amr) == (1, NOW + MINUTE, ("pwd", "otp", "sc"))
+    assert {proof.method: proof.at for proof in signed_in.proofs} == {
+        "certificate": NOW + MINUTE, "password_totp": NOW + 9 * MINUTE
+    }  # fmt: skip
+    # A level is never told with the time of a weaker proof.
+    assert stated(signed_in, 3, None) == (1, NOW + MINUTE)
+    assert stated(signed_in, 3, NOW + 5 * MINUTE) == (3, NOW + 9 * MINUTE)
+    assert lack(signed_in, 1, NOW + 5 * MINUTE) == "again"
+    assert found(session, first, 10 * MINUTE) is None
+    assert found(session, second, 10 * MINUTE) is None
+
+
+def test_nothing_is_carried_over_from_another_citizens_session_or_one_that_ended(session: Session) -> None:
+    mine, other = enrol(session).citizen_id, enrol(session, OTHER_PERSON).citizen_id
+    strong = sessions.open_session(session, other, level=1, amr=("sc",), method="certificate", now=NOW)
+    cookie = sessions.open_session(session, mine, level=3, amr=("pwd",), now=NOW, replaces=strong)
+    signed_in = found(session, cookie, MINUTE)
+    assert signed_in is not None
+    assert (signed_in.level, signed_in.amr, len(signed_in.proofs)) == (3, ("pwd",), 1)
+    later = sessions.open_session(
+        session, mine, level=4, amr=("kba",), method="two_documents", now=NOW + 30 * MINUTE, replaces=cookie
+    )
+    anew = found(session, later, 31 * MINUTE)
+    assert anew is not None
+    assert (anew.level, anew.amr) == (4, ("kba",))
+
+
+def test_a_method_without_a_line_in_the_settings_is_worth_no_fetch(settings: object) -> None:
+    assert level_of_method(settings, "no-such-method") == 5  # type: ignore[arg-type] # a fixture of this package
     assert level_of_method(settings, "password_totp") == 3  # type: ignore[arg-type] # a fixture of this package

@@ -9,7 +9,6 @@ from sqlalchemy.orm import Session
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.extensions import Services
-from authz_server.identity.methods import METHODS
 from tests.identity.support import CALLBACK, NOW, Browser, KnownRequests, enrol
 
 # What is tested here does not depend on the kind of database.
@@ -20,8 +19,9 @@ def test_the_page_says_who_asks(browser: Browser, requests: KnownRequests) -> No
     waiting = requests.add("r1", needed_level=3)
     assert browser.get("/sign-in?request=r1").status_code == 200
     page = browser.page
-    assert (page["pending"], page["request_id"], page["needed_level"], page["reason"]) == (waiting, "r1", 3, None)
-    assert (page["method"], page["methods"]) == (METHODS[0], list(METHODS))
+    assert (page["pending"], page["visit"].named, page["needed_level"]) == (waiting, {"request": "r1"}, 3)
+    assert page["reason"] is None
+    assert (page["method"].id, [method.id for method in page["methods"]]) == ("password_totp", ["password_totp"])
 
 
 def test_after_the_sign_in_the_request_goes_on(session: Session, browser: Browser, requests: KnownRequests) -> None:
@@ -138,7 +138,7 @@ def test_switching_the_language_keeps_the_request_and_the_name_and_counts_nothin
     browser.get("/sign-in?request=r1")
     for _ in range(6):
         assert browser.post("/sign-in", {"request": "r1", "username": "citizen-a", "lang": "en"}).status_code == 200
-        assert (browser.page["username"], browser.page["request_id"], browser.page["error"]) == (
+        assert (browser.page["typed"]["username"], browser.page["visit"].named["request"], browser.page["error"]) == (
             "citizen-a",
             "r1",
             None,

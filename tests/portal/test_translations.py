@@ -107,7 +107,7 @@ def test_a_name_with_braces_stays_a_name() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "zh", "en"),
-    [(30, "1 分鐘", "1 minutes"), (600, "10 分鐘", "10 minutes"), (7200, "2 小時", "2 hours")],
+    [(30, "1 分鐘", "1 minute"), (600, "10 分鐘", "10 minutes"), (7200, "2 小時", "2 hours")],
 )
 def test_a_wait_is_told_as_people_think_of_it(seconds: int, zh: str, en: str) -> None:
     assert duration(seconds, "zh-TW").strip() == zh

@@ -12,7 +12,7 @@ from authz_server.catalogue.model import Text
 from authz_server.core.identifiers import CitizenId
 from authz_server.identity import passwords, totp
 from authz_server.identity.errors import CitizenSuspended, WrongCredentials
-from authz_server.identity.methods.base import Field, Form
+from authz_server.identity.methods.base import Accepted, Field, Form, FormMethod
 from authz_server.identity.models import CITIZEN
 
 # No character of it can be mistaken for, or folded into, one outside; nothing else is looked up in the database.
@@ -40,12 +40,17 @@ _SPEND = (
 )
 
 
-class PasswordTotp:
+class PasswordTotp(FormMethod):
     """Two factors: something known, something had."""
 
     id = "password_totp"
     name = Text(zh="密碼與一次性驗證碼", en="Password and one-time code")
     amr = ("pwd", "otp", "mfa")
+    refused = Text(
+        zh="使用者名稱、密碼或一次性驗證碼不正確。每個驗證碼只能用一次，用過了請等下一個。沒有發生其他事，請再試一次。",
+        en="The user name, the password or the one-time code is not right. A code works once: wait for the next one if "
+        "you have used it. Nothing else happened: try again.",
+    )
     fields = (
         Field(
             name="username",
@@ -53,6 +58,7 @@ class PasswordTotp:
             input_type="text",
             autocomplete="username",
             max_length=64,
+            repeated=True,
         ),
         Field(
             name="password",
@@ -120,7 +126,7 @@ class PasswordTotpAttempt:
             self.renewed_hash = passwords.hash_password(self.password)
         self.proved_step = step
 
-    def accept(self, session: Session) -> CitizenId:
+    def accept(self, session: Session) -> Accepted:
         """Spend the code's time step: it and older ones never count again (RFC 6238 section 5.2)."""
         if self.citizen_id is None or self.proved_step is None:
             raise WrongCredentials("not_proved")
@@ -137,7 +143,7 @@ class PasswordTotpAttempt:
             raise WrongCredentials("used_code")
         if row.suspended_at is not None:
             raise CitizenSuspended("suspended")
-        return self.citizen_id
+        return Accepted(citizen_id=self.citizen_id)
 
     def _totp_secret(self) -> str:
         if self.citizen_id is None or self.totp_secret_encrypted is None:

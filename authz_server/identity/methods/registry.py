@@ -1,0 +1,6 @@
+"""The registry of identity methods, in the order in which they are offered."""
+
+from authz_server.identity.methods.base import Method
+from authz_server.identity.methods.password_totp import PasswordTotp
+
+METHODS: tuple[Method, ...] = (PasswordTotp(),)

@@ -1,0 +1,133 @@
+"""What a sign-in is for: read from a form or an address, looked up each time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, cast
+
+from flask import Flask, abort, current_app, g
+from werkzeug.datastructures import MultiDict
+
+from authz_server.core import clock
+from authz_server.core.identifiers import LOWEST_LEVEL
+from authz_server.extensions import services
+from authz_server.identity.guard import current
+from authz_server.identity.levels import lack, level_of_method, reached
+from authz_server.identity.methods.base import Form, Method
+from authz_server.identity.returns import local_path
+from authz_server.identity.sessions import SignedIn
+from authz_server.identity.waiting import WaitingRequest, WaitingRequests
+from authz_server.prepared import lone_connection
+
+FRESH: Final = timedelta(minutes=5)  # how old a proof may be where a page demands a fresh one
+_WAITING: Final = "mydata.waiting_requests"
+_METHODS: Final = "mydata.identity_methods"
+
+
+def init_app(app: Flask, waiting: WaitingRequests, methods: Sequence[Method]) -> None:
+    """Tell the pages which methods there are, and who knows the requests that sign-ins are for."""
+    app.extensions[_WAITING] = waiting
+    app.extensions[_METHODS] = methods
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """What a sign-in is for. Only its name travels with the browser; everything else is looked up each time.
+
+    Args:
+        waiting: the authorization request that waits, or None.
+        return_to: where to go on without one; a path of ours.
+        again, second: the page there demands a fresh proof, or one more by another method. It checks that itself; here
+            it only means that the form is shown to who is signed in.
+    """
+
+    waiting: WaitingRequest | None
+    return_to: str
+    signed_in: SignedIn | None
+    again: bool = False
+    second: bool = False
+
+    @property
+    def named(self) -> Mapping[str, str]:
+        """What travels with the browser, in forms and addresses."""
+        if self.waiting:
+            return {"request": self.waiting.request_id}
+        marks = {name: "1" for name in ("again", "second") if getattr(self, name)}
+        return {"return_to": self.return_to} | marks
+
+    @property
+    def needed_level(self) -> int | None:
+        """The level to be reached; None: any."""
+        return self.waiting.needed_level if self.waiting else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why a signed-in citizen must prove it again: "level", "second" (by another method), "again", or None."""
+        if self.signed_in is None:
+            return None
+        after = self.waiting.authenticated_after if self.waiting else None
+        if self.again:
+            after = clock.now() - FRESH
+        lacking = lack(self.signed_in, self.needed_level, after)
+        if lacking != "level" and self.second and len(self._used) < 2:
+            return "second"
+        return lacking
+
+    @property
+    def methods(self) -> Sequence[Method]:
+        """Those that suffice here, in the order of the registry."""
+        settings, second = services().settings, self.reason == "second"
+        needed = LOWEST_LEVEL if second else self.needed_level
+        return [
+            method
+            for method in current_app.extensions[_METHODS]
+            if method.id in settings.method_levels
+            and method.available(settings)
+            and reached(level_of_method(settings, method.id), needed)
+            and not (second and method.id in self._used)
+        ]
+
+    @property
+    def next_url(self) -> str:
+        """Where to go on when it is done."""
+        return f"/consent/{self.waiting.request_id}" if self.waiting else self.return_to
+
+    @property
+    def _used(self) -> frozenset[str]:
+        proofs = self.signed_in.proofs if self.signed_in else ()
+        return frozenset(proof.method for proof in proofs if proof.level <= LOWEST_LEVEL)
+
+
+def visit_of(values: Mapping[str, str]) -> Visit:
+    """The visit that these parameters name.  Raises: as `WaitingRequests.get`."""
+    waiting = None
+    if request_id := values.get("request"):
+        with lone_connection(read_only=True) as connection:
+            waiting = waiting_requests().get(connection, request_id, now=clock.now())
+        g.form_action_uris = (waiting.redirect_uri,)
+        g.ui_locales = " ".join(waiting.ui_locales)
+    return Visit(
+        waiting=waiting,
+        return_to=local_path(values.get("return_to")),
+        signed_in=current(),
+        again=values.get("again") == "1",
+        second=values.get("second") == "1",
+    )
+
+
+def singles(values: MultiDict[str, str]) -> Form:
+    """The parameters. Two readers of a doubled one may read different ones, so that there is no right one: refused."""
+    if any(len(values.getlist(name)) > 1 for name in values):
+        abort(400)
+    return values.to_dict()
+
+
+def method_named(method_id: str | None) -> Method | None:
+    """The method of this id."""
+    methods: Sequence[Method] = current_app.extensions[_METHODS]
+    return next((method for method in methods if method.id == method_id), None)
+
+
+def waiting_requests() -> WaitingRequests:
+    """Who knows the requests."""
+    return cast(WaitingRequests, current_app.extensions[_WAITING])
