@@ -54,6 +54,8 @@ CALLERS: Mapping[str, str] = {
     "account.hub": "citizen",
     "account.language": "citizen",
     "account.choose_language": "citizen",
+    "not_me.ask": "anyone",
+    "not_me.stop": "holder of a link",
     "portal.home": "anyone",
     "portal.health": "anyone",
     "static": "anyone",

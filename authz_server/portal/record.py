@@ -73,6 +73,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
     "withdrawn": lazy_gettext("You stopped it."),
+    "not_me": lazy_gettext("By the link in a message to you."),
     "frozen": lazy_gettext("Everything was stopped."),
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
