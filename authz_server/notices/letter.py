@@ -19,7 +19,7 @@ OF_CONSENTS: Final = ("consent.", "token.", "code.")
 class Part:
     """The message in one language."""
 
-    lang: str
+    locale: str
     title: str
     more: str
     facts: tuple[tuple[str, str], ...]  # label, text
@@ -34,9 +34,9 @@ class Part:
             "",
             self.more,
             "",
-            *(f"{label}: {text}" for label, text in self.facts),
+            *(say("fact", self.locale, label=label, text=text) for label, text in self.facts),
             "",
-            *(line for label, url in self.links for line in (f"{label}:", url, "")),
+            *(line for label, url in self.links for line in (label, url, "")),
             self.not_me[0],
             self.not_me[1],
             self.not_me[2],
@@ -52,7 +52,8 @@ class Part:
         question, explanation, url = self.not_me
         why = "<br>".join(f'<a href="{escape(w)}">{escape(w)}</a>' if "://" in w else escape(w) for w in self.why)
         return (
-            f'<div lang="{self.lang}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p><dl>{facts}</dl>{links}'
+            f'<div lang="{LANGUAGES[self.locale]}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p>'
+            f"<dl>{facts}</dl>{links}"
             f'<h2>{escape(question)}</h2><p><a href="{escape(url)}">{escape(explanation)}</a></p>'
             f"<p>{why}</p><p>{escape(self.closing)}</p></div>"
         )
@@ -76,7 +77,7 @@ class Letter:
     def as_html(self) -> str:
         parts = "<hr>".join(part.html() for part in self.parts)
         return (
-            f'<!doctype html><html lang="{self.parts[0].lang}"><head><meta charset="utf-8">'
+            f'<!doctype html><html lang="{LANGUAGES[self.parts[0].locale]}"><head><meta charset="utf-8">'
             f"<title>{escape(self.subject)}</title></head><body>{parts}</body></html>"
         )
 
@@ -99,7 +100,7 @@ class Writer:
         pieces = [
             say("sms", locale, title=self.title(errand, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
-            say("sms_not_me", locale, url=self._not_me(errand)),
+            say("sms_not_me", locale, url=self._not_me(errand, locale)),
         ]
         return " ".join(piece for piece in pieces if piece)
 
@@ -126,13 +127,13 @@ class Writer:
             link = ("see_record", f"{issuer}/record")
         why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
         return Part(
-            lang=LANGUAGES[locale],
+            locale=locale,
             title=self.title(errand, locale),
             more=told.more.get(locale).format(**names),
             facts=tuple((say(label, locale), text) for label, text in facts if text),
             links=((say(link[0], locale), link[1]),),
-            not_me=(say("not_me", locale), say("not_me_more", locale), self._not_me(errand)),
-            why=(f"{say('why', locale)}: {say(why[0], locale)}", *why[1:]),
+            not_me=(say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),
+            why=(say("fact", locale, label=say("why", locale), text=say(why[0], locale)), *why[1:]),
             closing=say("never_ask", locale),
         )
 
@@ -150,6 +151,7 @@ class Writer:
         at = errand.entry.at
         return say("taiwan", locale, when=f"{day(at, locale)} {time_of_day(at)}")
 
-    def _not_me(self, errand: Errand) -> str:
+    def _not_me(self, errand: Errand, locale: str) -> str:
         services = self._services
-        return not_me.link(services.settings.issuer, services.secret, errand.entry.id, errand.channel)
+        link = not_me.link(services.settings.issuer, services.secret, errand.entry.id, errand.channel)
+        return f"{link}&lang={locale}"  # the page speaks the language in which it was read

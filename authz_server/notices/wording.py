@@ -218,9 +218,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "phone": ("接收者電話", "Their telephone"),
     "what": ("資料", "Data"),
     "reference": ("參考編號", "Reference number"),
-    "see_consent": ("看這次同意與收據", "See this consent and its receipt"),
+    "fact": ("{label}：{text}", "{label}: {text}"),
+    "see_consent": ("看這件事的詳情", "See the details"),
     "see_record": ("看您的紀錄", "See your record"),
-    "why": ("為什麼收到這封信", "Why you get this"),
+    "why": ("為什麼收到這則訊息", "Why you get this"),
     "why_use": (
         "您的資料每次被使用，本平臺都會告訴您。要在哪裡收到通知，可以在這裡選擇：",
         "This platform tells you of every use of your data. Choose here where you are told:",
@@ -231,12 +232,12 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "not_me": ("不是您？", "Was it not you?"),
     "not_me_more": (
-        "按這裡，會先說明再請您確認：凍結您的帳號，並停止所有同意。不必登入；連結只能用一次，30 天內有效。",
-        "Follow this link; it explains and asks before it does anything: your account is then frozen and every "
-        "consent stopped. No sign-in is needed; it works once, within 30 days.",
+        "用這個連結停止一切：凍結您的帳號，並終止所有同意。會先說明再請您確認；不必登入；只能用一次，30 天內有效。",
+        "This link stops everything: it freezes your account and ends every consent. It explains and asks first; no "
+        "sign-in is needed; it works once, within 30 days.",
     ),
     "never_ask": (
-        "本平臺不會在信中向您要密碼或驗證碼。",
+        "本平臺不會在訊息中向您要密碼或驗證碼。",
         "This platform never asks for a password or code by message.",
     ),
     "choose": ("選擇通知方式", "Choose where you are told"),

@@ -99,6 +99,7 @@ def show(sandbox: Sandbox) -> None:
         ("a bank (Node.js)", sandbox.node_bank_url),
         ("the platform", sandbox.issuer),
         ("your record", f"{sandbox.issuer}/record"),
+        ("your mailbox", sandbox.mailbox_url),
         ("resource proxy", f"{sandbox.proxy_url}/.well-known/oauth-protected-resource"),
     ):
         print(f"  {name:18} {url}")

@@ -127,6 +127,11 @@ class Checker:
         """Fetch every granted dataset to its end, waiting as long as the platform asks to, but not for ever."""
         return [self._fetch(request, fetch, say) for fetch in request.fetches]
 
+    def granted(self, fetch: Fetch) -> Got:
+        """What a granted dataset is fetched with."""
+        grant = fetch.grant
+        return Got(grant["dataset"], tuple(grant["fields"]), grant["access_token"], grant["locations"][0])
+
     def try_again(self, request: Request, got: Got) -> int:
         """Use the token once more, with a fresh proof; return the status of the answer."""
         proof = dpop_proof(request.dpop_key, "GET", got.url, access_token=got.token)
@@ -134,8 +139,7 @@ class Checker:
         return requests.get(got.url, headers=headers, timeout=TIMEOUT_S).status_code
 
     def _fetch(self, request: Request, fetch: Fetch, say: Callable[[str], None]) -> Got:
-        grant = fetch.grant
-        got = Got(grant["dataset"], tuple(grant["fields"]), grant["access_token"], grant["locations"][0])
+        got = self.granted(fetch)
         deadline = time.monotonic() + MOST_WAITING_S
         self.client.fetch(request, fetch)
         while fetch.status in {"waiting", "preparing"} and time.monotonic() < deadline:

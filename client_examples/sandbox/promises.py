@@ -3,7 +3,10 @@
 import html
 import re
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
+
+import requests
 
 from . import checker as wanted
 from . import traces
@@ -14,6 +17,8 @@ from .sandbox import DATABASE, Sandbox
 
 LARGE_BYTES = 20 * 1000 * 1000
 MOST_PAGES = 20
+LETTER_LIMIT_S = 60
+LOOK_EVERY_S = 0.2
 
 Say = Callable[[str], None]
 
@@ -88,6 +93,18 @@ def read_record(browser: Browser, sandbox: Sandbox, reference: str) -> list[str]
         url = sandbox.issuer + html.unescape(older[1])
     check(entries == sorted(entries, key=lambda entry: entry[0], reverse=True), "the record is in order, newest first")
     return [sentence for _, sentence in reversed(entries)]
+
+
+def wait_for_letter(sandbox: Sandbox, to: str, words: str) -> str:
+    """The text of the newest message to an address or number with these words in its subject, once it has arrived."""
+    deadline = time.monotonic() + LETTER_LIMIT_S
+    while time.monotonic() < deadline:
+        letters = requests.get(f"{sandbox.mailbox_url}/letters.json", params={"to": to}, timeout=30).json()
+        for letter in letters:
+            if words in letter["subject"]:
+                return str(letter["text"])
+        time.sleep(LOOK_EVERY_S)
+    raise PromiseBroken(f"a message about {words!r} arrives within {LETTER_LIMIT_S} s")
 
 
 # What the record says of a dataset, as a letter each (the first that fits), and in which order it has to be said.

@@ -7,11 +7,10 @@
 Only the commands and HTTP endpoints of the two servers are used: what works here works for an operator.
 """
 
-import json
 import os
+import secrets
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -19,34 +18,30 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from . import neighbours
 from .checker import Checker
 from .citizens import Citizen, citizens
-from .nodejs import NODE_BANK, node
 from .postgres import PostgresServer
-from .processes import LOOPBACK, Process, ProcessFailed, choose_ports
+from .processes import LOOPBACK, Process, choose_ports, run_commands
 from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
-    PROXY_CLIENT_ID,
-    REGISTRY_ID,
+    message_settings,
     proxy_settings,
     registry_settings,
     server_settings,
     write_keys,
+    write_private,
+    write_registrations,
     write_secret,
     write_toml,
 )
 
-FRIENDLY_PORTS = {"server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005}
+FRIENDLY_PORTS = {
+    "server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005, "mailbox": 8006,
+    "smtp": 8025,
+}  # fmt: skip
 DATABASE = "mydata"
-
-# Several commands of `mydata` in one process, because each start of Python with all its libraries takes a second.
-ONE_AFTER_THE_OTHER = """
-import json, sys
-from authz_server.cli import cli
-for arguments in json.load(sys.stdin):
-    cli.main(arguments, standalone_mode=False)
-"""
 
 
 class Sandbox:
@@ -112,6 +107,11 @@ class Sandbox:
         return self._url("registry")
 
     @property
+    def mailbox_url(self) -> str:
+        """URL of the pages that show what citizens were sent, by e-mail and SMS."""
+        return self._url("mailbox")
+
+    @property
     def bank_url(self) -> str:
         """URL of the Python bank's web site."""
         return self._url("bank")
@@ -171,17 +171,7 @@ class Sandbox:
 
     def commands(self, *commands: Sequence[str | Path]) -> str:
         """Run commands of `mydata`, one after the other; return what they printed.  Raises: ProcessFailed."""
-        done = subprocess.run(
-            [sys.executable, "-c", ONE_AFTER_THE_OTHER],
-            env=self.environment,
-            cwd=self.work / "server",
-            input=json.dumps(commands, default=str),
-            capture_output=True,
-            text=True,
-        )
-        if done.returncode != 0:
-            raise ProcessFailed(f"mydata failed:\n{done.stdout}{done.stderr}")
-        return done.stdout
+        return run_commands(commands, folder=self.work / "server", environment=self.environment)
 
     @property
     def mydata(self) -> Path:
@@ -212,6 +202,14 @@ class Sandbox:
     def _bind(self, name: str) -> str:
         return f"{LOOPBACK}:{self._binds[name]}"
 
+    def _place(self, name: str) -> tuple[Path, str, str]:
+        """Where a neighbour keeps its things, whose neighbour it is, and where it listens."""
+        return self.work / name, self.issuer, self._bind(name)
+
+    @property
+    def _sms_token(self) -> Path:
+        return self.work / "mailbox" / "sms-token"
+
     def _make_folders(self) -> None:
         for name in (*FRIENDLY_PORTS, "checker", "logs", "tmp"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
@@ -228,6 +226,8 @@ class Sandbox:
         write_keys(self.work / "server" / "keys.json", "sig")
         write_secret(self.work / "server" / "secret")
         server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
+        write_private(self._sms_token, secrets.token_urlsafe().encode())
+        server |= message_settings(self._bind("smtp"), self.mailbox_url, self._sms_token)
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
@@ -235,31 +235,21 @@ class Sandbox:
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _start_neighbours(self) -> None:
-        self.say(
-            f"starting agencies, registry and {len(self._banks)} banks, which make their own keys and registrations"
-        )
-        folder, bind = self.work / "agency", self._bind("agency")
-        agency: list[str | Path] = [sys.executable, "-m", "client_examples.demo_agency", "--folder", folder]
-        agency += ["--issuer", self.issuer, "--bind", bind, "--canary", self._canary, "--admin", "1"]
-        agency += [f"--{name.replace('_', '-')}={value}" for name, value in self._changes["agency"].items()]
-        registry: list[str | Path] = [sys.executable, "-m", "client_examples.registry", "--id", REGISTRY_ID]
-        registry += ["--folder", self.work / "registry", "--issuer", self.issuer, "--bind", self._bind("registry")]
+        self.say(f"starting agencies, registry, mailbox and {len(self._banks)} banks; they make their own keys")
+        commands = {
+            "mailbox": neighbours.mailbox(self._sms_token, self._bind("smtp"), self._bind("mailbox")),
+            "agency": neighbours.agency(*self._place("agency"), canary=self._canary, options=self._changes["agency"]),
+            "registry": neighbours.registry(*self._place("registry")),
+        }
+        banks = {name: neighbours.bank(name, *self._place(name)) for name in self._banks}
         self._launch(
-            self._process("agency", "agency", agency, f"{self.agency_url}/health"),
-            self._process("registry", "registry", registry, f"{self.registry_url}/health"),
-            *(self._process(name, name, self._bank_command(name), self._url(name)) for name in self._banks),
+            *(self._process(name, name, command, f"{self._url(name)}/health") for name, command in commands.items()),
+            *(self._process(name, name, command, self._url(name)) for name, command in banks.items()),
         )
 
     def _register(self) -> None:
         self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
-        # An agency without JOSE has no keys: the proxy's connector holds them, and signs in its name.
-        public = write_keys(self.work / "proxy" / f"{PLAIN_AGENCY}.keys.json", "sig", "enc")
-        plain = {"id": PLAIN_AGENCY, "connector": "plain", "jwks": public}
-        write_toml(self.work / "agency" / PLAIN_AGENCY / "agency.toml", plain)
-        public = write_keys(self.work / "proxy" / "keys.json", "sig")
-        proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
-        write_toml(self.work / "proxy" / "client.toml", proxy)
-        write_toml(self.work / "checker" / "client.toml", self.checker.registration())
+        write_registrations(self.work, self.checker.registration())
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
         self.commands(
@@ -268,10 +258,6 @@ class Sandbox:
             *(("client", "add", file) for file in clients),
             *(("citizen", "add", citizen.username, *citizen.options()) for citizen in self.citizens),
         )
-
-    def _bank_command(self, name: str) -> list[str | Path]:
-        program = [node(), NODE_BANK] if name == "node-bank" else [sys.executable, "-m", "client_examples.bank_web"]
-        return [*program, "--folder", self.work / name, "--issuer", self.issuer, "--bind", self._bind(name)]
 
     def _start_platform(self) -> None:
         self.say("starting authorization server, worker and proxy")

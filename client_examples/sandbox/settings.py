@@ -33,6 +33,16 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
     }
 
 
+def message_settings(smtp: str, gateway_url: str, token_file: Path) -> dict[str, Any]:
+    """How the server reaches citizens: `smtp` takes e-mail, `gateway_url` text messages."""
+    host, _, port = smtp.rpartition(":")
+    sender = "MyData <notices@mydata.example>"
+    return {
+        "mail": {"host": host, "port": int(port), "tls": "none", "sender": sender},
+        "sms": {"url": f"{gateway_url}/messages", "token_file": str(token_file)},
+    }
+
+
 def registry_settings(url: str, folder: Path) -> dict[str, Any]:
     """Whom the server asks about people's cards and documents; `folder` is the registry's own."""
     registry = {"id": REGISTRY_ID, "url": url, "jwks_file": str(folder / "registry.jwks.json")}
@@ -56,6 +66,18 @@ def proxy_settings(issuer: str, proxy_url: str, *, agency_url: str, api_key_file
         "sandbox": True,
         "agencies": agencies,
     }
+
+
+def write_registrations(work: Path, checker: Mapping[str, Any]) -> None:
+    """Make the proxy's keys, and register those who can't do it themselves. Args: checker: its document."""
+    # An agency without JOSE has no keys: the proxy's connector holds them, and signs in its name.
+    public = write_keys(work / "proxy" / f"{PLAIN_AGENCY}.keys.json", "sig", "enc")
+    plain = {"id": PLAIN_AGENCY, "connector": "plain", "jwks": public}
+    write_toml(work / "agency" / PLAIN_AGENCY / "agency.toml", plain)
+    public = write_keys(work / "proxy" / "keys.json", "sig")
+    proxy = {"client_id": PROXY_CLIENT_ID, "profile": "resource_server", "jwks": public}
+    write_toml(work / "proxy" / "client.toml", proxy)
+    write_toml(work / "checker" / "client.toml", checker)
 
 
 def new_key(use: str) -> ECKey:

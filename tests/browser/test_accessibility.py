@@ -1,12 +1,15 @@
 """WCAG 2.2 AA on every page, in both languages, on a telephone and on a desk."""
 
+import re
 from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Browser
 
+from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import Visitor, violations, visitor
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -64,6 +67,24 @@ def with_a_stale_form(button: str) -> Step:
     return press
 
 
+def follow_not_me(visitor: Visitor) -> None:
+    """The link of the newest message, which nobody has used yet, in the language of the page."""
+    tag = "lang=en" if visitor.page.get_attribute("html", "lang") == "en" else "lang=zh-TW"
+
+    def asks() -> bool:
+        text = wait_for_letter(visitor.sandbox, visitor.citizen.email, "Your account is no longer frozen")
+        visitor.page.goto(next(link for link in re.findall(r"http\S+/not-me\S+", text) if link.endswith(tag)))
+        return visitor.page.locator("#not-me-confirm").count() == 1
+
+    wait_until(asks, "a message whose link was not used")
+
+
+def sign_in_and_unfreeze(visitor: Visitor) -> None:
+    visitor.open("/account/unfreeze")
+    visitor.sign_in()
+    visitor.page.click("#unfreeze-confirm")
+
+
 VISIT: dict[str, Step] = {
     "home": lambda visitor: visitor.open("/"),
     "sign-in": lambda visitor: visitor.open_request(),
@@ -89,6 +110,11 @@ VISIT: dict[str, Step] = {
     "sign-out": lambda visitor: visitor.open("/sign-out"),
     "account": lambda visitor: visitor.open("/account"),
     "language": lambda visitor: visitor.open("/account/language"),
+    "not me": follow_not_me,
+    "not me, refused": with_a_stale_form("#not-me-confirm"),
+    "not me, done": lambda visitor: visitor.page.click("#not-me-confirm"),
+    "not me, unknown": lambda visitor: visitor.open("/not-me?key=x"),
+    "opened again": sign_in_and_unfreeze,
     "no such page": lambda visitor: visitor.open("/record/none"),
     "request over": lambda visitor: visitor.open("/consent/unknown"),
     "client unknown": lambda visitor: visitor.open("/authorize?client_id=nobody"),

@@ -15,7 +15,10 @@ from tests.support.tree import ROOT
 
 SANDBOX = [sys.executable, "-m", "client_examples.sandbox"]
 # What a scene has to say that it verified, besides ending well.
-SAID = {"online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind")}
+SAID = {
+    "online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"),
+    "notme": ("told by e-mail", "froze the account", "answered 401", "a second use changed nothing"),
+}
 
 
 def environment(tmp_path: Path) -> dict[str, str]:

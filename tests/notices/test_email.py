@@ -50,8 +50,8 @@ def test_a_consent_is_told_with_who_what_when_and_how_to_stop_it(
         "Their telephone: 02-0000-0000",
         "Data: Personal household registration, ",
         "(Taiwan time)",
-        "接收者: 甲銀行",
-        "資料: 個人戶籍資料、",
+        "接收者：甲銀行",
+        "資料：個人戶籍資料、",
         "https://mydata.example/not-me?key=mdn_",
         "https://mydata.example/account/notices",
     ):

@@ -1,0 +1,1 @@
+"""The mailbox and the telephone of all synthetic citizens: what the platform sends is shown here."""

@@ -1,0 +1,37 @@
+"""How the programs beside the platform are started: what an outsider would type."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from .nodejs import NODE_BANK, node
+from .settings import REGISTRY_ID
+
+Command = Sequence[str | Path]
+
+
+def agency(folder: Path, issuer: str, bind: str, *, canary: str, options: Mapping[str, str]) -> Command:
+    """The program that plays all agencies."""
+    more = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    return [*_module("demo_agency", folder, issuer, bind), "--canary", canary, "--admin", "1", *more]
+
+
+def registry(folder: Path, issuer: str, bind: str) -> Command:
+    """The registry that knows people's cards and documents."""
+    return [*_module("registry", folder, issuer, bind), "--id", REGISTRY_ID]
+
+
+def mailbox(token_file: Path, smtp: str, bind: str) -> Command:
+    """The mailbox and the telephone of all citizens."""
+    return [sys.executable, "-m", "client_examples.mailbox", "--smtp", smtp, "--bind", bind, "--token-file", token_file]
+
+
+def bank(name: str, folder: Path, issuer: str, bind: str) -> Command:
+    """A bank's web site: "node-bank", or the Python one."""
+    if name == "node-bank":
+        return [node(), NODE_BANK, "--folder", folder, "--issuer", issuer, "--bind", bind]
+    return _module("bank_web", folder, issuer, bind)
+
+
+def _module(name: str, folder: Path, issuer: str, bind: str) -> list[str | Path]:
+    return [sys.executable, "-m", f"client_examples.{name}", "--folder", folder, "--issuer", issuer, "--bind", bind]
