@@ -19,6 +19,7 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
+from authz_server.consent.commands import figures
 from authz_server.core import jose, logging
 from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
@@ -153,8 +154,8 @@ def check() -> None:
     click.echo(f"{len(found.agencies)} agencies, {len(found.scopes)} datasets, version {found.version}")
 
 
-for group in (client, agency, dataset, citizen, notices):
-    cli.add_command(group)
+for command in (client, agency, dataset, citizen, notices, figures):
+    cli.add_command(command)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from authz_server.core.settings import SettingsError
 
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
+LEAST_RECORD_DAYS = 365
 # What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
 BEST_LEVELS: Mapping[str, int] = MappingProxyType(
     {
@@ -52,6 +53,11 @@ class Limits:
     sign_in_window_s: int = 900
     sign_in_lock_s: int = 900
     record_days: int = 730
+    anomaly_again_s: int = 86400
+    anomaly_from_hour: int = 0  # of the night, in Taiwan
+    anomaly_until_hour: int = 5
+    anomaly_denials: int = 3
+    anomaly_denials_s: int = 86400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,7 +152,7 @@ def contradictions(parsed: Settings) -> list[str]:
         problems.append("tls_cert, tls_key: both or neither")
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
-    return problems + _too_much_trust(parsed)
+    return problems + _too_much_trust(parsed) + _limit_problems(parsed.limits)
 
 
 def _mail_problems(mail: MailSettings, *, sandbox: bool) -> list[str]:
@@ -169,6 +175,15 @@ def _too_much_trust(parsed: Settings) -> list[str]:
         for name, level in levels
         if level < best.get(name, HIGHEST_LEVEL)
     ]
+
+
+def _limit_problems(limits: Limits) -> list[str]:
+    problems = []
+    if limits.record_days < LEAST_RECORD_DAYS:
+        problems.append(f"limits.record_days: the law wants the record kept for {LEAST_RECORD_DAYS} days at least")
+    if max(limits.anomaly_from_hour, limits.anomaly_until_hour) > 23:
+        problems.append("limits.anomaly_from_hour, anomaly_until_hour: an hour is 0 to 23")
+    return problems
 
 
 def _levels(value: Any, base: Path) -> Mapping[str, int]:

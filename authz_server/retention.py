@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import models as clients
 from authz_server.config import Limits
-from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.consent.models import Anomaly, AnomalyWatch, AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
 from authz_server.identity.models import Citizen, CitizenSession, Credential, IdentityChallenge, SignInAttempt
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
@@ -77,9 +77,11 @@ KEEP = (
     Keep(AuthorizationRequest, "deadline_at", 1),
     Keep(Notice, "created_at", KEPT_DAYS),  # before the entries that they point at
     Keep(AuditEntry, "at"),
+    Keep(Anomaly, "at"),
     Keep(Consent, "decided_at"),
     Keep(NoticeChoice, None),
     Keep(Citizen, None),
+    Keep(AnomalyWatch, None),
     Keep(clients.Client, None),
     Keep(clients.Agency, None),
     Keep(clients.SuspendedDataset, None),

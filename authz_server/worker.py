@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import retention
 from authz_server.config import Limits
+from authz_server.consent import anomalies
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -25,6 +26,7 @@ THOROUGH_EVERY_S = 60.0
 # Entries become visible late by as long as their transactions take. A look that far back is cheap enough for each
 # second; once a minute comes a thorough one.
 SHORT_LOOK = timedelta(minutes=2)
+DEFAULT_LIMITS = Limits()
 
 
 def tick(
@@ -33,6 +35,7 @@ def tick(
     now: datetime,
     channels: Sequence[Channel] = notices.TO_EVERYBODY,
     look_back: timedelta = notices.LATEST,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> int:
     """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own.
 
@@ -41,8 +44,21 @@ def tick(
     return (
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
+        + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )
+
+
+def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -> int:
+    """Look through the record for anomalies, in batches; how many were new."""
+    found = 0
+    with Session(engine) as session:
+        place: anomalies.Place | None = anomalies.begin(session, before=before, now=now)
+        while place is not None:
+            more, place = anomalies.watch(session, after=place, limits=limits, now=now)
+            session.commit()
+            found += more
+    return found
 
 
 def purge(engine: Engine, *, limits: Limits, time: Callable[[], datetime] = clock.now) -> int:
@@ -84,8 +100,11 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
         now = clock.now()
         try:
             thorough = now.timestamp() >= thorough_at
-            tick(engine, now=now, channels=channels, look_back=notices.LATEST if thorough else SHORT_LOOK)
+            tick(
+                engine, now=now, channels=channels, look_back=notices.LATEST if thorough else SHORT_LOOK, limits=limits
+            )
             if thorough:
+                watch(engine, before=anomalies.LATEST, limits=limits, now=now)
                 thorough_at = now.timestamp() + THOROUGH_EVERY_S
             if now.timestamp() >= purge_at:
                 purge(engine, limits=limits)

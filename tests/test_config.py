@@ -67,6 +67,15 @@ def test_unknown_limits_are_named(tmp_path: Path) -> None:
     assert problems_of(tmp_path, limits={"code_ttl": 60}) == ["limits: unknown: code_ttl"]
 
 
+def test_a_record_that_is_kept_shorter_than_the_law_wants_is_refused(tmp_path: Path) -> None:
+    assert "365 days at least" in problems_of(tmp_path, limits={"record_days": 364})[0]
+    assert config.parse(GOOD | {"limits": {"record_days": 365}}, base=tmp_path).limits.record_days == 365
+
+
+def test_an_hour_that_no_day_has_is_refused(tmp_path: Path) -> None:
+    assert "an hour is 0 to 23" in problems_of(tmp_path, limits={"anomaly_until_hour": 24})[0]
+
+
 def test_half_a_tls_set_up_is_refused(tmp_path: Path) -> None:
     assert problems_of(tmp_path, tls_cert="cert.pem") == ["tls_cert, tls_key: both or neither"]
 

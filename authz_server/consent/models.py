@@ -74,3 +74,23 @@ class AuthorizationCode(Base):
     claims: Mapped[dict[str, Any]] = mapped_column(JSON)  # OpenID Connect Core section 5.5, as requested
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None] = mapped_column(default=None)
+
+
+class Anomaly(Base):
+    """What was unusual about a decision; the pair is unique, so each is found once. Names no citizen."""
+
+    __tablename__ = "anomaly"
+
+    transaction_id: Mapped[str] = mapped_column(String(20), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    client_id: Mapped[str] = mapped_column(String(100))
+    at: Mapped[datetime] = mapped_column(index=True)  # of the decision
+
+
+class AnomalyWatch(Base):
+    """One row: until when the record has been looked through for anomalies."""
+
+    __tablename__ = "anomaly_watch"
+
+    up_to: Mapped[datetime]
+    id: Mapped[int] = mapped_column(primary_key=True, default=1)

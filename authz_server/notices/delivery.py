@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -92,4 +93,5 @@ def _errand(engine: Engine, claim: Claim) -> Errand:
             datasets=tuple(dict.fromkeys(datasets)),
             channel=claim.channel,
             created_at=claim.created_at,
+            first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
         )

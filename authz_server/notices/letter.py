@@ -125,11 +125,13 @@ class Writer:
             link = ("see_consent", f"{issuer}/consent/{entry.transaction_id}/outcome")
         else:
             link = ("see_record", f"{issuer}/record")
+        first_time = say("first_time", locale, **names) if errand.first_time else ""
+        more = told.more.get(locale).format(**names)
         why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
         return Part(
             locale=locale,
             title=self.title(errand, locale),
-            more=told.more.get(locale).format(**names),
+            more=f"{first_time}{' ' if locale == 'en' and first_time else ''}{more}",
             facts=tuple((say(label, locale), text) for label, text in facts if text),
             links=((say(link[0], locale), link[1]),),
             not_me=(say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),

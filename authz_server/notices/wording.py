@@ -176,6 +176,24 @@ TOLD: Final[Mapping[str, Told]] = {
         "除了法律要求保存的紀錄，您的資料都已刪除。",
         "Your data was erased, but for the record that the law has us keep.",
     ),
+    "anomaly.again": _safe(
+        "您在短時間內再次同意把資料提供給{client}",
+        "You agreed to share data with {client} again within a short time",
+        "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
+    ),
+    "anomaly.unusual_hour": _safe(
+        "您在不尋常的時段同意把資料提供給{client}",
+        "You agreed to share data with {client} at an unusual hour",
+        "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
+    ),
+    "anomaly.many_denials": _told(
+        "您沒有同意，{client}仍一再要求您的資料",
+        "{client} asked for your data again and again although you did not agree",
+        "什麼都沒有送出。如果您覺得受到打擾，請致電{client}，或從您的紀錄向主管機關反映。",
+        "Nothing was sent. If you feel pestered, call {client}, or report it to the authority from your record.",
+    ),
     "consent.erasure_requested": _told(
         "您請{client}刪除資料",
         "You asked {client} to erase your data",
@@ -211,6 +229,10 @@ SECURITY: Final = tuple(event for event, told in TOLD.items() if told.security)
 
 # Of every message. name: (zh, en)
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
+    "first_time": (
+        "這是您第一次同意把資料提供給{client}。",
+        "It is the first time that you agreed to share data with {client}.",
+    ),
     "service": ("個人資料同意服務", "Personal data consent service"),
     "when": ("時間", "When"),
     "taiwan": ("{when}（臺灣時間）", "{when} (Taiwan time)"),

@@ -58,6 +58,10 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "account.resumed": lazy_gettext("Your account was opened again"),
     "account.frozen": lazy_gettext("Everything was stopped: nothing of yours is sent, and nothing can be agreed to"),
     "account.unfrozen": lazy_gettext("You unfroze your account; requests can be agreed to again"),
+    "anomaly.first_time": lazy_gettext("It was the first time that you agreed to share data with %(client)s"),
+    "anomaly.again": lazy_gettext("You agreed to share data with %(client)s again, a short time after the last time"),
+    "anomaly.unusual_hour": lazy_gettext("You agreed to share data with %(client)s at an unusual hour"),
+    "anomaly.many_denials": lazy_gettext("%(client)s asked again and again although you did not agree"),
     "sign_out": lazy_gettext("You signed out"),
 }
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import worker
 from authz_server.audit.service import Entry, record
+from authz_server.config import Limits
 from authz_server.core import clock
 from authz_server.extensions import Services
 from authz_server.identity.models import CITIZEN
@@ -19,6 +20,7 @@ from authz_server.notices.models import NOTICE
 from tests.support.platform import Platform
 
 CITIZEN_1 = "citizen1"
+NO_NIGHT = Limits(anomaly_from_hour=0, anomaly_until_hour=0)  # whenever the tests run, no hour is an unusual one
 
 
 class Hands:
@@ -32,7 +34,8 @@ class Hands:
 
     def tick(self) -> int:
         """What a worker does each second."""
-        return worker.tick(self.platform.engine, now=clock.now(), channels=tuple(self.channels.values()))
+        channels = tuple(self.channels.values())
+        return worker.tick(self.platform.engine, now=clock.now(), channels=channels, limits=NO_NIGHT)
 
     def deliver(self, channel: str) -> int:
         """Carry whatever is due by this channel; how many attempts that took."""

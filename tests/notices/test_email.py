@@ -61,6 +61,20 @@ def test_a_consent_is_told_with_who_what_when_and_how_to_stop_it(
     assert text.index("You agreed") < text.index("您同意"), "the reader's language first"
 
 
+def test_the_first_consent_to_a_client_is_told_as_that_and_the_next_is_not(
+    hands: Hands, own_platform: Platform, office: PostOffice
+) -> None:
+    for _ in range(2):
+        own_platform.code(own_platform.detail("ris.personal"))
+        hands.tick()
+        clock.advance(timedelta(days=2))
+    hands.deliver("email")
+    first, second = (text_of(letter) for letter in office.letters)
+    for said in ("It is the first time that you agreed to share data with First Sample Bank. Each", "您第一次同意"):
+        assert said in first
+        assert said not in second
+
+
 def test_the_reader_s_language_comes_first(hands: Hands, office: PostOffice) -> None:
     hands.change(locale="zh-TW")
     letter = one_letter(hands, office)

@@ -6,6 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.consent.anomalies import KINDS
 from authz_server.notices.models import Notice
 from authz_server.portal.record import PER_PAGE, SENTENCES
 from tests.support.platform import Platform
@@ -21,10 +22,12 @@ def test_every_event_that_the_code_records_has_a_sentence() -> None:
         recorded |= set(EVENT.findall((ROOT / path).read_text(encoding="utf-8")))
     assert recorded, "the pattern still finds them"
     families = {name.partition("{")[0] for name in recorded if "{" in name}
-    assert families <= {"consent.", "token."}
+    assert families <= {"anomaly.", "consent.", "token."}
     assert {name for name in recorded if "{" not in name} <= set(SENTENCES)
     for decision in ("approved", "denied", "expired"):
         assert f"consent.{decision}" in SENTENCES
+    for kind in KINDS:
+        assert f"anomaly.{kind}" in SENTENCES
     for outcome in ("delivering", "delivered", "failed", "preparing", "no_record"):
         assert f"token.{outcome}" in SENTENCES
 

@@ -17,7 +17,7 @@ from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
-from authz_server.consent import decision, notice
+from authz_server.consent import anomalies, decision, notice
 from authz_server.consent import service as consent
 from authz_server.consent.codes import get_code
 from authz_server.consent.errors import CodeReplayed
@@ -214,6 +214,13 @@ def announce(session: Session, at: float) -> str:
     return "announced"
 
 
+def watch(session: Session, at: float) -> str:
+    """What a worker does about anomalies."""
+    place = anomalies.begin(session, before=anomalies.LATEST, now=_moment(at))
+    anomalies.watch(session, after=place, limits=LIMITS, now=_moment(at))
+    return "watched"
+
+
 def purge(session: Session, table: str, at: float) -> str:
     """What a worker does about old rows."""
     retention.purge(session, keep=retention.tables()[table], limits=LIMITS, time=lambda: _moment(at))
@@ -243,7 +250,7 @@ ACTS: Mapping[str, Callable[..., str]] = {
     for act in (
         lease, report, revoke, redeem, push, userinfo, begin, approve, deny,
         suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, tidy_tokens, tidy_requests,
-        announce, purge,
+        announce, watch, purge,
     )
 }  # fmt: skip
 # Those whose view takes `lone_connection` once; and those that are more than one transaction, as their views are.

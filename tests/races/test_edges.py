@@ -178,6 +178,22 @@ def test_many_workers_record_and_announce_everything_once(arena: Arena) -> None:
     assert notices == len(told)
 
 
+def test_many_workers_find_each_anomaly_once(arena: Arena) -> None:
+    now = clock.now() + timedelta(days=1)  # later than what other tests have looked through
+    seeds = arena.seeds.of(citizen_id=arena.new_citizen()[1])
+    requests = seeds.requests(rounds(40), now=now)
+    at = {"at": seconds(now)}
+    agreed = {"citizen_id": seeds.citizen_id} | at
+    for request in requests:
+        arena.team.race(("approve", {"request_id": request.secret} | agreed), ("watch", at))
+    arena.team.race(("watch", at))
+    for told in arena.record(requests):
+        assert told["consent.approved"] == 1
+        assert max(told.values()) == 1, told
+    kinds = Counter(name for told in arena.record(requests) for name in told if name.startswith("anomaly."))
+    assert kinds["anomaly.first_time"] + kinds["anomaly.again"] == len(requests)
+
+
 def test_an_identifier_is_not_purged_while_it_could_be_replayed(arena: Arena) -> None:
     now = clock.now()
     tokens = arena.seeds.access_tokens(rounds(ROUNDS), now=now)

@@ -33,13 +33,17 @@ class Reader:
 
 @dataclass(frozen=True, kw_only=True)
 class Errand:
-    """One message to deliver. `datasets`: ids of what it is about; `created_at`: when it was made, at each attempt."""
+    """One message to deliver. `datasets`: ids of what it is about; `created_at`: when it was made, at each attempt.
+
+    `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
+    """
 
     entry: AuditEntry
     reader: Reader
     datasets: tuple[str, ...]
     channel: str
     created_at: datetime
+    first_time: bool = False
 
 
 class Channel(Protocol):
