@@ -3,18 +3,15 @@
 import logging
 import threading
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
-from authz_server.consent.anomalies import APPROVED, is_first_time
-from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.core.logging import event
-from authz_server.identity.models import Citizen
 from authz_server.notices import outbox
-from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Reader, Undeliverable
+from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Undeliverable
+from authz_server.notices.errands import errand_of
 from authz_server.notices.outbox import Claim
 
 EVERY_S = 1.0
@@ -77,21 +74,11 @@ def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None) -> None:
 
 
 def _errand(engine: Engine, claim: Claim) -> Errand:
-    """What there is to say, and to whom.  Raises: Undeliverable, if entry or citizen are gone."""
     with Session(engine.execution_options(read_only=True), expire_on_commit=False) as session:
-        entry = session.get(AuditEntry, claim.audit_entry_id)
-        reader = session.get(Citizen, claim.citizen_id)
-        if entry is None or reader is None:
-            raise Undeliverable("nobody to tell")
-        datasets: tuple[str, ...] = (entry.dataset_id,) if entry.dataset_id else ()
-        if not datasets and entry.consent_id is not None:
-            granted = session.scalar(select(Consent.granted).where(Consent.id == entry.consent_id)) or []
-            datasets = tuple(detail["dataset"] for detail in granted)
-        return Errand(
-            entry=entry,
-            reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
-            datasets=tuple(dict.fromkeys(datasets)),
+        return errand_of(
+            session,
+            claim.audit_entry_id,
+            citizen_id=claim.citizen_id,
             channel=claim.channel,
             created_at=claim.created_at,
-            first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
         )

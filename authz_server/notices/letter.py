@@ -1,9 +1,11 @@
 """A message in full: what happened, to whom the data goes, when, why it is told, and the way to say "not me"."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Final
 
+from authz_server.audit.models import AuditEntry
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.extensions import Services
 from authz_server.notices import not_me
@@ -98,22 +100,26 @@ class Writer:
         """The message for a telephone, in the reader's language alone."""
         locale, entry = errand.reader.locale, errand.entry
         pieces = [
-            say("sms", locale, title=self.title(errand, locale), when=self._when(errand, locale)),
+            say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
             say("sms_not_me", locale, url=self._not_me(errand, locale)),
         ]
         return " ".join(piece for piece in pieces if piece)
 
-    def title(self, errand: Errand, locale: str) -> str:
-        """The event in a few words."""
-        return TOLD[errand.entry.event].title.get(locale).format(**self._names(errand, locale))
+    def title(self, entry: AuditEntry, locale: str) -> str:
+        """The event in a few words; its name, if it is none that is told of any more."""
+        told = TOLD.get(entry.event)
+        if told is None:
+            return entry.event
+        datasets = (entry.dataset_id,) if entry.dataset_id else ()
+        return told.title.get(locale).format(**self._names(entry, datasets, locale))
 
     def part(self, errand: Errand, locale: str) -> Part:
         """The message in one language."""
         entry, issuer = errand.entry, self._services.settings.issuer
         told: Told = TOLD[entry.event]
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
-        names = self._names(errand, locale)
+        names = self._names(entry, errand.datasets, locale)
         facts = [
             ("when", self._when(errand, locale)),
             ("to", names["client"] if entry.client_id else ""),
@@ -130,7 +136,7 @@ class Writer:
         why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
         return Part(
             locale=locale,
-            title=self.title(errand, locale),
+            title=self.title(entry, locale),
             more=f"{first_time}{' ' if locale == 'en' and first_time else ''}{more}",
             facts=tuple((say(label, locale), text) for label, text in facts if text),
             links=((say(link[0], locale), link[1]),),
@@ -139,12 +145,12 @@ class Writer:
             closing=say("never_ask", locale),
         )
 
-    def _names(self, errand: Errand, locale: str) -> dict[str, str]:
-        entry, services = errand.entry, self._services
+    def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
+        services = self._services
         client = services.registry.client(entry.client_id) if entry.client_id else None
         names = [
             dataset.name.get(locale) if (dataset := services.catalogue.find_dataset(name)) else name
-            for name in errand.datasets
+            for name in datasets
         ]
         known = client.name.get(locale) if client else entry.client_id
         return {"client": known or say("somebody", locale), "dataset": listed(names, locale)}

@@ -12,6 +12,7 @@ from authz_server.portal import (
     headers,
     locale,
     members,
+    messages,
     not_me,
     outcome,
     receipts,
@@ -34,5 +35,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, record, outcome, receipts, freeze, not_me):
+    for module in (views, account, record, outcome, receipts, freeze, not_me, messages):
         app.register_blueprint(module.blueprint)

@@ -4,13 +4,15 @@ Whoever adds a page for citizens adds a line here; a line whose page this server
 themselves extend `member.html`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from flask import Flask, current_app, request, url_for
 from flask_babel import lazy_gettext
 from flask_babel.speaklater import LazyString
+
+from authz_server.portal import messages
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Entry:
     title: LazyString
     line: LazyString
     also: tuple[str, ...] = ()
+    count: Callable[[], int] | None = None  # of what waits there, asked when the navigation is shown
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,12 @@ class Group:
 # Four short words at most: they have to stand side by side on a telephone.
 NAVIGATION: Final = (
     Entry("audit.record", lazy_gettext("Record"), lazy_gettext("Every request, decision and use of your data.")),
+    Entry(
+        "messages.messages",
+        lazy_gettext("Messages"),
+        lazy_gettext("What you were told, and by which way."),
+        count=messages.count_unread,
+    ),
     Entry(
         "account.hub",
         lazy_gettext("Account"),
@@ -52,6 +61,11 @@ ACCOUNT: Final = (
                 "account.language",
                 lazy_gettext("Language"),
                 lazy_gettext("In which language this platform speaks and writes to you."),
+            ),
+            Entry(
+                "messages.choices",
+                lazy_gettext("Notices"),
+                lazy_gettext("Whether you are told by e-mail and text message, too."),
             ),
         ),
     ),
@@ -77,6 +91,7 @@ class Link:
     title: LazyString
     line: LazyString
     here: bool  # the present page, or one that belongs to it
+    count: int = 0
 
 
 def init_app(app: Flask) -> None:
@@ -84,9 +99,12 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals |= {"navigation": navigation}
 
 
-def navigation() -> Sequence[Link]:
-    """The navigation, as the present page shows it."""
-    return [Link(url, entry.title, entry.line, _belongs(url, entry)) for url, entry in _existing(NAVIGATION)]
+def navigation(*, counted: bool = True) -> Sequence[Link]:
+    """The navigation, as the present page shows it. Args: counted: also say how much waits where."""
+    return [
+        Link(url, entry.title, entry.line, _belongs(url, entry), entry.count() if counted and entry.count else 0)
+        for url, entry in _existing(NAVIGATION)
+    ]
 
 
 def account() -> Sequence[tuple[LazyString, Sequence[Link]]]:

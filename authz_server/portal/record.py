@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from flask import Blueprint, abort, render_template, request
+from flask import Blueprint, render_template
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
@@ -19,6 +19,7 @@ from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
+from authz_server.portal.paging import before_id
 
 blueprint = Blueprint("audit", __name__)
 PER_PAGE: Final = 20
@@ -105,7 +106,7 @@ class Line:
 @citizen_required
 def record(signed_in: SignedIn) -> str:
     """Show the citizen their own record, a page at a time."""
-    before = _before()
+    before = before_id()
     found = entries_of(db.session(), signed_in.citizen_id, before=before, limit=PER_PAGE + 1)
     lines = [line_of(entry) for entry in found[:PER_PAGE]]
     return render_template(
@@ -160,12 +161,3 @@ def _is_ours(client_id: str) -> bool:
     """Whether it is a resource server: a part of the platform, which citizens have never heard of."""
     client = services().registry.client(client_id)
     return client is not None and not client.policy.may_ask_for_datasets
-
-
-def _before() -> int | None:
-    value = request.args.get("before")
-    if value is None:
-        return None
-    if not (value.isascii() and value.isdigit() and len(value) <= 18):
-        abort(404)
-    return int(value)

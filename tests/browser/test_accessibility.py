@@ -79,6 +79,11 @@ def follow_not_me(visitor: Visitor) -> None:
     wait_until(asks, "a message whose link was not used")
 
 
+def open_messages(visitor: Visitor) -> None:
+    wait_for_letter(visitor.sandbox, visitor.citizen.email, "You did not agree")
+    visitor.open("/messages")
+
+
 def sign_in_and_unfreeze(visitor: Visitor) -> None:
     visitor.open("/account/unfreeze")
     visitor.sign_in()
@@ -109,6 +114,9 @@ VISIT: dict[str, Step] = {
     "unfrozen": lambda visitor: visitor.page.click("#unfreeze-confirm"),
     "sign-out": lambda visitor: visitor.open("/sign-out"),
     "account": lambda visitor: visitor.open("/account"),
+    "messages": open_messages,
+    "message": lambda visitor: visitor.page.click(".rows a >> nth=0"),
+    "notices": lambda visitor: visitor.open("/account/notices"),
     "language": lambda visitor: visitor.open("/account/language"),
     "not me": follow_not_me,
     "not me, refused": with_a_stale_form("#not-me-confirm"),

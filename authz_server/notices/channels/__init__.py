@@ -1,24 +1,30 @@
 """The ways to reach people, a line each. A server has those that its settings know."""
 
-from collections.abc import Callable
 from typing import Final
 
+from authz_server.config import Settings
 from authz_server.core.settings import SettingsError
 from authz_server.extensions import Services
-from authz_server.notices.channels import email, sms, web
 from authz_server.notices.channels.base import Channel
+from authz_server.notices.channels.email import Email
+from authz_server.notices.channels.sms import Sms
+from authz_server.notices.channels.web import Web
 
-REGISTRY: Final[tuple[Callable[[Services], Channel | None], ...]] = (
-    web.channel,
-    email.channel,
-    sms.channel,
+REGISTRY: Final[tuple[type[Channel], ...]] = (
+    Web,
+    Email,
+    Sms,
 )
 
 
+def kinds(settings: Settings) -> tuple[type[Channel], ...]:
+    """The channels that this server has, in the order of the registry."""
+    return tuple(kind for kind in REGISTRY if kind.is_on(settings))
+
+
 def configured(services: Services) -> tuple[Channel, ...]:
-    """The channels of this server, in the order of the registry.  Raises: SettingsError."""
+    """The same, ready to send.  Raises: SettingsError."""
     try:
-        made = [maker(services) for maker in REGISTRY]
+        return tuple(kind(services) for kind in kinds(services.settings))
     except OSError as error:
         raise SettingsError([f"mail, sms: {error}"]) from None
-    return tuple(channel for channel in made if channel is not None)

@@ -7,7 +7,10 @@ from typing import ClassVar, Protocol
 from sqlalchemy import ColumnElement
 
 from authz_server.audit.models import AuditEntry
+from authz_server.catalogue.model import Text
+from authz_server.config import Settings
 from authz_server.core.errors import DomainError
+from authz_server.extensions import Services
 
 
 class NotDelivered(DomainError):
@@ -47,11 +50,24 @@ class Errand:
 
 
 class Channel(Protocol):
-    """A way to reach somebody. Made once per process and used by one thread."""
+    """A way to reach somebody. Made once per process and used by one thread.
+
+    Args: services: its own settings are there, else it is not made.
+    Raises (when it is made): OSError, if a file that the settings name can't be read.
+    """
 
     id: ClassVar[str]
+    name: ClassVar[Text]
+    # Whether it has the messages that can be switched off, if the citizen says nothing; None: nothing can be chosen.
+    default: ClassVar[bool | None]
     # Whether making the notice is delivering it, so that there is nothing to send.
     immediate: ClassVar[bool]
+
+    def __init__(self, services: Services) -> None: ...
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        """Whether this server has it."""
 
     def entitled(self) -> ColumnElement[bool]:
         """Which notices it gets: a condition on the tables of entries (a told one) and of citizens."""

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import ColumnElement, exists, or_
 
 from authz_server.audit.models import AuditEntry
-from authz_server.config import MailSettings
+from authz_server.catalogue.model import Text
+from authz_server.config import Settings
 from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
 from authz_server.extensions import Services
@@ -27,10 +28,14 @@ from authz_server.notices.wording import SECURITY
 class Email:
     """To the address that the citizen has verified; on unless they switched it off."""
 
-    id: ClassVar = "email"
-    immediate: ClassVar = False
+    id: ClassVar[str] = "email"
+    name: ClassVar[Text] = Text(zh="電子郵件", en="E-mail")
+    default: ClassVar[bool | None] = True
+    immediate: ClassVar[bool] = False
 
-    def __init__(self, services: Services, mail: MailSettings) -> None:
+    def __init__(self, services: Services) -> None:
+        mail = services.settings.mail
+        assert mail is not None  # noqa: S101 - see `is_on`
         self._secret = services.secret
         self._host = urlsplit(services.settings.issuer).hostname or "localhost"
         self._issuer = services.settings.issuer
@@ -43,6 +48,10 @@ class Email:
                 host=mail.host, port=mail.port, tls=mail.tls, greeting=self._host, user=mail.user, password=password
             )
         )
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        return settings.mail is not None
 
     def entitled(self) -> ColumnElement[bool]:
         declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
@@ -86,9 +95,3 @@ class Email:
         letter.add_alternative(written.as_html(), subtype="html")
         letter.set_boundary(known)
         return letter
-
-
-def channel(services: Services) -> Email | None:
-    """Where there is a table [mail].  Raises: OSError if the password can't be read."""
-    mail = services.settings.mail
-    return Email(services, mail) if mail is not None else None

@@ -14,7 +14,8 @@ import orjson
 from sqlalchemy import ColumnElement, exists, or_
 
 from authz_server.audit.models import AuditEntry
-from authz_server.config import SmsSettings
+from authz_server.catalogue.model import Text
+from authz_server.config import Settings
 from authz_server.core import outbound_http, secrets
 from authz_server.core.outbound_http import FetchError
 from authz_server.extensions import Services
@@ -31,16 +32,24 @@ TIMEOUT_S = 20.0
 class Sms:
     """To the telephone that the citizen has verified: what concerns security, the rest if they want it there too."""
 
-    id: ClassVar = "sms"
-    immediate: ClassVar = False
+    id: ClassVar[str] = "sms"
+    name: ClassVar[Text] = Text(zh="手機簡訊", en="Text message")
+    default: ClassVar[bool | None] = False
+    immediate: ClassVar[bool] = False
 
-    def __init__(self, services: Services, gateway: SmsSettings) -> None:
+    def __init__(self, services: Services) -> None:
+        gateway = services.settings.sms
+        assert gateway is not None  # noqa: S101 - see `is_on`
         self._url = gateway.url
         self._token = gateway.token_file.read_text(encoding="utf-8").strip()
         self._secret = services.secret
         # The operator has named this host: it may be one of a private network.
         self._allowed = frozenset({outbound_http.authority(gateway.url)})
         self._writer = Writer(services)
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        return settings.sms is not None
 
     def entitled(self) -> ColumnElement[bool]:
         wanted = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, CHOICE.c.wanted)
@@ -73,9 +82,3 @@ class Sms:
 
     def rest(self) -> None:
         """Each message has a connection of its own."""
-
-
-def channel(services: Services) -> Sms | None:
-    """Where there is a table [sms].  Raises: OSError if the token can't be read."""
-    gateway = services.settings.sms
-    return Sms(services, gateway) if gateway is not None else None

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from sqlalchemy import ColumnElement, true
 
+from authz_server.catalogue.model import Text
+from authz_server.config import Settings
 from authz_server.extensions import Services
 from authz_server.notices.channels.base import Errand
 
@@ -11,8 +13,17 @@ from authz_server.notices.channels.base import Errand
 class Web:
     """Made is delivered."""
 
-    id: ClassVar = "web"
-    immediate: ClassVar = True
+    id: ClassVar[str] = "web"
+    name: ClassVar[Text] = Text(zh="本平臺的收件匣", en="The inbox on this platform")
+    default: ClassVar[bool | None] = None
+    immediate: ClassVar[bool] = True
+
+    def __init__(self, services: Services | None = None) -> None:
+        """It needs nothing."""
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        return True
 
     def entitled(self) -> ColumnElement[bool]:
         return true()
@@ -22,8 +33,3 @@ class Web:
 
     def rest(self) -> None:
         """Nothing to do."""
-
-
-def channel(_services: Services) -> Web:
-    """Every server has it."""
-    return Web()

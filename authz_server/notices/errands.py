@@ -1,0 +1,37 @@
+"""What there is to say of a notice, and to whom: read at each attempt, and whenever its page is opened."""
+
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz_server.audit.models import AuditEntry
+from authz_server.consent.anomalies import APPROVED, is_first_time
+from authz_server.consent.models import Consent
+from authz_server.identity.models import Citizen
+from authz_server.notices.channels.base import Errand, Reader, Undeliverable
+
+
+def errand_of(session: Session, audit_entry_id: int, *, citizen_id: int, channel: str, created_at: datetime) -> Errand:
+    """Everything that a message is made of.  Raises: Undeliverable, if entry or citizen are gone."""
+    entry, reader = session.get(AuditEntry, audit_entry_id), session.get(Citizen, citizen_id)
+    if entry is None or reader is None:
+        raise Undeliverable("nobody to tell")
+    return Errand(
+        entry=entry,
+        reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
+        datasets=_datasets(session, entry),
+        channel=channel,
+        created_at=created_at,
+        first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
+    )
+
+
+def _datasets(session: Session, entry: AuditEntry) -> tuple[str, ...]:
+    """What the entry is about: one dataset, or all that a consent grants."""
+    if entry.dataset_id is not None:
+        return (entry.dataset_id,)
+    if entry.consent_id is None:
+        return ()
+    granted = session.scalar(select(Consent.granted).where(Consent.id == entry.consent_id)) or []
+    return tuple(dict.fromkeys(detail["dataset"] for detail in granted))
