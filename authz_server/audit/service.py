@@ -1,19 +1,21 @@
 """Writing and reading the record. Entries are added in the transaction of what they tell of; none is changed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import ColumnElement, FromClause, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.core.logging import current_trace_id
-from authz_server.database import table_of
+from authz_server.database import table_of, unindexed
 
-COLUMNS = tuple(column.name for column in table_of(AuditEntry).columns if column.name != "id")
-INSERT = insert(table_of(AuditEntry))
+AUDIT_ENTRY = table_of(AuditEntry)
+COLUMNS = tuple(column.name for column in AUDIT_ENTRY.columns if column.name != "id")
+INSERT = insert(AUDIT_ENTRY)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,11 +45,55 @@ def record(session: Session, *entries: Entry) -> None:
     session.execute(INSERT, [entry.values() for entry in entries])
 
 
+@dataclass(frozen=True, order=True)
+class Position:
+    """A place in a record that is read newest first: by time, and among entries of one time by number."""
+
+    at: datetime
+    id: int
+
+    def __str__(self) -> str:
+        """For the address of the next page."""
+        return f"{(self.at - EPOCH) // timedelta(microseconds=1)}-{self.id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Position":
+        """The inverse of `str`.  Raises: ValueError."""
+        found = _POSITION.fullmatch(text)
+        if found is None:
+            raise ValueError("not a position")
+        return cls(EPOCH + timedelta(microseconds=int(found[1])), int(found[2]))
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEWEST = Position(datetime(9999, 1, 1, tzinfo=UTC), 2**62)  # before everything
+_POSITION = re.compile(r"([0-9]{1,17})-([0-9]{1,18})")
+
+
+def after(position: Position, entry: FromClause = AUDIT_ENTRY) -> ColumnElement[bool]:
+    """Of a table or subquery with `at` and `id`: what comes after a position, newest first."""
+    return tuple_(entry.c.at, entry.c.id) < tuple_(
+        literal(position.at, entry.c.at.type), literal(position.id, entry.c.id.type)
+    )
+
+
 def entries_of(
-    session: Session, citizen_id: int, *, before: int | None = None, limit: int = 20
+    session: Session,
+    citizen_id: int,
+    *,
+    transaction_id: str | None = None,
+    before: Position = NEWEST,
+    limit: int = 20,
 ) -> Sequence[AuditEntry]:
-    """The citizen's own entries, newest first; `before` is the id of the last one seen (for the next page)."""
-    found = select(AuditEntry).where(AuditEntry.citizen_id == citizen_id)
-    if before is not None:
-        found = found.where(AuditEntry.id < before)
-    return session.scalars(found.order_by(AuditEntry.id.desc()).limit(limit)).all()
+    """The citizen's own entries, newest first: all, or those about one request.
+
+    Args: before: the last one seen, for the next page.
+    """
+    found = select(AuditEntry).where(after(before))
+    if transaction_id is None:
+        found = found.where(AUDIT_ENTRY.c.citizen_id == citizen_id)
+    else:
+        found = found.where(
+            AUDIT_ENTRY.c.transaction_id == transaction_id, unindexed(AUDIT_ENTRY.c.citizen_id) == citizen_id
+        )
+    return session.scalars(found.order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)).all()

@@ -1,7 +1,7 @@
 """The registered clients and agencies as parsed objects, kept by each process: a look-up costs no statement."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from logging import WARNING
@@ -57,6 +57,10 @@ class Registry:
     def client(self, client_id: str) -> Client | None:
         """The registered client, suspended or not; None if there is none."""
         return self._current().clients.get(client_id)
+
+    def clients(self) -> Iterable[Client]:
+        """All registered clients, suspended or not."""
+        return self._current().clients.values()
 
     def agency(self, agency_id: str) -> RegisteredAgency | None:
         """The registered agency, suspended or not; None if there is none."""

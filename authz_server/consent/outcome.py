@@ -1,17 +1,19 @@
-"""What became of a request, for the citizen who decided it."""
+"""What became of requests, for the citizen who decided them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import groupby
+from operator import attrgetter
 from typing import Any, Final, Literal
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Limits
 from authz_server.consent.models import Consent
-from authz_server.database import table_of
+from authz_server.database import table_of, unindexed
 
 Decision = Literal["approved", "denied", "expired"]
 DECISIONS: dict[str, Decision] = {
@@ -37,21 +39,39 @@ UNDER_WAY: Mapping[str, State] = {
     "token.failed": "failed",
 }
 STOPPABLE: Final = frozenset({"open", "fetching", "failed", "no_record"})
+DELIVERED: Final = frozenset({"delivered", "unknown"})
 
-# From the record, not from requests and tokens: those are tidied away after a while, and entries are not.
-ENTRY = table_of(AuditEntry).c
-ENTRIES = (
-    select(ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id)
-    .where(
-        ENTRY.transaction_id == bindparam("reference"),
-        ENTRY.citizen_id == bindparam("citizen"),
-        ENTRY.event.in_([*DECISIONS, *ENDED, *UNDER_WAY]),
-    )
-    .order_by(ENTRY.id)
+# From the record, not from requests and tokens: those are tidied away after a while, and entries are not. Of what may
+# happen to a dataset any number of times the last entry is enough.
+AUDIT_ENTRY = table_of(AuditEntry)
+ENTRY = AUDIT_ENTRY.c
+STEP = AUDIT_ENTRY.alias("step").c
+LAST_STEPS = (
+    select(func.max(STEP.id))
+    .where(STEP.transaction_id.in_(bindparam("references", expanding=True)), STEP.event.in_(UNDER_WAY))
+    .group_by(STEP.transaction_id, STEP.dataset_id)
 )
-CONSENT = table_of(Consent)
-FIND = select(CONSENT.c.granted, CONSENT.c.use_until, CONSENT.c.erase_by, CONSENT.c.withdrawn_at).where(
-    CONSENT.c.transaction_id == bindparam("reference"), CONSENT.c.citizen_id == bindparam("citizen")
+ENTRIES = (
+    select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id)
+    .where(
+        ENTRY.transaction_id.in_(bindparam("references", expanding=True)),
+        unindexed(ENTRY.citizen_id) == bindparam("citizen"),
+        or_(ENTRY.event.in_([*DECISIONS, *ENDED]), ENTRY.id.in_(LAST_STEPS)),
+    )
+    .order_by(ENTRY.transaction_id, ENTRY.id)
+)
+CONSENT = table_of(Consent).c
+CONSENTS = select(
+    CONSENT.transaction_id,
+    CONSENT.granted,
+    CONSENT.use_until,
+    CONSENT.erase_by,
+    CONSENT.withdrawn_at,
+    CONSENT.notice_locale,
+    CONSENT.notice["content"]["why"]["text"].as_string().label("purpose"),
+).where(
+    CONSENT.transaction_id.in_(bindparam("references", expanding=True)),
+    unindexed(CONSENT.citizen_id) == bindparam("citizen"),
 )
 
 
@@ -66,7 +86,10 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A decision. `fetches` and the dates only if something was granted; `withdrawn_at` if the citizen stopped it."""
+    """A decision. `fetches` and the dates only if something was granted; `withdrawn_at` if the citizen stopped it.
+
+    `purpose` as it was read, in the language `locale`; both None if nothing was agreed to, or if it was about identity.
+    """
 
     transaction_id: str
     client_id: str
@@ -76,6 +99,14 @@ class Decided:
     fetches: tuple[Fetch, ...]
     use_until: date | None
     erase_by: date | None
+    purpose: str | None
+    locale: str | None
+
+    @property
+    def used_at(self) -> datetime | None:
+        """When something was last delivered, or may have been."""
+        moments = [fetch.at for fetch in self.fetches if fetch.state in DELIVERED and fetch.at]
+        return max(moments, default=None)
 
     @property
     def stoppable(self) -> bool:
@@ -87,22 +118,42 @@ class Decided:
     @property
     def delivered(self) -> bool:
         """Whether the recipient has something, or may have."""
-        return any(fetch.state in {"delivered", "unknown"} for fetch in self.fetches)
+        return any(fetch.state in DELIVERED for fetch in self.fetches)
 
 
 def find_outcome(
     session: Session, transaction_id: str, *, citizen_id: int, limits: Limits, now: datetime
 ) -> Decided | None:
     """The outcome of the citizen's own request with this reference number; None if it is not theirs or not decided."""
-    asked = {"reference": transaction_id, "citizen": citizen_id}
+    return find_outcomes(session, [transaction_id], citizen_id=citizen_id, limits=limits, now=now).get(transaction_id)
+
+
+def find_outcomes(
+    session: Session, references: Sequence[str], *, citizen_id: int, limits: Limits, now: datetime
+) -> Mapping[str, Decided]:
+    """The outcomes of these requests of the citizen, by reference number, without those that are not theirs.
+
+    Two statements, however many there are.
+    """
+    asked = {"references": references, "citizen": citizen_id}
+    consents = {consent.transaction_id: consent for consent in session.execute(CONSENTS, asked)}
     entries = session.execute(ENTRIES, asked).all()
+    outcomes = (
+        _outcome(reference, list(of_request), consents.get(reference), limits, now)
+        for reference, of_request in groupby(entries, key=attrgetter("transaction_id"))
+    )
+    return {outcome.transaction_id: outcome for outcome in outcomes if outcome is not None}
+
+
+def _outcome(
+    transaction_id: str, entries: Sequence[Any], consent: Any | None, limits: Limits, now: datetime
+) -> Decided | None:
     decision = next((entry for entry in entries if entry.event in DECISIONS), None)
     if decision is None:
         return None
-    consent = session.execute(FIND, asked).one_or_none()
     withdrawn_at = consent.withdrawn_at if consent else None
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
-    collected = any(entry.event == "token.issued" for entry in entries)
+    collected = any(entry.event not in DECISIONS for entry in entries)
     missed = not collected and now > decision.at + timedelta(seconds=limits.code_ttl_s)
     untouched: State = "stopped" if withdrawn_at else "expired" if missed else "open"
     return Decided(
@@ -114,6 +165,8 @@ def find_outcome(
         fetches=_fetches([grant["dataset"] for grant in consent.granted], entries, untouched) if consent else (),
         use_until=consent.use_until if consent else None,
         erase_by=consent.erase_by if consent else None,
+        purpose=consent.purpose if consent else None,
+        locale=consent.notice_locale if consent else None,
     )
 
 

@@ -50,6 +50,8 @@ CALLERS: Mapping[str, str] = {
     "identity.submit_sign_in": "anyone",
     "identity.ask_sign_out": "anyone",
     "identity.submit_sign_out": "citizen",
+    "consents.index": "citizen",
+    "consents.show": "citizen",
     "audit.record": "citizen",
     "account.hub": "citizen",
     "account.language": "citizen",

@@ -6,6 +6,7 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from authz_server.extensions import Services
 from authz_server.portal import (
     account,
+    consents,
     context,
     errors,
     freeze,
@@ -35,5 +36,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, record, outcome, receipts, freeze, not_me, messages):
+    for module in (views, account, consents, record, outcome, receipts, freeze, not_me, messages):
         app.register_blueprint(module.blueprint)

@@ -27,7 +27,20 @@ from authz_server.extensions import services
 from authz_server.portal import locale
 
 # First part of a path. What stands in neither is decided by the Accept header.
-PAGES: Final = frozenset({"", "account", "authorize", "consent", "messages", "not-me", "record", "sign-in", "sign-out"})
+PAGES: Final = frozenset(
+    {
+        "",
+        "account",
+        "authorize",
+        "consent",
+        "consents",
+        "messages",
+        "not-me",
+        "record",
+        "sign-in",
+        "sign-out",
+    }
+)
 MACHINES: Final = frozenset(
     {".well-known", "catalogue", "health", "introspect", "jwks", "outcomes", "par", "revoke", "token", "userinfo"}
 )

@@ -39,6 +39,12 @@ class Group:
 
 # Four short words at most: they have to stand side by side on a telephone.
 NAVIGATION: Final = (
+    Entry(
+        "consents.index",
+        lazy_gettext("Consents"),
+        lazy_gettext("To whom you gave which data, and what became of it."),
+        also=("/consent/",),
+    ),
     Entry("audit.record", lazy_gettext("Record"), lazy_gettext("Every request, decision and use of your data.")),
     Entry(
         "messages.messages",

@@ -42,11 +42,11 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "withdrawn": moment(found.withdrawn_at),
             "stoppable": found.stoppable,
             "delivered": found.delivered,
-            "fetches": _fetches(found),
+            "fetches": fetches_of(found),
             "use_until": day(found.use_until, locale.current()) if found.use_until else None,
             "erase_by": day(found.erase_by, locale.current()) if found.erase_by else None,
         },
-        client=_client(found),
+        client=client_facts(found),
         decided=moment(found.decided_at),
     )
 
@@ -76,13 +76,13 @@ def stop(signed_in: SignedIn, transaction_id: str) -> Response:
 
 
 def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:
-    fetches = _fetches(found)
+    fetches = fetches_of(found)
     return make_response(
         render_template(
             "stop.html",
             signed_in=signed_in,
             transaction_id=found.transaction_id,
-            client=_client(found),
+            client=client_facts(found),
             stoppable=found.stoppable,
             to_stop=[fetch for fetch in fetches if fetch["state"] in STOPPABLE],
             too_late=[fetch for fetch in fetches if fetch["state"] not in STOPPABLE],
@@ -108,7 +108,7 @@ def _approved(signed_in: SignedIn, transaction_id: str) -> Decided:
     return found
 
 
-def _client(found: Decided) -> dict[str, Any]:
+def client_facts(found: Decided) -> dict[str, Any]:
     """Whom to call; little more than an id if the client is registered no longer."""
     client = services().registry.client(found.client_id)
     home = home_of(client, locale.current()) if client else None
@@ -120,18 +120,22 @@ def _client(found: Decided) -> dict[str, Any]:
     }
 
 
-def _fetches(found: Decided) -> list[dict[str, Any]]:
-    """The granted datasets for templates/fetches.html: name, state (as in `consent.outcome`), at (a text, or None)."""
-    catalogue = services().catalogue
-    return [
-        {"name": dataset.name.get(locale.current()), "state": fetch.state, "at": moment(fetch.at)}
-        for fetch in found.fetches
-        if (dataset := catalogue.find_dataset(fetch.dataset_id))
-    ]
+def fetches_of(found: Decided) -> list[dict[str, Any]]:
+    """The granted datasets for fetches.html: dataset_id, name, agency, state (see `consent.outcome`), at (or None)."""
+    known, spoken = services().catalogue, locale.current()
+    fetches: list[dict[str, Any]] = []
+    for fetch in found.fetches:
+        dataset = known.find_dataset(fetch.dataset_id)
+        names = {
+            "name": dataset.name.get(spoken) if dataset else fetch.dataset_id,
+            "agency": known.agency(dataset.agency_id).name.get(spoken) if dataset else "",
+        }
+        fetches.append(names | {"dataset_id": fetch.dataset_id, "state": fetch.state, "at": moment(fetch.at)})
+    return fetches
 
 
 def moment(at: datetime | None) -> str | None:
-    """Day and time for the reader; None stays None."""
+    """A day and a time, for people; None if there is none."""
     return f"{day(at, locale.current())} {time_of_day(at)}" if at else None
 
 

@@ -11,7 +11,7 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
 from authz_server.audit.models import AuditEntry
-from authz_server.audit.service import entries_of
+from authz_server.audit.service import NEWEST, Position, entries_of
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.database import db
@@ -19,7 +19,7 @@ from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
-from authz_server.portal.paging import before_id
+from authz_server.portal.paging import position
 
 blueprint = Blueprint("audit", __name__)
 PER_PAGE: Final = 20
@@ -99,22 +99,23 @@ class Line:
     failed: bool
     reason: str | None
     reference: str | None
-    outcome_url: str | None
+    consent_url: str | None
 
 
 @blueprint.get("/record")
 @citizen_required
 def record(signed_in: SignedIn) -> str:
     """Show the citizen their own record, a page at a time."""
-    before = before_id()
+    before = position()
     found = entries_of(db.session(), signed_in.citizen_id, before=before, limit=PER_PAGE + 1)
     lines = [line_of(entry) for entry in found[:PER_PAGE]]
+    last = found[PER_PAGE - 1] if len(found) > PER_PAGE else None
     return render_template(
         "record.html",
         signed_in=signed_in,
         days=[(name, list(of_day)) for name, of_day in groupby(lines, key=lambda line: line.day)],
-        older=f"/record?before={found[PER_PAGE - 1].id}" if len(found) > PER_PAGE else None,
-        newest="/record" if before is not None else None,
+        older=f"/record?before={Position(last.at, last.id)}" if last else None,
+        newest="/record" if before != NEWEST else None,
     )
 
 
@@ -132,7 +133,7 @@ def line_of(entry: AuditEntry) -> Line:
         failed=entry.event in DELIVERIES and not entry.success,
         reason=str(reason) if reason is not None else None,
         reference=entry.transaction_id,
-        outcome_url=f"/consent/{entry.transaction_id}/outcome" if entry.event in DECISIONS else None,
+        consent_url=f"/consents/{entry.transaction_id}" if entry.event in DECISIONS else None,
     )
 
 

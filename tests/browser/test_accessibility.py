@@ -44,8 +44,20 @@ def refuse(visitor: Visitor) -> None:
     visitor.open("/record")
 
 
+def open_consent(visitor: Visitor) -> None:
+    """The newest one that the page lists."""
+    visitor.page.click("main a[href^='/consents/T'] >> nth=0")
+    visitor.page.wait_for_selector("#reference")
+
+
 def open_outcome(visitor: Visitor) -> None:
-    visitor.page.click("a[href$='/outcome'] >> nth=0")
+    """Of the consent whose page this is."""
+    visitor.open(f"/consent/{visitor.page.inner_text('#reference')}/outcome")
+
+
+def open_filter(visitor: Visitor) -> None:
+    visitor.open("/consents?to=x")
+    open_details(visitor)
 
 
 def agree(visitor: Visitor) -> None:
@@ -54,7 +66,13 @@ def agree(visitor: Visitor) -> None:
         visitor.page.click("#consent-approve")
     visitor.page.wait_for_url("chrome-error://**")
     visitor.open("/record")
-    open_outcome(visitor)
+    open_consent(visitor)
+
+
+def open_all_of_consent(visitor: Visitor) -> None:
+    visitor.open("/consents")
+    open_consent(visitor)
+    open_details(visitor)
 
 
 def with_a_stale_form(button: str) -> Step:
@@ -99,8 +117,13 @@ VISIT: dict[str, Step] = {
     "consent, time runs out": let_the_time_run_out,
     "consent, changed": break_the_form,
     "record": refuse,
+    "consent, refused": open_consent,
     "outcome": open_outcome,
-    "outcome, agreed": agree,
+    "consents": lambda visitor: visitor.open("/consents"),
+    "consents, filter refused": open_filter,
+    "consent, agreed": agree,
+    "consent, all of it": open_all_of_consent,
+    "outcome, agreed": open_outcome,
     "stop": lambda visitor: visitor.page.click("#stop"),
     "stop, refused": with_a_stale_form("#stop-confirm"),
     "outcome, stopped": lambda visitor: visitor.page.click("#stop-confirm"),

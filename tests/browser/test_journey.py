@@ -44,7 +44,7 @@ def test_from_the_bank_to_its_data_without_scripts(
         guest.page.click("#consent-approve")
         guest.page.wait_for_url(f"{sandbox.bank_url}/**")
         guest.page.goto(f"{sandbox.issuer}/record")
-        assert guest.page.locator("a[href$='/outcome']").count() >= 1
+        assert guest.page.locator("main a[href^='/consents/T']").count() >= 1
 
 
 def test_the_whole_way_by_keyboard_alone(chromium: Browser, sandbox: Sandbox) -> None:
@@ -135,13 +135,13 @@ def test_a_consent_is_stopped_and_its_receipt_kept_without_scripts(chromium: Bro
             page.click("#consent-approve")
         page.wait_for_url("chrome-error://**")
         guest.open("/record")
-        page.click("a[href$='/outcome'] >> nth=0")
+        page.click("main a[href^='/consents/T'] >> nth=0")
         reference = page.locator("#reference").inner_text()
         for kind in ("pdf", "json"):
             with page.expect_download() as download:
                 page.click(f"#receipt-{kind}")
             assert download.value.suggested_filename == f"receipt-{reference}.{kind}"
-        page.click("#stop")
+        page.click("main a[href$='/stop']")
         page.click("#stop-cancel")
         page.click("#stop")
         page.click("#stop-confirm")

@@ -207,7 +207,7 @@ def test_where_everything_was_delivered_there_is_no_button(platform: Platform) -
 def deny(platform: Platform, citizen: CitizenBrowser) -> str:
     page = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
     citizen.decide(page, "deny")
-    found = re.search(r"/consent/([^/\"]+)/outcome", citizen.client.get("/record").text)
+    found = re.search(r"/consents/([^/\"]+)", citizen.client.get("/record").text)
     assert found is not None
     return found[1]
 
@@ -256,7 +256,7 @@ def test_the_record_and_the_notices_tell_of_it(own_platform: Platform) -> None:
     given.stop()
     page = given.read("/record?lang=en")
     told = "You stopped your consent; First Sample Bank can fetch nothing more with it"
-    assert re.search(f"{told}.{{0,300}}/consent/{given.reference}/outcome", page)
+    assert re.search(f"{told}.{{0,300}}/consents/{given.reference}", page)
     assert "You stopped it." in page
     assert "您已停止同意，甲銀行不能再憑此取得任何資料" in given.read("/record?lang=zh-TW")
     assert "consent.withdrawn" in TOLD

@@ -1,0 +1,196 @@
+"""The citizen's consents: what is in use, what is over, what was refused or came to nothing; and each of them whole.
+
+Routes
+    GET /consents               a page of them, newest first; query: state (see consent.history.Kind), q, party, source
+                                (agency:<id> or a dataset's id), from and to (days), before
+    GET /consents/<reference>   one: the receipt, what happened to each dataset and when, what can be done
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from flask import Blueprint, abort, make_response, render_template, url_for
+from flask_babel import force_locale, gettext, lazy_gettext
+from flask_babel.speaklater import LazyString
+from werkzeug.wrappers import Response
+
+from authz_server.audit.service import NEWEST, entries_of
+from authz_server.consent.history import KINDS, Kind, Listed, clients_of, find_listed, look_through
+from authz_server.consent.outcome import Decided
+from authz_server.consent.receipt import find_consent
+from authz_server.consent.wording import day
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.portal import locale
+from authz_server.portal.consent_search import AGENCY, query
+from authz_server.portal.outcome import client_facts, fetches_of, moment
+from authz_server.portal.paging import position
+from authz_server.portal.receipt_pdf import parts_of
+from authz_server.portal.record import Line, client_name, dataset_name, line_of
+
+blueprint = Blueprint("consents", __name__)
+MOST_STEPS: Final = 200
+
+
+@dataclass(frozen=True)
+class Action:
+    """What a citizen can do about a consent: a page that takes `transaction_id`, and when it is offered."""
+
+    endpoint: str
+    title: LazyString
+    line: LazyString
+    offered: Callable[[Decided], bool]
+
+
+ACTIONS: Final = (
+    Action(
+        "outcome.ask_to_stop",
+        lazy_gettext("Stop this consent"),
+        lazy_gettext("What has not been delivered yet can be stopped here, at once."),
+        lambda decided: decided.stoppable,
+    ),
+)
+TABS: Final[Mapping[Kind, LazyString]] = {
+    "active": lazy_gettext("Active"),
+    "history": lazy_gettext("History"),
+    "none": lazy_gettext("Refused or failed"),
+}
+
+
+@blueprint.get("/consents")
+@citizen_required
+def index(signed_in: SignedIn) -> Response:
+    """List the citizen's consents, a page at a time."""
+    session, before = db.session(), position()
+    asked, problems = query()
+    page = look_through(
+        session, signed_in.citizen_id, asked.wanted(), limits=services().settings.limits, now=clock.now(), before=before
+    )
+    text = render_template(
+        "consents.html",
+        signed_in=signed_in,
+        query=asked,
+        errors={name: {"text": text} for name, text in problems.items()},
+        problem_list=[{"text": text, "href": f"#{name}"} for name, text in problems.items()],
+        tabs=[(asked.url(state=kind), TABS[kind], kind == asked.state) for kind in KINDS],
+        parties=_parties(clients_of(session, signed_in.citizen_id), asked.party),
+        sources=_sources(),
+        rows=[_row(listed) for listed in page.rows],
+        looked_to=day(page.looked_to, locale.current()) if page.looked_to else None,
+        older=asked.url(before=str(page.next)) if page.next else None,
+        newest=asked.url() if before != NEWEST else None,
+    )
+    return make_response(text, 400 if problems else 200)
+
+
+@blueprint.get("/consents/<transaction_id>")
+@citizen_required
+def show(signed_in: SignedIn, transaction_id: str) -> str:
+    """Show one consent, or one request that did not become one."""
+    session, citizen_id, limits = db.session(), signed_in.citizen_id, services().settings.limits
+    listed = find_listed(session, transaction_id, citizen_id=citizen_id, limits=limits, now=clock.now())
+    if listed is None:
+        abort(404)
+    entries = entries_of(session, citizen_id, transaction_id=transaction_id, limit=MOST_STEPS + 1)
+    steps = [(entry.dataset_id, line_of(entry)) for entry in reversed(entries[:MOST_STEPS])]
+    return render_template(
+        "consent_detail.html",
+        signed_in=signed_in,
+        row=_row(listed),
+        client=client_facts(listed.outcome),
+        actions=[
+            (url_for(action.endpoint, transaction_id=transaction_id), action)
+            for action in ACTIONS
+            if action.offered(listed.outcome)
+        ],
+        steps=_steps_of(None, steps),
+        fetches=fetches_of(listed.outcome),
+        steps_of={fetch.dataset_id: _steps_of(fetch.dataset_id, steps) for fetch in listed.outcome.fetches},
+        cut_off=len(entries) > MOST_STEPS,
+        receipt=_receipt(signed_in, listed.outcome),
+    )
+
+
+def _parties(client_ids: Sequence[str], chosen: str) -> list[tuple[str, str]]:
+    """The parties to choose from, by name."""
+    known = dict.fromkeys([*client_ids, *([chosen] if services().registry.client(chosen) else [])])
+    return sorted(((client_id, client_name(client_id)) for client_id in known), key=lambda party: party[1])
+
+
+def _sources() -> list[tuple[str, list[tuple[str, str]]]]:
+    """The agencies, each with what can be chosen of it."""
+    spoken = locale.current()
+    return [
+        (
+            agency.name.get(spoken),
+            [
+                (f"{AGENCY}{agency.id}", gettext("Everything from %(agency)s", agency=agency.name.get(spoken))),
+                *((str(dataset.id), dataset.name.get(spoken)) for dataset in agency.datasets),
+            ],
+        )
+        for agency in services().catalogue
+    ]
+
+
+def _row(listed: Listed) -> dict[str, Any]:
+    """A consent as lists show it, in the language of the page; `purpose` as it was read, in the language `lang`."""
+    decided = listed.outcome
+    state, mark = _state(listed)
+    return {
+        "reference": decided.transaction_id,
+        "url": f"/consents/{decided.transaction_id}",
+        "party": client_name(decided.client_id),
+        "purpose": decided.purpose,
+        "lang": locale.HTML_LANG[decided.locale] if decided.locale else None,
+        "datasets": [dataset_name(name) for name in dict.fromkeys(fetch.dataset_id for fetch in decided.fetches)],
+        "approved": decided.decision == "approved",
+        "state": state,
+        "mark": mark,
+        "decided": moment(decided.decided_at),
+        "used": moment(decided.used_at),
+        "use_until": day(decided.use_until, locale.current()) if decided.use_until and decided.fetches else None,
+        "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by and decided.fetches else None,
+        "withdrawn": moment(decided.withdrawn_at),
+    }
+
+
+def _state(listed: Listed) -> tuple[str, str]:
+    """What became of it in a word or three, and how that is marked: open, used, over or none."""
+    decided = listed.outcome
+    if decided.decision == "denied":
+        return gettext("Refused"), "none"
+    if decided.decision == "expired":
+        return gettext("Not decided in time"), "none"
+    if decided.withdrawn_at is not None:
+        return gettext("Stopped by you"), "over"
+    if listed.kind == "none":
+        return gettext("Nothing was delivered"), "none"
+    if listed.kind == "history":
+        return gettext("Over"), "over"
+    if decided.stoppable:
+        return gettext("May be fetched"), "open"
+    if decided.use_until is not None and decided.use_until < clock.day_of(clock.now()):
+        return gettext("Has to be erased"), "used"
+    return gettext("In use"), "used"
+
+
+def _steps_of(dataset_id: str | None, steps: Sequence[tuple[str | None, Line]]) -> list[Line]:
+    """What happened to a dataset, or to the consent itself (None)."""
+    return [line for of_dataset, line in steps if of_dataset == dataset_id]
+
+
+def _receipt(signed_in: SignedIn, decided: Decided) -> dict[str, Any] | None:
+    """The receipt in words, in the language of the consent; None if there was none."""
+    known = services()
+    consent = find_consent(db.session(), decided.transaction_id, citizen_id=signed_in.citizen_id)
+    if consent is None:
+        return None
+    with force_locale(locale.CATALOGUE_OF[consent.notice_locale]):
+        parts = parts_of(
+            consent, known.registry.client(consent.client_id), known.catalogue, issuer=known.settings.issuer
+        )
+    return {"lang": locale.HTML_LANG[consent.notice_locale], "parts": parts}
