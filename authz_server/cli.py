@@ -36,6 +36,8 @@ from authz_server.portal import busy
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
 SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
+# Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
+CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
@@ -116,6 +118,7 @@ def serve() -> None:
         bind=settings.bind,
         workers=settings.workers,
         rooms=[
+            CERTIFICATES,
             SIGN_INS,
             Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
         ],

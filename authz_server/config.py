@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from authz_server import certificate_settings
+from authz_server.certificate_settings import CertificateSettings
 from authz_server.core import settings
 from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
@@ -114,6 +116,7 @@ class Settings:
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
     limits: Limits = field(default_factory=Limits)
     mail: MailSettings | None = None
+    certificate: CertificateSettings | None = None
     sms: SmsSettings | None = None
 
     @property
@@ -152,6 +155,7 @@ def contradictions(parsed: Settings) -> list[str]:
         problems.append("tls_cert, tls_key: both or neither")
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
+    problems += certificate_settings.contradictions(parsed.certificate, issuer=parsed.issuer)
     return problems + _too_much_trust(parsed) + _limit_problems(parsed.limits)
 
 
@@ -260,6 +264,7 @@ READERS: Mapping[str, settings.Reader] = {
     "allowed_outbound_hosts": settings.texts,
     "trusted_hops": settings.whole,
     "log_level": settings.log_level,
+    "certificate": certificate_settings.read,
     "registries": _registries,
     "limits": _limits,
     "mail": _mail,

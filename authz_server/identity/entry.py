@@ -10,6 +10,7 @@ from flask import make_response, redirect, render_template, request
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
+from authz_server.catalogue.model import Text
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
@@ -22,6 +23,7 @@ from authz_server.identity.errors import (
     PasswordHashingBusy,
     SignInLocked,
     SignInRefused,
+    WrongCredentials,
 )
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.methods.base import Attempt, Form, Method
@@ -113,12 +115,13 @@ def page(
     status: int = 200,
     typed: Form | None = None,
     shown: Mapping[str, Any] | None = None,
+    told: Text | None = None,
     locked_minutes: int | None = None,
 ) -> Response:
     """The sign-in page. Its template is described in views.py.
 
     Args: method: whose form is shown, the first that suffices otherwise; typed: what of the form may be repeated is;
-        shown: what the method's own template is given, as `shown`.
+        shown: what the method's own template is given, as `shown`; told: instead of the method's `refused`.
     """
     settings, methods = services().settings, visit.methods
     chosen = method if method in methods else next(iter(methods), None)
@@ -135,9 +138,10 @@ def page(
         reason=visit.reason,
         signed_in=visit.signed_in,
         error=error,
+        told=told,
         locked_minutes=locked_minutes,
         typed=_repeatable(chosen, typed or {}),
-        shown=shown or {},
+        shown=shown or (chosen.shown_again(typed) if chosen and typed else {}),
         csrf=csrf.csrf_token(secret, SIGN_IN),
         sandbox=settings.sandbox,
     )
@@ -192,7 +196,8 @@ def _refused_page(visit: Visit, tried: sign_in.Try, refused: SignInRefused, *, n
     if tried.last:
         until = now + timedelta(seconds=services().settings.limits.sign_in_lock_s)
         return _locked_page(visit, tried.method, until, now=now, **again)
-    return page(visit, tried.method, error="wrong", status=400, **again)
+    told = refused.told if isinstance(refused, WrongCredentials) else None
+    return page(visit, tried.method, error="wrong", status=400, told=told, **again)
 
 
 def _locked_page(visit: Visit, method: Method, until: datetime, *, now: datetime, **again: Any) -> Response:

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
+from authz_server.catalogue.model import Text
 from authz_server.core.errors import DomainError
 
 
@@ -18,7 +19,14 @@ class SignInRefused(DomainError):
 
 
 class WrongCredentials(SignInRefused):
-    """Unknown account, wrong secret, wrong or used code: one class, because the answer must not tell them apart."""
+    """Unknown account, wrong secret, wrong or used code: one class, because the answer must not tell them apart.
+
+    `told`: what the page says instead of the method's `refused`, where only who was asked learns anything from it.
+    """
+
+    def __init__(self, reason: str, told: Text | None = None) -> None:
+        super().__init__(reason)
+        self.told = told
 
 
 class CitizenSuspended(SignInRefused):

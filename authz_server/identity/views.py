@@ -19,9 +19,10 @@ Templates and what they are given
         reason              why a signed-in citizen sees this page: "level" (the session's level does not suffice),
                             "second" (one more method is demanded), "again" (a fresh sign-in is), or None
         signed_in           SignedIn or None
-        error               None, or one of: "wrong" (`method.refused`: never what of it), "locked", "busy" (503),
+        error               None, or one of: "wrong" (`told`, else `method.refused`), "locked", "busy" (503),
                             "unavailable" (503), "form" (stale or foreign form, cookies off: try again), "suspended"
                             (the operator was asked), "other" (the proof of another citizen than the signed-in one)
+        told                Text or None: what of it was wrong, where only who was asked learns from it
         locked_minutes      whole minutes, at least 1, when error is "locked", else None
         typed               by name of the field, what was typed and may be repeated; no password, no code
         shown               what the method's own routes give to its template

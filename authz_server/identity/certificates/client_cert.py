@@ -7,7 +7,6 @@ it shares with us, and that it sends along; the proxy replaces what the browser 
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -15,7 +14,7 @@ from cryptography import x509
 
 from authz_server.core import secrets
 from authz_server.identity.certificates.errors import UNREADABLE, CertificateRefused
-from authz_server.identity.certificates.trust import MAX_CERTIFICATES, parse
+from authz_server.identity.certificates.trust import MAX_CERTIFICATES, Presented, parse
 
 CERTIFICATE: Final = "Client-Cert"
 CHAIN: Final = "Client-Cert-Chain"
@@ -30,21 +29,19 @@ MIN_SECRET_CHARACTERS: Final = 32
 _BYTES: Final = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Presented:
-    """A certificate whose key was proved in a TLS handshake; nobody has vouched for it yet."""
-
-    certificate: x509.Certificate
-    others: tuple[x509.Certificate, ...]
+def is_trusted(headers: Mapping[str, str], *, hop_secret: str | None) -> bool:
+    """Tell whether these headers come from the proxy that asks browsers for certificates."""
+    return hop_secret is not None and secrets.equal(headers.get(HOP, ""), hop_secret)
 
 
 def read(headers: Mapping[str, str], *, hop_secret: str | None) -> Presented | None:
-    """The certificate that a trusted proxy handed over; None if it handed over none, or is not trusted.
+    """The certificate of the connection, whose key was proved in its handshake, from a trusted proxy;
+    None if it handed over none, or is not trusted.
 
     Args: hop_secret: what the proxy proves itself by; None: nobody is trusted.
     Raises: CertificateRefused if what a trusted proxy sent can't be read.
     """
-    if hop_secret is None or not secrets.equal(headers.get(HOP, ""), hop_secret):
+    if not is_trusted(headers, hop_secret=hop_secret):
         return None
     encoded, escaped = headers.get(CERTIFICATE, ""), headers.get(ESCAPED_PEM, "")
     chain = headers.get(CHAIN, "")
@@ -53,7 +50,7 @@ def read(headers: Mapping[str, str], *, hop_secret: str | None) -> Presented | N
     if encoded and escaped:
         raise CertificateRefused("malformed", "two certificates")
     if escaped:
-        return Presented(certificate=_from_pem(escaped), others=())
+        return Presented(certificate=_from_pem(escaped))
     if not encoded:
         return None
     (certificate,) = parse([_octets(encoded.strip(" "))])

@@ -7,7 +7,6 @@ certificate along with it. What is not signed and not needed is refused rather t
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from cryptography import x509
@@ -31,7 +30,7 @@ from authz_server.identity.certificates.cms_schema import (
     SignerInfo,
 )
 from authz_server.identity.certificates.errors import UNREADABLE, CertificateRefused
-from authz_server.identity.certificates.trust import MAX_CERTIFICATES
+from authz_server.identity.certificates.trust import MAX_CERTIFICATES, Presented
 
 MAX_BYTES: Final = 32 * 1024  # with a whole chain of long keys, and in base64, it is half of this
 # What a text editor or a shell may have put after the challenge before it was signed.
@@ -61,15 +60,7 @@ _MGF1: Final = "1.2.840.113549.1.1.8"
 _MAX_SALT: Final = 512
 
 
-@dataclass(frozen=True, kw_only=True)
-class Signer:
-    """Whose key signed, as the message itself says: nobody has vouched for the certificate yet."""
-
-    certificate: x509.Certificate
-    others: tuple[x509.Certificate, ...]
-
-
-def signer(message: bytes, challenge: str) -> Signer:
+def signer(message: bytes, challenge: str) -> Presented:
     """Verify a signature over the challenge and return whose key made it.
 
     Args: message: as it was uploaded or pasted. challenge: ASCII, one line.
@@ -93,7 +84,7 @@ def signer(message: bytes, challenge: str) -> Signer:
     if not algorithms.check(key, info.signature, octets, parameters, algorithm):
         raise CertificateRefused("wrong_signature")
     others = tuple(one for one in signed.certificates if one != certificate)
-    return Signer(certificate=certificate, others=others)
+    return Presented(certificate=certificate, others=others)
 
 
 def _read(message: bytes) -> SignedData:

@@ -26,6 +26,14 @@ Chain = Sequence[x509.Certificate]  # from the citizen's up to and including the
 
 
 @dataclass(frozen=True, kw_only=True)
+class Presented:
+    """A certificate that somebody has the key of, and what came along; nobody has vouched for it yet."""
+
+    certificate: x509.Certificate
+    others: tuple[x509.Certificate, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Trust:
     """Whom this server believes. `policies`: one of them must hold for the whole chain; empty demands none."""
 

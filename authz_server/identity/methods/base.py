@@ -70,7 +70,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from flask import Blueprint
 from sqlalchemy.orm import Session
@@ -148,6 +148,11 @@ class Method(ABC):
     def available(self, settings: Settings) -> bool:
         """Whether everything is configured that the method needs."""
         return True
+
+    def shown_again(self, form: Form) -> Mapping[str, Any]:
+        """What its template is given as `shown` when the page is made anew from a form that was not looked at: the
+        language was switched in the middle, or the form was too old."""
+        return {}
 
 
 class FormMethod(Method):
