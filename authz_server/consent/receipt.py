@@ -1,10 +1,13 @@
 """The receipt of a consent: what was read and agreed to, in a form that programs can keep.
 
-Members have the names of ISO/IEC TS 27560:2023 (record, PII processing, parties, events) where it has one for the
-thing; the rest is ours. No value of a citizen is in it, for none is in the consent.
+It is a copy of the consent record in the four sections of ISO/IEC TS 27560:2023, section 6.3 (header, PII processing,
+party identification, event), with the receipt's metadata in front (section 6.4.5), and every member that the document
+makes mandatory, under its name; None where this platform does not know (docs/receipts.md lists them, and what is
+ours). No value of a citizen is in it, for none is in the consent.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select
@@ -13,11 +16,14 @@ from sqlalchemy.orm import Session
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
 from authz_server.consent.models import Consent
+from authz_server.consent.wording import say
 from authz_server.core import jose
+from authz_server.core.clock import day_of
 from authz_server.core.identifiers import acr_of_level
 
-SCHEMA: Final = "mydata-receipt 1, after ISO/IEC TS 27560:2023"
+SCHEMA: Final = "mydata-receipt 2, after ISO/IEC TS 27560:2023"
 TYP: Final = "mydata-receipt+jwt"
+JURISDICTION: Final = "TW"
 
 
 def find_consent(session: Session, transaction_id: str, *, citizen_id: int) -> Consent | None:
@@ -28,96 +34,167 @@ def find_consent(session: Session, transaction_id: str, *, citizen_id: int) -> C
 
 
 def receipt_of(
-    consent: Consent, client: Client | None, catalogue: Catalogue, *, issuer: str, principal: str
+    consent: Consent, client: Client | None, catalogue: Catalogue, *, issuer: str, principal: str, now: datetime
 ) -> dict[str, Any]:
     """The consent as it was given, in JSON; names in the language in which it was given.
 
     Args: client: None if it is registered no longer; what was read of it is in the notice all the same.
-        principal: the citizen as this client knows them, the pairwise subject.
+        principal: the citizen as this client knows them, the pairwise subject; now: when the receipt is made.
     """
-    locale = consent.notice_locale
-    content = consent.notice["content"]
     return {
-        "schema_version": SCHEMA,
         "iss": issuer,
+        "iat": int(now.timestamp()),
+        "schema_version": SCHEMA,
         "receipt_id": consent.transaction_id,
         "record_id": consent.id,
         "pii_principal_id": principal,
-        "language": locale,
-        "privacy_notice": consent.notice | {"sha256": consent.notice_sha256},
-        "scopes": consent.scopes,
-        "purpose": {"id": consent.purpose_id, "text": content["why"]["text"]} if content["why"] else None,
+        "pii_processing": _processing(consent, catalogue, issuer),
+        "party_identification": [
+            _controller(consent, client),
+            *_agencies(consent, catalogue),
+            {"party_id": issuer, "party_name": None, "party_role": "PII processor", "party_type": "intermediary"}
+            | _reached(url=issuer),
+        ],
+        "event": _events(consent, principal),
+    }
+
+
+def _processing(consent: Consent, catalogue: Catalogue, issuer: str) -> dict[str, Any]:
+    """Section 6.3.4. There is one purpose at most, and it is for all datasets."""
+    purpose = {
+        "purpose": consent.notice["content"]["why"]["text"] if consent.notice["content"]["why"] else None,
+        "purpose_id": consent.purpose_id,
         "lawful_basis": "consent",
-        "pii_processing": [_processing(granted, catalogue, locale) for granted in consent.granted],
+        "pii_information": [item for granted in consent.granted for item in _attributes(consent, granted, catalogue)],
+        "datasets": [_dataset(granted, catalogue, consent.notice_locale) for granted in consent.granted],
+        "pii_controllers": [consent.client_id],
+        "collection_method": "fetched once from the data source, through the intermediary, which keeps nothing",
+        "storage_locations": [consent.client_id],
         "retention_period": {
             "use_until": consent.use_until.isoformat() if consent.use_until else None,
             "erase_by": consent.erase_by.isoformat() if consent.erase_by else None,
         },
+        "jurisdiction": JURISDICTION,
+        "recipient_third_parties": [consent.client_id, *_passed_on_to(consent)],
         "withdrawal_method": f"{issuer}/consent/{consent.transaction_id}/stop",
-        "party_identification": [
-            _recipient(consent, client),
-            *_agencies(consent, catalogue, locale),
-            {"party_id": issuer, "party_role": "intermediary", "party_url": issuer},
-        ],
-        "event": [
-            {
-                "event_type": "consent",
-                "event_state": "given",
-                "event_time": consent.decided_at.isoformat(timespec="seconds"),
-                "entity_id": principal,
-                "level": consent.level,
-                "acr": acr_of_level(consent.level),
-                "amr": consent.amr,
-                "auth_time": consent.auth_time.isoformat(timespec="seconds"),
-            }
-        ],
+        "privacy_rights": [f"{issuer}/consents/{consent.transaction_id}"],
+    }
+    return {
+        "privacy_notice": consent.notice | {"sha256": consent.notice_sha256},
+        "language": consent.notice_locale,
+        "scopes": consent.scopes,
+        "purposes": [purpose],
     }
 
 
-def _processing(granted: Mapping[str, Any], catalogue: Catalogue, locale: str) -> dict[str, Any]:
+def _attributes(consent: Consent, granted: Mapping[str, Any], catalogue: Catalogue) -> Iterator[dict[str, Any]]:
+    """Section 6.3.5: each field of a granted dataset."""
+    dataset, spoken = catalogue.find_dataset(granted["dataset"]), consent.notice_locale
+    known = {field.id: field for field in dataset.fields} if dataset else {}
+    choices = _choices(consent, dataset.name.get(spoken)) if dataset else {}
+    for name in granted["fields"]:
+        field = known.get(name)
+        yield {
+            "pii_type": field.name.get(spoken) if field else name,
+            "pii_attribute_id": f"{granted['dataset']}/{name}",
+            "pii_optional": choices.get(name),
+            "sensitive_pii_category": field.sensitivity != "normal" if field else None,
+            "special_pii_category": field.sensitivity == "special" if field else None,
+        }
+
+
+def _choices(consent: Consent, dataset_name: str) -> dict[str, bool]:
+    """Which fields of a dataset could be left out, by what was read."""
+    content = consent.notice["content"]
+    items = [item for part in ("needed", "optional") for item in content[part]["datasets"]]
+    own = [item for item in items if item["name"] == dataset_name]
+    return {field["id"]: True for item in own for field in item["optional_fields"]} | {
+        field["id"]: False for item in own for field in item["fields"]
+    }
+
+
+def _dataset(granted: Mapping[str, Any], catalogue: Catalogue, locale: str) -> dict[str, Any]:
+    """Ours: what the fields belong to, and whom the data is encrypted to."""
     dataset = catalogue.find_dataset(granted["dataset"])
-    fields = {field.id: field for field in dataset.fields} if dataset else {}
     return {
         "dataset": granted["dataset"],
         "name": dataset.name.get(locale) if dataset else granted["dataset"],
-        "party_id": dataset.agency_id if dataset else None,
+        "source": dataset.agency_id if dataset else None,
         "parameters": granted["parameters"],
-        "pii_information": [
-            {
-                "pii_attribute_id": name,
-                "pii_type": fields[name].name.get(locale) if name in fields else name,
-                "sensitivity": fields[name].sensitivity if name in fields else None,
-            }
-            for name in granted["fields"]
-        ],
-        "collection_method": "fetched once, through the intermediary, which keeps nothing",
         "recipient_key_thumbprint": jose.thumbprint(granted["recipient_jwk"]),
     }
 
 
-def _recipient(consent: Consent, client: Client | None) -> dict[str, Any]:
+def _passed_on_to(consent: Consent) -> list[str]:
+    """To whom it goes on, by the names that were read."""
+    route = consent.notice["content"]["route"]["lines"]
+    return [name for name in route[-1][1] if name != say("route_nobody", consent.notice_locale)]
+
+
+def _controller(consent: Consent, client: Client | None) -> dict[str, Any]:
     return {
         "party_id": consent.client_id,
-        "party_role": "recipient",
         "party_name": consent.notice["content"]["who"]["name"],
-        "names": client.name.to_json() if client else None,
+        "party_role": "PII controller",
+        "party_type": "recipient",
         "registered_id": client.registered_id if client else None,
-        "party_phone": client.contact_phone if client else None,
-        "party_email": client.contact_email if client else None,
-        "party_url": client.privacy_url if client else None,
-    }
+        "names": client.name.to_json() if client else None,
+    } | _reached(
+        phone=client.contact_phone if client else None,
+        email=client.contact_email if client else None,
+        url=client.privacy_url if client else None,
+    )
 
 
-def _agencies(consent: Consent, catalogue: Catalogue, locale: str) -> list[dict[str, Any]]:
+def _agencies(consent: Consent, catalogue: Catalogue) -> list[dict[str, Any]]:
     datasets = [catalogue.find_dataset(granted["dataset"]) for granted in consent.granted]
     return [
         {
             "party_id": agency.id,
-            "party_role": "source",
-            "party_name": agency.name.get(locale),
-            "party_phone": agency.phone,
-            "party_url": agency.url,
+            "party_name": agency.name.get(consent.notice_locale),
+            "party_role": "PII controller",
+            "party_type": "data source",
         }
+        | _reached(phone=agency.phone, url=agency.url)
         for agency_id in dict.fromkeys(dataset.agency_id for dataset in datasets if dataset)
         for agency in (catalogue.agency(agency_id),)
+    ]
+
+
+def _reached(*, phone: str | None = None, email: str | None = None, url: str | None = None) -> dict[str, Any]:
+    """Section 6.3.6: how a party is reached. No postal addresses are registered here."""
+    return {
+        "party_address": None,
+        "party_contact": phone or email or url,
+        "party_phone": phone,
+        "party_email": email,
+        "party_url": url,
+    }
+
+
+def _events(consent: Consent, principal: str) -> list[dict[str, Any]]:
+    """Section 6.3.7: given, and if the citizen took it back, withdrawn."""
+    decided_on = day_of(consent.decided_at)
+    given = {
+        "event_time": consent.decided_at.isoformat(timespec="seconds"),
+        "validity_duration": f"P{(consent.use_until - decided_on).days}D" if consent.use_until else None,
+        "entity_id": principal,
+        "event_type": "explicit consent",
+        "event_state": "given",
+        "level": consent.level,
+        "acr": acr_of_level(consent.level),
+        "amr": consent.amr,
+        "auth_time": consent.auth_time.isoformat(timespec="seconds"),
+    }
+    if consent.withdrawn_at is None:
+        return [given]
+    return [
+        given,
+        {
+            "event_time": consent.withdrawn_at.isoformat(timespec="seconds"),
+            "validity_duration": None,
+            "entity_id": principal,
+            "event_type": "explicit consent",
+            "event_state": "withdrawn",
+        },
     ]

@@ -40,14 +40,19 @@ _TOLD_EVERY_S: Final = 1.0
 class Room:
     """How many requests one worker process works on at a time, and how many more may wait for that.
 
-    paths: beginnings of the paths that it is for. essential: those of paths that end or watch work under way. They need
-    no turn: refusing them saves nothing.
+    paths, endings: how the paths begin or end that it is for. essential: those of paths that end or watch work under
+    way. They need no turn: refusing them saves nothing.
     """
 
     at_once: int
     waiting: int
     paths: tuple[str, ...] = ("/",)
+    endings: tuple[str, ...] = ()
     essential: tuple[str, ...] = ()
+
+    def is_for(self, path: str) -> bool:
+        """Whether a request for this path belongs here."""
+        return path.startswith(self.paths) or path.endswith(self.endings)
 
     @property
     def threads(self) -> int:
@@ -77,12 +82,12 @@ class Rooms:
     """
 
     def __init__(self, application: "WSGIApplication", *, rooms: Sequence[Room], refusal: "WSGIApplication") -> None:
-        doors = [(room.paths, Admission(application, room=room, refusal=refusal)) for room in rooms]
+        doors = [(room, Admission(application, room=room, refusal=refusal)) for room in rooms]
         *self._doors, (_, self._last) = doors
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        door = next((door for paths, door in self._doors if path.startswith(paths)), self._last)
+        door = next((door for room, door in self._doors if room.is_for(path)), self._last)
         return door(environ, start_response)
 
 

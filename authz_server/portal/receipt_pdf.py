@@ -1,9 +1,10 @@
 """The receipt for people: what was decided, what may be fetched, and every sentence that was read."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
-from flask_babel import gettext
+from flask_babel import gettext, lazy_gettext
+from flask_babel.speaklater import LazyString
 
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
@@ -11,6 +12,21 @@ from authz_server.consent.models import Consent
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.portal import pdf
 from authz_server.portal.locale import HTML_LANG
+
+# RFC 8176 section 2.
+PROOFS: Final[Mapping[str, LazyString]] = {
+    "face": lazy_gettext("face recognition"),
+    "fpt": lazy_gettext("fingerprint"),
+    "hwk": lazy_gettext("a key in a device of yours"),
+    "kba": lazy_gettext("answers that only you should know"),
+    "otp": lazy_gettext("one-time code"),
+    "pin": lazy_gettext("PIN"),
+    "pwd": lazy_gettext("password"),
+    "sc": lazy_gettext("chip card"),
+    "sms": lazy_gettext("code by text message"),
+    "swk": lazy_gettext("a key in software of yours"),
+    "user": lazy_gettext("unlocking your device"),
+}
 
 Sentences = dict[str, Any]  # a part of consent.notice.Notice.content
 
@@ -128,12 +144,18 @@ def _fields(fields: list[Sentences], colon: str) -> Iterator[str]:
         yield f"{pdf.POINT}  {field['name']}{mark}{colon}{field['description']}"
 
 
+def _proofs(amr: Sequence[str]) -> list[str]:
+    """How the citizen proved who they are, in words; a value that has none stands for itself."""
+    return [str(PROOFS.get(value, value)) for value in amr if value != "mfa"]  # several are listed, so that is said
+
+
 def _proof(consent: Consent, issuer: str) -> pdf.Part:
     return pdf.Part(
         heading=gettext("How this was recorded"),
         facts=[
             (gettext("Issued by"), issuer),
-            (gettext("Identity level"), f"{consent.level} ({', '.join(consent.amr)})"),
+            (gettext("Identity level"), gettext("%(level)s (1 is the highest)", level=consent.level)),
+            (gettext("Identity proved by"), listed(_proofs(consent.amr), consent.notice_locale)),
             (gettext("Version of the text"), f"{consent.notice_version}, {consent.notice_locale}"),
             ("SHA-256", consent.notice_sha256),
         ],

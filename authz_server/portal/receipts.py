@@ -11,7 +11,7 @@ from flask_babel import force_locale
 
 from authz_server.consent.models import Consent
 from authz_server.consent.receipt import TYP, find_consent, receipt_of
-from authz_server.core import jose
+from authz_server.core import clock, jose
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
@@ -35,6 +35,7 @@ def as_json(signed_in: SignedIn, transaction_id: str) -> Response:
         known.catalogue,
         issuer=issuer,
         principal=pairwise_subject(known.secret, consent.client_id, consent.citizen_id),
+        now=clock.now(),
     )
     signed = jose.sign(claims, known.keys.get(SIGNING_ALG), typ=TYP)
     document = {"receipt": claims, "jws": signed, "jwks_uri": f"{issuer}/jwks"}

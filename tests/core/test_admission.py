@@ -262,6 +262,12 @@ def test_chunks_that_are_too_long_are_not_cut_off_where_they_become_so() -> None
         guarded(chunked | {"wsgi.input": BytesIO(whole + b"x")}, nothing)
 
 
+def test_a_room_is_for_paths_by_how_they_begin_or_end() -> None:
+    room = Room(at_once=1, waiting=0, paths=("/slow",), endings=(".pdf",))
+    assert [room.is_for(path) for path in ("/slow/x", "/x/y.pdf", "/x.pdf/y", "/")] == [True, True, False, False]
+    assert not Room(at_once=1, waiting=0, paths=("/slow",)).is_for("/x/y.pdf")
+
+
 def test_an_application_that_fails_gives_its_turn_back() -> None:
     guarded = Admission(failing, room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b""))
     for _ in range(2):

@@ -16,7 +16,7 @@ from authz_server.consent.models import Consent
 from authz_server.core import jose
 from authz_server.core.jose import BadToken
 from authz_server.portal import pdf
-from tests.support.platform import Platform
+from tests.support.platform import Platform, hidden_fields
 from tests.support.protocol import rows
 
 # What stands on the page and is no sentence: names for programs, and the text of a control that opens a list.
@@ -97,23 +97,78 @@ def test_it_is_the_consent_as_it_was_given(platform: Platform) -> None:
     claims = orjson.loads(receipt(platform, "json").data)["receipt"]
     consent = consent_of(platform, claims["receipt_id"])
     assert claims["record_id"] == consent.id
-    assert [item["dataset"] for item in claims["pii_processing"]] == ["ris.personal", "fia.income", "nhi.premiums"]
-    for item, granted in zip(claims["pii_processing"], consent.granted, strict=True):
-        assert [field["pii_attribute_id"] for field in item["pii_information"]] == granted["fields"]
+    (purpose,) = claims["pii_processing"]["purposes"]
+    assert [item["dataset"] for item in purpose["datasets"]] == ["ris.personal", "fia.income", "nhi.premiums"]
+    for item, granted in zip(purpose["datasets"], consent.granted, strict=True):
         assert item["parameters"] == granted["parameters"]
         assert item["recipient_key_thumbprint"] == platform.bank.encryption_key.thumbprint
-    assert claims["retention_period"] == {"use_until": str(consent.use_until), "erase_by": str(consent.erase_by)}
+    fields = [f"{granted['dataset']}/{field}" for granted in consent.granted for field in granted["fields"]]
+    assert [item["pii_attribute_id"] for item in purpose["pii_information"]] == fields
+    assert purpose["retention_period"] == {"use_until": str(consent.use_until), "erase_by": str(consent.erase_by)}
+    assert (purpose["purpose_id"], purpose["purpose"]) == ("loan", "To decide on your loan application")
     recipient = claims["party_identification"][0]
     assert recipient["names"] == {"zh": "甲銀行", "en": "First Sample Bank"}
     assert (recipient["registered_id"], recipient["party_phone"]) == ("00000000", "02-0000-0000")
-    assert claims["purpose"] == {"id": "loan", "text": "To decide on your loan application"}
     (event,) = claims["event"]
-    assert (event["level"], event["amr"]) == (1, ["pwd", "otp"])
+    assert (event["level"], event["amr"], event["validity_duration"]) == (1, ["pwd", "otp"], "P30D")
     assert event["event_time"] == consent.decided_at.isoformat(timespec="seconds")
 
 
+# ISO/IEC TS 27560:2023, section 6.3: what each part has to have. Its names, and where ours is a list of them.
+MANDATORY = {
+    "": {"schema_version", "receipt_id", "record_id", "pii_principal_id", "pii_processing", "party_identification"}
+    | {"event"},
+    "pii_processing": {"privacy_notice", "language", "purposes"},
+    "purposes": {"purpose", "pii_information", "pii_controllers", "storage_locations", "retention_period"}
+    | {"jurisdiction", "recipient_third_parties", "withdrawal_method"},
+    "pii_information": {"pii_type"},
+    "party_identification": {"party_id", "party_address", "party_name", "party_contact", "party_type"},
+    "event": {"event_time", "validity_duration", "entity_id", "event_type", "event_state"},
+}
+
+
+def test_it_has_every_member_that_the_standard_makes_mandatory(platform: Platform) -> None:
+    claims = orjson.loads(receipt(platform, "json").data)["receipt"]
+    processing = claims["pii_processing"]
+    (purpose,) = processing["purposes"]
+    parts = {
+        "": [claims],
+        "pii_processing": [processing],
+        "purposes": processing["purposes"],
+        "pii_information": purpose["pii_information"],
+        "party_identification": claims["party_identification"],
+        "event": claims["event"],
+    }
+    for name, found in parts.items():
+        assert found
+        for part in found:
+            assert set(part) >= MANDATORY[name], name
+    parties = {party["party_id"] for party in claims["party_identification"]}
+    named = {*purpose["pii_controllers"], *(item["source"] for item in purpose["datasets"]), claims["iss"]}
+    assert named <= parties, "whoever is named is among the parties"
+
+
+def test_it_says_which_fields_could_be_left_out_and_which_are_sensitive(platform: Platform) -> None:
+    claims = orjson.loads(receipt(platform, "json").data)["receipt"]
+    (purpose,) = claims["pii_processing"]["purposes"]
+    found = {item["pii_attribute_id"]: item for item in purpose["pii_information"]}
+    assert not found["ris.personal/national_id"]["pii_optional"]
+    assert found["ris.personal/national_id"]["sensitive_pii_category"]
+    assert not found["ris.personal/national_id"]["special_pii_category"]
+    assert found["nhi.premiums/period_from"]["pii_optional"]
+
+
+def test_a_consent_that_was_taken_back_says_so(platform: Platform) -> None:
+    document = orjson.loads(receipt(platform, "json").data)
+    reference, citizen = document["receipt"]["receipt_id"], platform.citizen()
+    form = hidden_fields(citizen.client.get(f"/consent/{reference}/stop").text)
+    citizen.client.post(f"/consent/{reference}/stop", data=form)
+    events = citizen.client.get(f"/consent/{reference}/receipt.json").get_json()["receipt"]["event"]
+    assert [event["event_state"] for event in events] == ["given", "withdrawn"]
+
+
 def test_the_digest_of_what_was_read_can_be_computed_again(platform: Platform) -> None:
-    notice = orjson.loads(receipt(platform, "json", "zh-TW").data)["receipt"]["privacy_notice"]
+    notice = orjson.loads(receipt(platform, "json", "zh-TW").data)["receipt"]["pii_processing"]["privacy_notice"]
     expected = notice.pop("sha256")
     octets = orjson.dumps(notice, option=orjson.OPT_SORT_KEYS)
     assert urlsafe_b64encode(sha256(octets).digest()).rstrip(b"=").decode() == expected
@@ -140,6 +195,8 @@ def test_the_pdf_has_every_sentence_in_the_language_of_the_consent(platform: Pla
     missing = [line for line in leaves(consent.notice["content"]) if re.sub(r"\s", "", line) not in text]
     assert not missing
     assert consent.notice_sha256 in text
+    assert ("密碼、一次性驗證碼" if lang == "zh-TW" else "password,one-timecode") in text
+    assert "mfa" not in text
 
 
 def test_the_pdf_brings_its_letters_along_and_names_its_language(platform: Platform) -> None:
