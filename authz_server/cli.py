@@ -36,13 +36,10 @@ from authz_server.portal import busy
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
 SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
-<<<<<<< HEAD
 # Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
 CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
-=======
 # The same for documents, which take a while to make: one at a time, so that no number of wishes takes turns of tokens.
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
->>>>>>> ec11297 (Give receipts the sections of ISO/IEC TS 27560, and PDFs a line of their own)
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
