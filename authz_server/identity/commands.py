@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,8 @@ from authz_server import config
 from authz_server.core import clock
 from authz_server.database import session_for
 from authz_server.identity import service
+from authz_server.identity.certificates import trust
+from authz_server.identity.errors import AccountProblem
 from authz_server.identity.service import LOCALES, Enrolment, Person
 
 
@@ -84,6 +87,22 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
         )
     click.echo(f"citizen {username} has new credentials")
     _show(enrolment)
+
+
+@citizen.command("add-certificate")
+@click.argument("username")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def add_certificate(username: str, file: Path) -> None:
+    """Bind the citizen certificate in a PEM file to an account: whoever has its key signs in at the highest level."""
+    try:
+        certificate, *more = trust.load(file)
+    except ValueError as error:
+        raise AccountProblem(str(error)) from None
+    if more:
+        raise AccountProblem(f"{file}: more than one certificate")
+    with session_for(config.load()) as session:
+        service.add_certificate(session, username, certificate, now=clock.now())
+    click.echo(f"citizen {username} has a certificate")
 
 
 @citizen.command("suspend")

@@ -4,14 +4,16 @@ import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
+from cryptography.x509 import Certificate
 from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
 from authz_server.core.identifiers import CitizenId
-from authz_server.identity import national_id, passwords, sessions, totp
+from authz_server.identity import credentials, national_id, passwords, sessions, totp
 from authz_server.identity.errors import AccountProblem
+from authz_server.identity.methods import certificate_proof
 from authz_server.identity.methods.password_totp import USERNAME
 from authz_server.identity.models import CITIZEN
 
@@ -116,6 +118,27 @@ def resume(session: Session, username: str, *, now: datetime) -> CitizenId:
     return citizen_id
 
 
+def add_certificate(session: Session, username: str, certificate: Certificate, *, now: datetime) -> CitizenId:
+    """Bind a certificate that the operator knows to be this citizen's. The caller commits.  Raises: AccountProblem."""
+    citizen_id = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).scalar_one_or_none()
+    if citizen_id is None:
+        raise AccountProblem("no account has this user name")
+    bound = certificate_proof.described(certificate)
+    added = credentials.add(
+        session,
+        citizen_id,
+        method=certificate_proof.ID,
+        external_id=bound.external_id,
+        label=bound.label,
+        data=bound.data,
+        now=now,
+    )
+    if added is None:
+        raise AccountProblem("an account has this certificate already")
+    _tell(session, citizen_id, "method.added", now=now, reason=certificate_proof.ID)
+    return CitizenId(citizen_id)
+
+
 def set_locale(session: Session, citizen_id: int, *, locale: str) -> None:
     """Remember the language in which the citizen is spoken and written to, one of LOCALES. The caller commits."""
     session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(locale=locale))
@@ -151,8 +174,9 @@ def _enrol(
     )
 
 
-def _tell(session: Session, citizen_id: int, event: str, *, now: datetime) -> None:
-    record(session, Entry(at=now, event=event, success=True, actor="operator", citizen_id=citizen_id))
+def _tell(session: Session, citizen_id: int, event: str, *, now: datetime, reason: str | None = None) -> None:
+    entry = Entry(at=now, event=event, success=True, actor="operator", citizen_id=citizen_id, reason=reason)
+    record(session, entry)
 
 
 def _problems(person: Person, today: date) -> list[str]:

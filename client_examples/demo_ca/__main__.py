@@ -2,6 +2,7 @@
 
 serve    make the authority if it is not there yet, and serve its lists and answers
 issue    issue a card: a PKCS #12 file for a browser, a card program, or openssl
+sign     sign a text with a card, as card software does, and print the signature
 revoke   revoke a card, from the next question on
 """
 
@@ -11,6 +12,7 @@ from pathlib import Path
 from cryptography import x509
 from werkzeug.serving import make_server
 
+from . import card
 from .app import create_app
 from .authority import Authority
 
@@ -30,6 +32,10 @@ def arguments() -> argparse.Namespace:
     issue.add_argument("--id-tail", required=True, help="the last four characters of the national id")
     issue.add_argument("--password", required=True, help="of the PKCS #12 file; for synthetic people only")
     issue.add_argument("--bind", default=BIND, help="as of serve, if the authority has to be made first")
+    sign = commands.add_parser("sign")
+    sign.add_argument("file", help="name of the card's file, as of issue")
+    sign.add_argument("text", help="what is to be signed, in quotes")
+    sign.add_argument("--password", required=True)
     revoke = commands.add_parser("revoke")
     revoke.add_argument("file", help="name of the card's file, as of issue")
     return parser.parse_args()
@@ -39,9 +45,13 @@ def main() -> None:
     """Run a command."""
     options = arguments()
     if options.command == "revoke":
-        card = x509.load_pem_x509_certificate((options.folder / "cards" / f"{options.file}.pem").read_bytes())
-        Authority(options.folder).revoke(card.serial_number)
+        certificate = x509.load_pem_x509_certificate((options.folder / "cards" / f"{options.file}.pem").read_bytes())
+        Authority(options.folder).revoke(certificate.serial_number)
         print(f"{options.file} revoked")
+        return
+    if options.command == "sign":
+        card_file = options.folder / "cards" / f"{options.file}.p12"
+        print(card.sign(card_file.read_bytes(), options.password, options.text).decode(), end="")
         return
     authority = Authority.create(options.folder, f"http://{options.bind}")
     if options.command == "issue":

@@ -107,7 +107,19 @@ def show(sandbox: Sandbox) -> None:
     for citizen in sandbox.citizens:
         print(f"  user name {citizen.username:5} password {citizen.password:18} secret {citizen.totp_secret}")
         print(f"            code: {sys.executable} -m client_examples.sandbox code {citizen.username}")
+    show_card(sandbox)
     print(f"Logs: {sandbox.work}/logs    Ctrl-C stops everything.", flush=True)
+
+
+def show_card(sandbox: Sandbox) -> None:
+    """How to sign in at the highest level by hand."""
+    citizen, ca = sandbox.citizens[0], sandbox.work / "ca"
+    print("Banks ask for more: the citizen certificate. The page gives you a text; sign it, and paste what is printed:")
+    print(f"  {sys.executable} -m client_examples.demo_ca --folder {ca} sign {citizen.username} \\")
+    print(f"    --password {citizen.card_password} 'mydata sign-in ...'")
+    print("or, with the text saved as mydata-challenge.txt, as card software does:")
+    print(f"  openssl pkcs12 -in {citizen.card} -passin pass:{citizen.card_password} -nodes -out card.pem")
+    print("  openssl cms -sign -binary -in mydata-challenge.txt -signer card.pem -outform PEM")
 
 
 def watch(sandbox: Sandbox) -> None:

@@ -25,6 +25,7 @@ class Control:
     value: str
     id: str = ""
     checked: bool = False
+    action: str = ""  # of a button that posts somewhere else than its form
 
 
 @dataclass
@@ -99,7 +100,8 @@ class Browser:
     ) -> Page:
         """The same with a form of the page that was found otherwise; no `button`: the Enter key."""
         data = _filled(form, button, value, fields or {})
-        url = urljoin(page.url, form.action)
+        elsewhere = next((item.action for item in form.controls if button in (item.name, item.id) and item.action), "")
+        url = urljoin(page.url, elsewhere or form.action)
         if form.method == "get":
             return self._follow(requests.Request("GET", url, params=data))
         origin = "/".join(page.url.split("/")[:3])
@@ -211,7 +213,12 @@ class _PageReader(HTMLParser):
             kind = given.get("type", {"input": "text", "button": "submit"}.get(tag, tag)).lower()
             default = "on" if kind in {"checkbox", "radio"} else ""
             control = Control(
-                given.get("name", ""), kind, given.get("value", default), given.get("id", ""), "checked" in given
+                given.get("name", ""),
+                kind,
+                given.get("value", default),
+                given.get("id", ""),
+                "checked" in given,
+                given.get("formaction", ""),
             )
             self._controls.append((given.get("form", self._within), control))
 

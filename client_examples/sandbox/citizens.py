@@ -2,15 +2,19 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pyotp
+
+from client_examples.demo_ca.authority import Authority
+from client_examples.demo_ca.card import sign
 
 STEP_S = 30
 
 
 @dataclass
 class Citizen:
-    """One citizen with what they know (password) and have (the secret of their one-time codes)."""
+    """One citizen with what they know (password) and have (the secret of their one-time codes, a card)."""
 
     username: str
     password: str
@@ -20,12 +24,26 @@ class Citizen:
     birthdate: str
     email: str
     phone: str
+    card: Path | None = None  # PKCS #12, once the sandbox has issued it
+    card_password: str = "sandbox"  # noqa: S105 - as public as all of this
     _last_step: int = field(default=0, repr=False)
 
     def options(self) -> list[str]:
         """The options of `mydata citizen add`."""
         names = ("name", "national_id", "birthdate", "email", "phone", "password", "totp_secret")
         return [f"--{name.replace('_', '-')}={getattr(self, name)}" for name in names]
+
+    def take_card(self, authority: Path) -> Path:
+        """Get a card of the authority that keeps this folder; the file of its certificate."""
+        tail = self.national_id[-4:]
+        self.card = Authority(authority).issue(self.username, self.name, id_tail=tail, password=self.card_password).file
+        return self.card.with_suffix(".pem")
+
+    def sign(self, text: str) -> str:
+        """A signature over a text by the citizen's card, as it is pasted into a form."""
+        if self.card is None:
+            raise RuntimeError(f"{self.username} has no card: the sandbox was not started")
+        return sign(self.card.read_bytes(), self.card_password, text).decode()
 
     def one_time_code(self) -> str:
         """A code that was not used before; waits when the last minute's were all used (a code works once)."""

@@ -21,6 +21,11 @@ def registry(folder: Path, issuer: str, bind: str) -> Command:
     return [*_module("registry", folder, issuer, bind), "--id", REGISTRY_ID]
 
 
+def authority(folder: Path, bind: str) -> Command:
+    """The authority that issues citizens' cards and says which are revoked."""
+    return [sys.executable, "-m", "client_examples.demo_ca", "--folder", folder, "serve", "--bind", bind]
+
+
 def mailbox(token_file: Path, smtp: str, bind: str) -> Command:
     """The mailbox and the telephone of all citizens."""
     return [sys.executable, "-m", "client_examples.mailbox", "--smtp", smtp, "--bind", bind, "--token-file", token_file]

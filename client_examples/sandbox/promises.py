@@ -38,11 +38,22 @@ def new_canary() -> str:
     return f"CANARY{secrets.token_hex(8)}"
 
 
+def asked_to_sign_in(page: Page) -> bool:
+    """Whether the page is the platform's sign-in page."""
+    return any(control.id == "login-submit" for form in page.forms for control in form.controls)
+
+
 def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
-    """Sign in where the platform asks for it; return the page that comes after."""
-    say(f"{citizen.username} signs in with password and one-time code")
-    fields = {"username": citizen.username, "password": citizen.password, "one_time_code": citizen.one_time_code()}
-    return browser.submit(page, "login-submit", fields=fields)
+    """Sign in where the platform asks for it, by whatever it offers first; return the page that comes after."""
+    if any(control.name == "username" for form in page.forms for control in form.controls):
+        say(f"{citizen.username} signs in with password and one-time code")
+        fields = {"username": citizen.username, "password": citizen.password, "one_time_code": citizen.one_time_code()}
+        return browser.submit(page, "login-submit", fields=fields)
+    say(f"{citizen.username} signs in with the citizen certificate")
+    page = browser.submit(page, "login-submit")
+    text = re.search(r"mydata sign-in \S+ \S+", page.text)
+    check(text, f"the page shows a text to sign: {page.text[:300]}")
+    return browser.submit(page, "login-submit", fields={"pasted": citizen.sign(text[0] if text else "")})
 
 
 def decide(browser: Browser, page: Page, checker: Checker, say: Say) -> str:

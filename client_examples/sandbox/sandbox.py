@@ -26,6 +26,7 @@ from .processes import LOOPBACK, Process, choose_ports, run_commands
 from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
+    certificate_settings,
     message_settings,
     proxy_settings,
     registry_settings,
@@ -39,7 +40,7 @@ from .settings import (
 
 FRIENDLY_PORTS = {
     "server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005, "mailbox": 8006,
-    "smtp": 8025,
+    "ca": 8007, "smtp": 8025,
 }  # fmt: skip
 DATABASE = "mydata"
 
@@ -228,6 +229,7 @@ class Sandbox:
         server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
         write_private(self._sms_token, secrets.token_urlsafe().encode())
         server |= message_settings(self._bind("smtp"), self.mailbox_url, self._sms_token)
+        server |= certificate_settings(self.work / "ca", self._bind("ca"))
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
@@ -235,10 +237,11 @@ class Sandbox:
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _start_neighbours(self) -> None:
-        self.say(f"starting agencies, registry, mailbox and {len(self._banks)} banks; they make their own keys")
+        self.say(f"starting agencies, registry, authority, mailbox and {len(self._banks)} banks; they make keys")
         commands = {
             "mailbox": neighbours.mailbox(self._sms_token, self._bind("smtp"), self._bind("mailbox")),
             "agency": neighbours.agency(*self._place("agency"), canary=self._canary, options=self._changes["agency"]),
+            "ca": neighbours.authority(self.work / "ca", self._bind("ca")),
             "registry": neighbours.registry(*self._place("registry")),
         }
         banks = {name: neighbours.bank(name, *self._place(name)) for name in self._banks}
@@ -257,6 +260,7 @@ class Sandbox:
             *(("agency", "add", file) for file in agencies),
             *(("client", "add", file) for file in clients),
             *(("citizen", "add", citizen.username, *citizen.options()) for citizen in self.citizens),
+            *(("citizen", "add-certificate", one.username, one.take_card(self.work / "ca")) for one in self.citizens),
         )
 
     def _start_platform(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
+from client_examples.demo_ca.certificates import POLICY
+
 AGENCIES = ("ris", "bli", "land", "fia", "nhi")
 PLAIN_AGENCY = "nhi"
 PROXY_CLIENT_ID = "resource-proxy"
@@ -29,7 +31,19 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
         "proxy_url": proxy_url,
         "bind": bind,
         "sandbox": True,
-        "method_levels": {"password_totp": 1},  # until the stronger methods exist; the pages say "sandbox"
+        "method_levels": {"password_totp": 3, "certificate": 1},
+    }
+
+
+def certificate_settings(folder: Path, bind: str) -> dict[str, Any]:
+    """Whose citizen certificates count: those of the authority that keeps this folder and answers at this address."""
+    return {
+        "allowed_outbound_hosts": [bind],
+        "certificate": {
+            "anchors_file": str(folder / "root.pem"),
+            "intermediates_file": str(folder / "issuing.pem"),
+            "policies": [POLICY.dotted_string],
+        },
     }
 
 

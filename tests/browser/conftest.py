@@ -21,5 +21,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """The platform and its neighbours, each a process, on free ports."""
-    with Sandbox(banks=("bank",)) as sandbox:
+    # A password is enough here, so that every page has several ways to sign in.
+    levels = {"password_totp": 1, "certificate": 1}
+    with Sandbox(banks=("bank",), server={"method_levels": levels}) as sandbox:
         yield sandbox

@@ -6,7 +6,7 @@ import pytest
 import requests
 
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.promises import sign_in
+from client_examples.sandbox.promises import asked_to_sign_in, sign_in
 from client_examples.sandbox.sandbox import Sandbox
 
 BANKS = {"bank": 0, "node-bank": 1}  # with the citizen who visits it
@@ -25,7 +25,7 @@ class Visit:
         start = self.browser.open(self.url)
         (form,) = (form for form in start.forms if form.action == f"/apply/{purpose}")
         page = self.browser.press(start, form)
-        if any(control.name == "username" for form in page.forms for control in form.controls):
+        if asked_to_sign_in(page):
             page = sign_in(self.browser, page, self.citizen, lambda _step: None)
         return page
 

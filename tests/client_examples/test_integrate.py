@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.promises import sign_in
+from client_examples.sandbox.promises import asked_to_sign_in, sign_in
 from client_examples.sandbox.sandbox import Sandbox
 from tests.client_examples.agency_platform import EXAMPLES
 
@@ -38,7 +38,7 @@ class Citizen:
 
     def agree(self, address: str) -> str:
         page: Page = self.browser.open(address)
-        if any(control.name == "username" for form in page.forms for control in form.controls):
+        if asked_to_sign_in(page):
             page = sign_in(self.browser, page, self.sandbox.citizens[0], lambda _step: None)
         self.browser.submit(page, "consent-approve")
         return self.browser.stopped_at

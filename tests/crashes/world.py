@@ -78,7 +78,7 @@ class World:
         ]
         asked, address = self.sandbox.checker.client.start(details, "en")
         page = self.browser.open(address)
-        if any(control.name == "username" for form in page.forms for control in form.controls):
+        if promises.asked_to_sign_in(page):
             page = promises.sign_in(self.browser, page, self.sandbox.citizens[0], lambda _step: None)
         return asked, page
 

@@ -4,4 +4,4 @@ from authz_server.identity.methods.base import Method
 from authz_server.identity.methods.certificate_set_up import CERTIFICATE
 from authz_server.identity.methods.password_totp import PasswordTotp
 
-METHODS: tuple[Method, ...] = (CERTIFICATE, PasswordTotp())
+METHODS: tuple[Method, ...] = (PasswordTotp(), CERTIFICATE)
