@@ -112,7 +112,12 @@ def approve(
 
 def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> None:
     """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
-    lacking = levels.lack(signed_in, pending.needed_level(catalogue), pending.authenticated_after)
+    lacking = levels.lack(
+        signed_in,
+        pending.needed_level(catalogue),
+        pending.authenticated_after,
+        two_methods=signed_in.verified_at is None,
+    )
     if lacking is not None:
         raise IdentityNotSufficient(lacking)
 

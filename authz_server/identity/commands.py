@@ -46,6 +46,11 @@ def _credentials(command: Callable[..., None]) -> Callable[..., None]:
 
 @citizen.command("add")
 @click.argument("username")
+@click.option(
+    "--checked-in-person",
+    is_flag=True,
+    help="You have seen this person and their papers. Without it, two different ways to sign in are demanded at first.",
+)
 @click.option("--name", prompt=True)
 @click.option("--national-id", prompt=True)
 @click.option("--birthdate", prompt="Birthdate (YYYY-MM-DD)", type=click.DateTime(["%Y-%m-%d"]))
@@ -53,7 +58,15 @@ def _credentials(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--phone")
 @click.option("--locale", type=click.Choice(LOCALES), default=LOCALES[0], show_default=True)
 @_credentials
-def add(username: str, birthdate: datetime, password: str, totp_secret: str | None, **about: Any) -> None:
+def add(
+    username: str,
+    birthdate: datetime,
+    password: str,
+    totp_secret: str | None,
+    *,
+    checked_in_person: bool,
+    **about: Any,
+) -> None:
     """Make an account, and show what the citizen's authenticator app has to scan."""
     person = Person(username=username, birthdate=birthdate.date(), **about)
     settings = config.load()
@@ -65,6 +78,7 @@ def add(username: str, birthdate: datetime, password: str, totp_secret: str | No
             server_secret=settings.secret_file.read_bytes(),
             now=clock.now(),
             totp_secret=totp_secret,
+            checked_in_person=checked_in_person,
         )
     click.echo(f"citizen {username} added")
     _show(enrolment)

@@ -1,26 +1,29 @@
 """Ways to sign in that citizens add to their accounts and take away again: who may, and what is left on the record."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
 from typing import Any, Concatenate, Final, ParamSpec
 from urllib.parse import urlencode
 
-from flask import redirect, request
+from flask import redirect
 from flask.typing import ResponseReturnValue
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
+from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.extensions import services
-from authz_server.identity import credentials
-from authz_server.identity.guard import citizen_required
+from authz_server.identity import credentials, sessions
+from authz_server.identity.errors import LastMethod
+from authz_server.identity.guard import citizen_required, present_page
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.methods.base import Method
-from authz_server.identity.returns import local_path
+from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
-from authz_server.identity.visits import FRESH
+from authz_server.identity.visits import FRESH, demands
 
 P = ParamSpec("P")
 LIST: Final = "/account/methods"
@@ -35,7 +38,8 @@ def may_add(
     """Call the view of a set-up page with the citizen, if they may add this method now; else let them prove more first.
 
     The session must have a proof of the last five minutes, and be stronger than what is to be added, or rest on two
-    different methods: whoever has stolen one of them must not turn it into another that is worth more.
+    different methods: whoever has stolen one of them must not turn it into another that is worth more. An account in
+    its first use needs two in any case, else the second proof could be made of the first.
     """
 
     def decorate(
@@ -44,17 +48,28 @@ def may_add(
         @wraps(view)
         def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             level = level_of_method(services().settings, method.id)
-            lacking = {
-                "again": not fresh(signed_in, clock.now()),
-                "second": not (method.added_by_any or strong_enough(signed_in, level)),
-            }
-            if any(lacking.values()):
-                return redirect(prove_more_url(**lacking), code=303)
+            second = not (method.added_by_any or strong_enough(signed_in, level))
+            if second or not fresh(signed_in, clock.now()):
+                return redirect(prove_more_url(again=True, second=second), code=303)
             return view(signed_in, *args, **kwargs)
 
         return citizen_required(guarded)
 
     return decorate
+
+
+def freshly(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """Call the view with the citizen if they have proved in the last five minutes who they are; else let them do so."""
+
+    @wraps(view)
+    def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if not fresh(signed_in, clock.now()):
+            return redirect(prove_more_url(again=True), code=303)
+        return view(signed_in, *args, **kwargs)
+
+    return citizen_required(guarded)
 
 
 def fresh(signed_in: SignedIn, now: datetime) -> bool:
@@ -64,14 +79,12 @@ def fresh(signed_in: SignedIn, now: datetime) -> bool:
 
 def strong_enough(signed_in: SignedIn, level: int) -> bool:
     """Tell whether a credential of this level may be bound: after a stronger method, or two different ones."""
-    proofs = [proof for proof in signed_in.proofs if proof.level <= LOWEST_LEVEL]
-    return signed_in.level < level or len({proof.method for proof in proofs}) > 1
+    return len(signed_in.methods) > 1 or (signed_in.level < level and signed_in.verified_at is not None)
 
 
-def prove_more_url(*, again: bool, second: bool) -> str:
+def prove_more_url(*, level: int | None = None, again: bool = False, second: bool = False) -> str:
     """Where the citizen proves more, and comes back to the present page."""
-    marks = {name: "1" for name, lacking in (("again", again), ("second", second)) if lacking}
-    return f"/sign-in?{urlencode({'return_to': local_path(request.full_path.rstrip('?'))} | marks)}"
+    return f"/sign-in?{urlencode({'return_to': present_page(), **demands(level=level, again=again, second=second)})}"
 
 
 def action(method: Method) -> str:
@@ -107,6 +120,35 @@ def add(
     if added is not None:
         record(session, entry("method.added", signed_in, method.id, now=now))
     return added
+
+
+def remove(
+    session: Session,
+    signed_in: SignedIn,
+    credential_id: int,
+    *,
+    methods: Sequence[Method],
+    settings: Settings,
+    now: datetime,
+) -> bool:
+    """Take a credential of the citizen out of force, end all their other sessions and record it; whether there was one.
+
+    The caller commits. Args: methods: of this server.  Raises: LastMethod; then nothing may be committed.
+    """
+    # The citizen's row first: of two removals at once the second waits, and sees what the first has left.
+    session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == signed_in.citizen_id).with_for_update())
+    method_id = credentials.remove(session, signed_in.citizen_id, credential_id, now=now)
+    if method_id is None:
+        return False
+    if not any(
+        method.held(session, signed_in.citizen_id)
+        for method in methods
+        if method.offered(settings) and level_of_method(settings, method.id) <= LOWEST_LEVEL
+    ):
+        raise LastMethod(method_id)
+    sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
+    record(session, entry("method.removed", signed_in, method_id, now=now))
+    return True
 
 
 def entry(event: str, signed_in: SignedIn, method_id: str, *, now: datetime) -> Entry:

@@ -66,6 +66,13 @@ class MethodUnavailable(DomainError):
     retry_after_s: int = 60
 
 
+class LastMethod(DomainError):
+    """Without this one the citizen could not come in any more."""
+
+    code = "last_method"
+    public = "This is your last way to sign in."
+
+
 class AccountProblem(DomainError):
     """An account can't be made or found as the operator asked; `detail` says why, for the command line."""
 

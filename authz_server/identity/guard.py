@@ -68,8 +68,12 @@ def sign_in_url() -> str:
     """
     if request_id := (request.view_args or {}).get("request_id"):
         return f"/sign-in?{urlencode({'request': request_id})}"
-    path = local_path(request.full_path.rstrip("?"))
-    return f"/sign-in?{urlencode({'return_to': path if _readable() else HOME})}"
+    return f"/sign-in?{urlencode({'return_to': present_page()})}"
+
+
+def present_page() -> str:
+    """The address of the present page, to come back to; home, if it can't be opened by its address."""
+    return local_path(request.full_path.rstrip("?")) if _readable() else HOME
 
 
 def _readable() -> bool:

@@ -7,8 +7,8 @@ from authz_server.config import Settings
 from authz_server.core.identifiers import MEMBER_AREA
 from authz_server.identity.sessions import SignedIn
 
-# What a sign-in still lacks: a stronger method, or a newer proof.
-Lack = Literal["level", "again"]
+# What a sign-in still lacks: a stronger method, one more method, or a newer proof.
+Lack = Literal["level", "second", "again"]
 
 
 def level_of_method(settings: Settings, method_id: str) -> int:
@@ -16,16 +16,25 @@ def level_of_method(settings: Settings, method_id: str) -> int:
     return settings.method_levels.get(method_id, MEMBER_AREA)
 
 
-def lack(signed_in: SignedIn, needed_level: int | None, authenticated_after: datetime | None = None) -> Lack | None:
+def lack(
+    signed_in: SignedIn,
+    needed_level: int | None,
+    authenticated_after: datetime | None = None,
+    *,
+    two_methods: bool = False,
+) -> Lack | None:
     """What this sign-in still lacks; None if it is strong and recent enough.
 
     Args:
         needed_level: 1..4; None demands nothing.
         authenticated_after: a proof of that level must not be older than this moment (`prompt=login`, `max_age`); None:
             any age.
+        two_methods: it must rest on two different methods that open a fetch.
     """
     if not reached(signed_in.level, needed_level):
         return "level"
+    if two_methods and len(signed_in.methods) < 2:
+        return "second"
     return None if stated(signed_in, needed_level, authenticated_after) else "again"
 
 

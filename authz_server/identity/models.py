@@ -27,6 +27,8 @@ class Citizen(Base):
     locale: Mapped[str] = mapped_column(String(10), default="zh-TW")
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)  # by the operator: nothing works, no sign-in
     frozen_at: Mapped[datetime | None] = mapped_column(default=None)  # by themselves: nothing of theirs is shared
+    # Since when two different methods, or the operator face to face, have said who it is; never taken back.
+    verified_at: Mapped[datetime | None] = mapped_column(default=None)
     password_hash: Mapped[str | None] = mapped_column(String(200), repr=False, default=None)  # argon2id
     totp_secret_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary(128), repr=False, default=None)
     # Time step of the last one-time code that was accepted: it and all older ones are worthless (RFC 6238 section 5.2).

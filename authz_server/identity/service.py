@@ -58,17 +58,20 @@ def create_citizen(
     server_secret: bytes,
     now: datetime,
     totp_secret: str | None = None,
+    checked_in_person: bool = False,
 ) -> Enrolment:
     """Make an account with password and one-time code. The caller commits.
 
-    Args: totp_secret: base32, for test data that must be known in advance; a new one by default.
+    Args:
+        totp_secret: base32, for test data that must be known in advance; a new one by default.
+        checked_in_person: the operator has seen who it is, so that no second method is demanded at the first use.
     Raises: AccountProblem, with every reason.
     """
     if problems := _problems(person, now.date()) + _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
     password_hash = passwords.hash_password(password)
     values = {name: getattr(person, name) for name in person.__dataclass_fields__}
-    values |= {"created_at": now, "password_hash": password_hash}
+    values |= {"created_at": now, "password_hash": password_hash, "verified_at": now if checked_in_person else None}
     # What the operator enters comes from a register.
     values |= {f"{name}_verified_at": now for name in ("email", "phone") if values[name] is not None}
     citizen_id = session.execute(_INSERT[session.get_bind().dialect.name], values).scalar_one_or_none()

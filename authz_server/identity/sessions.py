@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.config import Limits
-from authz_server.core.identifiers import CitizenId, acr_of_level
+from authz_server.core.identifiers import LOWEST_LEVEL, CitizenId, acr_of_level
 from authz_server.core.secrets import digest, new_secret
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
 from authz_server.prepared import Executor, Prepared
@@ -31,6 +31,7 @@ _FIND = Prepared(
         _session.idle_until,
         _session.expires_at,
         _citizen.name,
+        _citizen.verified_at,
         _citizen.locale,
         _citizen.frozen_at,
     )
@@ -69,6 +70,7 @@ class SignedIn:
     expires_at: datetime
     session_digest: bytes = field(repr=False)
     frozen_at: datetime | None = None
+    verified_at: datetime | None = None  # None: who it is was never proved by two different methods
     proofs_json: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -78,6 +80,11 @@ class SignedIn:
             Proof(method=proof["method"], level=proof["level"], at=datetime.fromisoformat(proof["at"]))
             for proof in self.proofs_json
         )
+
+    @property
+    def methods(self) -> frozenset[str]:
+        """By which methods the citizen proved it, of those that open a fetch."""
+        return frozenset(proof.method for proof in self.proofs if proof.level <= LOWEST_LEVEL)
 
     @property
     def acr(self) -> str:
@@ -154,6 +161,7 @@ def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | 
         expires_at=row.expires_at,
         session_digest=secret_digest,
         frozen_at=row.frozen_at,
+        verified_at=row.verified_at,
         proofs_json=row.proofs,
     )
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
@@ -14,6 +15,7 @@ from authz_server.identity.errors import AnotherCitizen, SignInRefused
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.lockout import Door
 from authz_server.identity.methods.base import Attempt, Method
+from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
 
 
@@ -87,7 +89,19 @@ def complete(
     )
     entry = _entry("sign_in.succeeded", tried, now, success=True, reason=tried.method.id)
     record(session, replace(entry, citizen_id=accepted.citizen_id))
+    _verify_twice(session, secret, now=now)
     return secret
+
+
+def _verify_twice(session: Session, secret: str, *, now: datetime) -> None:
+    """Note for good, and on the record, when a session rests on two different methods for the first time."""
+    signed_in = sessions.find(session, secret, now=now)
+    if signed_in is None or signed_in.verified_at is not None or len(signed_in.methods) < 2:
+        return
+    unverified = (CITIZEN.c.id == signed_in.citizen_id, CITIZEN.c.verified_at.is_(None))
+    session.execute(update(CITIZEN).where(*unverified).values(verified_at=now))
+    verified = Entry(at=now, event="account.verified", success=True, actor="citizen", citizen_id=signed_in.citizen_id)
+    record(session, verified)
 
 
 def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime) -> None:

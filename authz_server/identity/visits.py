@@ -1,6 +1,6 @@
 """What a sign-in is for: read from a form or an address, looked up each time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
@@ -9,7 +9,7 @@ from flask import Flask, abort, current_app, g
 from werkzeug.datastructures import MultiDict
 
 from authz_server.core import clock
-from authz_server.core.identifiers import LOWEST_LEVEL
+from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
 from authz_server.extensions import services
 from authz_server.identity.guard import current
 from authz_server.identity.levels import lack, level_of_method, reached
@@ -20,6 +20,7 @@ from authz_server.identity.waiting import WaitingRequest, WaitingRequests
 from authz_server.prepared import lone_connection
 
 FRESH: Final = timedelta(minutes=5)  # how old a proof may be where a page demands a fresh one
+_LEVELS: Final = {str(level): level for level in range(HIGHEST_LEVEL, LOWEST_LEVEL + 1)}
 _WAITING: Final = "mydata.waiting_requests"
 _METHODS: Final = "mydata.identity_methods"
 
@@ -37,13 +38,14 @@ class Visit:
     Args:
         waiting: the authorization request that waits, or None.
         return_to: where to go on without one; a path of ours.
-        again, second: the page there demands a fresh proof, or one more by another method. It checks that itself; here
-            it only means that the form is shown to who is signed in.
+        level, again, second: the page there demands this level, a fresh proof, or two different methods. It checks that
+            itself; here it only means that the form is shown to who is signed in, and which methods are offered.
     """
 
     waiting: WaitingRequest | None
     return_to: str
     signed_in: SignedIn | None
+    level: int | None = None
     again: bool = False
     second: bool = False
 
@@ -52,13 +54,14 @@ class Visit:
         """What travels with the browser, in forms and addresses."""
         if self.waiting:
             return {"request": self.waiting.request_id}
-        marks = {name: "1" for name in ("again", "second") if getattr(self, name)}
-        return {"return_to": self.return_to} | marks
+        return {"return_to": self.return_to, **demands(level=self.level, again=self.again, second=self.second)}
 
     @property
     def needed_level(self) -> int | None:
-        """The level to be reached; None: any."""
-        return self.waiting.needed_level if self.waiting else None
+        """The level to be reached; None: any, also what only opens the member area."""
+        if self.waiting:
+            return self.waiting.needed_level
+        return self.level or (LOWEST_LEVEL if self.again or self.second else None)
 
     @property
     def reason(self) -> str | None:
@@ -68,23 +71,26 @@ class Visit:
         after = self.waiting.authenticated_after if self.waiting else None
         if self.again:
             after = clock.now() - FRESH
-        lacking = lack(self.signed_in, self.needed_level, after)
-        if lacking != "level" and self.second and len(self._used) < 2:
-            return "second"
-        return lacking
+        return lack(self.signed_in, self.needed_level, after, two_methods=self.second or self.first_use)
+
+    @property
+    def first_use(self) -> bool:
+        """Whether a request waits for somebody who has never proved who they are by two different methods."""
+        return self.waiting is not None and self.signed_in is not None and self.signed_in.verified_at is None
 
     @property
     def methods(self) -> Sequence[Method]:
         """Those that suffice here, in the order of the registry."""
-        settings, second = services().settings, self.reason == "second"
-        needed = LOWEST_LEVEL if second else self.needed_level
+        settings, needed = services().settings, self.needed_level
+        used: Collection[str] = ()
+        if self.signed_in and self.reason == "second":
+            needed, used = LOWEST_LEVEL, self.signed_in.methods
         return [
             method
-            for method in current_app.extensions[_METHODS]
-            if method.id in settings.method_levels
-            and method.available(settings)
+            for method in all_methods()
+            if method.offered(settings)
             and reached(level_of_method(settings, method.id), needed)
-            and not (second and method.id in self._used)
+            and method.id not in used
         ]
 
     @property
@@ -92,10 +98,11 @@ class Visit:
         """Where to go on when it is done."""
         return f"/consent/{self.waiting.request_id}" if self.waiting else self.return_to
 
-    @property
-    def _used(self) -> frozenset[str]:
-        proofs = self.signed_in.proofs if self.signed_in else ()
-        return frozenset(proof.method for proof in proofs if proof.level <= LOWEST_LEVEL)
+
+def demands(*, level: int | None = None, again: bool = False, second: bool = False) -> Mapping[str, str]:
+    """The parameters of a sign-in from which a page demands something: see `Visit`."""
+    marks = {"level": str(level) if level else "", "again": "1" if again else "", "second": "1" if second else ""}
+    return {name: value for name, value in marks.items() if value}
 
 
 def visit_of(values: Mapping[str, str]) -> Visit:
@@ -110,6 +117,7 @@ def visit_of(values: Mapping[str, str]) -> Visit:
         waiting=waiting,
         return_to=local_path(values.get("return_to")),
         signed_in=current(),
+        level=_LEVELS.get(values.get("level", "")),
         again=values.get("again") == "1",
         second=values.get("second") == "1",
     )
@@ -122,10 +130,14 @@ def singles(values: MultiDict[str, str]) -> Form:
     return values.to_dict()
 
 
+def all_methods() -> Sequence[Method]:
+    """Every method of the registry, offered here or not."""
+    return cast(Sequence[Method], current_app.extensions[_METHODS])
+
+
 def method_named(method_id: str | None) -> Method | None:
     """The method of this id."""
-    methods: Sequence[Method] = current_app.extensions[_METHODS]
-    return next((method for method in methods if method.id == method_id), None)
+    return next((method for method in all_methods() if method.id == method_id), None)
 
 
 def waiting_requests() -> WaitingRequests:

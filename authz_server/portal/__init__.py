@@ -14,6 +14,7 @@ from authz_server.portal import (
     locale,
     members,
     messages,
+    methods,
     not_me,
     outcome,
     receipts,
@@ -36,5 +37,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, consents, record, outcome, receipts, freeze, not_me, messages):
+    for module in (views, account, methods, consents, record, outcome, receipts, freeze, not_me, messages):
         app.register_blueprint(module.blueprint)

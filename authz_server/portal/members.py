@@ -75,7 +75,16 @@ ACCOUNT: Final = (
             ),
         ),
     ),
-    Group(lazy_gettext("Signing in"), ()),
+    Group(
+        lazy_gettext("Signing in"),
+        (
+            Entry(
+                "methods.listed",
+                lazy_gettext("Ways to sign in"),
+                lazy_gettext("What you prove who you are with: see it, add to it, take away from it."),
+            ),
+        ),
+    ),
     Group(
         lazy_gettext("Your data in your hands"),
         (

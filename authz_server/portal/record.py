@@ -18,6 +18,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
+from authz_server.identity.visits import method_named
 from authz_server.portal import locale
 from authz_server.portal.paging import position
 
@@ -53,6 +54,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "sign_in.succeeded": lazy_gettext("You signed in"),
     "sign_in.failed": lazy_gettext("Somebody tried to sign in to your account"),
     "sign_in.locked": lazy_gettext("Sign-in to your account was locked for a while after too many attempts"),
+    "method.added": lazy_gettext("You added a way to sign in: %(method)s"),
+    "method.removed": lazy_gettext("You removed a way to sign in: %(method)s"),
+    "account.verified": lazy_gettext("You proved who you are by two different ways, as the first use demands"),
     "account.created": lazy_gettext("Your account was opened"),
     "account.reset": lazy_gettext("Your ways to sign in were renewed"),
     "account.suspended": lazy_gettext("Your account was suspended"),
@@ -123,7 +127,11 @@ def line_of(entry: AuditEntry) -> Line:
     """Put an entry into words."""
     sentence = SENTENCES.get(entry.event)
     reason = REASONS.get(entry.reason) if entry.reason else None
-    names = {"client": client_name(entry.client_id), "dataset": dataset_name(entry.dataset_id)}
+    names = {
+        "client": client_name(entry.client_id),
+        "dataset": dataset_name(entry.dataset_id),
+        "method": method_name(entry.reason),
+    }
     return Line(
         day=day(entry.at, locale.current()),
         time=time_of_day(entry.at),
@@ -147,6 +155,12 @@ def dataset_name(dataset_id: str | None) -> str:
     """What a dataset is called; its id, if the catalogue has it no longer."""
     dataset = services().catalogue.find_dataset(dataset_id) if dataset_id else None
     return dataset.name.get(locale.current()) if dataset else dataset_id or ""
+
+
+def method_name(method_id: str | None) -> str:
+    """What an identity method is called; its id, if this server has it no longer."""
+    method = method_named(method_id)
+    return method.name.get(locale.current()) if method else method_id or ""
 
 
 def actor_name(actor: str) -> str:

@@ -31,7 +31,7 @@ class Citizen:
     def options(self) -> list[str]:
         """The options of `mydata citizen add`."""
         names = ("name", "national_id", "birthdate", "email", "phone", "password", "totp_secret")
-        return [f"--{name.replace('_', '-')}={getattr(self, name)}" for name in names]
+        return ["--checked-in-person", *(f"--{name.replace('_', '-')}={getattr(self, name)}" for name in names)]
 
     def take_card(self, authority: Path) -> Path:
         """Get a card of the authority that keeps this folder; the file of its certificate."""

@@ -157,7 +157,9 @@ def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
                 birthdate=date(1980, 1, 1),
                 email=f"bench{number}@example.org",
             )
-            enrolment = create_citizen(session, person, password=_PASSWORD, server_secret=bytes(32), now=now)
+            enrolment = create_citizen(
+                session, person, password=_PASSWORD, server_secret=bytes(32), now=now, checked_in_person=True
+            )
             secret = sessions.open_session(session, enrolment.citizen_id, level=1, amr=("pwd", "otp"), now=now)
             browsers.append(Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}))
         session.commit()

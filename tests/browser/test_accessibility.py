@@ -141,6 +141,8 @@ VISIT: dict[str, Step] = {
     "message": lambda visitor: visitor.page.click(".rows a >> nth=0"),
     "notices": lambda visitor: visitor.open("/account/notices"),
     "language": lambda visitor: visitor.open("/account/language"),
+    "ways to sign in": lambda visitor: visitor.open("/account/methods"),
+    "one more way": lambda visitor: visitor.open("/sign-in?return_to=/account/methods&second=1"),
     "not me": follow_not_me,
     "not me, refused": with_a_stale_form("#not-me-confirm"),
     "not me, done": lambda visitor: visitor.page.click("#not-me-confirm"),

@@ -1,29 +1,41 @@
 """One of several processes that fight for one secret: `python -m tests.identity.racer URL CITIZEN_ID THREADS`.
 
 Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `count <account>` makes an
-attempt at a door, `challenge <handle>` answers a challenge, `bind <external id>` binds a credential. The answer is how
-many of this process's threads succeeded.
+attempt at a door, `challenge <handle>` answers a challenge, `bind <external id>` binds a credential,
+`remove <id> <id>` removes one of two. The answer is how many of this process's threads succeeded.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import cycle
+from pathlib import Path
 from threading import Barrier
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from authz_server.config import Limits
+from authz_server.config import Limits, Settings
 from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
-from authz_server.identity import challenges, credentials, lockout
-from authz_server.identity.errors import SignInLocked, WrongCredentials
+from authz_server.identity import challenges, credentials, enrolment, lockout
+from authz_server.identity.errors import LastMethod, SignInLocked, WrongCredentials
 from authz_server.identity.methods.password_totp import PasswordTotpAttempt
 from authz_server.identity.models import CITIZEN
+from authz_server.identity.sessions import SignedIn
+from tests.identity.second_method import Key
 from tests.identity.support import NOW, SERVER_SECRET
 
 LIMITS = Limits()
+SETTINGS = Settings(
+    issuer="https://id.example",
+    database_url="",
+    keys_file=Path(),
+    secret_file=Path(),
+    proxy_url="https://data.example",
+    method_levels={"passkey": 2},
+)
 BROWSER = "mdf_browser"
 
 
@@ -78,6 +90,32 @@ def bind(engine: Engine, citizen_id: int, external_id: str) -> bool:
         return added is not None
 
 
+def remove(engine: Engine, citizen_id: int, ids: Iterator[int]) -> bool:
+    """Remove one of two credentials, half of all who try the one and half the other."""
+    with Session(engine) as session, session.begin():
+        try:
+            return enrolment.remove(session, of(citizen_id), next(ids), methods=(Key(),), settings=SETTINGS, now=NOW)
+        except LastMethod:
+            session.rollback()
+            return False
+
+
+def of(citizen_id: int) -> SignedIn:
+    """A citizen who has just signed in."""
+    return SignedIn(
+        citizen_id=CitizenId(citizen_id),
+        name="",
+        locale="en",
+        level=1,
+        amr=(),
+        auth_time=NOW,
+        last_seen_at=NOW,
+        idle_until=NOW,
+        expires_at=NOW,
+        session_digest=bytes(32),
+    )
+
+
 def race(pool: ThreadPoolExecutor, threads: int, act: Callable[[], bool]) -> int:
     """Let all threads act at once; how many succeeded."""
     start = Barrier(threads)
@@ -93,16 +131,19 @@ def main() -> None:
     """Run the races that standard input names."""
     url, citizen_id, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     engine = new_engine(url)
+    turns: dict[str, Iterator[int]] = {}
     acts: dict[str, Callable[[str], bool]] = {
         "totp": lambda step: spend(engine, citizen_id, int(step)),
         "count": lambda account: count(engine, account),
         "challenge": lambda handle: answer(engine, handle),
+        "remove": lambda ids: remove(engine, citizen_id, turns[ids]),
         "bind": lambda external_id: bind(engine, citizen_id, external_id),
     }
     with ThreadPoolExecutor(threads) as pool:
         print("ready", flush=True)  # noqa: T201 - the answer to whoever started this process
         for line in sys.stdin:
             kind, _, value = line.strip().partition(" ")
+            turns = {value: cycle(map(int, value.split()))} if kind == "remove" else {}
             won = race(pool, threads, partial(acts[kind], value))
             print(won, flush=True)  # noqa: T201 - as above
     engine.dispose()

@@ -32,10 +32,18 @@ PERSON = Person(
 OTHER_PERSON = Person(username="citizen-b", name="測試市民乙", national_id="B200000004", birthdate=date(1980, 1, 2))
 
 
-def enrol(session: Session, person: Person = PERSON, *, totp_secret: str = TOTP_SECRET) -> Enrolment:
+def enrol(
+    session: Session, person: Person = PERSON, *, totp_secret: str = TOTP_SECRET, checked_in_person: bool = True
+) -> Enrolment:
     """Create an account with the known password and code secret, and commit."""
     enrolment = service.create_citizen(
-        session, person, password=PASSWORD, server_secret=SERVER_SECRET, now=NOW, totp_secret=totp_secret
+        session,
+        person,
+        password=PASSWORD,
+        server_secret=SERVER_SECRET,
+        now=NOW,
+        totp_secret=totp_secret,
+        checked_in_person=checked_in_person,
     )
     session.commit()
     return enrolment

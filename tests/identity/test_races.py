@@ -7,9 +7,11 @@ from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz_server.identity import challenges
+from authz_server.identity import challenges, credentials
+from authz_server.identity.models import CITIZEN
 from tests.identity.racer import BROWSER
 from tests.identity.support import NOW, enrol
 from tests.support.tree import ROOT
@@ -84,3 +86,17 @@ def test_a_challenge_is_answered_by_exactly_one_of_all_who_try(racers: Racers, s
 
 def test_a_credential_is_bound_by_exactly_one_of_all_who_try(racers: Racers) -> None:
     assert [racers.race(f"bind key-{number}") for number in range(ROUNDS)] == [1] * ROUNDS
+
+
+def test_of_two_ways_to_sign_in_that_are_removed_at_once_one_stays(racers: Racers, session: Session) -> None:
+    citizen_id = session.scalars(select(CITIZEN.c.id)).one()
+    for number in range(ROUNDS):
+        credentials.add(session, citizen_id, method="passkey", external_id=f"key-{number}", label="", data={}, now=NOW)
+        if number == 0:
+            continue
+        session.commit()
+        two = " ".join(str(bound.id) for bound in credentials.of_citizen(session, citizen_id))
+        session.rollback()
+        assert racers.race(f"remove {two}") == 1
+        assert len(credentials.of_citizen(session, citizen_id)) == 1
+        session.rollback()

@@ -141,6 +141,7 @@ def approve(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
         idle_until=now + timedelta(minutes=1),
         expires_at=now + timedelta(minutes=1),
         session_digest=bytes(32),
+        verified_at=now,
     )
     with lone_connection(engine) as connection:
         decision.approve(

@@ -1,5 +1,7 @@
 """Every route says who may call it, and the routes for citizens let nobody else in."""
 
+import re
+
 import pytest
 from flask import Flask
 from werkzeug.routing import Rule
@@ -21,7 +23,7 @@ def test_routes_for_citizens_turn_strangers_away(app: Flask) -> None:
         if CALLERS[rule.endpoint] != "citizen":
             continue
         for method in (rule.methods or set()) & {"GET", "POST"}:
-            path = rule.rule.replace("<request_id>", "unknown")
+            path = re.sub(r"<int[^>]*>", "1", rule.rule.replace("<request_id>", "unknown"))
             answer = client.open(path, method=method)
             refused = answer.status_code in {400, 401, 403}
             sent_away = answer.status_code == 303 and (answer.location == "/" or answer.location.startswith("/sign-in"))

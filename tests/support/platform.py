@@ -235,6 +235,7 @@ class Platform:
                     password=PASSWORD,
                     server_secret=services.secret,
                     now=now,
+                    checked_in_person=True,
                 ).totp_secret
                 for username, name, national_id in (
                     ("citizen1", "測試市民甲", "A123456789"),

@@ -56,7 +56,7 @@ def new_citizen(platform: Platform) -> str:
     # Straight into the table: nobody signs in with a password, so none has to be hashed.
     person = Citizen(
         username=username, name="測試市民丙", national_id=_new_national_id(), birthdate=date(1990, 1, 2), locale="en",
-        created_at=clock.now(),
+        created_at=clock.now(), verified_at=clock.now(),
     )  # fmt: skip
     with writing(platform) as session:
         session.add(person)

@@ -67,8 +67,9 @@ in `tests/browser/test_accessibility.py`. A script is allowed by `g.scripts_allo
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from datetime import datetime
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -78,6 +79,7 @@ from sqlalchemy.orm import Session
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core.identifiers import CitizenId
+from authz_server.identity import credentials
 
 Form = Mapping[str, str]
 
@@ -106,6 +108,19 @@ class Accepted:
     citizen_id: CitizenId
     amr: tuple[str, ...] | None = None
     level: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """One thing that a citizen has set up, as the list of their ways to sign in shows it.
+
+    `credential_id` None: it can't be removed there.
+    """
+
+    credential_id: int | None
+    label: str = dataclass_field(repr=False)
+    added_at: datetime
+    last_used_at: datetime | None
 
 
 class Attempt(Protocol):
@@ -139,6 +154,8 @@ class Method(ABC):
     action: ClassVar[str] = "/sign-in"
     template: ClassVar[str] = "sign_in/fields.html"
     set_up: ClassVar[str | None] = None
+    several: ClassVar[bool] = True  # whether a citizen may set up more than one
+    change: ClassVar[str | None] = None  # endpoint of a page where what is set up is changed
     blueprint: ClassVar[Blueprint | None] = None
     # Any session that opens a fetch may add it: it proves by itself whose it is (a certificate with the name in it).
     added_by_any: ClassVar[bool] = False
@@ -153,6 +170,17 @@ class Method(ABC):
         """What its template is given as `shown` when the page is made anew from a form that was not looked at: the
         language was switched in the middle, or the form was too old."""
         return {}
+
+    def offered(self, settings: Settings) -> bool:
+        """Whether this server has the method at all."""
+        return self.id in settings.method_levels and self.available(settings)
+
+    def held(self, session: Session, citizen_id: int) -> Sequence[Held]:
+        """What the citizen has set up of this method, the oldest first."""
+        return [
+            Held(credential_id=bound.id, label=bound.label, added_at=bound.created_at, last_used_at=bound.last_used_at)
+            for bound in credentials.of_citizen(session, citizen_id, method=self.id)
+        ]
 
 
 class FormMethod(Method):

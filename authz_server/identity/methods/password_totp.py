@@ -1,8 +1,9 @@
 """User name, password and one-time code from an authenticator app (argon2id, RFC 6238)."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 
 from sqlalchemy import bindparam, func, select, update
@@ -12,7 +13,7 @@ from authz_server.catalogue.model import Text
 from authz_server.core.identifiers import CitizenId
 from authz_server.identity import passwords, totp
 from authz_server.identity.errors import CitizenSuspended, WrongCredentials
-from authz_server.identity.methods.base import Accepted, Field, Form, FormMethod
+from authz_server.identity.methods.base import Accepted, Field, Form, FormMethod, Held
 from authz_server.identity.models import CITIZEN
 
 # No character of it can be mistaken for, or folded into, one outside; nothing else is looked up in the database.
@@ -21,6 +22,11 @@ USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{1,63}")
 _citizen = CITIZEN.c
 _FIND = select(_citizen.id, _citizen.password_hash, _citizen.totp_secret_encrypted).where(
     _citizen.username == bindparam("typed_username")
+)
+_HELD = select(_citizen.created_at, _citizen.totp_last_step).where(
+    _citizen.id == bindparam("of_citizen"),
+    _citizen.password_hash.is_not(None),
+    _citizen.totp_secret_encrypted.is_not(None),
 )
 # The step is spent by whoever comes first; a password that was changed since it was read does not count any more.
 _SPEND = (
@@ -81,6 +87,14 @@ class PasswordTotp(FormMethod):
     def account(self, form: Form) -> str:
         """The user name as it is compared."""
         return form.get("username", "").strip().lower()
+
+    def held(self, session: Session, citizen_id: int) -> Sequence[Held]:
+        """The one pair; when it was used last is told by the code that was spent last."""
+        row = session.execute(_HELD, {"of_citizen": citizen_id}).one_or_none()
+        if row is None:
+            return []
+        used_at = datetime.fromtimestamp(row.totp_last_step * totp.STEP_S, UTC) if row.totp_last_step else None
+        return [Held(credential_id=None, label="", added_at=row.created_at, last_used_at=used_at)]
 
     def begin(self, session: Session, form: Form, *, server_secret: bytes) -> "PasswordTotpAttempt":
         """Read the account's hash and secret, by one statement for every user name."""
