@@ -4,8 +4,9 @@ The last chunk is held back until `delivered` is accepted, so that nobody has a 
 so: not after a crash, not after a lost report. What is held back is at least one full chunk (or all of a small answer),
 never a few bytes that one could do without.
 
-A recipient can decrypt what came before the last chunk, so a consent that ends has to end the transfer as well, however
-slowly the client reads.
+A recipient can decrypt what came before the last chunk, so a consent that ends has to end the transfer as well. Each
+chunk needs a permission that is young (`core.transfers`): nobody is asked for each chunk, and yet, whatever becomes of
+the question or its answer, none is handed over later than was promised to the citizen.
 """
 
 import logging as levels
@@ -13,15 +14,17 @@ import time
 from collections.abc import Iterator
 from typing import Literal
 
-from authz_server.core import logging
+from authz_server.core import clock, logging
 from authz_server.core.circuit import Permit
 from authz_server.core.identifiers import TraceId
+from authz_server.core.transfers import ASK_AFTER_S, PERMITTED_S
 from resource_proxy.authz_client import AuthorizationServerDown, AuthzClient, Lease, OutcomeRefused
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyError, Package
 
 Gate = Literal["delivering", "delivered"]
-# What leaves after a citizen has pressed "stop" is what leaves in this time.
-ASKED_EVERY_S = 1.0
+# A transfer stands still while nobody permits it to go on, and is given up after that time.
+PATIENCE_S = 10.0
+AGAIN_S = 0.1
 
 
 class Report:
@@ -31,6 +34,7 @@ class Report:
         self._authz = authz
         self._lease = lease
         self._trace_id = trace_id
+        self._permission_asked_at = 0.0
 
     def preparing(self, retry_after_s: int) -> None:
         """The agency needs time.  Raises: OutcomeRefused, AuthorizationServerDown."""
@@ -44,20 +48,36 @@ class Report:
 
     def delivering(self) -> None:
         """The first byte is about to leave.  Raises: OutcomeRefused: it must not; AuthorizationServerDown: likewise."""
+        asked_at = time.monotonic()
         self._or_fail("delivering")
+        self._permission_asked_at = asked_at
 
     def continuing(self) -> None:
-        """More bytes are about to leave.  Raises: OutcomeRefused: they must not.
+        """A chunk is about to leave: ask, unless a permission is still young. Waits where nobody answers in time.
 
-        Where nobody answers, the transfer goes on: its last chunk needs an answer.
+        Raises: OutcomeRefused: nothing more may leave; AuthorizationServerDown: likewise, after `PATIENCE_S`.
         """
+        if time.monotonic() - self._permission_asked_at < ASK_AFTER_S:
+            return
+        give_up_at = time.monotonic() + PATIENCE_S
+        while not self._permitted_anew():
+            if time.monotonic() >= give_up_at:
+                self.failed(None)
+                raise AuthorizationServerDown("/outcomes: no answer in time")
+            clock.wait(AGAIN_S)
+
+    def _permitted_anew(self) -> bool:
+        asked_at = time.monotonic()
         try:
             self._authz.report(self._lease, "continuing", trace_id=self._trace_id)
         except AuthorizationServerDown as error:
             self._log("unasked", detail=error.detail)
+            return False
         except OutcomeRefused:
             self.failed("consent_ended")
             raise
+        self._permission_asked_at = asked_at
+        return time.monotonic() - asked_at < PERMITTED_S
 
     def delivered(self, size_bytes: int) -> None:
         """The last chunk is about to leave.  Raises: OutcomeRefused: it must not; AuthorizationServerDown: likewise."""
@@ -131,7 +151,6 @@ class Stream:
         self._report = report
         self._permit: Permit | None = permit
         self._size_bytes = 0
-        self._asked_at = time.monotonic()
 
     def __iter__(self) -> "Stream":
         return self
@@ -145,9 +164,8 @@ class Stream:
             if is_last:
                 self._report.delivered(self._size_bytes)
                 self._end(peer_works=True)
-            elif time.monotonic() - self._asked_at >= ASKED_EVERY_S:
+            else:
                 self._report.continuing()
-                self._asked_at = time.monotonic()
         except AgencyError as error:
             self._end(peer_works=not error.outage)
             self._report.failed(error.code)

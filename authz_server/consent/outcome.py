@@ -22,8 +22,9 @@ DECISIONS: dict[str, Decision] = {
     "consent.expired": "expired",
 }
 
-# open: may still be fetched; fetching: its delivery has begun; unknown: it broke off, and may have arrived.
-State = Literal["open", "fetching", "failed", "no_record", "delivered", "stopped", "expired", "unknown"]
+# open: may still be fetched; fetching: its delivery has begun; stopped: nothing of it left; broken_off: a part may have
+# arrived; unknown: all of it may have.
+State = Literal["open", "fetching", "failed", "no_record", "delivered", "stopped", "broken_off", "expired", "unknown"]
 ENDED: Mapping[str, State] = {
     "token.delivered": "delivered",
     "token.revoked": "stopped",
@@ -179,7 +180,7 @@ def _fetches(granted: Sequence[str], entries: Sequence[Any], untouched: State) -
     fetches = []
     for dataset_id in dict.fromkeys(granted):
         own = [entry for entry in entries if entry.dataset_id == dataset_id]
-        found = [Fetch(dataset_id=dataset_id, state=ENDED[e.event], at=e.at) for e in own if e.event in ENDED]
+        found = _ended(dataset_id, own)
         missing = granted.count(dataset_id) - len(found)
         rest = Fetch(dataset_id=dataset_id, state=untouched)
         if missing == 1 and granted.count(dataset_id) == 1 and own and UNDER_WAY[own[-1].event] != "open":
@@ -189,3 +190,17 @@ def _fetches(granted: Sequence[str], entries: Sequence[Any], untouched: State) -
             rest = Fetch(dataset_id=dataset_id, state="unknown" if broken_off else state, at=own[-1].at)
         fetches += [*found, *[rest] * missing]
     return tuple(fetches)
+
+
+def _ended(dataset_id: str, own: Sequence[Any]) -> list[Fetch]:
+    """The endings of one dataset, from its entries."""
+    found, begun = [], False
+    for entry in own:
+        if entry.event not in ENDED:
+            begun = entry.event == "token.delivering"
+            continue
+        state = ENDED[entry.event]
+        found.append(
+            Fetch(dataset_id=dataset_id, state="broken_off" if begun and state == "stopped" else state, at=entry.at)
+        )
+    return found

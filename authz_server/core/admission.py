@@ -32,6 +32,7 @@ LARGEST_BODY_BYTES: Final = 64 * 1024
 SPARE_THREADS: Final = 2
 # Stands in an answer made beforehand where the trace id of its request belongs.
 TRACE_PLACE: Final = "00000000-0000-4000-8000-000000000000"
+_TURN: Final = "mydata.turn"
 _TRACE_VARIABLE: Final = "HTTP_X_FAPI_INTERACTION_ID"
 _TOLD_EVERY_S: Final = 1.0
 
@@ -118,12 +119,13 @@ class Admission:
             if not self._wait():
                 self._tell()
                 return self._refusal(environ, start_response)
+        turn = environ[_TURN] = _Turn(self._leave)
         try:
             body = self._application(environ, start_response)
         except BaseException:
-            self._leave()
+            turn.end()
             raise
-        return _Admitted(body, self._leave)
+        return _Admitted(body, turn)
 
     def _take_in(self, environ: "WSGIEnvironment") -> bool:
         """Read the body, if there is one; whether there was a place for somebody who sends one."""
@@ -190,24 +192,43 @@ class Admission:
         event("server.busy", level=logging.WARNING, count=count)
 
 
+def give_up_turn(environ: "WSGIEnvironment") -> None:
+    """Let another request work: all that this one has still to do is to wait. Without a turn, nothing happens."""
+    if (turn := environ.get(_TURN)) is not None:
+        turn.end()
+
+
+class _Turn:
+    """One request's place among those at work."""
+
+    __slots__ = ("_leave",)
+
+    def __init__(self, leave: Callable[[], None]) -> None:
+        self._leave: Callable[[], None] | None = leave
+
+    def end(self) -> None:
+        """Hand it on; a second time does nothing."""
+        leave, self._leave = self._leave, None
+        if leave is not None:
+            leave()
+
+
 class _Admitted:
     """An answer's body; its request has left when the last of it is sent, or given up."""
 
-    __slots__ = ("_body", "_leave")
+    __slots__ = ("_body", "_turn")
 
-    def __init__(self, body: Iterable[bytes], leave: Callable[[], None]) -> None:
+    def __init__(self, body: Iterable[bytes], turn: _Turn) -> None:
         self._body = body
-        self._leave: Callable[[], None] | None = leave
+        self._turn = turn
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._body)
 
     def close(self) -> None:
         """End the body, whatever is left of it."""
-        leave, self._leave = self._leave, None
         try:
             if (close := getattr(self._body, "close", None)) is not None:
                 close()
         finally:
-            if leave is not None:
-                leave()
+            self._turn.end()

@@ -1,5 +1,6 @@
 """The one clock. Every window (code, lease, proof, session) asks it, so that tests move time and nothing sleeps."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
@@ -31,6 +32,14 @@ def frozen(at: datetime) -> Iterator[None]:
         yield
     finally:
         _frozen_at = before
+
+
+def wait(seconds: float) -> None:
+    """Let time pass: this thread stands still, or, where time does, time is moved instead."""
+    if _frozen_at is None:
+        time.sleep(seconds)
+    else:
+        advance(timedelta(seconds=seconds))
 
 
 def advance(by: timedelta) -> datetime:

@@ -1,11 +1,14 @@
 """How both servers listen: Granian, WSGI, one TLS policy, one way to refuse what is too much."""
 
+import contextlib
 import ctypes
 import gc
 import logging
+import os
 import signal
+import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,13 +19,14 @@ from granian.server import Server
 from authz_server.core.admission import Room, Rooms
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HSTS = "max-age=63072000; includeSubDomains"  # where clients come by https (RFC 6797)
 # Per worker. Whoever is refused has been read, so there are many more connections than turns.
 CONNECTIONS = 4096
 # A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.
 YOUNG_OBJECTS = 20_000
+UNSENT_BYTES = 64 * 1024
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -42,10 +46,12 @@ def serve(
     rooms: Sequence[Room],
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
+    little_unsent: bool = False,
 ) -> None:
     """Serve until a signal says stop. Each worker process makes its own application.
 
-    Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path.
+    Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path; little_unsent:
+        keep little of an answer in the kernel for a client that reads slowly.
     """
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
@@ -67,13 +73,15 @@ def serve(
         ssl_key=tls_key,
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
-    ).serve(target_loader=partial(_loaded, factory, rooms), wrap_loader=False)
+    ).serve(target_loader=partial(_loaded, factory, rooms, little_unsent), wrap_loader=False)
 
 
-def _loaded(factory: Callable[[], Served], rooms: Sequence[Room]) -> Rooms:
+def _loaded(factory: Callable[[], Served], rooms: Sequence[Room], little_unsent: bool) -> "WSGIApplication":
     _end_with_parent()
     served = factory()
-    application = Rooms(served.application, rooms=rooms, refusal=served.refusal)
+    application: WSGIApplication = Rooms(served.application, rooms=rooms, refusal=served.refusal)
+    if little_unsent:
+        application = _LittleUnsent(application)
     # What was made until now stays for good: the collector need not look through it again and again, which took a
     # fourteenth of the server's time.
     gc.collect()
@@ -86,3 +94,28 @@ def _end_with_parent() -> None:
     """A worker whose parent was killed would go on serving, with nobody to stop it, beside the server started next."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class _LittleUnsent:
+    """A WSGI application before whose first request the worker's sockets are told how much may wait to be sent.
+
+    By themselves they let megabytes wait, of an answer that may have to end at any moment. Granian has no setting for
+    it and makes its sockets later than the application, so they are looked for: connections that are accepted
+    afterwards inherit it from the one that listens (tcp(7), TCP_NOTSENT_LOWAT). What is under way is not limited.
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+        self._told = sys.platform != "linux"
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        if not self._told:
+            self._tell()
+            self._told = True
+        return self._application(environ, start_response)
+
+    def _tell(self) -> None:
+        for path in Path("/proc/self/fd").iterdir():
+            # Passed over: what is no socket, or not of TCP, or closed meanwhile.
+            with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as own:
+                own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)

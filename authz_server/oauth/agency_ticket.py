@@ -8,8 +8,8 @@ from authz_server.core import jose
 from authz_server.core.identifiers import acr_of_level
 from authz_server.extensions import Services
 from authz_server.oauth.id_token import SIGNING_ALG
-from authz_server.tokens.dataset_tokens import Lease
 from authz_server.tokens.errors import TokenNotUsable
+from authz_server.tokens.leases import Lease
 
 TTL_S = 60
 TYPE = "at+jwt"  # RFC 9068 section 2.1

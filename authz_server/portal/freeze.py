@@ -8,15 +8,16 @@ Routes
 """
 
 from typing import Final
-from urllib.parse import urlencode
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from authz_server.core import clock
+from authz_server.consent.errors import IdentityNotSufficient
+from authz_server.core import clock, transfers
 from authz_server.database import db
-from authz_server.identity import cookies, csrf, levels, sign_in
+from authz_server.identity import cookies, csrf, levels
+from authz_server.identity.enrolment import prove_more_url
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
@@ -43,7 +44,7 @@ def freeze(signed_in: SignedIn) -> Response:
     """Stop everything. A second time changes nothing."""
     if not _form_is_ours(FREEZE):
         return _freeze_page(signed_in, stale=True)
-    withdrawal.freeze(
+    under_way = withdrawal.freeze(
         db.session(),
         signed_in.citizen_id,
         actor="citizen",
@@ -52,6 +53,8 @@ def freeze(signed_in: SignedIn) -> Response:
         now=clock.now(),
     )
     db.session.commit()
+    if under_way:
+        transfers.let_end(request.environ)  # only then the answer may say that nothing is sent any more
     return redirect(FREEZE_PATH, code=303)
 
 
@@ -67,19 +70,15 @@ def ask_to_unfreeze(signed_in: SignedIn) -> Response:
 @blueprint.post(UNFREEZE_PATH)
 @citizen_required
 def unfreeze(signed_in: SignedIn) -> Response:
-    """Open the account again, if the sign-in is strong and fresh enough; else end it and ask for another."""
+    """Open the account again, if the sign-in is strong and fresh enough; else let the citizen prove more first."""
     if not _form_is_ours(UNFREEZE):
         return _unfreeze_page(signed_in, stale=True)
-    now = clock.now()
-    if _needed(signed_in) is None:
-        withdrawal.unfreeze(db.session(), signed_in, now=now)
-        db.session.commit()
-        return redirect(f"{FREEZE_PATH}?unfrozen", code=303)
-    sign_in.leave(db.session(), signed_in, now=now)
+    try:
+        withdrawal.unfreeze(db.session(), signed_in, now=clock.now())
+    except IdentityNotSufficient:
+        return redirect(prove_more_url(again=True, level=withdrawal.UNFREEZE_LEVEL), code=303)
     db.session.commit()
-    response = redirect(f"/sign-in?{urlencode({'return_to': UNFREEZE_PATH})}", code=303)
-    cookies.delete_session(response)
-    return response
+    return redirect(f"{FREEZE_PATH}?unfrozen", code=303)
 
 
 def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:

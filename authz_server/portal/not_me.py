@@ -10,7 +10,7 @@ from typing import Final
 from flask import Blueprint, g, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response
 
-from authz_server.core import clock
+from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
@@ -35,10 +35,12 @@ def stop() -> Response:
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
         return _page(key, stale=True)
     try:
-        not_me.use(db.session(), _link(key), now=clock.now())
+        stopped = not_me.use(db.session(), _link(key), now=clock.now())
     except NoSuchLink:
         return _page(key)
     db.session.commit()
+    if stopped:
+        transfers.let_end(request.environ)  # only then the page may say that nothing is sent any more
     return redirect(url_for("not_me.ask", key=key), code=303)
 
 

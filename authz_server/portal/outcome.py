@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from authz_server.consent.client_home import home_of
 from authz_server.consent.outcome import STOPPABLE, Decided, find_outcome
 from authz_server.consent.wording import day, time_of_day
-from authz_server.core import clock
+from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
@@ -70,8 +70,10 @@ def stop(signed_in: SignedIn, transaction_id: str) -> Response:
     found = _approved(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)
-    withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
+    under_way = withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
     db.session.commit()
+    if under_way:
+        transfers.let_end(request.environ)  # only then the answer may say that nothing is sent any more
     return redirect(f"/consent/{transaction_id}/outcome", code=303)
 
 

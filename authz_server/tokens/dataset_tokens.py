@@ -11,9 +11,8 @@ Each WHERE says what must hold at that very moment; a caller only learns whether
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
@@ -29,6 +28,7 @@ from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
+from authz_server.tokens.leases import Lease
 from authz_server.tokens.models import DatasetToken
 
 PREFIX = "mdt_"
@@ -51,7 +51,8 @@ LEASED = (
 )
 # A transfer begins once; and once it has begun, the agency's answer was neither "preparing" nor "no record".
 NOT_BEGUN = TOKEN.c.first_byte_at.is_(None)
-ENDED: dict[str, Any] = {"lease_digest": None, "lease_expires_at": None, "first_byte_at": None}
+NO_LEASE: dict[str, Any] = {"lease_digest": None, "lease_expires_at": None}
+ENDED: dict[str, Any] = NO_LEASE | {"first_byte_at": None}
 RECORDED = tuple(
     TOKEN.c[name]
     for name in ("transaction_id", "citizen_id", "client_id", "agency_id", "dataset_id", "consent_id", "attempt")
@@ -144,7 +145,14 @@ KILLABLE = or_(
 REVOKE_ONE = _edge(
     TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), KILLABLE, state="dead", **ENDED
 )
-REVOKE_OF_CONSENT = _edge(TOKEN.c.consent_id == bindparam("consent"), KILLABLE, state="dead", **ENDED)
+# The time of the first byte stays: it tells that a transfer was under way.
+REVOKE_OF_CONSENT = _edge(
+    TOKEN.c.consent_id == bindparam("consent"),
+    KILLABLE,
+    returning=[TOKEN.c.first_byte_at],
+    state="dead",
+    **NO_LEASE,
+)
 
 
 def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime) -> dict[str, Any]:
@@ -162,36 +170,6 @@ def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime
         "spent_at": None,
         **ENDED,
     }
-
-
-class LeasedRow(Protocol):
-    """A leased token, with its citizen's number and what its consent says: the columns that `LEASE` returns."""
-
-    transaction_id: str
-    citizen_id: int
-    client_id: str
-    agency_id: str
-    dataset_id: str
-    consent_id: str
-    attempt: int
-    position: int
-    granted: list[dict[str, Any]]
-    level: int
-    auth_time: datetime
-    national_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right to ask the agency once; `handle` is the proxy's credential to say how it went."""
-
-    handle: str = field(repr=False)
-    row: LeasedRow = field(repr=False)  # it has the citizen's number
-
-    @property
-    def detail(self) -> dict[str, Any]:
-        """The granted dataset: fields, parameters, purpose and the recipient's key, as consented."""
-        return self.row.granted[self.row.position]
 
 
 def lease(
@@ -287,10 +265,14 @@ def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Ide
     return bool(REVOKE_ONE.run(session, entry=entry, spend=spend, token=digest(token), owner=client_id, now=now))
 
 
-def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> None:
-    """Kill every dataset token of a consent that is not spent yet. The caller commits."""
+def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> bool:
+    """Kill every dataset token of a consent that is not spent yet; whether a transfer was under way.
+
+    The caller commits. If one was, its next chunk is refused, and none leaves after `core.transfers.let_end`.
+    """
     entry = Entry(at=now, event="token.revoked", success=True, actor=actor, reason=reason)
-    REVOKE_OF_CONSENT.run(session, entry=entry, consent=consent_id, now=now)
+    killed = REVOKE_OF_CONSENT.run(session, entry=entry, consent=consent_id, now=now)
+    return any(token.first_byte_at is not None for token in killed)
 
 
 def tidy(session: Session, *, now: datetime) -> Sequence[Any]:

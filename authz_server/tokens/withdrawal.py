@@ -63,15 +63,18 @@ FREEZE = _hold(CITIZEN.c.frozen_at.is_(None), frozen_at=bindparam("now"))
 UNFREEZE = _hold(CITIZEN.c.frozen_at.is_not(None), frozen_at=None)
 
 
-def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> None:
-    """End everything that the citizen's own consent still opens: its code, its tokens, and fetches in flight.
+def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> bool:
+    """End everything that the citizen's own consent still opens; whether a transfer was under way.
 
-    Once the caller has committed, no exchange succeeds and no fetch delivers another part; what was delivered before
-    stays delivered. A second time, and for what is not theirs, nothing happens.
+    That is its code, its tokens, and fetches in flight. Once the caller has committed, no exchange succeeds and no
+    fetch begins to deliver; after `core.transfers.let_end`, none delivers another part. What was delivered before stays
+    delivered. A second time, and for what is not theirs, nothing happens.
     """
+    under_way = False
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor="citizen")
     for consent in WITHDRAW.run(session, entry=entry, reference=transaction_id, citizen=citizen_id, now=now):
-        _close(session, consent.consent_id, actor="citizen", reason="withdrawn", now=now)
+        under_way |= _close(session, consent.consent_id, actor="citizen", reason="withdrawn", now=now)
+    return under_way
 
 
 def freeze(
@@ -84,19 +87,20 @@ def freeze(
     keep_session: bytes | None = None,
 ) -> bool:
     """Stop everything of a citizen: what is open ends as by `withdraw`, and nothing is agreed to or opened until
-    `unfreeze`; whether it was not so already. The caller commits.
+    `unfreeze`; whether a transfer was under way. The caller commits, then lets it end.
 
     All sessions end, in any case: whoever presses "that was not me" wants that also when all is stopped.
     Args: reason: a code of the record, where it began; keep_session: digest of the session that stays.
     """
     # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.
     entry = Entry(at=now, event="account.frozen", success=True, actor=actor, reason=reason)
-    frozen = bool(FREEZE.run(session, entry=entry, citizen=citizen_id, now=now))
+    FREEZE.run(session, entry=entry, citizen=citizen_id, now=now)
+    under_way = False
     ended = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason="frozen")
     for consent in WITHDRAW_OPEN.run(session, entry=ended, citizen=citizen_id, now=now, since=now - JUST_EXPIRED):
-        _close(session, consent.consent_id, actor=actor, reason="frozen", now=now)
+        under_way |= _close(session, consent.consent_id, actor=actor, reason="frozen", now=now)
     sessions.end_all(session, citizen_id, now=now, but=keep_session)
-    return frozen
+    return under_way
 
 
 def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
@@ -118,8 +122,8 @@ def open_consents(session: Session, citizen_id: int, *, now: datetime) -> Sequen
     return session.execute(FIND_OPEN, {"citizen": citizen_id, "now": now, "since": now - JUST_EXPIRED}).all()
 
 
-def _close(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> None:
+def _close(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> bool:
     # Code before tokens: a redemption under way is waited for, and what it issued is then found.
     codes.revoke_of_consent(session, consent_id, now=now)
     access_tokens.revoke_of_consent(session, consent_id, now=now)
-    dataset_tokens.revoke_of_consent(session, consent_id, actor=actor, reason=reason, now=now)
+    return dataset_tokens.revoke_of_consent(session, consent_id, actor=actor, reason=reason, now=now)

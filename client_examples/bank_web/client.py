@@ -43,6 +43,7 @@ class Journey:
     nonce: str = field(default_factory=secrets.token_urlsafe)
     verifier: str = field(default_factory=secrets.token_urlsafe)
     dpop_key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256"))
+    access_token: str = ""  # for UserInfo
     fetches: list[Fetch] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
@@ -79,6 +80,7 @@ class Client:
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
         jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(id_token.claims)
+        journey.access_token = tokens["access_token"]
         journey.fetches = [Fetch(grant) for grant in tokens["authorization_details"]]
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:

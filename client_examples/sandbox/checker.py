@@ -104,8 +104,8 @@ class Checker:
         agencies = requests.get(f"{self.issuer}/catalogue", timeout=TIMEOUT_S).json()["agencies"]
         return {dataset["id"]: dataset["name"]["en"] for agency in agencies for dataset in agency["datasets"]}
 
-    def ask(self) -> tuple[Request, str]:
-        """Push a request for all of WANTED; return it and the address to send the citizen to."""
+    def ask(self, *datasets: str, locale: str = "zh-TW") -> tuple[Request, str]:
+        """Push a request for these of WANTED, or all; return it and the address to send the citizen to."""
         details = [
             {
                 "type": "dataset",
@@ -116,8 +116,9 @@ class Checker:
                 "parameters": parameters,
             }
             for dataset, required, optional, parameters in WANTED
+            if not datasets or dataset in datasets
         ]
-        return self.client.start(details, "zh-TW")
+        return self.client.start(details, locale)
 
     def take_answer(self, request: Request, address: str) -> None:
         """Take what the citizen's browser brought back, and get the tokens."""

@@ -19,6 +19,7 @@ LARGE_BYTES = 20 * 1000 * 1000
 MOST_PAGES = 20
 LETTER_LIMIT_S = 60
 LOOK_EVERY_S = 0.2
+REFERENCE = r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}"
 
 Say = Callable[[str], None]
 
@@ -63,7 +64,7 @@ def decide(browser: Browser, page: Page, checker: Checker, say: Say) -> str:
     boxes = [control for control in form.controls if control.kind == "checkbox"]
     check(len(boxes) == 2 and not any(box.checked for box in boxes), "two optional fields are offered, none is ticked")
     (ticked,) = (box.value for box in boxes if box.value.endswith(f"/{wanted.TICKED}"))
-    reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", page.text)
+    reference = re.search(REFERENCE, page.text)
     check(reference, "the page shows a reference number")
     browser.submit(page, "consent-approve", fields={"optional": [ticked]})
     check(browser.stopped_at.startswith(checker.redirect_uri), f"the citizen is sent back, not to {browser.stopped_at}")

@@ -7,7 +7,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from tests.bench import cpu, document, latency, ours, overload, peer, purging, report, rows, scaling, statements
+from tests.bench import (
+    cpu,
+    document,
+    latency,
+    ours,
+    overload,
+    peer,
+    purging,
+    report,
+    rows,
+    scaling,
+    statements,
+    withdrawal,
+)
 from tests.bench.budgets import Section
 from tests.bench.meter import Rounds
 from tests.bench.ours import Ours
@@ -59,6 +72,7 @@ def _under_load(own: Ours, results: Mapping[str, Rounds], options: argparse.Name
     half = rounds.median("PAR", lambda figures: figures.operations / figures.wall_s) / 2
     return [
         latency.measure(own, rounds, options.connections),
+        withdrawal.measure(own),
         overload.measure(own),
         purging.measure(own, half),
     ]

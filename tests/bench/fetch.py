@@ -42,9 +42,9 @@ class Fetches:
         driver = Driver(provider, pump, meter)
         leases: dict[int, str] = {}
         exchanged = driver.step(
-            "exchange", journeys[:half], self._exchange, lambda journey, answer: _leased(journey, answer, leases)
+            "exchange", journeys[:half], self.exchange, lambda journey, answer: _take_lease(journey, answer, leases)
         )
-        driver.step("outcome", exchanged, lambda journey: self._outcome(leases[id(journey)]), _accepted)
+        driver.step("outcome", exchanged, lambda journey: self.outcome(leases[id(journey)], "delivered"), _accepted)
         parts = urlsplit(self.proxy_url)
         with closing(Pump(parts.hostname or "", parts.port or 0, pump.connections)) as to_proxy:
             Driver(provider, to_proxy, meter).step("fetch 1 KB", journeys[half:], self.request_for, _small)
@@ -57,7 +57,7 @@ class Fetches:
             Driver(provider, alone, meter).step("fetch 20 MB", large, self.request_for, _large)
             self.most_memory_kb = max(self.most_memory_kb, cpu.peak_memory_kb(self.proxy_pid) - before_kb)
 
-    def _exchange(self, journey: Journey) -> bytes:
+    def exchange(self, journey: Journey) -> bytes:
         """RFC 8693 section 2.1, with the verified proof's key and identity, as the proxy sends it."""
         detail = granted(journey)
         form = {
@@ -71,8 +71,9 @@ class Fetches:
         }
         return request("POST", self.with_large.metadata["token_endpoint"], {}, form)
 
-    def _outcome(self, lease: str) -> bytes:
-        form = {"lease": lease, "outcome": "delivered", "bytes": str(SMALL_BYTES)}
+    def outcome(self, lease: str, outcome: str) -> bytes:
+        """What the proxy says of a fetch."""
+        form = {"lease": lease, "outcome": outcome, "bytes": str(SMALL_BYTES)}
         return request("POST", f"{self.with_large.issuer}/outcomes", {}, form)
 
     def request_for(self, journey: Journey) -> bytes:
@@ -90,10 +91,15 @@ def granted(journey: Journey) -> Mapping[str, Any]:
     return dict(details[0])
 
 
-def _leased(journey: Journey, answer: Answer, leases: dict[int, str]) -> None:
+def leased(answer: Answer) -> str:
+    """The lease that an exchange was answered with."""
     if answer.status != 200:
         raise UnexpectedAnswer("exchange", answer)
-    leases[id(journey)] = json.loads(answer.body)["lease"]
+    return str(json.loads(answer.body)["lease"])
+
+
+def _take_lease(journey: Journey, answer: Answer, leases: dict[int, str]) -> None:
+    leases[id(journey)] = leased(answer)
 
 
 def _accepted(_journey: Journey, answer: Answer) -> None:

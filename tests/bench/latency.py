@@ -24,7 +24,7 @@ JOURNEY_P99_MS = 38.0
 def measure(ours: Ours, rounds: Rounds, connections: int) -> Section:
     """Fetches of 1 KB in an open loop at half of what closed loops reached, through the proxy and from the agency."""
     per_s = rounds.median("fetch 1 KB", lambda figures: figures.operations / figures.wall_s) / 2
-    ready = [ours.fetches.request_for(journey) for journey in _journeys(ours, FETCHES)]
+    ready = [ours.fetches.request_for(journey) for journey in journeys_through(ours, FETCHES)]
     through = _paced(ours.sandbox.proxy_url, ready, per_s)
     agency, _, _ = SMALL_DATASET.partition(".")
     url = f"{ours.sandbox.agency_url}/{agency}/datasets/{SMALL_DATASET}"
@@ -60,7 +60,8 @@ are due, whether or not earlier ones are answered (an open loop), and latency co
     )
 
 
-def _journeys(ours: Ours, wanted: int) -> list[Journey]:
+def journeys_through(ours: Ours, wanted: int) -> list[Journey]:
+    """As many journeys, up to their tokens."""
     target = ours.target
     journeys: list[Journey] = []
     with pump_to(target, 8) as pump:

@@ -17,7 +17,7 @@ import pytest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.wrappers import Request
 
-from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room
+from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room, give_up_turn
 from tests.core.doorman import ROOM
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -283,6 +283,23 @@ def test_an_answer_that_is_closed_twice_gives_one_turn_back() -> None:
     first.close()
     assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"ok"]
     assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"busy"]
+
+
+def test_whoever_only_waits_lets_another_work_and_gives_one_turn_back() -> None:
+    def waiting(environ: dict[str, Any], _start: object) -> list[bytes]:
+        if not given_back:
+            give_up_turn(environ)
+        return [b"ok"]
+
+    given_back: list[bool] = []
+    guarded = Admission(waiting, room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
+    answers: list[Any] = [guarded({"PATH_INFO": "/"}, nothing) for _ in range(3)]
+    assert [list(answer) for answer in answers] == [[b"ok"]] * 3
+    for answer in answers:
+        answer.close()
+    given_back.append(True)
+    answers = [guarded({"PATH_INFO": "/"}, nothing) for _ in range(2)]
+    assert [list(answer) for answer in answers] == [[b"ok"], [b"busy"]]
 
 
 def test_a_ready_answer_makes_up_a_trace_id_for_whoever_sent_none() -> None:

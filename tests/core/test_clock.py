@@ -61,3 +61,13 @@ def test_a_naive_moment_is_refused() -> None:
 def test_days_are_those_of_taiwan() -> None:
     assert clock.day_of(datetime(2026, 1, 1, 15, 59, tzinfo=UTC)) == date(2026, 1, 1)
     assert clock.day_of(datetime(2026, 1, 1, 16, 0, tzinfo=UTC)) == date(2026, 1, 2)
+
+
+def test_waiting_moves_a_clock_that_stands_still() -> None:
+    with clock.frozen(NOON):
+        clock.wait(1.5)
+        assert clock.now() == NOON + timedelta(seconds=1.5)
+
+    before = clock.now()
+    clock.wait(0.001)
+    assert clock.now() > before

@@ -21,7 +21,7 @@ from client_examples.bank_web.client import Journey, dpop_proof
 from client_examples.bank_web.package import LIMITS
 from client_examples.sandbox import promises
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.checker import LARGE, PURPOSE, WANTED
+from client_examples.sandbox.checker import LARGE
 from client_examples.sandbox.processes import choose_ports
 from client_examples.sandbox.sandbox import Sandbox
 from tests.crashes.relay import LIMIT_S, Relay
@@ -64,19 +64,7 @@ class World:
 
     def ask(self, *datasets: str) -> tuple[Journey, Page]:
         """Push a request for these datasets and open it; the consent page."""
-        details = [
-            {
-                "type": "dataset",
-                "dataset": dataset,
-                "purpose": PURPOSE,
-                "fields_required": list(required),
-                "fields_optional": [],
-                "parameters": parameters,
-            }
-            for dataset, required, _, parameters in WANTED
-            if dataset in datasets
-        ]
-        asked, address = self.sandbox.checker.client.start(details, "en")
+        asked, address = self.sandbox.checker.ask(*datasets, locale="en")
         page = self.browser.open(address)
         if promises.asked_to_sign_in(page):
             page = promises.sign_in(self.browser, page, self.sandbox.citizens[0], lambda _step: None)

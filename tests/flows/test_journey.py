@@ -17,12 +17,15 @@ SANDBOX = [sys.executable, "-m", "client_examples.sandbox"]
 # What a scene has to say that it verified, besides ending well.
 SAID = {
     "online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"),
+    "withdraw": ("stops raced against a fetch", "not a byte came after it", "never came whole", "neither token works"),
+    "freeze": ("refused", "nothing can be agreed to", "a new consent works", "what was stopped stays stopped"),
     "notme": ("told by e-mail", "froze the account", "answered 401", "a second use changed nothing"),
 }
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
-    return dict(os.environ) | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
+    races = {"SANDBOX_RACES": os.environ.get("SANDBOX_RACES", "200")}  # by hand it is a thousand
+    return dict(os.environ) | races | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
 
 
 @pytest.mark.parametrize("db", ["sqlite", "postgresql"])

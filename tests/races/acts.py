@@ -193,8 +193,8 @@ def suspend_citizen(session: Session, name: str, at: float) -> str:
 
 def freeze(session: Session, citizen_id: int, at: float) -> str:
     """Press the button that stops everything."""
-    done = withdrawal.freeze(session, citizen_id, actor="citizen", reason="by_button", now=_moment(at))
-    return "frozen" if done else "nothing to freeze"
+    withdrawal.freeze(session, citizen_id, actor="citizen", reason="by_button", now=_moment(at))
+    return "frozen"
 
 
 def tidy_tokens(session: Session, at: float) -> str:

@@ -1,5 +1,6 @@
 """The chain: what is asked of whom, in which order, and what the client gets."""
 
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qs
 
 import pytest
@@ -23,6 +24,7 @@ from tests.resource_proxy.people import (
     sealed,
 )
 from tests.resource_proxy.wire import Peer, Request, json_reply, reply
+from tests.support.waiting import wait_until
 
 
 def jose_reply(body: bytes) -> bytes:
@@ -197,7 +199,7 @@ def test_a_lost_report_at_the_end_holds_the_last_chunk_back(
 def test_a_transfer_that_takes_its_time_asks_whether_it_may_go_on(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
+    monkeypatch.setattr(delivery, "ASK_AFTER_S", 0)
     package = looks_sealed(4 * CHUNK_BYTES)
     agency.answer = lambda _: jose_reply(package)
     answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE))
@@ -208,7 +210,7 @@ def test_a_transfer_that_takes_its_time_asks_whether_it_may_go_on(
 def test_when_the_consent_ends_no_other_part_is_sent(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
+    monkeypatch.setattr(delivery, "ASK_AFTER_S", 0)
     agency.answer = lambda _: jose_reply(looks_sealed(4 * CHUNK_BYTES))
     answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE), buffered=False)
     pieces = answer.iter_encoded()
@@ -224,14 +226,47 @@ def test_when_the_consent_ends_no_other_part_is_sent(
     ]
 
 
-def test_a_transfer_goes_on_while_nobody_can_be_asked(
+def test_while_nobody_can_be_asked_a_transfer_stands_still_and_then_goes_on(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(delivery, "ASKED_EVERY_S", 0)
-    authz.outcome_says["continuing"] = 503
+    monkeypatch.setattr(delivery, "ASK_AFTER_S", 0)
     package = looks_sealed(4 * CHUNK_BYTES)
     agency.answer = lambda _: jose_reply(package)
-    assert http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE)).data == package
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE), buffered=False)
+    pieces = answer.iter_encoded()
+    first = next(pieces)
+    authz.outcome_says["continuing"] = 503
+    with ThreadPoolExecutor(1) as threads:
+        second = threads.submit(next, pieces)
+        wait_until(lambda: authz.said.count("continuing") >= 3, "it asks again and again")
+        assert not second.done()
+        authz.outcome_says["continuing"] = 204
+        assert first + second.result() + b"".join(pieces) == package
+    answer.close()
+
+
+def test_a_transfer_that_nobody_permits_to_go_on_is_given_up(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ASK_AFTER_S", 0)
+    monkeypatch.setattr(delivery, "PATIENCE_S", 0)
+    authz.outcome_says["continuing"] = 503
+    agency.answer = lambda _: jose_reply(looks_sealed(4 * CHUNK_BYTES))
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE))
+    assert answer.data == b""
+    assert authz.said == ["delivering", "continuing", "failed"]
+
+
+def test_a_permission_that_comes_too_late_permits_nothing(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be older than the end of the consent, and the citizen has been told that nothing more leaves."""
+    for name in ("ASK_AFTER_S", "PERMITTED_S", "PATIENCE_S"):
+        monkeypatch.setattr(delivery, name, 0)
+    agency.answer = lambda _: jose_reply(looks_sealed(4 * CHUNK_BYTES))
+    answer = http.get(f"/data/{LARGE}", headers=client.headers(new_token(), LARGE))
+    assert answer.data == b""
+    assert authz.said == ["delivering", "continuing", "failed"]
 
 
 def test_preparing_is_202_with_the_agencys_time_and_on_record(

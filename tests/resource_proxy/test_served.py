@@ -4,6 +4,7 @@ import hashlib
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 
+from authz_server.core.transfers import MOST_BUFFERED_BYTES, OVER_AFTER_S
 from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import LARGE, Authz, Client, looks_sealed, new_token, opened, sealed
 from tests.resource_proxy.served import Served, read_all, read_body, read_head
 from tests.resource_proxy.wire import Peer, reply
+from tests.support.waiting import wait_until
 
 PATH = f"/data/{LARGE}"
 TWENTY_MB = 20_000_000
@@ -94,6 +97,21 @@ def test_a_delivery_that_is_refused_at_the_end_aborts_the_connection(
     head, body = fetch(proxy, client)
     assert head["content-length"] == str(len(package))
     assert len(body) <= len(package) - CHUNK_BYTES
+
+
+def test_of_a_consent_that_ended_a_slow_reader_gets_what_the_buffers_hold_and_no_more(
+    proxy: Served, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.outcome_says["continuing"] = 409
+    agency.answer = lambda _: jose_reply(looks_sealed(TWENTY_MB))
+    with proxy.ask(PATH, client.headers(new_token(), LARGE, url=proxy.url)) as connection:
+        head, body = read_head(connection)
+        read_on_at = time.monotonic() + OVER_AFTER_S
+        wait_until(lambda: time.monotonic() >= read_on_at, "the permission runs out")
+        body = read_body(connection, body, TWENTY_MB)
+    assert head["content-length"] == str(TWENTY_MB)
+    assert 0 < len(body) <= MOST_BUFFERED_BYTES
+    assert authz.wait_for("failed") == "consent_ended"
 
 
 def test_an_agency_that_breaks_off_aborts_the_connection(

@@ -15,7 +15,7 @@ from authz_server.core.logging import JsonLines
 from authz_server.database import Base
 from authz_server.identity.models import Citizen, CitizenSession
 from authz_server.single_use.models import USED_IDENTIFIERS
-from authz_server.tokens.dataset_tokens import Lease
+from authz_server.tokens.leases import Lease
 from authz_server.tokens.models import AccessToken, DatasetToken
 from authz_server.tokens.redemption import Issued
 from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
