@@ -54,6 +54,9 @@ class Limits:
     sign_in_failures: int = 5
     sign_in_window_s: int = 900
     sign_in_lock_s: int = 900
+    contact_code_ttl_s: int = 1800
+    contact_code_tries: int = 5
+    contact_codes_per_day: int = 5
     record_days: int = 730
     anomaly_again_s: int = 86400
     anomaly_from_hour: int = 0  # of the night, in Taiwan

@@ -30,7 +30,14 @@ from authz_server.clients import models as clients
 from authz_server.config import Limits
 from authz_server.consent.models import Anomaly, AnomalyWatch, AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
-from authz_server.identity.models import Citizen, CitizenSession, Credential, IdentityChallenge, SignInAttempt
+from authz_server.identity.models import (
+    Citizen,
+    CitizenSession,
+    ContactChange,
+    Credential,
+    IdentityChallenge,
+    SignInAttempt,
+)
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from authz_server.single_use.models import USED_IDENTIFIERS
@@ -80,6 +87,7 @@ KEEP = (
     Keep(Anomaly, "at"),
     Keep(Consent, "decided_at"),
     Keep(NoticeChoice, None),
+    Keep(ContactChange, "created_at", 30),  # as long as the old address may still have to be told
     Keep(Citizen, None),
     Keep(AnomalyWatch, None),
     Keep(clients.Client, None),

@@ -36,5 +36,11 @@ def derive(key: bytes, *labels: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(key, message, "sha256")).rstrip(b"=").decode("ascii")
 
 
+def derive_digits(key: bytes, count: int, *labels: str) -> str:
+    """Return a code of `count` digits that only a holder of `key` can compute for these labels. Limit the tries!"""
+    derived = hashlib.sha256(derive(key, *labels).encode("ascii")).digest()
+    return f"{int.from_bytes(derived, 'big') % 10**count:0{count}}"
+
+
 def _octets(value: str | bytes) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value

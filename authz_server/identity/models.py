@@ -117,11 +117,36 @@ class SignInAttempt(Base):
     locked_until: Mapped[datetime | None] = mapped_column(default=None)
 
 
+class ContactChange(Base):
+    """An address that a citizen wants to be reached at (None: at none any more), and whether it has been verified.
+
+    Its code is derived from the row and the server's secret, so nothing of it rests here. At most one row of a citizen
+    and kind is open: not settled, not expired, with tries left.
+    """
+
+    __tablename__ = "contact_change"
+    __table_args__ = (
+        Index("ix_contact_change_citizen_id", "citizen_id", "kind"),
+        Index("ix_contact_change_created_at", "created_at"),
+    )
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
+    citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"))
+    kind: Mapped[str] = mapped_column(String(10))  # email or phone
+    value: Mapped[str | None] = mapped_column(String(254), repr=False)
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    tries: Mapped[int] = mapped_column(default=0)
+    settled_at: Mapped[datetime | None] = mapped_column(default=None)
+    previous: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)  # which was verified until then
+
+
 # For statements that are built once, without the identity map.
 CITIZEN = cast(Table, Citizen.__table__)
 CREDENTIAL = cast(Table, Credential.__table__)
 IDENTITY_CHALLENGE = cast(Table, IdentityChallenge.__table__)
 CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
+CONTACT_CHANGE = cast(Table, ContactChange.__table__)
 SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)
 # Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.
 HELD = CITIZEN.c.suspended_at.is_not(None) | CITIZEN.c.frozen_at.is_not(None)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry, record
 from authz_server.core.identifiers import CitizenId
 from authz_server.identity import credentials, national_id, passwords, sessions, totp
+from authz_server.identity.contact import EMAIL, PHONE
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.methods import certificate_proof
 from authz_server.identity.methods.password_totp import USERNAME
@@ -20,8 +21,6 @@ from authz_server.identity.models import CITIZEN
 LOCALES = ("zh-TW", "en")
 ISSUER_NAME = "MyData"
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
-_EMAIL = re.compile(r"[!-?A-~]+@[0-9A-Za-z.-]+")
-_PHONE = re.compile(r"\+?[0-9 -]{6,19}")
 _INSERT = {
     name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
@@ -188,9 +187,9 @@ def _problems(person: Person, today: date) -> list[str]:
         "name: 1 to 100 printable characters": person.name.isprintable() and 0 < len(person.name.strip()) <= 100,
         "national_id: not a valid number": national_id.check(person.national_id),
         "birthdate: lies in the future": person.birthdate <= today,
-        "email: not an address": person.email is None or (len(person.email) <= 254 and _EMAIL.fullmatch(person.email)),
+        "email: not an address": person.email is None or (len(person.email) <= 254 and EMAIL.fullmatch(person.email)),
         "phone: 6 to 20 of 0-9, space, -, beginning with + or not": person.phone is None
-        or _PHONE.fullmatch(person.phone),
+        or PHONE.fullmatch(person.phone),
         f"locale: one of {', '.join(LOCALES)}": person.locale in LOCALES,
     }
     return [problem for problem, fine in checks.items() if not fine]

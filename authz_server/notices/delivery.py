@@ -81,4 +81,5 @@ def _errand(engine: Engine, claim: Claim) -> Errand:
             citizen_id=claim.citizen_id,
             channel=claim.channel,
             created_at=claim.created_at,
+            now=clock.now(),
         )

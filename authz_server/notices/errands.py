@@ -8,21 +8,33 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
+from authz_server.identity.contact import CHANGED, PROPOSED, change_at
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 
 
-def errand_of(session: Session, audit_entry_id: int, *, citizen_id: int, channel: str, created_at: datetime) -> Errand:
-    """Everything that a message is made of.  Raises: Undeliverable, if entry or citizen are gone."""
+def errand_of(
+    session: Session, audit_entry_id: int, *, citizen_id: int, channel: str, created_at: datetime, now: datetime
+) -> Errand:
+    """Everything that a message is made of.
+
+    Raises: Undeliverable, if entry or citizen are gone, or it is a code whose time is over.
+    """
     entry, reader = session.get(AuditEntry, audit_entry_id), session.get(Citizen, citizen_id)
     if entry is None or reader is None:
         raise Undeliverable("nobody to tell")
+    change = None
+    if entry.event in {PROPOSED, CHANGED}:
+        change = change_at(session, citizen_id, entry.reason, event=entry.event, at=entry.at)
+    if entry.event == PROPOSED and (change is None or change.expires_at <= now):
+        raise Undeliverable("too late")
     return Errand(
         entry=entry,
         reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
         datasets=_datasets(session, entry),
         channel=channel,
         created_at=created_at,
+        change=change,
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

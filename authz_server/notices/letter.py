@@ -8,6 +8,7 @@ from typing import Final
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.extensions import Services
+from authz_server.identity.contact import PROPOSED
 from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.wording import TOLD, Told, say
@@ -26,7 +27,7 @@ class Part:
     more: str
     facts: tuple[tuple[str, str], ...]  # label, text
     links: tuple[tuple[str, str], ...]  # label, URL
-    not_me: tuple[str, str, str]  # question, explanation, URL
+    not_me: tuple[str, ...]  # question, explanation, URL; or nothing
     why: tuple[str, ...]
     closing: str
 
@@ -39,26 +40,28 @@ class Part:
             *(say("fact", self.locale, label=label, text=text) for label, text in self.facts),
             "",
             *(line for label, url in self.links for line in (label, url, "")),
-            self.not_me[0],
-            self.not_me[1],
-            self.not_me[2],
-            "",
+            *self.not_me,
+            *([""] if self.not_me else []),
             *self.why,
-            "",
+            *([""] if self.why else []),
             self.closing,
         ]
 
     def html(self) -> str:
         facts = "".join(f"<dt><b>{escape(label)}</b></dt><dd>{escape(text)}</dd>" for label, text in self.facts)
         links = "".join(f'<p><a href="{escape(url)}">{escape(label)}</a></p>' for label, url in self.links)
-        question, explanation, url = self.not_me
         why = "<br>".join(f'<a href="{escape(w)}">{escape(w)}</a>' if "://" in w else escape(w) for w in self.why)
         return (
             f'<div lang="{LANGUAGES[self.locale]}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p>'
             f"<dl>{facts}</dl>{links}"
-            f'<h2>{escape(question)}</h2><p><a href="{escape(url)}">{escape(explanation)}</a></p>'
-            f"<p>{why}</p><p>{escape(self.closing)}</p></div>"
+            f"{self._not_me_html()}<p>{why}</p><p>{escape(self.closing)}</p></div>"
         )
+
+    def _not_me_html(self) -> str:
+        if not self.not_me:
+            return ""
+        question, explanation, url = map(escape, self.not_me)
+        return f'<h2>{question}</h2><p><a href="{url}">{explanation}</a></p>'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +102,8 @@ class Writer:
     def write_short(self, errand: Errand) -> str:
         """The message for a telephone, in the reader's language alone."""
         locale, entry = errand.reader.locale, errand.entry
+        if entry.event == PROPOSED:
+            return say("sms_code", locale, code=self._code(errand), minutes=self._minutes)
         pieces = [
             say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
@@ -116,6 +121,8 @@ class Writer:
 
     def part(self, errand: Errand, locale: str) -> Part:
         """The message in one language."""
+        if errand.entry.event == PROPOSED:
+            return self._code_part(errand, locale)
         entry, issuer = errand.entry, self._services.settings.issuer
         told: Told = TOLD[entry.event]
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
@@ -144,6 +151,26 @@ class Writer:
             why=(say("fact", locale, label=say("why", locale), text=say(why[0], locale)), *why[1:]),
             closing=say("never_ask", locale),
         )
+
+    def _code_part(self, errand: Errand, locale: str) -> Part:
+        """A code for whoever reads at this address, who may be a stranger: it says nothing of whose account it is."""
+        return Part(
+            locale=locale,
+            title=say("code_title", locale),
+            more=say("code_more", locale, minutes=self._minutes),
+            facts=((say("code", locale), self._code(errand)),),
+            links=(),
+            not_me=(),
+            why=(),
+            closing=say("code_not_me", locale),
+        )
+
+    def _code(self, errand: Errand) -> str:
+        return errand.change.code(self._services.secret) if errand.change else ""
+
+    @property
+    def _minutes(self) -> int:
+        return self._services.settings.limits.contact_code_ttl_s // 60
 
     def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
         services = self._services

@@ -8,7 +8,7 @@ however long no worker ran, none is left out; the newest notice says how far the
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, or_, select, union_all
+from sqlalchemy import exists, func, literal, select, union_all
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Select
 
@@ -18,16 +18,10 @@ from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.web import Web
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
-from authz_server.notices.wording import TOLD
 
 # Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
 LATEST = timedelta(hours=1)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
-# A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
-TOLD_WITH_ANOTHER = or_(
-    (AuditEntry.event == "token.revoked") & AuditEntry.reason.is_not(None),
-    (AuditEntry.event == "consent.withdrawn") & (func.coalesce(AuditEntry.reason, "") == "frozen"),
-)
 TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
 
 
@@ -66,8 +60,6 @@ def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tupl
         .join(Citizen, Citizen.id == AuditEntry.citizen_id)
         .where(
             AuditEntry.at > since,
-            AuditEntry.event.in_(tuple(TOLD)),
-            ~TOLD_WITH_ANOTHER,
             channel.entitled(),
             ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == channel.id),
         )

@@ -262,6 +262,22 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "本平臺不會在訊息中向您要密碼或驗證碼。",
         "This platform never asks for a password or code by message.",
     ),
+    "code_title": ("您的驗證碼", "Your code"),
+    "code_more": (
+        "您要在這裡收到本平臺的通知。請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面。",
+        "You want to be told here by this platform. Type this code into the page that you have open, within {minutes} "
+        "minutes.",
+    ),
+    "code": ("驗證碼", "Code"),
+    "code_not_me": (
+        "如果不是您要的，請不要理會，也不要告訴任何人：可能有人打錯了地址。",
+        "If you did not ask for it, ignore it and tell it to nobody: somebody may have mistyped their address.",
+    ),
+    "sms_code": (
+        "【MyData】驗證碼 {code}，{minutes} 分鐘內有效。不是您要的就不要理會，也不要告訴任何人。",
+        "MyData: your code is {code}, good for {minutes} minutes. If you did not ask for it, ignore it, and tell it to "
+        "nobody.",
+    ),
     "choose": ("選擇通知方式", "Choose where you are told"),
     "somebody": ("某個單位", "somebody"),
     "sms": ("【MyData】{title}。{when}", "MyData: {title}. {when}"),

@@ -7,6 +7,7 @@ from authz_server.extensions import Services
 from authz_server.portal import (
     account,
     consents,
+    contact,
     context,
     errors,
     freeze,
@@ -37,5 +38,5 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, methods, consents, record, outcome, receipts, freeze, not_me, messages):
+    for module in (views, account, methods, consents, record, outcome, receipts, freeze, not_me, messages, contact):
         app.register_blueprint(module.blueprint)

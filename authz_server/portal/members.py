@@ -64,6 +64,11 @@ ACCOUNT: Final = (
         lazy_gettext("About you"),
         (
             Entry(
+                "contact.show",
+                lazy_gettext("Contact data"),
+                lazy_gettext("Your e-mail address and telephone number."),
+            ),
+            Entry(
                 "account.language",
                 lazy_gettext("Language"),
                 lazy_gettext("In which language this platform speaks and writes to you."),

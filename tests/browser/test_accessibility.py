@@ -102,6 +102,11 @@ def open_messages(visitor: Visitor) -> None:
     visitor.open("/messages")
 
 
+def propose_an_address(visitor: Visitor) -> None:
+    visitor.page.fill("#value", "new@citizen.example")
+    visitor.page.click("#contact-send")
+
+
 def sign_in_and_unfreeze(visitor: Visitor) -> None:
     visitor.open("/account/unfreeze")
     visitor.sign_in()
@@ -140,6 +145,12 @@ VISIT: dict[str, Step] = {
     "messages": open_messages,
     "message": lambda visitor: visitor.page.click(".rows a >> nth=0"),
     "notices": lambda visitor: visitor.open("/account/notices"),
+    "contact": lambda visitor: visitor.open("/account/contact"),
+    "contact, change": lambda visitor: visitor.open("/account/contact/email"),
+    "contact, refused": lambda visitor: visitor.page.click("#contact-send"),
+    "contact, code": propose_an_address,
+    "contact, wrong code": lambda visitor: visitor.page.click("#contact-verify"),
+    "contact, remove": lambda visitor: visitor.open("/account/contact/email/remove"),
     "language": lambda visitor: visitor.open("/account/language"),
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
     "one more way": lambda visitor: visitor.open("/sign-in?return_to=/account/methods&second=1"),

@@ -6,14 +6,16 @@ from authz_server.config import Settings
 from authz_server.core.settings import SettingsError
 from authz_server.extensions import Services
 from authz_server.notices.channels.base import Channel
-from authz_server.notices.channels.email import Email
-from authz_server.notices.channels.sms import Sms
+from authz_server.notices.channels.email import Email, EmailBefore
+from authz_server.notices.channels.sms import Sms, SmsBefore
 from authz_server.notices.channels.web import Web
 
 REGISTRY: Final[tuple[type[Channel], ...]] = (
     Web,
     Email,
+    EmailBefore,
     Sms,
+    SmsBefore,
 )
 
 

@@ -4,13 +4,24 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar, Protocol
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, exists, func, or_
 
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core.errors import DomainError
 from authz_server.extensions import Services
+from authz_server.identity.contact import CHANGED, Change, Kind
+from authz_server.identity.models import CONTACT_CHANGE
+from authz_server.notices.wording import TOLD
+
+# A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
+TOLD_WITH_ANOTHER = or_(
+    (AuditEntry.event == "token.revoked") & AuditEntry.reason.is_not(None),
+    (AuditEntry.event == "consent.withdrawn") & (func.coalesce(AuditEntry.reason, "") == "frozen"),
+)
+# What there is a message about.
+TOLD_HERE = AuditEntry.event.in_(tuple(TOLD)) & ~TOLD_WITH_ANOTHER
 
 
 class NotDelivered(DomainError):
@@ -39,6 +50,7 @@ class Errand:
     """One message to deliver. `datasets`: ids of what it is about; `created_at`: when it was made, at each attempt.
 
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
+    `change`: it tells of a change of contact data.
     """
 
     entry: AuditEntry
@@ -47,6 +59,7 @@ class Errand:
     channel: str
     created_at: datetime
     first_time: bool = False
+    change: Change | None = None
 
 
 class Channel(Protocol):
@@ -70,10 +83,22 @@ class Channel(Protocol):
         """Whether this server has it."""
 
     def entitled(self) -> ColumnElement[bool]:
-        """Which notices it gets: a condition on the tables of entries (a told one) and of citizens."""
+        """Of which entries it makes notices: a condition on the tables of entries and of citizens."""
 
     def send(self, errand: Errand) -> None:
         """Hand over; returns when the receiver has taken it.  Raises: Undeliverable, NotDelivered."""
 
     def rest(self) -> None:
         """Nothing more to send for now: let go of connections."""
+
+
+def replaced(kind: Kind) -> ColumnElement[bool]:
+    """The entries that tell of a change by which an address of this kind was given up that had been verified."""
+    change = CONTACT_CHANGE.c
+    known = exists().where(
+        change.citizen_id == AuditEntry.citizen_id,
+        change.kind == kind,
+        change.settled_at == AuditEntry.at,
+        change.previous.is_not(None),
+    )
+    return (AuditEntry.event == CHANGED) & (AuditEntry.reason == kind) & known

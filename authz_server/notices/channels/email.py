@@ -18,8 +18,9 @@ from authz_server.config import Settings
 from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
 from authz_server.extensions import Services
+from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
-from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
 from authz_server.notices.wording import SECURITY
@@ -55,15 +56,17 @@ class Email:
 
     def entitled(self) -> ColumnElement[bool]:
         declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
-        return (
-            Citizen.email.is_not(None)
+        own = (
+            TOLD_HERE
+            & Citizen.email.is_not(None)
             # What happened before the address was verified was told elsewhere.
             & (Citizen.email_verified_at <= AuditEntry.at)
             & or_(AuditEntry.event.in_(SECURITY), ~declined)
         )
+        return own | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
 
     def send(self, errand: Errand) -> None:
-        recipient = errand.reader.email
+        recipient = self.address(errand)
         if recipient is None:
             raise Undeliverable("no address")
         try:
@@ -72,6 +75,12 @@ class Email:
             raise Undeliverable(error.detail) from None
         except MailPostponed as error:
             raise NotDelivered(error.detail) from None
+
+    def address(self, errand: Errand) -> str | None:
+        """Where it goes; a code to the address that is to be verified by it."""
+        if errand.entry.event == PROPOSED:
+            return errand.change.value if errand.change else None
+        return errand.reader.email
 
     def rest(self) -> None:
         self._postman.rest()
@@ -95,3 +104,17 @@ class Email:
         letter.add_alternative(written.as_html(), subtype="html")
         letter.set_boundary(known)
         return letter
+
+
+class EmailBefore(Email):
+    """To the address that was just replaced or removed, of that alone."""
+
+    id: ClassVar[str] = "email_before"
+    name: ClassVar[Text] = Text(zh="先前的電子郵件地址", en="Your e-mail address until then")
+    default: ClassVar[bool | None] = None
+
+    def entitled(self) -> ColumnElement[bool]:
+        return replaced("email")
+
+    def address(self, errand: Errand) -> str | None:
+        return errand.change.previous if errand.change else None

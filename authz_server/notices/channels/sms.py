@@ -19,8 +19,9 @@ from authz_server.config import Settings
 from authz_server.core import outbound_http, secrets
 from authz_server.core.outbound_http import FetchError
 from authz_server.extensions import Services
+from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
-from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
 from authz_server.notices.wording import SECURITY
@@ -53,14 +54,16 @@ class Sms:
 
     def entitled(self) -> ColumnElement[bool]:
         wanted = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, CHOICE.c.wanted)
-        return (
-            Citizen.phone.is_not(None)
+        own = (
+            TOLD_HERE
+            & Citizen.phone.is_not(None)
             & (Citizen.phone_verified_at <= AuditEntry.at)
             & or_(AuditEntry.event.in_(SECURITY), wanted)
         )
+        return own | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "phone"))
 
     def send(self, errand: Errand) -> None:
-        phone = errand.reader.phone
+        phone = self.number(errand)
         if phone is None:
             raise Undeliverable("no number")
         key = secrets.derive(self._secret, "message-id", str(errand.entry.id), errand.channel)
@@ -80,5 +83,25 @@ class Sms:
         if not 200 <= answer.status < 300:
             raise NotDelivered(f"status {answer.status}")
 
+    def number(self, errand: Errand) -> str | None:
+        """Where it goes; a code to the number that is to be verified by it."""
+        if errand.entry.event == PROPOSED:
+            return errand.change.value if errand.change else None
+        return errand.reader.phone
+
     def rest(self) -> None:
         """Each message has a connection of its own."""
+
+
+class SmsBefore(Sms):
+    """To the number that was just replaced or removed, of that alone."""
+
+    id: ClassVar[str] = "sms_before"
+    name: ClassVar[Text] = Text(zh="先前的電話號碼", en="Your telephone number until then")
+    default: ClassVar[bool | None] = None
+
+    def entitled(self) -> ColumnElement[bool]:
+        return replaced("phone")
+
+    def number(self, errand: Errand) -> str | None:
+        return errand.change.previous if errand.change else None

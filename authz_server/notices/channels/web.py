@@ -2,12 +2,12 @@
 
 from typing import ClassVar
 
-from sqlalchemy import ColumnElement, true
+from sqlalchemy import ColumnElement
 
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.extensions import Services
-from authz_server.notices.channels.base import Errand
+from authz_server.notices.channels.base import TOLD_HERE, Errand
 
 
 class Web:
@@ -26,7 +26,7 @@ class Web:
         return True
 
     def entitled(self) -> ColumnElement[bool]:
-        return true()
+        return TOLD_HERE
 
     def send(self, errand: Errand) -> None:
         """Nothing to do."""
