@@ -40,7 +40,7 @@ UNDER_WAY: Mapping[str, State] = {
     "token.failed": "failed",
 }
 STOPPABLE: Final = frozenset({"open", "fetching", "failed", "no_record"})
-DELIVERED: Final = frozenset({"delivered", "unknown"})
+DELIVERED: Final = frozenset({"delivered", "broken_off", "unknown"})
 
 # From the record, not from requests and tokens: those are tidied away after a while, and entries are not. Of what may
 # happen to a dataset any number of times the last entry is enough.

@@ -80,8 +80,7 @@ class Client:
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
         jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(id_token.claims)
-        journey.access_token = tokens["access_token"]
-        journey.fetches = [Fetch(grant) for grant in tokens["authorization_details"]]
+        journey.access_token, journey.fetches = tokens["access_token"], [*map(Fetch, tokens["authorization_details"])]
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:
         """Ask for one dataset. Its token is good for one delivery, and for more tries then. Raises: BadPackage."""
@@ -95,8 +94,7 @@ class Client:
         if answer.status_code == 404 and answer.json()["type"] == "urn:mydata:problem:no-record":
             fetch.status = "no-record"
         if answer.status_code == 200:
-            names = ("dataset", "fields", "parameters")
-            made_for = {"aud": self.client_id} | {name: fetch.grant[name] for name in names}
+            made_for = {"aud": self.client_id} | {it: fetch.grant[it] for it in ("dataset", "fields", "parameters")}
             fetch.package = open_package(answer.content, self.decryption_key, agency, fetch.dataset, made_for)
             fetch.status = "done"
 

@@ -57,6 +57,12 @@ def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
     return browser.submit(page, "login-submit", fields={"pasted": citizen.sign(text[0] if text else "")})
 
 
+def arrive(browser: Browser, address: str, citizen: Citizen, say: Say) -> Page:
+    """Go where a request leads, and prove who one is if that is asked on the way; return the page after it."""
+    page = browser.open(address)
+    return sign_in(browser, page, citizen, say) if asked_to_sign_in(page) else page
+
+
 def decide(browser: Browser, page: Page, checker: Checker, say: Say) -> str:
     """Read the consent page, tick one optional field, agree; return the reference number that the page shows."""
     say(f"the platform asks: {page.title}")

@@ -221,16 +221,17 @@ def test_the_operator_sees_counts_per_client_and_period(own_platform: Platform) 
 @pytest.mark.parametrize(
     ("statement", "indexes"),
     [
-        (anomalies.DECISIONS, {"ix_audit_entry_at", "ix_consent_citizen_client"}),
-        (anomalies.DENIALS, {"ix_audit_entry_citizen"}),
+        # With no rows to go by, PostgreSQL takes one of the record's two indexes that fit as gladly as the other.
+        (anomalies.DECISIONS, [{"ix_audit_entry_at", "ix_audit_entry_decision"}, {"ix_consent_citizen_client"}]),
+        (anomalies.DENIALS, [{"ix_audit_entry_citizen", "ix_audit_entry_decision"}]),
     ],
     ids=["decisions", "denials"],
 )
 def test_it_reads_by_indexes_however_long_the_record_is(
-    own_platform: Platform, statement: Select[Any], indexes: set[str]
+    own_platform: Platform, statement: Select[Any], indexes: list[set[str]]
 ) -> None:
     shown = plan(own_platform.engine, statement)
-    assert {index for index in indexes if index in shown} == indexes, shown
+    assert all(any(index in shown for index in fitting) for fitting in indexes), shown
 
 
 def plan(engine: Engine, statement: Select[Any]) -> str:

@@ -163,7 +163,7 @@ def test_opening_it_again_needs_a_fresh_sign_in_of_level_3(someone: Someone) -> 
         for browser, age in ((weak, 0), (strong, 301)):
             clock.advance(timedelta(seconds=age))
             answer = someone.press(UNFREEZE, browser)
-            assert answer.location == "/sign-in?return_to=%2Faccount%2Funfreeze&again=1&level=3"
+            assert answer.location == "/sign-in?return_to=%2Faccount%2Funfreeze&level=3&again=1"
             form = hidden_fields(browser.client.get(answer.location).text)
             assert (form["return_to"], form["again"], form["level"]) == (UNFREEZE, "1", "3")
         assert someone.row.frozen_at is not None

@@ -212,9 +212,9 @@ def test_where_everything_was_delivered_there_is_no_button(platform: Platform) -
 
 def deny(platform: Platform, citizen: CitizenBrowser) -> str:
     page = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
-    citizen.decide(page, "deny")
-    found = re.search(r"/consents/([^/\"]+)", citizen.client.get("/record").text)
+    found = re.search(r'class="ref">([^<]+)<', page.text)
     assert found is not None
+    citizen.decide(page, "deny")
     return found[1]
 
 

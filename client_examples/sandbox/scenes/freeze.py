@@ -21,11 +21,10 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Consent, freeze, try everything, unfreeze, consent again; return what was verified, in a line."""
     browser, elsewhere = (Browser("en", stop_at=sandbox.checker.redirect_uri) for _ in range(2))
     for each in (browser, elsewhere):
-        promises.sign_in(
-            each, each.open(f"{sandbox.issuer}/sign-in?return_to=/record&lang=en"), sandbox.citizens[0], say
-        )
+        each.open(f"{sandbox.issuer}/?lang=en")
+        promises.arrive(each, f"{sandbox.issuer}/record", sandbox.citizens[0], say)
     say("three consents: one is fetched, one has its tokens, of one the code is not redeemed yet")
-    fetched, waiting, coming = (agree(sandbox, browser) for _ in range(3))
+    fetched, waiting, coming = (agree(sandbox, browser, say) for _ in range(3))
     for asked, answer in (fetched, waiting):
         sandbox.checker.take_answer(asked, answer)
     check(fetch(sandbox, fetched[0], canary), "the first is fetched")
@@ -41,7 +40,7 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     page = unfreeze(sandbox, browser)
     check("no longer frozen" in page.text, f"the account is open again: {page.text[:300]}")
     check(status(waiting[0]) == 401, "what was stopped stays stopped")
-    again, answer = agree(sandbox, browser)
+    again, answer = agree(sandbox, browser, say)
     sandbox.checker.take_answer(again, answer)
     check(fetch(sandbox, again, canary), "a new consent works")
     told = browser.open(f"{sandbox.issuer}/record?lang=en").text
@@ -55,10 +54,10 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     )
 
 
-def agree(sandbox: Sandbox, browser: Browser) -> tuple[Journey, str]:
+def agree(sandbox: Sandbox, browser: Browser, say: Say) -> tuple[Journey, str]:
     """Ask and agree: the request, and the address with its answer."""
     asked, address = sandbox.checker.ask(DATASET, locale="en")
-    browser.submit(browser.open(address), "consent-approve")
+    browser.submit(promises.arrive(browser, address, sandbox.citizens[0], say), "consent-approve")
     return asked, browser.stopped_at
 
 
