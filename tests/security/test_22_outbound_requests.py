@@ -4,6 +4,7 @@ The guard itself, address by address: tests/core/test_outbound_http.py. Here: wh
 """
 
 import ast
+import re
 import socket
 
 import pytest
@@ -36,8 +37,8 @@ def test_urls_in_a_request_are_never_fetched(platform: Platform) -> None:
             trap.accept()
 
 
-def test_there_is_one_way_out_of_the_authorization_server() -> None:
-    ways = {"urllib3", "requests", "http.client", "urllib.request", "httpx", "socket", "aiohttp"}
+def test_there_is_one_way_out_of_the_authorization_server_for_http_and_one_for_mail() -> None:
+    ways = {"urllib3", "requests", "http.client", "urllib.request", "httpx", "socket", "smtplib", "aiohttp"}
     found = set()
     for path in python_files("authz_server"):
         for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
@@ -45,4 +46,9 @@ def test_there_is_one_way_out_of_the_authorization_server() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name in ways or name.split(".")[0] in ways for name in names):
                 found.add(path.name)
-    assert found == {"outbound_http.py"}
+    # The last two touch sockets that are there already: one shuts them, the other listens.
+    assert found == {"outbound_http.py", "outbound_mail.py", "cut_off.py", "serving.py"}
+    for name in ("cut_off.py", "serving.py"):
+        assert "connect" not in re.sub(
+            r"CONNECTIONS|connections?\b", "", (ROOT / "authz_server/core" / name).read_text()
+        )
