@@ -47,6 +47,7 @@ def begin(
     Raises: SignInLocked.
     """
     limits = settings.limits
+    # The address before the account, here and in `complete` and `give_up`: else two could wait for each other.
     address_door = lockout.address_door(address, limits)
     lockout.count(session, address_door, now=now, limits=limits)
     account_door, last = None, False
@@ -74,9 +75,9 @@ def complete(
     if only not in {None, accepted.citizen_id}:
         raise AnotherCitizen("another_citizen")
     level = level_of_method(settings, tried.method.id)
+    lockout.take_back(session, tried.address)
     if tried.account is not None:
         lockout.reopen(session, tried.account)
-    lockout.take_back(session, tried.address)
     secret = sessions.open_session(
         session,
         accepted.citizen_id,
@@ -115,9 +116,9 @@ def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime)
 
 def give_up(session: Session, tried: Try) -> None:
     """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
+    lockout.take_back(session, tried.address)
     if tried.account is not None:
         lockout.take_back(session, tried.account)
-    lockout.take_back(session, tried.address)
 
 
 def leave(session: Session, signed_in: SignedIn, *, now: datetime) -> None:

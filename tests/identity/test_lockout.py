@@ -1,17 +1,18 @@
 """Class 30 of published vulnerabilities: guesses are limited, in the database, for accounts that exist and others."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine, event, func, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Limits
 from authz_server.core import clock
-from authz_server.database import new_engine
+from authz_server.database import db, new_engine
 from authz_server.identity import lockout, passwords
-from authz_server.identity.errors import SignInLocked
+from authz_server.identity.errors import PasswordHashingBusy, SignInLocked
 from authz_server.identity.models import SIGN_IN_ATTEMPT
 from tests.identity.support import NOW, PERSON, Browser, code_at, enrol
 
@@ -183,3 +184,25 @@ def test_forwarded_addresses_are_not_believed(
         form = {"csrf": browser.page["csrf"], "method": "password_totp", "username": f"guess-{number}"}
         browser.post("/sign-in", form, headers={"X-Forwarded-For": f"198.51.100.{number}"})
     assert browser.resend().status_code == 429
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_doors_are_taken_in_one_order_so_that_no_two_sign_ins_wait_for_each_other(
+    session: Session, browser: Browser, busy: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enrol(session)
+    taken: list[str] = []
+
+    def note(_connection: Any, _statement: Any, several: Any, one: Any, _options: Any) -> None:
+        taken.extend(asked["door_kind"] for asked in (*several, one) if "door_kind" in asked)
+
+    if busy:
+        monkeypatch.setattr(passwords, "check_password", refuse_to_hash)
+    with browser.app.app_context():
+        event.listen(db.engine, "before_execute", note)
+    assert browser.sign_in().status_code == (503 if busy else 303)
+    assert taken == ["address", "account"] * 2
+
+
+def refuse_to_hash(*_: object) -> bool:
+    raise PasswordHashingBusy("tests")
