@@ -125,10 +125,11 @@ def _put_on_record(session: Session, unusual: Sequence[tuple[Any, str]], *, now:
     ]
     statement = insert_if_absent(session.get_bind().dialect.name, Anomaly).values(rows)
     new = {tuple(row) for row in session.execute(statement.returning(Anomaly.transaction_id, Anomaly.kind))}
-    # At the time of finding, not of the decision: so the notice of it is made, however long no worker ran.
+    # At the time of finding, not of the decision: so the notice of it is made, however long no worker ran. But never
+    # before it, although what was decided after the look began is found as well: the record is by time.
     entries = [
         Entry(
-            at=now,
+            at=max(now, decision.at),
             event=f"anomaly.{kind}",
             success=True,
             actor="worker",

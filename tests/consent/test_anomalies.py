@@ -195,6 +195,15 @@ def seed(session: Session, *, client_id: str, at: datetime) -> None:
     record(session, *entries)
 
 
+def test_what_is_found_in_the_moment_of_deciding_stands_after_the_decision(own_platform: Platform) -> None:
+    before = clock.now()
+    agree(own_platform)
+    worker.tick(own_platform.engine, now=before)
+    entries = sorted(rows(own_platform, AuditEntry), key=lambda entry: (entry.at, entry.id))
+    events = [entry.event for entry in entries]
+    assert events.index("consent.approved") < events.index("anomaly.first_time")
+
+
 def test_the_operator_sees_counts_per_client_and_period(own_platform: Platform) -> None:
     other = new_bank(own_platform)
     with clock.frozen(NOON):
