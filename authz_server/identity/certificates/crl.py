@@ -1,6 +1,6 @@
 """Certificate revocation lists (RFC 5280 sections 5 and 6.3): complete ones, signed by the issuer itself."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -10,6 +10,8 @@ from authz_server.identity.certificates.algorithms import STRONG_HASHES
 from authz_server.identity.certificates.errors import UNREADABLE, StatusUnknown
 
 _HANDLED = {x509.IssuingDistributionPoint.oid, x509.AuthorityKeyIdentifier.oid, x509.CRLNumber.oid}
+
+SKEW = timedelta(minutes=1)  # what is signed while we ask is younger than the moment at which we began
 
 
 def urls(certificate: x509.Certificate) -> list[str]:
@@ -69,7 +71,7 @@ def check(
 
 def in_force(crl: x509.CertificateRevocationList, now: datetime) -> bool:
     """Whether it is valid now; one that does not say when the next comes never is (RFC 5280 section 5.1.2.5)."""
-    return crl.next_update_utc is not None and crl.last_update_utc <= now < crl.next_update_utc
+    return crl.next_update_utc is not None and crl.last_update_utc <= now + SKEW and now < crl.next_update_utc
 
 
 def _check_issuer(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> None:

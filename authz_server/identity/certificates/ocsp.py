@@ -12,10 +12,10 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, ExtendedKeyUsag
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from authz_server.identity.certificates import algorithms
+from authz_server.identity.certificates.crl import SKEW
 from authz_server.identity.certificates.errors import UNREADABLE, StatusUnknown
 
 NONCE_BYTES = 32  # RFC 9654 section 2.1
-SKEW = timedelta(minutes=1)
 # An answer that does not say when the next one comes is about the moment at which it was given.
 OLDEST_WITHOUT_NEXT = timedelta(minutes=5)
 _MAX_CERTIFICATES = 8

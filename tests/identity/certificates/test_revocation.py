@@ -89,6 +89,12 @@ def test_a_list_in_pem_is_read(shelf: Shelf) -> None:
     revoked(checker(shelf), card)
 
 
+def test_a_list_that_was_signed_while_it_was_asked_for_counts(shelf: Shelf) -> None:
+    card = listed(shelf)
+    shelf.answers["/crl"] = pki.crl(ROOT, valid=(NOW + timedelta(seconds=1), NOW + DAY))
+    checker(shelf).check(card.chain(), now=NOW)
+
+
 def test_a_list_is_kept_for_an_hour_and_never_beyond_its_end(shelf: Shelf) -> None:
     card = listed(shelf)
     by = checker(shelf)
