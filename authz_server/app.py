@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_server import portal
 from authz_server.catalogue import loader
+from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
@@ -29,8 +30,11 @@ TRACE_HEADER = "X-FAPI-Interaction-ID"
 SECRET_BYTES = 32
 
 
-def create_app(settings: Settings) -> Flask:
-    """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError, BadKey."""
+def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Flask:
+    """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError, BadKey.
+
+    Args: catalogue: default: the one that comes with this package, read and checked now.
+    """
     app = LeanFlask(__name__)
     app.config.update(
         SQLALCHEMY_DATABASE_URI=settings.database_url,
@@ -49,21 +53,20 @@ def create_app(settings: Settings) -> Flask:
     with app.app_context():
         engine = db.engine
     prepare_engine(engine)
-    app.extensions["mydata"] = services = load_services(settings, engine)
-    catalogue = services.catalogue
+    app.extensions["mydata"] = services = load_services(settings, engine, catalogue)
     _trace(app)
     portal.init_app(app, services)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
     registry_client.init_app(app, settings, services.keys)
-    app.register_blueprint(catalogue_blueprint(catalogue, services.registry.agency_jwks))
+    app.register_blueprint(catalogue_blueprint(services.catalogue, services.registry.agency_jwks))
     app.register_blueprint(consent_blueprint)
     return app
 
 
-def load_services(settings: Settings, engine: Engine) -> Services:
+def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | None = None) -> Services:
     """What requests and the worker read.  Raises: SettingsError, CatalogueError, BadKey."""
-    catalogue = loader.load()
+    catalogue = catalogue or loader.load()
     return Services(
         settings=settings,
         catalogue=catalogue,

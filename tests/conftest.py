@@ -64,9 +64,9 @@ def settings(database_url: str, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
+def app(settings: Settings, catalogue: Catalogue) -> Iterator[Flask]:
     """The authorization server, with an empty database."""
-    app = create_app(settings)
+    app = create_app(settings, catalogue=catalogue)
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -99,7 +99,7 @@ def platform(
     folder = tmp_path_factory.mktemp("platform")
     with _database(request.param, folder, sqlite_template) as url:
         settings = _settings(url, folder)
-        app = create_app(settings)
+        app = create_app(settings, catalogue=catalogue)
         with Platform(app, settings, catalogue) as platform:
             yield platform
         with app.app_context():

@@ -14,7 +14,7 @@ from tests.support.platform import Platform
 def nonce_platform(platform: Platform) -> Iterator[Platform]:
     """The peers of `platform` at a second server of the same database, where `dpop_nonce` is on."""
     settings = replace(platform.settings, dpop_nonce=True)
-    app = create_app(settings)
+    app = create_app(settings, catalogue=platform.catalogue)
     second = Platform(app, settings, platform.catalogue)
     second.agency_keys, second.totp_secrets = platform.agency_keys, platform.totp_secrets
     for name in ("bank", "other_bank", "proxy"):

@@ -8,6 +8,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from authz_server.app import create_app
+from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
 from authz_server.core import jose
 from authz_server.database import db
@@ -18,12 +19,12 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
-def app(settings: Settings) -> Iterator[Flask]:
+def app(settings: Settings, catalogue: Catalogue) -> Iterator[Flask]:
     """The authorization server."""
     settings.keys_file.write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
     settings.keys_file.chmod(0o600)
     settings.secret_file.write_bytes(SERVER_SECRET)
-    app = create_app(settings)
+    app = create_app(settings, catalogue=catalogue)
     yield app
     with app.app_context():
         db.engine.dispose()
