@@ -13,20 +13,20 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.exc import OperationalError
 
-from authz_server import __version__, config, worker
+from authz_server import __version__, config, leaving, worker
 from authz_server.app import SECRET_BYTES, create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.consent.commands import figures
-from authz_server.core import jose, logging
+from authz_server.core import clock, jose, logging
 from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
 from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
-from authz_server.database import new_engine
+from authz_server.database import new_engine, session_for
 from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
@@ -158,6 +158,17 @@ def check() -> None:
     """Read the whole catalogue; every problem is named with file and line."""
     found = loader.load()
     click.echo(f"{len(found.agencies)} agencies, {len(found.scopes)} datasets, version {found.version}")
+
+
+@citizen.command("erase")
+@click.argument("username")
+@click.confirmation_option(prompt="This can't be undone. Close the account and erase who it was?")
+def erase(username: str) -> None:
+    """Close an account for its citizen: everything ends, and whatever says who they were is erased, at once."""
+    settings = config.load()
+    with session_for(settings) as session:
+        leaving.leave_by_name(session, username, settings=settings, now=clock.now())
+    click.echo(f"citizen {username} erased")
 
 
 for command in (client, agency, dataset, citizen, notices, figures):

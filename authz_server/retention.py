@@ -1,12 +1,14 @@
-"""How long each table keeps its rows: one line per table. The janitor walks it; a test demands a line for each.
+"""How long each table keeps its rows, and what becomes of them when their citizen leaves: one line per table.
 
-Expiry is enforced where rows are read; this only tidies. A row goes when the named time lies the given days back; the
-tables of a ring are emptied as a whole when their time is over.
+The janitor walks it, and so does `leaving`; a test demands a line for each. Expiry is enforced where rows are read;
+this only tidies. A row goes when the named time lies the given days back; the tables of a ring are emptied as a whole
+when their time is over.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import Any
 
 from sqlalchemy import (
@@ -54,17 +56,31 @@ class TableInUse(Exception):
     """A table of the ring can't be emptied now: somebody reads it, or its turn is near. Later will do."""
 
 
+class Leaving(Enum):
+    """What becomes of the rows of a citizen who leaves."""
+
+    OF_NOBODY = "no row is of a citizen"
+    ERASED = "they go at once"
+    EMPTIED = "they stay, without whatever says who it was: see `leaving`"
+    NUMBERED = "they stay: they know the citizen by a number alone, which then leads to nobody"
+
+
+ERASED, EMPTIED, NUMBERED = Leaving.ERASED, Leaving.EMPTIED, Leaving.NUMBERED
+
+
 @dataclass(frozen=True)
 class Keep:
     """Rows go `days` after the time in `column`; `column` None: they stay until a command removes them.
 
     `days` None means as long as the record, which is a setting. `ring`: the table's number in a ring of time buckets.
+    `leaving`: what becomes of a citizen's rows when they leave.
     """
 
     model: type[Base]
     column: str | None
     days: int | None = None
     ring: int | None = None
+    leaving: Leaving = Leaving.OF_NOBODY
 
     @property
     def table(self) -> Table:
@@ -75,20 +91,21 @@ class Keep:
 KEEP = (
     *(Keep(model, None, ring=number) for number, model in enumerate(USED_IDENTIFIERS)),
     Keep(SignInAttempt, "window_started_at", 1),
-    Keep(IdentityChallenge, "expires_at", 1),
-    Keep(CitizenSession, "expires_at", 1),
-    Keep(Credential, "removed_at", 1),
-    Keep(AuthorizationCode, "expires_at", 1),  # a day, so that a replay is still recognised as one
-    Keep(AccessToken, "expires_at", 1),
-    Keep(DatasetToken, "expires_at", 1),
-    Keep(AuthorizationRequest, "deadline_at", 1),
-    Keep(Notice, "created_at", KEPT_DAYS),  # before the entries that they point at
-    Keep(AuditEntry, "at"),
+    Keep(IdentityChallenge, "expires_at", 1, leaving=ERASED),
+    Keep(CitizenSession, "expires_at", 1, leaving=ERASED),
+    Keep(Credential, "removed_at", 1, leaving=ERASED),
+    Keep(AuthorizationCode, "expires_at", 1, leaving=NUMBERED),  # a day, so that a replay is still recognised as one
+    Keep(AccessToken, "expires_at", 1, leaving=NUMBERED),
+    Keep(DatasetToken, "expires_at", 1, leaving=NUMBERED),
+    Keep(AuthorizationRequest, "deadline_at", 1, leaving=ERASED),
+    Keep(Notice, "created_at", KEPT_DAYS, leaving=ERASED),  # before the entries that they point at
+    Keep(AuditEntry, "at", leaving=NUMBERED),
     Keep(Anomaly, "at"),
-    Keep(Consent, "decided_at"),
-    Keep(NoticeChoice, None),
-    Keep(ContactChange, "created_at", 30),  # as long as the old address may still have to be told
-    Keep(Citizen, None),
+    Keep(Consent, "decided_at", leaving=EMPTIED),
+    Keep(NoticeChoice, None, leaving=ERASED),
+    # As long as the old address may still have to be told.
+    Keep(ContactChange, "created_at", 30, leaving=ERASED),
+    Keep(Citizen, "left_at", leaving=EMPTIED),  # as long as the record that points at it
     Keep(AnomalyWatch, None),
     Keep(clients.Client, None),
     Keep(clients.Agency, None),

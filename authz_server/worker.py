@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from authz_server import retention
+from authz_server import leaving, retention
 from authz_server.config import Limits
 from authz_server.consent import anomalies
 from authz_server.consent import service as consent
@@ -63,7 +63,8 @@ def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -
 
 def purge(engine: Engine, *, limits: Limits, time: Callable[[], datetime] = clock.now) -> int:
     """Delete what has been kept long enough, in batches that hold no lock for long; how many rows."""
-    return sum(_purge_table(engine, keep, limits=limits, time=time) for keep in retention.KEEP)
+    swept = _committed(engine, lambda session: leaving.sweep(session, now=time()))
+    return swept + sum(_purge_table(engine, keep, limits=limits, time=time) for keep in retention.KEEP)
 
 
 def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, time: Callable[[], datetime]) -> int:

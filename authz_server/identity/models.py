@@ -8,11 +8,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey
 
+LEFT = text("left_at IS NOT NULL")
+
 
 class Citizen(Base):
-    """A person with an account. Credentials are None where the citizen has not set that method up."""
+    """A person with an account. Credentials are None where the citizen has not set that method up.
+
+    Of who has left, an empty shell stays for as long as the record that points at it: a number that leads to nobody.
+    """
 
     __tablename__ = "citizen"
+    __table_args__ = (Index("ix_citizen_left_at", "left_at", sqlite_where=LEFT, postgresql_where=LEFT),)
 
     id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
     username: Mapped[str] = mapped_column(String(64), unique=True, repr=False)
@@ -29,6 +35,7 @@ class Citizen(Base):
     frozen_at: Mapped[datetime | None] = mapped_column(default=None)  # by themselves: nothing of theirs is shared
     # Since when two different methods, or the operator face to face, have said who it is; never taken back.
     verified_at: Mapped[datetime | None] = mapped_column(default=None)
+    left_at: Mapped[datetime | None] = mapped_column(default=None)  # for good; who has left is suspended as well
     password_hash: Mapped[str | None] = mapped_column(String(200), repr=False, default=None)  # argon2id
     totp_secret_encrypted: Mapped[bytes | None] = mapped_column(LargeBinary(128), repr=False, default=None)
     # Time step of the last one-time code that was accepted: it and all older ones are worthless (RFC 6238 section 5.2).

@@ -150,6 +150,7 @@ def _set_suspended(session: Session, username: str, suspended_at: datetime | Non
     changed = (
         update(CITIZEN)
         .where(CITIZEN.c.username == username, CITIZEN.c.suspended_at.is_(None) == (suspended_at is not None))
+        .where(CITIZEN.c.left_at.is_(None))
         .values(suspended_at=suspended_at)
         .returning(CITIZEN.c.id)
     )

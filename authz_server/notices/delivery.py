@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from dataclasses import replace
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
@@ -75,7 +76,7 @@ def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None) -> None:
 
 def _errand(engine: Engine, claim: Claim) -> Errand:
     with Session(engine.execution_options(read_only=True), expire_on_commit=False) as session:
-        return errand_of(
+        errand = errand_of(
             session,
             claim.audit_entry_id,
             citizen_id=claim.citizen_id,
@@ -83,3 +84,6 @@ def _errand(engine: Engine, claim: Claim) -> Errand:
             created_at=claim.created_at,
             now=clock.now(),
         )
+    if claim.address is None:
+        return errand
+    return replace(errand, reader=replace(errand.reader, email=claim.address, phone=claim.address))

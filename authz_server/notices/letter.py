@@ -14,8 +14,9 @@ from authz_server.notices.channels.base import Errand
 from authz_server.notices.wording import TOLD, Told, say
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
+LEFT: Final = "account.left"  # whose reader has no account any more
 # What leads to the page of a consent; the rest leads to the record.
-OF_CONSENTS: Final = ("consent.", "token.", "code.")
+OF_CONSENTS: Final = ("consent.", "token.", "code.", "anomaly.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +108,7 @@ class Writer:
         pieces = [
             say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
-            say("sms_not_me", locale, url=self._not_me(errand, locale)),
+            say("sms_not_me", locale, url=self._not_me(errand, locale)) if entry.event != LEFT else "",
         ]
         return " ".join(piece for piece in pieces if piece)
 
@@ -140,14 +141,15 @@ class Writer:
             link = ("see_record", f"{issuer}/record")
         first_time = say("first_time", locale, **names) if errand.first_time else ""
         more = told.more.get(locale).format(**names)
+        gone = entry.event == LEFT
         why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
         return Part(
             locale=locale,
             title=self.title(entry, locale),
             more=f"{first_time}{' ' if locale == 'en' and first_time else ''}{more}",
             facts=tuple((say(label, locale), text) for label, text in facts if text),
-            links=((say(link[0], locale), link[1]),),
-            not_me=(say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),
+            links=() if gone else ((say(link[0], locale), link[1]),),
+            not_me=() if gone else (say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),
             why=(say("fact", locale, label=say("why", locale), text=say(why[0], locale)), *why[1:]),
             closing=say("never_ask", locale),
         )

@@ -36,6 +36,8 @@ class Notice(Base):
     failure: Mapped[str | None] = mapped_column(String(80), default=None)  # why; in our own words
     read_at: Mapped[datetime | None] = mapped_column(default=None)
     not_me_at: Mapped[datetime | None] = mapped_column(default=None)  # its "not me" link was used
+    # Where it goes, if not to where its citizen is reached now. Forgotten as soon as nothing is left to do.
+    address: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)
 
 
 class NoticeChoice(Base):

@@ -8,7 +8,7 @@ longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three d
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -23,6 +23,7 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=4)
 MOST_ATTEMPTS = 27
 
+CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address")
 _DUE = (NOTICE.c.channel == bindparam("of_channel"), NOTICE.c.due_at <= bindparam("now"))
 # A CTE, for PostgreSQL may run a subquery with LIMIT more than once. SQLite knows no row locks and needs none: there,
 # the transaction is the only one that writes.
@@ -38,20 +39,22 @@ _CLAIM = (
     update(NOTICE)
     .where(tuple_(NOTICE.c.audit_entry_id, NOTICE.c.channel).in_(select(_NEXT.c.audit_entry_id, _NEXT.c.channel)))
     .values(due_at=bindparam("until"), attempts=NOTICE.c.attempts + 1)
-    .returning(NOTICE.c.audit_entry_id, NOTICE.c.channel, NOTICE.c.citizen_id, NOTICE.c.created_at, NOTICE.c.attempts)
+    .returning(*(NOTICE.c[name] for name in CLAIMED))
 )
 _WAITING = select(exists().where(*_DUE))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One notice that is ours to deliver until the lease ends. `attempt`: which one this is, from 1."""
+    """One notice that is ours to deliver until the lease ends. `attempt`: which one this is, from 1; `address`: where
+    to, if not to where its reader is reached now."""
 
     audit_entry_id: int
     channel: str
     citizen_id: int
     created_at: datetime
     attempt: int
+    address: str | None = field(default=None, repr=False)
 
     @property
     def wait(self) -> timedelta:
@@ -76,12 +79,13 @@ def claim(session: Session, channel: str, *, now: datetime) -> Claim | None:
         citizen_id=row.citizen_id,
         created_at=row.created_at,
         attempt=row.attempts,
+        address=row.address,
     )
 
 
 def delivered(session: Session, claim: Claim, *, now: datetime) -> None:
     """Close it: it was taken. The caller commits."""
-    _settle(session, claim, due_at=None, delivered_at=now, failure=None)
+    _settle(session, claim, due_at=None, delivered_at=now, failure=None, address=None)
 
 
 def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:
@@ -95,7 +99,7 @@ def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) ->
 
 def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> None:
     """Close it: it will never be taken. The caller commits."""
-    _settle(session, claim, due_at=None, failed_at=now, failure=failure)
+    _settle(session, claim, due_at=None, failed_at=now, failure=failure, address=None)
 
 
 def _settle(session: Session, claim: Claim, **values: Any) -> None:

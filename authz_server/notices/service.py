@@ -60,6 +60,7 @@ def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tupl
         .join(Citizen, Citizen.id == AuditEntry.citizen_id)
         .where(
             AuditEntry.at > since,
+            Citizen.left_at.is_(None),  # who leaves was told then
             channel.entitled(),
             ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == channel.id),
         )

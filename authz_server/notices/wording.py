@@ -173,8 +173,9 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.left": _safe(
         "您的帳號已關閉",
         "Your account was closed",
-        "除了法律要求保存的紀錄，您的資料都已刪除。",
-        "Your data was erased, but for the record that the law has us keep.",
+        "除了法律要求保存的紀錄，您的資料都已刪除。如果不是您，請立刻洽詢本平臺的管理者。",
+        "Your data was erased, but for the record that the law has us keep. If that was not you, tell the operator of "
+        "this platform at once.",
     ),
     "anomaly.again": _safe(
         "您在短時間內再次同意把資料提供給{client}",

@@ -12,6 +12,7 @@ from authz_server.portal import (
     errors,
     freeze,
     headers,
+    leave,
     locale,
     members,
     messages,
@@ -38,5 +39,7 @@ def init_app(app: Flask, services: Services) -> None:
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)
     refusals.init_app(app)
-    for module in (views, account, methods, consents, record, outcome, receipts, freeze, not_me, messages, contact):
+    for module in (
+        views, account, methods, consents, record, outcome, receipts, freeze, leave, not_me, messages, contact,
+    ):  # fmt: skip
         app.register_blueprint(module.blueprint)

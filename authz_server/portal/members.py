@@ -98,6 +98,11 @@ ACCOUNT: Final = (
                 lazy_gettext("Stop everything"),
                 lazy_gettext("One button: nothing of yours is sent any more, until you say so."),
             ),
+            Entry(
+                "leave.consequences",
+                lazy_gettext("Close your account"),
+                lazy_gettext("Everything ends, and what says who you are is erased."),
+            ),
         ),
     ),
 )

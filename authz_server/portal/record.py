@@ -69,6 +69,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "anomaly.again": lazy_gettext("You agreed to share data with %(client)s again, a short time after the last time"),
     "anomaly.unusual_hour": lazy_gettext("You agreed to share data with %(client)s at an unusual hour"),
     "anomaly.many_denials": lazy_gettext("%(client)s asked again and again although you did not agree"),
+    "account.left": lazy_gettext("You closed your account"),
     "sign_out": lazy_gettext("You signed out"),
 }
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.

@@ -95,11 +95,20 @@ def freeze(
     # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.
     entry = Entry(at=now, event="account.frozen", success=True, actor=actor, reason=reason)
     FREEZE.run(session, entry=entry, citizen=citizen_id, now=now)
-    under_way = False
-    ended = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason="frozen")
-    for consent in WITHDRAW_OPEN.run(session, entry=ended, citizen=citizen_id, now=now, since=now - JUST_EXPIRED):
-        under_way |= _close(session, consent.consent_id, actor=actor, reason="frozen", now=now)
+    under_way = withdraw_open(session, citizen_id, actor=actor, reason="frozen", now=now)
     sessions.end_all(session, citizen_id, now=now, but=keep_session)
+    return under_way
+
+
+def withdraw_open(session: Session, citizen_id: int, *, actor: str, reason: str, now: datetime) -> bool:
+    """End every consent that still opens something, as by `withdraw`; whether a transfer was under way.
+
+    The caller has locked the citizen, commits, and then lets the transfer end.
+    """
+    under_way = False
+    entry = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason=reason)
+    for consent in WITHDRAW_OPEN.run(session, entry=entry, citizen=citizen_id, now=now, since=now - JUST_EXPIRED):
+        under_way |= _close(session, consent.consent_id, actor=actor, reason=reason, now=now)
     return under_way
 
 

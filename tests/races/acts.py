@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from authz_server import config, retention
+from authz_server import config, leaving, retention
 from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
@@ -197,6 +197,12 @@ def freeze(session: Session, citizen_id: int, at: float) -> str:
     return "frozen"
 
 
+def leave(session: Session, citizen_id: int, at: float) -> str:
+    """Close a citizen's account."""
+    under_way = leaving.leave(session, citizen_id, actor="citizen", settings=SETTINGS, now=_moment(at))
+    return "gone already" if under_way is None else "left"
+
+
 def tidy_tokens(session: Session, at: float) -> str:
     """What a worker does about tokens."""
     dataset_tokens.tidy(session, now=_moment(at))
@@ -250,7 +256,7 @@ ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
         lease, report, revoke, redeem, push, userinfo, begin, approve, deny,
-        suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, tidy_tokens, tidy_requests,
+        suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Freeze against what is under way: whoever is second sees the first, and nothing that was given stays open."""
+"""Freeze, and leave, against what is under way: whoever is second sees the first, and nothing given stays open."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,24 +21,27 @@ from tests.support.protocol import rows, writing
 pytestmark = pytest.mark.race
 ROUNDS = 4
 PREY = RACERS - 1
+ENDS = {"freeze": "frozen", "leave": "left"}
+ENDINGS = pytest.mark.parametrize("end", ENDS)
 
 
 class Hunt:
-    """A citizen of one round's own, whom one racer freezes while the others use what was given."""
+    """A citizen of one round's own, whom one racer freezes or lets leave while the others use what was given."""
 
-    def __init__(self, arena: Arena) -> None:
+    def __init__(self, arena: Arena, end: str) -> None:
         self.arena = arena
         self.now = clock.now()
         _, self.citizen_id = arena.new_citizen()
         self.seeds: Seeds = arena.seeds.of(citizen_id=self.citizen_id)
-        self.freeze: Act = ("freeze", {"citizen_id": self.citizen_id, "at": seconds(self.now)})
+        self.end: Act = (end, {"citizen_id": self.citizen_id, "at": seconds(self.now)})
 
     def run(self, acts: Sequence[Act]) -> Counter[str]:
         """How it ended; then the account is opened again, without a look at what was stopped."""
-        ended = self.arena.team.race(*acts, self.freeze)
-        assert ended["frozen"] == 1
+        ended = self.arena.team.race(*acts, self.end)
+        assert ended[ENDS[self.end[0]]] == 1
         with writing(self.arena.platform) as session:
-            session.execute(CITIZEN.update().where(CITIZEN.c.id == self.citizen_id).values(frozen_at=None))
+            opened = CITIZEN.update().where(CITIZEN.c.id == self.citizen_id).values(frozen_at=None, suspended_at=None)
+            session.execute(opened)
         return ended
 
     def again(self, acts: Sequence[Act]) -> Counter[str]:
@@ -52,9 +55,10 @@ class Hunt:
         assert all(code.used_at for code in rows(platform, AuthorizationCode, **own))
 
 
-def test_a_token_that_is_fetched_while_all_is_stopped_is_fetched_no_further(arena: Arena) -> None:
+@ENDINGS
+def test_a_token_that_is_fetched_while_all_is_stopped_is_fetched_no_further(arena: Arena, end: str) -> None:
     for _ in range(rounds(ROUNDS)):
-        hunt = Hunt(arena)
+        hunt = Hunt(arena, end)
         at = {"at": seconds(hunt.now)}
         tokens = hunt.seeds.tokens(PREY, now=hunt.now)
         acts: list[Act] = [
@@ -71,8 +75,9 @@ def test_a_token_that_is_fetched_while_all_is_stopped_is_fetched_no_further(aren
 
 
 @pytest.mark.parametrize("outcome", ["delivering", "delivered", "failed", "preparing", "no_record"])
-def test_what_is_under_way_is_delivered_before_or_not_at_all(arena: Arena, outcome: str) -> None:
-    hunt = Hunt(arena)
+@ENDINGS
+def test_what_is_under_way_is_delivered_before_or_not_at_all(arena: Arena, end: str, outcome: str) -> None:
+    hunt = Hunt(arena, end)
     tokens = hunt.seeds.tokens(PREY, now=hunt.now, leased_until=hunt.now + timedelta(minutes=2))
     acts: list[Act] = [
         ("report", {"handle": token.lease, "outcome": outcome, "at": seconds(hunt.now)}) for token in tokens
@@ -85,9 +90,10 @@ def test_what_is_under_way_is_delivered_before_or_not_at_all(arena: Arena, outco
     assert ended[outcome] + ended["LeaseNotUsable"] == PREY
 
 
-def test_a_code_that_is_redeemed_while_all_is_stopped_leaves_no_token(arena: Arena) -> None:
+@ENDINGS
+def test_a_code_that_is_redeemed_while_all_is_stopped_leaves_no_token(arena: Arena, end: str) -> None:
     for _ in range(rounds(ROUNDS)):
-        hunt = Hunt(arena)
+        hunt = Hunt(arena, end)
         codes = hunt.seeds.codes(PREY, now=hunt.now)
         redeem = {"client_id": hunt.seeds.client_id, "at": seconds(hunt.now)}
         acts: list[Act] = [("redeem", {"code": code.secret} | redeem) for code in codes]
@@ -99,9 +105,10 @@ def test_a_code_that_is_redeemed_while_all_is_stopped_leaves_no_token(arena: Are
         assert issued == ended["redeemed"]
 
 
-def test_a_request_that_is_approved_while_all_is_stopped_opens_nothing(arena: Arena) -> None:
+@ENDINGS
+def test_a_request_that_is_approved_while_all_is_stopped_opens_nothing(arena: Arena, end: str) -> None:
     for _ in range(rounds(2 * ROUNDS)):
-        hunt = Hunt(arena)
+        hunt = Hunt(arena, end)
         requests = hunt.seeds.requests(PREY, now=hunt.now)
         citizen = {"citizen_id": hunt.citizen_id, "at": seconds(hunt.now)}
         acts: list[Act] = [("approve", {"request_id": request.secret} | citizen) for request in requests]
