@@ -73,7 +73,8 @@ class Keep:
     """Rows go `days` after the time in `column`; `column` None: they stay until a command removes them.
 
     `days` None means as long as the record, which is a setting. `ring`: the table's number in a ring of time buckets.
-    `leaving`: what becomes of a citizen's rows when they leave.
+    `leaving`: what becomes of a citizen's rows when they leave. `held_by`: the column by which rows that may be younger
+    point here; what one still points at stays for that long.
     """
 
     model: type[Base]
@@ -81,6 +82,7 @@ class Keep:
     days: int | None = None
     ring: int | None = None
     leaving: Leaving = Leaving.OF_NOBODY
+    held_by: ColumnElement[int] | None = None
 
     @property
     def table(self) -> Table:
@@ -99,7 +101,8 @@ KEEP = (
     Keep(DatasetToken, "expires_at", 1, leaving=NUMBERED),
     Keep(AuthorizationRequest, "deadline_at", 1, leaving=ERASED),
     Keep(Notice, "created_at", KEPT_DAYS, leaving=ERASED),  # before the entries that they point at
-    Keep(AuditEntry, "at", leaving=NUMBERED),
+    # A notice may be younger than its entry by as long as no worker ran.
+    Keep(AuditEntry, "at", leaving=NUMBERED, held_by=table_of(Notice).c.audit_entry_id),
     Keep(Anomaly, "at"),
     Keep(Consent, "decided_at", leaving=EMPTIED),
     Keep(NoticeChoice, None, leaving=ERASED),
@@ -127,8 +130,11 @@ def purge(session: Session, *, keep: Keep, limits: Limits, time: Callable[[], da
     now = time()
     days = limits.record_days if keep.days is None else keep.days
     due_by = keep.table.c[keep.column]
+    due = due_by < now - timedelta(days=days)
+    if keep.held_by is not None:
+        due &= ~exists().where(keep.held_by == keep.table.c.id)
     result: CursorResult[Any] = session.execute(  # type: ignore[assignment]
-        delete(keep.table).where(_among_the_oldest(session, keep.table, due_by, due_by < now - timedelta(days=days)))
+        delete(keep.table).where(_among_the_oldest(session, keep.table, due_by, due))
     )
     return result.rowcount
 

@@ -81,7 +81,7 @@ def _question(signed_in: SignedIn, *, stale: bool = False) -> Response:
         "leave_confirm.html",
         signed_in=signed_in,
         needed=lacking,
-        prove_url=enrolment.prove_more_url(again=True, second=False),
+        prove_url=enrolment.prove_more_url(level=leaving.LEAVE_LEVEL, again=True),
         csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
         stale=stale,
     )

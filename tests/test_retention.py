@@ -1,0 +1,154 @@
+"""The clock is moved past every limit, one after the other: what should go goes then, and nothing else ever."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from authz_server import leaving, worker
+from authz_server.clients import service as clients
+from authz_server.core import clock
+from authz_server.database import Base
+from authz_server.identity import challenges, contact, credentials
+from authz_server.identity.models import Citizen
+from authz_server.notices import inbox
+from tests.support.platform import Platform
+from tests.support.protocol import opened, writing
+
+# In words of its own, so that a line of the rules is not changed by mistake: after which time a row goes, days later.
+GOES = {
+    "sign_in_attempt": ("window_started_at", 1),
+    "identity_challenge": ("expires_at", 1),
+    "citizen_session": ("expires_at", 1),
+    "credential": ("removed_at", 1),
+    "authorization_code": ("expires_at", 1),
+    "access_token": ("expires_at", 1),
+    "dataset_token": ("expires_at", 1),
+    "authorization_request": ("deadline_at", 1),
+    "contact_change": ("created_at", 30),
+    "notice": ("created_at", 365),
+    "audit_entry": ("at", 730),
+    "anomaly": ("at", 730),
+    "consent": ("decided_at", 730),
+    "citizen": ("left_at", 730),
+}
+STAYS = {"notice_choice", "client", "agency", "suspended_dataset", "registry_version", "anomaly_watch"}
+RING = {f"used_identifier_{number}" for number in range(3)}  # emptied as a whole: single_use/test_buckets.py
+A_MOMENT = timedelta(microseconds=1)
+TABLES = {table.name: table for table in Base.metadata.sorted_tables}
+Row = dict[str, Any]
+
+
+@pytest.fixture
+def world(own_platform: Platform) -> Iterator[Platform]:
+    """A platform on which everything has happened that leaves rows behind, some of it twice, some hours apart."""
+    with clock.frozen(clock.now()):
+        for _ in range(2):
+            live(own_platform)
+            clock.advance(timedelta(hours=5))
+        with writing(own_platform) as session:
+            number = session.scalars(select(Citizen.id).where(Citizen.username == "citizen2")).one()
+            leaving.leave(session, number, actor="citizen", settings=own_platform.settings, now=clock.now())
+        worker.tick(own_platform.engine, now=clock.now())
+        yield own_platform
+
+
+def live(platform: Platform) -> None:
+    """A consent that is used, one that is refused, a request that nobody answers; and what a citizen does beside."""
+    citizen, now = platform.citizen("citizen2"), clock.now()
+    platform.tokens(platform.detail("ris.personal"))
+    citizen.decide(opened(citizen, platform.bank, platform.bank.push()), "deny")
+    opened(platform.citizen(), platform.bank, platform.bank.push())
+    stranger = platform.citizen(signed_in=False)
+    stranger.username = "nobody"
+    assert stranger.sign_in().status_code == 400
+    with writing(platform) as session:
+        number = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
+        limits = platform.settings.limits
+        inbox.choose(session, number, "email", wanted=True)
+        contact.propose(session, number, "email", "new@citizen.example", limits=limits, now=now)
+        for name in ("taken away", "in force"):
+            values: Any = {"external_id": f"{name} {now}", "label": name, "data": {}}
+            added = credentials.add(session, number, method="passkey", now=now, **values)
+            if name == "taken away" and added is not None:
+                credentials.remove(session, number, added, now=now)
+        challenges.issue(
+            session, method="passkey", kind="sign_in", browser="b", payload={}, ttl=timedelta(minutes=5), now=now
+        )
+        clients.suspend_dataset(session, "fia.income", catalogue=platform.catalogue, now=now)
+    worker.tick(platform.engine, now=now)
+
+
+def found(platform: Platform) -> dict[str, list[Row]]:
+    """All rows of all tables."""
+    with Session(platform.engine) as session:
+        return {name: [row._asdict() for row in session.execute(select(table))] for name, table in TABLES.items()}
+
+
+def due(name: str, row: Row) -> datetime | None:
+    """The last moment of a row, None if it stays."""
+    column, days = GOES.get(name, ("", 0))
+    at = row.get(column)
+    return at + timedelta(days=days) if at is not None else None
+
+
+def left(before: dict[str, list[Row]], now: datetime) -> dict[str, list[Row]]:
+    """What must be there at that moment."""
+    kept: dict[str, list[Row]] = {}
+    for name, of_table in before.items():
+        ends = [(row, due(name, row)) for row in of_table]
+        kept[name] = [row for row, end in ends if end is None or end >= now]
+    return kept
+
+
+def test_every_table_is_spoken_of() -> None:
+    assert {*GOES, *STAYS, *RING} == set(TABLES)
+
+
+def test_each_row_goes_when_its_time_is_over_and_no_other_goes_with_it(world: Platform) -> None:
+    before = found(world)
+    assert [name for name, of_table in before.items() if not of_table and name not in RING] == []
+    moments = sorted({end for name, of_table in before.items() for row in of_table if (end := due(name, row))})
+    assert len(moments) > len(GOES)
+    for moment in moments:
+        for now in (moment, moment + A_MOMENT):
+            with clock.frozen(now):
+                worker.purge(world.engine, limits=world.settings.limits)
+            expected, there = left(before, now), found(world)
+            for name in TABLES.keys() - RING:
+                assert there[name] == expected[name], f"{name}, {now - clock.now()} later"
+    assert {name for name, of_table in found(world).items() if of_table} - RING == {*STAYS, "citizen", "credential"}
+
+
+def test_the_record_is_kept_as_long_as_the_settings_say(world: Platform) -> None:
+    limits = replace(world.settings.limits, record_days=1000)
+    clock.advance(timedelta(days=999))
+    worker.purge(world.engine, limits=limits)
+    there = found(world)
+    assert there["audit_entry"]
+    assert there["consent"]
+    clock.advance(timedelta(days=2))
+    worker.purge(world.engine, limits=limits)
+    there = found(world)
+    assert there["audit_entry"] == there["consent"] == there["anomaly"] == []
+
+
+def test_an_entry_stays_as_long_as_a_message_about_it_which_was_made_late(own_platform: Platform) -> None:
+    limits = replace(own_platform.settings.limits, record_days=365)
+    with clock.frozen(clock.now()):
+        own_platform.code()
+        clock.advance(timedelta(days=300))
+        worker.tick(own_platform.engine, now=clock.now())  # no worker ran before
+        assert found(own_platform)["notice"]
+        clock.advance(timedelta(days=66))
+        worker.purge(own_platform.engine, limits=limits)
+        noticed = {row["audit_entry_id"] for row in found(own_platform)["notice"]}
+        early = clock.now() - timedelta(days=200)
+        assert {row["id"] for row in found(own_platform)["audit_entry"] if row["at"] < early} == noticed
+        clock.advance(timedelta(days=300))
+        worker.purge(own_platform.engine, limits=limits)
+        assert found(own_platform)["notice"] == found(own_platform)["audit_entry"] == []
