@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from authz_server import leaving, worker
 from authz_server.clients import service as clients
@@ -17,7 +16,7 @@ from authz_server.identity import challenges, contact, credentials
 from authz_server.identity.models import Citizen
 from authz_server.notices import inbox
 from tests.support.platform import Platform
-from tests.support.protocol import opened, writing
+from tests.support.protocol import everything, opened, writing
 
 # In words of its own, so that a line of the rules is not changed by mistake: after which time a row goes, days later.
 GOES = {
@@ -83,12 +82,6 @@ def live(platform: Platform) -> None:
     worker.tick(platform.engine, now=now)
 
 
-def found(platform: Platform) -> dict[str, list[Row]]:
-    """All rows of all tables."""
-    with Session(platform.engine) as session:
-        return {name: [row._asdict() for row in session.execute(select(table))] for name, table in TABLES.items()}
-
-
 def due(name: str, row: Row) -> datetime | None:
     """The last moment of a row, None if it stays."""
     column, days = GOES.get(name, ("", 0))
@@ -110,7 +103,7 @@ def test_every_table_is_spoken_of() -> None:
 
 
 def test_each_row_goes_when_its_time_is_over_and_no_other_goes_with_it(world: Platform) -> None:
-    before = found(world)
+    before = everything(world)
     assert [name for name, of_table in before.items() if not of_table and name not in RING] == []
     moments = sorted({end for name, of_table in before.items() for row in of_table if (end := due(name, row))})
     assert len(moments) > len(GOES)
@@ -118,22 +111,26 @@ def test_each_row_goes_when_its_time_is_over_and_no_other_goes_with_it(world: Pl
         for now in (moment, moment + A_MOMENT):
             with clock.frozen(now):
                 worker.purge(world.engine, limits=world.settings.limits)
-            expected, there = left(before, now), found(world)
+            expected, there = left(before, now), everything(world)
             for name in TABLES.keys() - RING:
                 assert there[name] == expected[name], f"{name}, {now - clock.now()} later"
-    assert {name for name, of_table in found(world).items() if of_table} - RING == {*STAYS, "citizen", "credential"}
+    assert {name for name, of_table in everything(world).items() if of_table} - RING == {
+        *STAYS,
+        "citizen",
+        "credential",
+    }
 
 
 def test_the_record_is_kept_as_long_as_the_settings_say(world: Platform) -> None:
     limits = replace(world.settings.limits, record_days=1000)
     clock.advance(timedelta(days=999))
     worker.purge(world.engine, limits=limits)
-    there = found(world)
+    there = everything(world)
     assert there["audit_entry"]
     assert there["consent"]
     clock.advance(timedelta(days=2))
     worker.purge(world.engine, limits=limits)
-    there = found(world)
+    there = everything(world)
     assert there["audit_entry"] == there["consent"] == there["anomaly"] == []
 
 
@@ -143,12 +140,12 @@ def test_an_entry_stays_as_long_as_a_message_about_it_which_was_made_late(own_pl
         own_platform.code()
         clock.advance(timedelta(days=300))
         worker.tick(own_platform.engine, now=clock.now())  # no worker ran before
-        assert found(own_platform)["notice"]
+        assert everything(own_platform)["notice"]
         clock.advance(timedelta(days=66))
         worker.purge(own_platform.engine, limits=limits)
-        noticed = {row["audit_entry_id"] for row in found(own_platform)["notice"]}
+        noticed = {row["audit_entry_id"] for row in everything(own_platform)["notice"]}
         early = clock.now() - timedelta(days=200)
-        assert {row["id"] for row in found(own_platform)["audit_entry"] if row["at"] < early} == noticed
+        assert {row["id"] for row in everything(own_platform)["audit_entry"] if row["at"] < early} == noticed
         clock.advance(timedelta(days=300))
         worker.purge(own_platform.engine, limits=limits)
-        assert found(own_platform)["notice"] == found(own_platform)["audit_entry"] == []
+        assert everything(own_platform)["notice"] == everything(own_platform)["audit_entry"] == []

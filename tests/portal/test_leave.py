@@ -14,7 +14,6 @@ from authz_server.audit.models import AuditEntry
 from authz_server.config import MailSettings
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.core import clock
-from authz_server.database import Base
 from authz_server.identity import credentials, sessions
 from authz_server.identity import service as identity
 from authz_server.identity.errors import AccountProblem
@@ -24,7 +23,7 @@ from authz_server.oauth.id_token import pairwise_subject
 from authz_server.tokens.models import AccessToken, DatasetToken
 from tests.notices.support import Hands
 from tests.support.platform import PASSWORD, CitizenBrowser, Platform, answer_of, hidden_fields
-from tests.support.protocol import Fetch, refused, rows, services_of, userinfo, writing
+from tests.support.protocol import Fetch, everything, refused, rows, services_of, userinfo, writing
 from tests.support.smtp import PostOffice, post_office
 
 LEAVE, CONFIRM = "/account/leave", "/account/leave/confirm"
@@ -73,11 +72,9 @@ def tokens(platform: Platform) -> dict[str, Any]:
     return granted
 
 
-def everything(platform: Platform) -> str:
+def text_of(platform: Platform) -> str:
     """Every value of every table."""
-    tables = Base.metadata.sorted_tables
-    with Session(platform.engine) as session:
-        return "\n".join(str(tuple(row)) for table in tables for row in session.execute(select(table)))
+    return str(everything(platform))
 
 
 def test_the_first_page_says_what_it_means_and_closes_nothing(own_platform: Platform) -> None:
@@ -163,11 +160,11 @@ def test_nothing_that_says_who_it_was_is_left_in_any_table(own_platform: Platfor
             credentials.add(session, number, method=method, now=now, **values)
         session.add(NoticeChoice(citizen_id=number, channel="sms", wanted=True))
     worker.tick(own_platform.engine, now=now)
-    before = everything(own_platform)
+    before = text_of(own_platform)
     canaries = (NAME, NATIONAL_ID, EMAIL, "citizen1", "external-passkey", "'113'")
     assert [canary for canary in canaries if canary not in before] == []
     leave(own_platform)
-    after = everything(own_platform)
+    after = text_of(own_platform)
     assert [canary for canary in canaries if canary in after] == []
     own = {"citizen_id": number}
     for model in (CitizenSession, Credential, NoticeChoice, Notice, AuthorizationRequest):
@@ -251,7 +248,7 @@ def test_a_last_message_goes_to_the_verified_address_which_is_then_forgotten(
     assert body is not None
     assert "/not-me" not in body.get_content()
     assert "/record" not in body.get_content()
-    assert EMAIL not in everything(own_platform)
+    assert EMAIL not in text_of(own_platform)
     clock.advance(timedelta(minutes=1))
     hands.tick()
     worker.purge(own_platform.engine, limits=own_platform.settings.limits)
@@ -269,7 +266,7 @@ def test_an_address_that_was_not_verified_gets_no_last_message(
 
 def test_a_server_that_sends_no_e_mail_keeps_no_address_for_one(own_platform: Platform) -> None:
     leave(own_platform)
-    assert EMAIL not in everything(own_platform)
+    assert EMAIL not in text_of(own_platform)
 
 
 def added_a_passkey(session: Session, number: int) -> None:
@@ -292,10 +289,10 @@ def test_what_somebody_adds_in_that_very_moment_is_swept_away(
     number = leave(own_platform)
     with writing(own_platform) as session:
         late(session, number)
-    assert "late" in everything(own_platform)
+    assert "late" in text_of(own_platform)
     clock.advance(timedelta(minutes=1))
     worker.purge(own_platform.engine, limits=own_platform.settings.limits)
-    assert "late" not in everything(own_platform)
+    assert "late" not in text_of(own_platform)
 
 
 def test_who_has_left_can_not_leave_again(own_platform: Platform) -> None:

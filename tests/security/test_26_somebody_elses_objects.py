@@ -1,10 +1,22 @@
 """Class 26: another's object is read, changed or revoked by whoever knows its name.
 
-Where it happened: django-oauth-toolkit #727, Authlib 1.9.1. For citizens: test_11.
+Where it happened: django-oauth-toolkit #727, Authlib 1.9.1. Consents of another: test_11.
 """
 
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from flask import Flask
+
+from authz_server.core import clock
+from authz_server.identity import csrf
+from tests.support.belongings import OF_NOBODY, OF_SOMEBODY, addresses, belongings
 from tests.support.platform import Platform, answer_of
-from tests.support.protocol import dataset_token, error_page, opened, refused, userinfo
+from tests.support.protocol import dataset_token, error_page, everything, opened, refused, userinfo
+
+AWAY = ("/sign-in", "/consent/", "/account/methods")
 
 
 def test_another_client_can_do_nothing_with_what_it_found(platform: Platform) -> None:
@@ -40,3 +52,40 @@ def test_a_lease_is_its_holders_and_over_when_it_is_over(platform: Platform) -> 
     assert platform.proxy.report(lease, "delivered").status_code == 204
     for outcome in ("delivered", "failed", "delivering", "no_record"):
         refused(platform.proxy.report(lease, outcome), 409, "lease_not_usable")
+
+
+def test_every_address_says_of_its_parts_whether_they_name_something_of_somebody(app: Flask) -> None:
+    named = {name for rule, _ in addresses(app) for name in rule.arguments}
+    assert named == OF_SOMEBODY | OF_NOBODY
+
+
+def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Forms as somebody may fill them in who knows how tokens are made of their own cookie."""
+    fields = {"decision": "approve", "notice": "x", "locale": "en"}
+    yield fields
+    for kind, name in (("consent", "request_id"), ("stop", "transaction_id"), ("remove-method", "credential_id")):
+        yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}
+
+
+@pytest.mark.parametrize("who", ["another citizen", "a stranger"])
+def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(platform: Platform, who: str) -> None:
+    with clock.frozen(clock.now()):
+        mine, other = belongings(platform), platform.citizen(signed_in=who == "another citizen")
+        cookie = other.client.get_cookie("__Host-mydata")
+        private = [mine.username, mine.ids["transaction_id"], "測試金鑰", "Personal household registration", "tax_year"]
+        before = everything(platform)
+        for rule, method in addresses(platform.app):
+            if not rule.arguments & OF_SOMEBODY:
+                continue
+            for form in forged(cookie.value if cookie else "", mine.ids) if method != "GET" else [{}]:
+                answer = other.client.open(mine.path(rule), method=method, data=form)
+                told = f"{method} {rule.rule}: {answer.status}"
+                # To prove more, or back to what is their own.
+                sent_away = answer.status_code == 303 and answer.location.startswith(AWAY)
+                assert sent_away or answer.status_code in {400, 403, 404}, told
+                text = unquote(answer.text).replace(mine.path(rule), "")
+                assert not [value for value in private if value in text], told
+        assert everything(platform) == before
+        for rule, method in addresses(platform.app):
+            if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint != "consent.extended":
+                assert mine.browser.client.get(mine.path(rule)).status_code == 200, rule.rule

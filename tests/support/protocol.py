@@ -80,6 +80,15 @@ def rows(platform: Platform, model: type[Base], **where: Any) -> list[Row[Any]]:
         return list(session.execute(found).all())
 
 
+def everything(platform: Platform) -> dict[str, list[dict[str, Any]]]:
+    """All rows of all tables."""
+    with Session(platform.engine) as session:
+        return {
+            table.name: [row._asdict() for row in session.execute(select(table).order_by(*table.primary_key))]
+            for table in Base.metadata.sorted_tables
+        }
+
+
 @dataclass
 class Fetch:
     """A granted dataset and the exchange that spends its token."""
