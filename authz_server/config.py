@@ -111,7 +111,11 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     sandbox: bool = False
-    method_levels: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({"password_totp": 3}))
+    method_levels: Mapping[str, int] = field(
+        default_factory=lambda: MappingProxyType({"passkey": 2, "password_totp": 3})
+    )
+    # A key that can be copied is as safe as the account that copies it, of which this server knows nothing.
+    synced_passkey_level: int = 3
     dpop_nonce: bool = False
     allowed_outbound_hosts: tuple[str, ...] = ()
     trusted_hops: int = 0
@@ -194,10 +198,14 @@ def _limit_problems(limits: Limits) -> list[str]:
 
 
 def _levels(value: Any, base: Path) -> Mapping[str, int]:
-    levels = {name: settings.whole(level, base) for name, level in dict(value).items()}
-    if not all(HIGHEST_LEVEL <= level <= MEMBER_AREA for level in levels.values()):
+    return MappingProxyType({name: _level(level, base) for name, level in dict(value).items()})
+
+
+def _level(value: Any, base: Path) -> int:
+    level = settings.whole(value, base)
+    if not HIGHEST_LEVEL <= level <= MEMBER_AREA:
         raise ValueError("a level is 1 (highest) to 4, or 5: the member area only")
-    return MappingProxyType(levels)
+    return level
 
 
 def _limits(value: Any, base: Path) -> Limits:
@@ -263,6 +271,7 @@ READERS: Mapping[str, settings.Reader] = {
     "tls_key": settings.path,
     "sandbox": settings.boolean,
     "method_levels": _levels,
+    "synced_passkey_level": _level,
     "dpop_nonce": settings.boolean,
     "allowed_outbound_hosts": settings.texts,
     "trusted_hops": settings.whole,

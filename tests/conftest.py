@@ -126,6 +126,6 @@ def _settings(database_url: str, folder: Path) -> Settings:
         "secret_file": "secret",
         "proxy_url": PROXY_URL,
         "sandbox": True,
-        "method_levels": {"password_totp": 1},
+        "method_levels": {"password_totp": 1, "passkey": 2},
     }
     return config.parse(document, base=folder)

@@ -17,6 +17,7 @@ _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACR_PREFIX = "urn:mydata:acr:level-"
 
+PLATFORM_NAME = "MyData"  # under which apps and devices of citizens list what they keep for this platform
 HIGHEST_LEVEL = 1
 LOWEST_LEVEL = 4
 MEMBER_AREA = 5  # no identity level: what only opens the citizen's own pages, never a fetch

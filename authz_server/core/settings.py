@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_NAME = "localhost"
+LOOPBACK = frozenset({"127.0.0.1", LOOPBACK_NAME, "::1"})
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 # From what the document says, and the folder that relative paths start from.  Raises: ValueError or TypeError.

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Select, bindparam, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -89,12 +89,23 @@ def of_citizen(session: Session, citizen_id: int, *, method: str | None = None) 
     return [_bound(row) for row in session.execute(found.order_by(_credential.id))]
 
 
-def use(session: Session, credential_id: int, *, now: datetime, data: Mapping[str, Any] | None = None) -> int | None:
+def use(
+    session: Session,
+    credential_id: int,
+    *,
+    now: datetime,
+    data: Mapping[str, Any] | None = None,
+    only_if: ColumnElement[bool] | None = None,
+) -> int | None:
     """Note that a credential was used, and whose it is; None if it was removed meanwhile. The caller commits.
 
-    Args: data: what is known about it from now on (a counter, a renewed status), if that has changed.
+    Args:
+        data: what is known about it from now on (a counter, a renewed status), if that has changed.
+        only_if: what else must be true of its row, or nothing is noted, and the answer is None.
     """
     statement = _USE if data is None else _USE.values(data=dict(data))
+    if only_if is not None:
+        statement = statement.where(only_if)
     found: int | None = session.execute(statement, {"credential": credential_id, "moment": now}).scalar_one_or_none()
     return found
 

@@ -8,10 +8,14 @@ from authz_server.core.errors import DomainError
 
 
 class SignInRefused(DomainError):
-    """Somebody was not let in. `reason` is for the record, from a closed list; pages tell less."""
+    """Somebody was not let in. `reason` is for the record, from a closed list; pages tell less.
+
+    `anomaly`: the event by which the citizen is told, besides the failure, if it is more than somebody's mistake.
+    """
 
     code: ClassVar[str] = "sign_in_refused"
     public: ClassVar[str] = "The sign-in was not accepted."
+    anomaly: ClassVar[str | None] = None
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -27,6 +31,12 @@ class WrongCredentials(SignInRefused):
     def __init__(self, reason: str, told: Text | None = None) -> None:
         super().__init__(reason)
         self.told = told
+
+
+class PasskeyCopied(SignInRefused):
+    """The signature is right, but an older one has counted further: two devices have the key, or one counts wrongly."""
+
+    anomaly = "anomaly.passkey_copied"
 
 
 class CitizenSuspended(SignInRefused):

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
-from authz_server.core.identifiers import CitizenId
+from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.identity import credentials, national_id, passwords, sessions, totp
 from authz_server.identity.contact import EMAIL, PHONE
 from authz_server.identity.errors import AccountProblem
@@ -19,7 +19,6 @@ from authz_server.identity.methods.password_totp import USERNAME
 from authz_server.identity.models import CITIZEN
 
 LOCALES = ("zh-TW", "en")
-ISSUER_NAME = "MyData"
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
 _INSERT = {
     name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
@@ -173,7 +172,7 @@ def _enrol(
     return Enrolment(
         citizen_id=CitizenId(citizen_id),
         totp_secret=secret,
-        otpauth_uri=totp.otpauth_uri(secret, username, ISSUER_NAME),
+        otpauth_uri=totp.otpauth_uri(secret, username, PLATFORM_NAME),
     )
 
 

@@ -108,6 +108,8 @@ def _verify_twice(session: Session, secret: str, *, now: datetime) -> None:
 def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime) -> None:
     """Record that an attempt failed, and that it locked the account if it did. The caller commits."""
     entries = [_entry("sign_in.failed", tried, now, success=False, reason=refused.reason)]
+    if refused.anomaly is not None:
+        entries.append(_entry(refused.anomaly, tried, now, success=False, reason=tried.method.id))
     if tried.last:
         entries.append(_entry("sign_in.locked", tried, now, success=False, reason="too_many_failures"))
     record(session, *entries)

@@ -177,6 +177,13 @@ TOLD: Final[Mapping[str, Told]] = {
         "Your data was erased, but for the record that the law has us keep. If that was not you, tell the operator of "
         "this platform at once.",
     ),
+    "anomaly.passkey_copied": _safe(
+        "您的一把通行密鑰可能遭人複製",
+        "A passkey of yours may have been copied",
+        "它回應的次數比先前的還少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + _IF_NOT_YOU[0],
+        "It had counted fewer uses than before and was refused: nobody got in by it. Remove it and make a new one. "
+        + _IF_NOT_YOU[1],
+    ),
     "anomaly.again": _safe(
         "您在短時間內再次同意把資料提供給{client}",
         "You agreed to share data with {client} again within a short time",

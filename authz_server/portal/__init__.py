@@ -34,7 +34,7 @@ def init_app(app: Flask, services: Services) -> None:
     app.jinja_loader = ChoiceLoader([app.jinja_loader, components])
     app.jinja_options = {**app.jinja_options, "trim_blocks": True, "lstrip_blocks": True}
     locale.init_app(app, secure=settings.secure)
-    context.init_app(app, sandbox=settings.sandbox)
+    context.init_app(app, issuer=settings.issuer, sandbox=settings.sandbox)
     members.init_app(app)
     headers.init_app(app, secure=settings.secure)
     errors.init_app(app)

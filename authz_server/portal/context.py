@@ -1,12 +1,14 @@
 """What every template may call."""
 
-from hashlib import sha256
+import base64
+from hashlib import sha256, sha384
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlencode
 
 from flask import Flask, g, request
 from flask_babel import get_translations, ngettext
+from markupsafe import Markup
 
 from authz_server.portal import locale
 
@@ -14,9 +16,10 @@ from authz_server.portal import locale
 LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
 
 
-def init_app(app: Flask, *, sandbox: bool) -> None:
+def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
     """Add the functions that base.html and its children call."""
     digests: dict[str, str] = {}
+    scripts: dict[str, Markup] = {}
 
     def asset(name: str) -> str:
         """URL of a static file that changes when the file does, so that it may be cached for ever."""
@@ -24,14 +27,27 @@ def init_app(app: Flask, *, sandbox: bool) -> None:
             digests[name] = sha256((Path(str(app.static_folder)) / name).read_bytes()).hexdigest()[:16]
         return f"{app.static_url_path}/{name}?v={digests[name]}"
 
+    def script(name: str) -> Markup:
+        """The element of a script of ours, bound to what it holds; no page but the one that has it may run it."""
+        g.scripts_allowed = True
+        if name not in scripts:
+            content = (Path(str(app.static_folder)) / name).read_bytes()
+            integrity = f"sha384-{base64.b64encode(sha384(content).digest()).decode()}"
+            scripts[name] = Markup('<script type="module" src="{}" integrity="{}"></script>').format(
+                asset(name), integrity
+            )
+        return scripts[name]
+
     # Flask-Babel looks the language up for each text, which costs a page more than everything else in it.
     app.jinja_env.install_gettext_callables(translate, ngettext, newstyle=True)  # type: ignore[attr-defined]  # its i18n
     app.jinja_env.globals |= {
         "asset": asset,
         "html_lang": lambda: locale.HTML_LANG[locale.current()],
         "in_sandbox": lambda: sandbox,
+        "issuer": lambda: issuer,
         "language": locale.current,
         "languages": lambda: LANGUAGES,
+        "script": script,
         "switch_url": switch_url,
     }
 

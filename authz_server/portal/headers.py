@@ -7,7 +7,8 @@ those, and if one were blocked, the citizen would be left on the consent page wi
 asks for nothing secret says `flask.g.form_goes_on`, and may end anywhere in the scheme of its redirect URI, which is
 https. What is given up is little: such a form holds a choice and a CSRF token that is good for that choice alone, and
 to send it elsewhere somebody would have to write markup into a page that escapes everything. Forms with a password
-never say it. A page that needs a script of ours says `flask.g.scripts_allowed`; all others allow none.
+never say it. A page that needs a script of ours (`script` in its template) is
+allowed it by `flask.g.scripts_allowed`; all others allow none.
 """
 
 from typing import Final
@@ -24,7 +25,8 @@ PAGE: Final = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-SCRIPTS: Final = "script-src 'self'; connect-src 'self'; "
+# A file of ours, which may ask us, and may not make code of texts.
+SCRIPTS: Final = "script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'; "
 # Assets carry their digest in the query, so a copy never goes stale.
 ASSET_CACHE: Final = "public, max-age=31536000, immutable"
 

@@ -57,6 +57,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "method.added": lazy_gettext("You added a way to sign in: %(method)s"),
     "method.removed": lazy_gettext("You removed a way to sign in: %(method)s"),
     "account.verified": lazy_gettext("You proved who you are by two different ways, as the first use demands"),
+    "anomaly.passkey_copied": lazy_gettext(
+        "A passkey of yours answered out of turn and was refused; it may have been copied. Remove it and make a new one"
+    ),
     "account.created": lazy_gettext("Your account was opened"),
     "account.reset": lazy_gettext("Your ways to sign in were renewed"),
     "account.suspended": lazy_gettext("Your account was suspended"),

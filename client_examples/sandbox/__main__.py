@@ -99,6 +99,7 @@ def show(sandbox: Sandbox) -> None:
         ("a bank (Node.js)", sandbox.node_bank_url),
         ("the platform", sandbox.issuer),
         ("your record", f"{sandbox.issuer}/record"),
+        ("set up a passkey", f"{sandbox.issuer}/account/methods/passkey"),
         ("your mailbox", sandbox.mailbox_url),
         ("resource proxy", f"{sandbox.proxy_url}/.well-known/oauth-protected-resource"),
     ):

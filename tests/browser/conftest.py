@@ -22,6 +22,6 @@ def chromium() -> Iterator[Browser]:
 def sandbox() -> Iterator[Sandbox]:
     """The platform and its neighbours, each a process, on free ports."""
     # A password is enough here, so that every page has several ways to sign in.
-    levels = {"password_totp": 1, "certificate": 1}
+    levels = {"password_totp": 1, "passkey": 2, "certificate": 1}
     with Sandbox(banks=("bank",), server={"method_levels": levels}) as sandbox:
         yield sandbox

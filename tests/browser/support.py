@@ -19,6 +19,7 @@ FLAGS = [
     "--no-first-run",
 ]
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 
@@ -31,9 +32,9 @@ class Visitor:
     context: BrowserContext
     page: Page
 
-    def open_request(self) -> None:
-        """Come from a client that has pushed a request for one dataset of each kind."""
-        _, address = self.sandbox.checker.ask()
+    def open_request(self, *only: str) -> None:
+        """Come from a client that has pushed a request for one dataset of each kind, or for these of them."""
+        _, address = self.sandbox.checker.ask(*only)
         self.page.goto(address)
 
     def open(self, path: str) -> None:
@@ -51,6 +52,13 @@ class Visitor:
         self.fill_in()
         self.page.click("#login-submit")
 
+    def decide(self, button: str) -> None:
+        """Press a button that leads back to the client. Nobody listens there, so the browser shows an error of its own;
+        the decision stands."""
+        with self.page.expect_request(lambda request: "/callback" in request.url):
+            self.page.click(f"#{button}")
+        self.page.wait_for_url("chrome-error://**")
+
 
 @contextmanager
 def visitor(
@@ -61,15 +69,20 @@ def visitor(
     width: int = 1280,
     who: int = 0,
     scripts: bool = False,
+    strict: bool = False,
     scale: float = 1,
 ) -> Iterator[Visitor]:
-    """A new visitor. Args: scripts: let axe run in the page (the pages themselves have none); scale: page zoom."""
+    """A new visitor.
+
+    Args: scripts: let scripts run, also axe, which no page of ours allows; strict: only those that the page allows;
+        scale: page zoom.
+    """
     context = chromium.new_context(
         viewport={"width": int(width / scale), "height": int(800 / scale)},
         device_scale_factor=scale,
         locale=lang,
         java_script_enabled=scripts,
-        bypass_csp=scripts,
+        bypass_csp=scripts and not strict,
     )
     try:
         yield Visitor(sandbox, sandbox.citizens[who], context, context.new_page())

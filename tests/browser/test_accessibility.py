@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import Visitor, violations, visitor
+from tests.browser.support import LANGUAGES, Visitor, violations, visitor
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -37,10 +37,7 @@ def let_the_time_run_out(visitor: Visitor) -> None:
 
 
 def refuse(visitor: Visitor) -> None:
-    # Nobody listens at the client's address, so the browser shows an error of its own; the decision stands.
-    with visitor.page.expect_request(lambda request: "/callback" in request.url):
-        visitor.page.click("#consent-deny")
-    visitor.page.wait_for_url("chrome-error://**")
+    visitor.decide("consent-deny")
     visitor.open("/record")
 
 
@@ -62,9 +59,7 @@ def open_filter(visitor: Visitor) -> None:
 
 def agree(visitor: Visitor) -> None:
     visitor.open_request()
-    with visitor.page.expect_request(lambda request: "/callback" in request.url):
-        visitor.page.click("#consent-approve")
-    visitor.page.wait_for_url("chrome-error://**")
+    visitor.decide("consent-approve")
     visitor.open("/record")
     open_consent(visitor)
 
@@ -167,7 +162,6 @@ VISIT: dict[str, Step] = {
     "request over": lambda visitor: visitor.open("/consent/unknown"),
     "client unknown": lambda visitor: visitor.open("/authorize?client_id=nobody"),
 }
-LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
 
 
 @pytest.mark.parametrize("width", [320, 1280])

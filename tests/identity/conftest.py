@@ -71,7 +71,8 @@ def requests() -> KnownRequests:
 def app(engine: Engine, settings: Settings, requests: KnownRequests) -> Iterator[Flask]:
     """The routes of this room, and one page that demands a citizen."""
     app = Flask("identity-tests")
-    app.jinja_loader = DictLoader({"sign_in.html": "sign in", "sign_out.html": "sign out"})
+    pages = {"sign_in.html": "sign in", "sign_out.html": "sign out", "methods/passkey.html": "passkey"}
+    app.jinja_loader = DictLoader(pages)
     url = settings.database_url
     app.config.update(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=engine_options(url))
     db.init_app(app)

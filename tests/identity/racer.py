@@ -2,7 +2,8 @@
 
 Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `count <account>` makes an
 attempt at a door, `challenge <handle>` answers a challenge, `bind <external id>` binds a credential,
-`remove <id> <id>` removes one of two. The answer is how many of this process's threads succeeded.
+`remove <id> <id>` removes one of two, `passkey <count>` uses the passkey of id `key` with what its device has counted.
+The answer is how many of this process's threads succeeded.
 """
 
 import sys
@@ -20,10 +21,12 @@ from authz_server.config import Limits, Settings
 from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
 from authz_server.identity import challenges, credentials, enrolment, lockout
-from authz_server.identity.errors import LastMethod, SignInLocked, WrongCredentials
+from authz_server.identity.errors import LastMethod, PasskeyCopied, SignInLocked, WrongCredentials
+from authz_server.identity.methods.passkey import PasskeyAttempt
 from authz_server.identity.methods.password_totp import PasswordTotpAttempt
 from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
+from authz_server.identity.webauthn import Site, Use
 from tests.identity.second_method import Key
 from tests.identity.support import NOW, SERVER_SECRET
 
@@ -116,6 +119,21 @@ def of(citizen_id: int) -> SignedIn:
     )
 
 
+def use(engine: Engine, count: int) -> bool:
+    """Have proved the signature of a passkey, and try to be the first with its count."""
+    with Session(engine) as session:
+        bound = credentials.find(session, method="passkey", external_id="key")
+        session.rollback()
+        attempt = PasskeyAttempt(told={}, challenge="", bound=bound, site=Site(rp_id="", origin=""))
+        attempt.used, attempt.now = Use(sign_count=count, backed_up=False), NOW
+        try:
+            attempt.accept(session)
+        except PasskeyCopied:
+            return False
+        session.commit()
+        return True
+
+
 def race(pool: ThreadPoolExecutor, threads: int, act: Callable[[], bool]) -> int:
     """Let all threads act at once; how many succeeded."""
     start = Barrier(threads)
@@ -138,6 +156,7 @@ def main() -> None:
         "challenge": lambda handle: answer(engine, handle),
         "remove": lambda ids: remove(engine, citizen_id, turns[ids]),
         "bind": lambda external_id: bind(engine, citizen_id, external_id),
+        "passkey": lambda count: use(engine, int(count)),
     }
     with ThreadPoolExecutor(threads) as pool:
         print("ready", flush=True)  # noqa: T201 - the answer to whoever started this process

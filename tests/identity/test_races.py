@@ -100,3 +100,11 @@ def test_of_two_ways_to_sign_in_that_are_removed_at_once_one_stays(racers: Racer
         assert racers.race(f"remove {two}") == 1
         assert len(credentials.of_citizen(session, citizen_id)) == 1
         session.rollback()
+
+
+def test_of_a_passkey_and_its_copies_one_comes_in_with_a_count(racers: Racers, session: Session) -> None:
+    data = {"public_key": "", "user_handle": "", "sign_count": 0, "backup_eligible": False, "backed_up": False}
+    (citizen_id,) = session.scalars(select(CITIZEN.c.id))
+    credentials.add(session, citizen_id, method="passkey", external_id="key", label="", data=data, now=NOW)
+    session.commit()
+    assert [racers.race(f"passkey {count}") for count in range(1, ROUNDS + 1)] == [1] * ROUNDS

@@ -21,7 +21,10 @@ def test_the_page_says_who_asks(browser: Browser, requests: KnownRequests) -> No
     page = browser.page
     assert (page["pending"], page["visit"].named, page["needed_level"]) == (waiting, {"request": "r1"}, 3)
     assert page["reason"] is None
-    assert (page["method"].id, [method.id for method in page["methods"]]) == ("password_totp", ["password_totp"])
+    assert (page["method"].id, [method.id for method in page["methods"]]) == (
+        "password_totp",
+        ["password_totp", "passkey"],
+    )
 
 
 def test_after_the_sign_in_the_request_goes_on(session: Session, browser: Browser, requests: KnownRequests) -> None:
@@ -59,10 +62,10 @@ def test_no_form_is_shown_when_no_method_reaches_the_level(
 ) -> None:
     enrol(session)
     browser.sign_in()
-    requests.add("r1", needed_level=2)
+    requests.add("r1", needed_level=1)
     assert browser.get("/sign-in?request=r1").status_code == 200
     page = browser.page
-    assert (page["reason"], page["needed_level"], page["method"], page["methods"]) == ("level", 2, None, [])
+    assert (page["reason"], page["needed_level"], page["method"], page["methods"]) == ("level", 1, None, [])
     clock.advance(timedelta(minutes=1))
     # A form that was made up does not get further than the page.
     assert browser.resend(clock.now()).status_code == 400

@@ -63,7 +63,8 @@ The view commits, and redirects to `enrolment.LIST`.
 
 Finally: each route a line in `CALLERS` (`oauth/routes.py`; `anyone` under /sign-in, `citizen` under /account), the
 texts translated, the method's tests in `tests/identity/test_<id>.py`, its settings in docs/deploy.md, its sign-in page
-in `tests/browser/test_accessibility.py`. A script is allowed by `g.scripts_allowed = True` and is a file in `static/`.
+in `tests/browser/test_accessibility.py`. A script is a file in `static/`, and allowed to the page whose template has
+`{{ script('name') }}`.
 """
 
 from abc import ABC, abstractmethod
