@@ -2,6 +2,7 @@
 
 import os
 import sys
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.consent.commands import figures
+from authz_server.consent.commands import verify as verify_file
 from authz_server.core import clock, jose, logging
 from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
@@ -31,7 +33,7 @@ from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
 from authz_server.notices.commands import notices
-from authz_server.portal import busy
+from authz_server.portal import busy, verify
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
@@ -40,6 +42,8 @@ SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
 CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
 # The same for documents, which take a while to make: one at a time, so that no number of wishes takes turns of tokens.
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
+# And for files to be verified, which are larger than any other form; few, for they are taken into memory.
+VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=verify.MAX_BYTES)
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
@@ -101,10 +105,15 @@ def keys() -> None:
 
 @cli.command("rotate-key")
 def rotate_key() -> None:
-    """Sign with a new key from the next start on; the one before stays published for what it has signed."""
-    path = config.load().keys_file
-    known = orjson.loads(path.read_bytes())["keys"]
-    _write_private(path, orjson.dumps({"keys": [jose.generate_key("ES256"), *known[:1]]}))
+    """Sign with a new key from the next start on. The old one's private part is destroyed; its public part stays
+    published, so that what it has signed verifies: for as long as the record is kept, and once more, because a receipt
+    may be made when its consent is about to leave the record, and has to serve for a while then.
+    """
+    settings = config.load()
+    keep = timedelta(days=2 * settings.limits.record_days)
+    known = orjson.loads(settings.keys_file.read_bytes())
+    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep)
+    _write_private(settings.keys_file, orjson.dumps(document))
     click.echo("rotated; restart the servers")
 
 
@@ -123,6 +132,7 @@ def serve() -> None:
             CERTIFICATES,
             SIGN_INS,
             DOCUMENTS,
+            VERIFYING,
             Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
         ],
         tls_cert=settings.tls_cert,
@@ -171,7 +181,7 @@ def erase(username: str) -> None:
     click.echo(f"citizen {username} erased")
 
 
-for command in (client, agency, dataset, citizen, notices, figures):
+for command in (client, agency, dataset, citizen, notices, figures, verify_file):
     cli.add_command(command)
 
 

@@ -1,5 +1,6 @@
 """Flask without what no request of this server needs: a session of its own, async views, a look at the Host."""
 
+import io
 from collections.abc import Callable
 from typing import Any
 
@@ -20,9 +21,18 @@ class NoSessions(SessionInterface):
         """Nothing to save."""
 
 
+class LeanRequest(Request):
+    """A request whose files lie in memory: nothing that somebody sends may come to lie on a disk."""
+
+    def _get_file_stream(self, *_: object, **__: object) -> io.BytesIO:
+        # How much that can be, `MAX_CONTENT_LENGTH` says.
+        return io.BytesIO()
+
+
 class LeanFlask(Flask):
     """The application class."""
 
+    request_class = LeanRequest
     session_interface = NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -82,14 +82,17 @@ def entries_of(
     citizen_id: int,
     *,
     transaction_id: str | None = None,
+    since: datetime | None = None,
     before: Position = NEWEST,
     limit: int = 20,
 ) -> Sequence[AuditEntry]:
     """The citizen's own entries, newest first: all, or those about one request.
 
-    Args: before: the last one seen, for the next page.
+    Args: since: no older ones; before: the last one seen, for the next page.
     """
     found = select(AuditEntry).where(after(before))
+    if since is not None:
+        found = found.where(AuditEntry.at >= since)
     if transaction_id is None:
         found = found.where(AUDIT_ENTRY.c.citizen_id == citizen_id)
     else:
@@ -97,3 +100,24 @@ def entries_of(
             AUDIT_ENTRY.c.transaction_id == transaction_id, unindexed(AUDIT_ENTRY.c.citizen_id) == citizen_id
         )
     return session.scalars(found.order_by(AuditEntry.at.desc(), AuditEntry.id.desc()).limit(limit)).all()
+
+
+def places_of(
+    session: Session, citizen_id: int, *, since: datetime | None, before: Position, every: int, at_most: int
+) -> Sequence[Position]:
+    """Where a citizen's entries have to be cut into parts of so many: the last of each part but the last part.
+
+    At most so many statements, each a walk along an index.
+    """
+    place = AUDIT_ENTRY.c
+    walk = select(place.at, place.id).where(place.citizen_id == citizen_id)
+    if since is not None:
+        walk = walk.where(place.at >= since)
+    walk = walk.order_by(place.at.desc(), place.id.desc()).limit(2).offset(every - 1)
+    found: list[Position] = []
+    while len(found) < at_most:
+        rows = session.execute(walk.where(after(found[-1] if found else before))).all()
+        if len(rows) < 2:  # nothing comes after it
+            break
+        found.append(Position(rows[0].at, rows[0].id))
+    return found

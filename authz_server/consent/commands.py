@@ -1,7 +1,14 @@
-"""`mydata figures`: what the operator sees of how clients are received. No personal data is in it."""
+"""`mydata figures`: what the operator sees of how clients are received. No personal data is in it.
 
-from collections.abc import Sequence
+`mydata verify`: whether a receipt or an exported record is genuine; for anybody, without settings and database.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 import orjson
@@ -9,7 +16,9 @@ import orjson
 from authz_server import config
 from authz_server.consent.figures import COUNTED, Figures, Span
 from authz_server.consent.figures import figures as count
-from authz_server.core import clock
+from authz_server.core import clock, documents, jose, outbound_http
+from authz_server.core.documents import Cause, Genuine, NotGenuine
+from authz_server.core.jose import BadKey, KeySet
 from authz_server.database import session_for
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -54,3 +63,106 @@ def _table(found: Sequence[Figures]) -> str:
         ).rstrip()
         for row in rows
     )
+
+
+WRONG: Mapping[Cause, str] = {
+    "form": "it is no receipt and no record as they are downloaded, or a part of it is missing",
+    "key": "it is signed with a key that its platform does not publish",
+    "signature": "its signature is wrong: it was changed, or not signed by that key",
+    "text": "what is there to read is not what was signed",
+    "issuer": "it is signed for another platform",
+}
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+NOT_GENUINE, UNDECIDED = 1, 2
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--keys",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The published keys, a file: what <issuer>/jwks answered. Nothing is asked of any network then.",
+)
+@click.option("--issuer", help="URL of the platform, which has to be the signer; without --keys its keys are fetched.")
+def verify(file: Path, keys: Path | None, issuer: str | None) -> None:
+    """Verify a receipt (JSON or PDF) or an exported record (JSON) with the published keys of the platform.
+
+    Every bit counts. Says what was verified, and by whose signature. Needs no settings, database or server.
+
+    Exit status: 0 intact; 1 not; 2 can't be judged, because the file or the keys could not be read, or the key is
+    not among those in the file of keys, which may be older than the signature.
+    """
+    if keys is None and issuer is None:
+        raise click.UsageError("give --keys FILE or --issuer URL: whose keys they are a file can't say of itself")
+    try:
+        with file.open("rb") as opened:
+            octets = opened.read(documents.MAX_BYTES + 1)
+        known = _keys(keys, issuer or "")
+    except (OSError, ValueError, BadKey, outbound_http.FetchError) as error:
+        # What a domain error has to say is in its detail; of the others, the kind.
+        _end(UNDECIDED, getattr(error, "detail", "") or type(error).__name__)
+    if len(octets) > documents.MAX_BYTES:
+        _end(UNDECIDED, f"it is larger than {documents.MAX_BYTES // 1024 // 1024} MB")
+    try:
+        genuine = documents.verify(octets, known, issuer=issuer.rstrip("/") if issuer else None)
+    except NotGenuine as wrong:
+        if keys is not None and wrong.cause == "key":
+            _end(UNDECIDED, f"it is signed with a key that is not in {keys}; if that is old, get the keys of now")
+        _end(NOT_GENUINE, WRONG[wrong.cause])
+    click.echo("\n".join(_verdict(genuine)))
+
+
+def _end(status: int, why: str) -> NoReturn:
+    click.echo(f"{'not intact' if status == NOT_GENUINE else 'can not be judged'}: {why}", err=True)
+    sys.exit(status)
+
+
+def _keys(file: Path | None, issuer: str) -> KeySet:
+    """The keys in the file, else those that the issuer publishes, by https unless it is this machine."""
+    if file is not None:
+        return jose.parse_public_keys(orjson.loads(file.read_bytes()))
+    parts = urlsplit(issuer)
+    if parts.scheme != "https" and parts.hostname not in LOOPBACK:
+        raise outbound_http.FetchRefused("an issuer is an https URL")
+    # The user names the host, nobody else: it may be one of a network of their own.
+    allowed = frozenset({outbound_http.authority(issuer)})
+    return jose.parse_public_keys(
+        orjson.loads(outbound_http.fetch(f"{issuer.rstrip('/')}/jwks", allowed_hosts=allowed))
+    )
+
+
+def _verdict(genuine: Genuine) -> Iterator[str]:
+    said, facts = {
+        "receipt": ("receipt of a consent", _of_receipt),
+        "record": ("record of one citizen, or a part of it", _of_record),
+        "pdf": ("receipt of a consent, as PDF; what is to be read in it is what was signed", _of_pdf),
+    }[genuine.kind]
+    yield f"intact: {said}"
+    for name, value in (
+        *facts(genuine.claims),
+        ("signed by", genuine.issuer),
+        ("signed at", genuine.signed_at.isoformat()),
+        ("key", genuine.kid),
+    ):
+        yield f"  {name:10} {value}"
+
+
+def _of_receipt(claims: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    (purpose,) = claims["pii_processing"]["purposes"]
+    yield "reference", claims["receipt_id"]
+    yield "recipient", claims["party_identification"][0]["party_name"]
+    yield "data", ", ".join(item["dataset"] for item in purpose["datasets"]) or "none"
+    for event in claims["event"]:
+        yield event["event_state"], event["event_time"]
+
+
+def _of_record(claims: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "entries", str(len(claims["entries"]))
+    yield "receipts", str(len(claims["receipts"]))
+    if claims["entries"]:
+        yield "newest", claims["entries"][0]["at"]
+        yield "oldest", claims["entries"][-1]["at"]
+
+
+def _of_pdf(claims: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "reference", claims["receipt_id"]

@@ -6,7 +6,7 @@ makes mandatory, under its name; None where this platform does not know (docs/re
 ours). No value of a citizen is in it, for none is in the consent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,10 +20,16 @@ from authz_server.consent.wording import say
 from authz_server.core import jose
 from authz_server.core.clock import day_of
 from authz_server.core.identifiers import acr_of_level
+from authz_server.database import table_of, unindexed
 
 SCHEMA: Final = "mydata-receipt 2, after ISO/IEC TS 27560:2023"
-TYP: Final = "mydata-receipt+jwt"
 JURISDICTION: Final = "TW"
+
+
+def find_consents(session: Session, references: Sequence[str], *, citizen_id: int) -> Sequence[Consent]:
+    """The citizen's own consents with these reference numbers, in the order of their decisions."""
+    own = (Consent.transaction_id.in_(references), unindexed(table_of(Consent).c.citizen_id) == citizen_id)
+    return session.scalars(select(Consent).where(*own).order_by(Consent.decided_at, Consent.id)).all()
 
 
 def find_consent(session: Session, transaction_id: str, *, citizen_id: int) -> Consent | None:

@@ -50,6 +50,7 @@ class Room:
     paths: tuple[str, ...] = ("/",)
     endings: tuple[str, ...] = ()
     essential: tuple[str, ...] = ()
+    largest_body_bytes: int = LARGEST_BODY_BYTES
 
     def is_for(self, path: str) -> bool:
         """Whether a request for this path belongs here."""
@@ -137,12 +138,13 @@ class Admission:
                 return False
             self._sending += 1
         try:
-            body = environ["wsgi.input"].read(LARGEST_BODY_BYTES + 1)  # one too many, for the application to see
+            # One too many, for the application to see.
+            body = environ["wsgi.input"].read(self._room.largest_body_bytes + 1)
         finally:
             with self._lock:
                 self._sending -= 1
         # Granian hands over what had come when a client hung up: half a form must not pass for a whole one.
-        is_whole = len(body) >= min(announced_bytes, LARGEST_BODY_BYTES)
+        is_whole = len(body) >= min(announced_bytes, self._room.largest_body_bytes)
         environ["wsgi.input"] = io.BytesIO(body if is_whole else b"")
         # Of too many chunks werkzeug would read as many as are allowed; at a length it sees that it is too much.
         environ["CONTENT_LENGTH"] = str(max(announced_bytes, len(body)))

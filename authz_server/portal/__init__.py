@@ -10,6 +10,7 @@ from authz_server.portal import (
     contact,
     context,
     errors,
+    export,
     freeze,
     headers,
     leave,
@@ -22,6 +23,7 @@ from authz_server.portal import (
     receipts,
     record,
     refusals,
+    verify,
     views,
 )
 
@@ -40,6 +42,7 @@ def init_app(app: Flask, services: Services) -> None:
     errors.init_app(app)
     refusals.init_app(app)
     for module in (
-        views, account, methods, consents, record, outcome, receipts, freeze, leave, not_me, messages, contact,
+        views, account, methods, consents, record, export, verify, outcome, receipts, freeze, leave, not_me, messages,
+        contact,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

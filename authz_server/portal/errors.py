@@ -39,6 +39,7 @@ PAGES: Final = frozenset(
         "record",
         "sign-in",
         "sign-out",
+        "verify",
     }
 )
 MACHINES: Final = frozenset(

@@ -94,6 +94,11 @@ ACCOUNT: Final = (
         lazy_gettext("Your data in your hands"),
         (
             Entry(
+                "export.page",
+                lazy_gettext("Download my record"),
+                lazy_gettext("As a table, or signed by this platform with all receipts."),
+            ),
+            Entry(
                 "freeze.ask_to_freeze",
                 lazy_gettext("Stop everything"),
                 lazy_gettext("One button: nothing of yours is sent any more, until you say so."),

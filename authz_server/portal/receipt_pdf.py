@@ -160,6 +160,10 @@ def _proof(consent: Consent, issuer: str) -> pdf.Part:
             ("SHA-256", consent.notice_sha256),
         ],
         sentences=[
-            gettext("The receipt as JSON says the same with this platform's signature, which anybody can verify.")
+            gettext(
+                "This file ends with this platform's signature, as does the receipt as JSON: anybody can check at "
+                "%(address)s that nothing in it was changed. On paper it has none.",
+                address=f"{issuer}/verify",
+            )
         ],
     )

@@ -6,6 +6,7 @@ A NUL is text to Python and SQLite, and an error to PostgreSQL: as part of a nam
 
 from flask import Flask, abort, request
 
+from authz_server.portal import verify
 from authz_server.portal.errors import for_people
 
 
@@ -16,6 +17,8 @@ def init_app(app: Flask) -> None:
     def refuse() -> None:
         if not for_people():
             return
+        if request.endpoint == "verify.check":
+            request.max_content_length = request.max_form_memory_size = verify.MAX_BYTES
         if "\0" in request.path or any("\0" in value for value in _values()):
             abort(400)
 

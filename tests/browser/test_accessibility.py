@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, FilePayload
 
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
@@ -102,6 +102,17 @@ def propose_an_address(visitor: Visitor, address: str = "new@citizen.example") -
     visitor.page.click("#contact-send")
 
 
+def check_a_file(visitor: Visitor, changed: bool = False) -> None:
+    """Send a file that the platform has just made to the page that checks files."""
+    octets = visitor.context.request.get(f"{visitor.sandbox.issuer}/record/export.json").body()
+    visitor.open("/verify")
+    text = octets.replace(b"consent.approved", b"consent.denied") if changed else octets
+    file: FilePayload = {"name": "record.json", "mimeType": "application/json", "buffer": text}
+    visitor.page.set_input_files("#document", files=[file])
+    visitor.page.click("#verify-submit")
+    visitor.page.wait_for_selector(".verdict-bad" if changed else ".verdict-good")
+
+
 def sign_in_and_unfreeze(visitor: Visitor) -> None:
     visitor.open("/account/unfreeze")
     visitor.sign_in()
@@ -137,6 +148,12 @@ VISIT: dict[str, Step] = {
     "unfrozen": lambda visitor: visitor.page.click("#unfreeze-confirm"),
     "sign-out": lambda visitor: visitor.open("/sign-out"),
     "account": lambda visitor: visitor.open("/account"),
+    "export": lambda visitor: visitor.open("/record/export"),
+    "export, refused": lambda visitor: visitor.open("/record/export?from=x"),
+    "verify": lambda visitor: visitor.open("/verify"),
+    "verify, nothing sent": lambda visitor: visitor.page.click("#verify-submit"),
+    "verify, genuine": check_a_file,
+    "verify, changed": lambda visitor: check_a_file(visitor, changed=True),
     "messages": open_messages,
     "message": lambda visitor: visitor.page.click(".rows a >> nth=0"),
     "notices": lambda visitor: visitor.open("/account/notices"),

@@ -19,6 +19,7 @@ from authz_server.core.jose.keys import (
     parse_public_key,
     parse_public_keys,
     public_jwks,
+    rotated,
     thumbprint,
 )
 from authz_server.core.jose.signed import (
@@ -48,6 +49,7 @@ __all__ = [
     "parse_public_key",
     "parse_public_keys",
     "public_jwks",
+    "rotated",
     "sign",
     "thumbprint",
     "unverified_claims",

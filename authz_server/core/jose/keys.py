@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ _REQUIRED = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": 
 _COORDINATE_BYTES = {("EC", "P-256"): 32, ("EC", "P-384"): 48, ("OKP", "Ed25519"): 32}
 _RSA_BITS = range(2048, 4097)  # above, one proof with a key of the sender's choice would cost us milliseconds
 _MAX_EXPONENT_BYTES = 4
-_MAX_KEYS = 32
+MAX_KEYS = 32
 
 _Members = tuple[tuple[str, str], ...]
 
@@ -112,7 +113,7 @@ def generate_key(alg: str, use: str | None = None) -> dict[str, Any]:
 
 
 def load_keys(path: Path) -> KeySet:
-    """Read private keys from a JWKS file.
+    """Read private keys from a JWKS file, and the public ones of those that `rotated` has retired.
 
     Raises: BadKey if the file is readable by others than its owner, is not a JWKS, or has a key that we refuse.
     """
@@ -122,7 +123,35 @@ def load_keys(path: Path) -> KeySet:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise BadKey(f"{path}: {type(error).__name__}") from error
-    return parse_private_keys(document)
+    return KeySet([*parse_private_keys(document), *map(parse_public_key, _retired(document))])
+
+
+def rotated(document: Mapping[str, Any], fresh: dict[str, Any], *, now: datetime, keep: timedelta) -> dict[str, Any]:
+    """Return the JWKS of our keys with the fresh one in force for its `alg`.
+
+    Of what it replaces only the public part stays, for `keep`: it verifies what was signed, and can sign no more.
+    Raises: BadKey if that makes more keys than a peer would take.
+    """
+    replaced = [member for member in document["keys"] if member.get("alg") == fresh["alg"]]
+    kept = [member for member in document["keys"] if member not in replaced]
+    moment = int(now.timestamp())
+    retired = [
+        parse_public_key(_without_private(member)).public_jwk() | {"retired_at": moment} for member in replaced
+    ] + [member for member in _retired(document) if moment - member["retired_at"] <= keep.total_seconds()]
+    if 1 + len(kept) + len(retired) > MAX_KEYS:
+        raise BadKey(f"{MAX_KEYS} keys would be published, and the oldest is still needed for what it has signed")
+    return {"keys": [fresh, *kept], "retired": retired}
+
+
+def _retired(document: object) -> list[dict[str, Any]]:
+    found = document.get("retired", []) if isinstance(document, dict) else []
+    if not isinstance(found, list) or not all(isinstance(item, dict) and "retired_at" in item for item in found):
+        raise BadKey("retired: a list of JWKs with retired_at")
+    return found
+
+
+def _without_private(member: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in member.items() if name not in PRIVATE_MEMBERS}
 
 
 def parse_private_keys(jwks: object) -> KeySet:
@@ -160,8 +189,8 @@ def thumbprint(member: Mapping[str, Any]) -> str:
 
 def _listed(jwks: object) -> list[object]:
     members = jwks.get("keys") if isinstance(jwks, dict) else None
-    if not isinstance(members, list) or not 0 < len(members) <= _MAX_KEYS:
-        raise BadKey(f"a JWKS is an object with 1 to {_MAX_KEYS} keys")
+    if not isinstance(members, list) or not 0 < len(members) <= MAX_KEYS:
+        raise BadKey(f"a JWKS is an object with 1 to {MAX_KEYS} keys")
     return members
 
 
