@@ -45,12 +45,15 @@ def asked_to_sign_in(page: Page) -> bool:
 
 
 def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
-    """Sign in where the platform asks for it, by whatever it offers first; return the page that comes after."""
+    """Sign in where the platform asks for it, by password if that is offered first; return the page after it."""
     if any(control.name == "username" for form in page.forms for control in form.controls):
         say(f"{citizen.username} signs in with password and one-time code")
         fields = {"username": citizen.username, "password": citizen.password, "one_time_code": citizen.one_time_code()}
         return browser.submit(page, "login-submit", fields=fields)
     say(f"{citizen.username} signs in with the citizen certificate")
+    # A passkey is a browser's with a device; what is offered first may be that.
+    other = [url for url in page.links.values() if "method=certificate" in url]
+    page = browser.open(other[0]) if other else page
     page = browser.submit(page, "login-submit")
     text = re.search(r"mydata sign-in \S+ \S+", page.text)
     check(text, f"the page shows a text to sign: {page.text[:300]}")
