@@ -148,7 +148,7 @@ def _way(method: Method, one: Held) -> Way:
     return Way(
         name=method.name.get(locale.current()),
         label=one.label,
-        worth=_worth(method),
+        worth=_worth(method, one),
         added=_day(one.added_at),
         used=_day(one.last_used_at) if one.last_used_at else None,
         remove_url=remove_url,
@@ -156,8 +156,8 @@ def _way(method: Method, one: Held) -> Way:
     )
 
 
-def _worth(method: Method) -> str:
-    level = level_of_method(services().settings, method.id)
+def _worth(method: Method, one: Held | None = None) -> str:
+    level = one.level if one and one.level else level_of_method(services().settings, method.id)
     if level > LOWEST_LEVEL:
         return gettext("For your own pages only; no data can be shared with it")
     return gettext("Identity level %(level)s", level=level)

@@ -108,17 +108,9 @@ class Person:
 
 
 @pytest.fixture(scope="module")
-def site() -> Iterator[Sandbox]:
-    """The platform without banks, where a password is worth more than a passkey."""
-    levels = {"method_levels": {"password_totp": 1, "passkey": 2, "certificate": 1}}
-    with Sandbox(db="postgresql", banks=(), server=levels) as sandbox:
-        yield sandbox
-
-
-@pytest.fixture(scope="module")
-def engine(site: Sandbox) -> Iterator[Engine]:
+def engine(sandbox: Sandbox) -> Iterator[Engine]:
     """The platform's database."""
-    engine = new_engine(site.database_url)
+    engine = new_engine(sandbox.database_url)
     yield engine
     engine.dispose()
 
@@ -127,13 +119,13 @@ MakePerson = Callable[..., Person]
 
 
 @pytest.fixture
-def person(chromium: Browser, site: Sandbox, engine: Engine) -> Iterator[MakePerson]:
+def person(chromium: Browser, sandbox: Sandbox, engine: Engine) -> Iterator[MakePerson]:
     """Make people, each with a browser and an authenticator of their own; `changed` are its options."""
     open_now: list[Any] = []
 
     @contextmanager
     def made(who: int, lang: str, **changed: Any) -> Iterator[Person]:
-        with visitor(chromium, site, lang=lang, who=who, scripts=True, strict=True) as guest:
+        with visitor(chromium, sandbox, lang=lang, who=who, scripts=True, strict=True) as guest:
             device = guest.context.new_cdp_session(guest.page)
             device.send("WebAuthn.enable")
             added = device.send("WebAuthn.addVirtualAuthenticator", {"options": OPTIONS | changed})
@@ -271,9 +263,9 @@ def test_the_copy_of_an_authenticator_is_found_out_and_the_citizen_told(owner: P
 
 
 @pytest.mark.parametrize("path", [SET_UP, SIGN_IN])
-def test_under_another_name_of_the_server_it_says_where_to_go(person: MakePerson, site: Sandbox, path: str) -> None:
+def test_under_another_name_of_the_server_it_says_where_to_go(person: MakePerson, sandbox: Sandbox, path: str) -> None:
     one = person()
-    elsewhere = site.issuer.replace("localhost", "127.0.0.1")
+    elsewhere = sandbox.issuer.replace("localhost", "127.0.0.1")
     one.prove()
     cookies = [{"name": item["name"], "value": item["value"], "url": elsewhere} for item in one.guest.context.cookies()]
     if path == SIGN_IN:
@@ -281,7 +273,7 @@ def test_under_another_name_of_the_server_it_says_where_to_go(person: MakePerson
     one.guest.context.add_cookies(cookies)  # type: ignore[arg-type] # a dict will do
     one.page.goto(elsewhere + path)
     one.page.locator("[data-passkey-start]:visible >> nth=-1").click()
-    assert one.told().endswith(f"Open this page there: {site.issuer}")
+    assert one.told().endswith(f"Open this page there: {sandbox.issuer}")
 
 
 def test_an_answer_that_somebody_has_seen_is_worth_nothing(owner: Person, person: MakePerson) -> None:
@@ -353,9 +345,9 @@ def test_a_browser_without_passkeys_says_so(person: MakePerson) -> None:
 
 @pytest.mark.parametrize("lang", ["zh-TW", "en"])
 def test_without_scripts_the_page_says_so_and_offers_the_other_ways(
-    chromium: Browser, site: Sandbox, lang: str
+    chromium: Browser, sandbox: Sandbox, lang: str
 ) -> None:
-    with visitor(chromium, site, lang=lang, who=2) as guest:
+    with visitor(chromium, sandbox, lang=lang, who=2) as guest:
         guest.open(f"/?lang={lang}")
         guest.open(SIGN_IN)
         assert "JavaScript" in guest.page.locator("[data-passkey-without]").inner_text()

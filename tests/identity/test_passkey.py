@@ -20,6 +20,7 @@ from authz_server.core import clock
 from authz_server.extensions import services
 from authz_server.identity import credentials, service, sessions
 from authz_server.identity.credentials import Bound
+from authz_server.identity.methods.passkey import PASSKEY
 from authz_server.identity.models import CITIZEN_SESSION, CREDENTIAL, IDENTITY_CHALLENGE
 from tests.identity.support import NOW, ORIGIN, OTHER_PERSON, PERSON, Browser, KnownRequests, enrol
 from tests.support.authenticator import Authenticator, decoded
@@ -156,6 +157,9 @@ def test_a_synced_passkey_reaches_the_level_that_the_settings_say(
     assert (mine["acr"], mine["amr"]) == (f"urn:mydata:acr:level-{level}", ["swk", "user", "mfa"])
     (bound,) = someone.passkeys()
     assert (bound.data["backup_eligible"], bound.data["backed_up"]) == (True, True)
+    with app.app_context():
+        (held,) = PASSKEY.held(someone.session, someone.citizen_id)
+    assert held.level == level  # and so the list of ways to sign in says
 
 
 @pytest.mark.parametrize("path", [SET_UP, f"{SET_UP}/challenge"])

@@ -48,6 +48,10 @@ def test_every_text_is_translated_and_none_is_fuzzy() -> None:
     assert not list(catalogue().obsolete)
 
 
+def test_no_translation_repeats_the_sentence_that_it_translates() -> None:
+    assert not [text for text, translated in translations().items() if " " in text and text in translated]
+
+
 def test_a_translation_has_the_places_of_its_text() -> None:
     wrong = [
         text

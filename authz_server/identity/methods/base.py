@@ -115,13 +115,14 @@ class Accepted:
 class Held:
     """One thing that a citizen has set up, as the list of their ways to sign in shows it.
 
-    `credential_id` None: it can't be removed there.
+    `credential_id` None: it can't be removed there; `level` None: that of the method.
     """
 
     credential_id: int | None
     label: str = dataclass_field(repr=False)
     added_at: datetime
     last_used_at: datetime | None
+    level: int | None = None
 
 
 class Attempt(Protocol):
@@ -176,10 +177,20 @@ class Method(ABC):
         """Whether this server has the method at all."""
         return self.id in settings.method_levels and self.available(settings)
 
+    def level_of(self, bound: credentials.Bound) -> int | None:
+        """What a sign-in by this one is worth, if that differs from what the settings say of the method."""
+        return None
+
     def held(self, session: Session, citizen_id: int) -> Sequence[Held]:
         """What the citizen has set up of this method, the oldest first."""
         return [
-            Held(credential_id=bound.id, label=bound.label, added_at=bound.created_at, last_used_at=bound.last_used_at)
+            Held(
+                credential_id=bound.id,
+                label=bound.label,
+                added_at=bound.created_at,
+                last_used_at=bound.last_used_at,
+                level=self.level_of(bound),
+            )
             for bound in credentials.of_citizen(session, citizen_id, method=self.id)
         ]
 

@@ -65,6 +65,10 @@ class PasskeyMethod(Method):
         """Whether browsers make passkeys for this server."""
         return webauthn.site_of(settings.issuer) is not None
 
+    def level_of(self, bound: Bound) -> int | None:
+        """One that is synced may be worth less than the others."""
+        return self.synced_level() if bound.data["backup_eligible"] else None
+
     def synced_level(self) -> int:
         """What a passkey is worth that can be copied to other devices."""
         settings = services().settings
@@ -214,8 +218,7 @@ class PasskeyAttempt:
             raise PasskeyCopied("count_went_back")
         if self.bound.suspended:
             raise CitizenSuspended("suspended")
-        level = PASSKEY.synced_level() if passkey.backup_eligible else None
-        return Accepted(citizen_id=CitizenId(citizen_id), amr=amr_of(passkey), level=level)
+        return Accepted(citizen_id=CitizenId(citizen_id), amr=amr_of(passkey), level=PASSKEY.level_of(self.bound))
 
 
 def _counted_further(count: int) -> ColumnElement[bool]:
