@@ -34,6 +34,7 @@ from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
 from authz_server.notices.commands import notices
 from authz_server.portal import busy, verify
+from authz_server.tokens.commands import consent
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
@@ -181,7 +182,7 @@ def erase(username: str) -> None:
     click.echo(f"citizen {username} erased")
 
 
-for command in (client, agency, dataset, citizen, notices, figures, verify_file):
+for command in (client, agency, dataset, citizen, consent, notices, figures, verify_file):
     cli.add_command(command)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authz_server import config
+from authz_server.audit.service import Entry, record
 from authz_server.catalogue import loader
 from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
 from authz_server.clients import service
@@ -52,6 +54,7 @@ def suspend_client(client_id: str) -> None:
     """Stop a client at once, in the middle of whatever it does."""
     with session_for(config.load()) as session, _known():
         service.suspend(session, client_id, now=clock.now())
+        _record(session, "client.suspended", client_id=client_id)
     click.echo(f"client {client_id} suspended")
 
 
@@ -61,6 +64,7 @@ def resume_client(client_id: str) -> None:
     """Let a suspended client go on."""
     with session_for(config.load()) as session, _known():
         service.resume(session, client_id)
+        _record(session, "client.resumed", client_id=client_id)
     click.echo(f"client {client_id} resumed")
 
 
@@ -92,6 +96,7 @@ def suspend_agency(agency_id: str) -> None:
     """Ask an agency nothing more until it is resumed."""
     with session_for(config.load()) as session, _known():
         service.suspend_agency(session, agency_id, now=clock.now())
+        _record(session, "agency.suspended", agency_id=agency_id)
     click.echo(f"agency {agency_id} suspended")
 
 
@@ -101,6 +106,7 @@ def resume_agency(agency_id: str) -> None:
     """Ask a suspended agency again."""
     with session_for(config.load()) as session, _known():
         service.resume_agency(session, agency_id)
+        _record(session, "agency.resumed", agency_id=agency_id)
     click.echo(f"agency {agency_id} resumed")
 
 
@@ -125,6 +131,7 @@ def suspend_dataset(dataset_id: str) -> None:
     """Ask for a dataset no more until it is resumed."""
     with session_for(config.load()) as session, _known():
         service.suspend_dataset(session, dataset_id, catalogue=loader.load(), now=clock.now())
+        _record(session, "dataset.suspended", dataset_id=dataset_id)
     click.echo(f"dataset {dataset_id} suspended")
 
 
@@ -134,7 +141,12 @@ def resume_dataset(dataset_id: str) -> None:
     """Ask for a suspended dataset again."""
     with session_for(config.load()) as session, _known():
         service.resume_dataset(session, dataset_id, catalogue=loader.load())
+        _record(session, "dataset.resumed", dataset_id=dataset_id)
     click.echo(f"dataset {dataset_id} resumed")
+
+
+def _record(session: Session, event: str, **about: Any) -> None:
+    record(session, Entry(at=clock.now(), event=event, success=True, actor="operator", **about))
 
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:

@@ -28,6 +28,13 @@ class IdentityNotSufficient(DomainError):
     public = "A stronger or a fresh sign-in is needed."
 
 
+class NoSuchConsent(DomainError):
+    """Nothing that could be ended or looked at under this number."""
+
+    code = "not_found"
+    public = "There is no such consent, or it has ended."
+
+
 class CodeNotUsable(DomainError):
     """RFC 6749 section 5.2: unknown, expired, used, another client's, or the wrong verifier."""
 

@@ -21,6 +21,7 @@ DECISIONS: dict[str, Decision] = {
     "consent.denied": "denied",
     "consent.expired": "expired",
 }
+WITHDRAWN: Final = "consent.withdrawn"
 
 # open: may still be fetched; fetching: its delivery has begun; stopped: nothing of it left; broken_off: a part may have
 # arrived; unknown: all of it may have.
@@ -53,11 +54,11 @@ LAST_STEPS = (
     .group_by(STEP.transaction_id, STEP.dataset_id)
 )
 ENTRIES = (
-    select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id)
+    select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id, ENTRY.actor)
     .where(
         ENTRY.transaction_id.in_(bindparam("references", expanding=True)),
         unindexed(ENTRY.citizen_id) == bindparam("citizen"),
-        or_(ENTRY.event.in_([*DECISIONS, *ENDED]), ENTRY.id.in_(LAST_STEPS)),
+        or_(ENTRY.event.in_([*DECISIONS, *ENDED, WITHDRAWN]), ENTRY.id.in_(LAST_STEPS)),
     )
     .order_by(ENTRY.transaction_id, ENTRY.id)
 )
@@ -87,7 +88,8 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True)
 class Decided:
-    """A decision. `fetches` and the dates only if something was granted; `withdrawn_at` if the citizen stopped it.
+    """A decision. `fetches` and the dates only if something was granted; `withdrawn_at` if it was stopped, and
+    `withdrawn_by`, an actor of the record: the citizen, the operator, or the client.
 
     `purpose` as it was read, in the language `locale`; both None if nothing was agreed to, or if it was about identity.
     """
@@ -97,6 +99,7 @@ class Decided:
     decision: Decision
     decided_at: datetime
     withdrawn_at: datetime | None
+    withdrawn_by: str | None
     fetches: tuple[Fetch, ...]
     use_until: date | None
     erase_by: date | None
@@ -153,6 +156,8 @@ def _outcome(
     if decision is None:
         return None
     withdrawn_at = consent.withdrawn_at if consent else None
+    withdrawn_by = next((entry.actor for entry in entries if entry.event == WITHDRAWN), None)
+    entries = [entry for entry in entries if entry.event != WITHDRAWN]
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
     missed = not collected and now > decision.at + timedelta(seconds=limits.code_ttl_s)
@@ -163,6 +168,7 @@ def _outcome(
         decision=DECISIONS[decision.event],
         decided_at=decision.at,
         withdrawn_at=withdrawn_at,
+        withdrawn_by=withdrawn_by,
         fetches=_fetches([grant["dataset"] for grant in consent.granted], entries, untouched) if consent else (),
         use_until=consent.use_until if consent else None,
         erase_by=consent.erase_by if consent else None,

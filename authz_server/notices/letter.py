@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from authz_server.audit.models import AuditEntry
+from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
@@ -132,6 +133,7 @@ class Writer:
             ("when", self._when(errand, locale)),
             ("to", names["client"] if entry.client_id else ""),
             ("phone", client.contact_phone if client else ""),
+            ("by", self._ended_by(entry, names, locale)),
             ("what", names["dataset"]),
             ("reference", entry.transaction_id or ""),
         ]
@@ -183,6 +185,12 @@ class Writer:
         ]
         known = client.name.get(locale) if client else entry.client_id
         return {"client": known or say("somebody", locale), "dataset": listed(names, locale)}
+
+    def _ended_by(self, entry: AuditEntry, names: dict[str, str], locale: str) -> str:
+        """Who ended a consent, if it was not the citizen; else nothing."""
+        if entry.event != WITHDRAWN or entry.actor == "citizen":
+            return ""
+        return names["client"] if entry.actor.startswith("client:") else say("operator", locale)
 
     def _when(self, errand: Errand, locale: str) -> str:
         at = errand.entry.at

@@ -246,6 +246,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "taiwan": ("{when}（臺灣時間）", "{when} (Taiwan time)"),
     "to": ("接收者", "Recipient"),
     "phone": ("接收者電話", "Their telephone"),
+    "by": ("由誰停止", "Ended by"),
+    "operator": ("本平臺管理者", "The operator of this platform"),
     "what": ("資料", "Data"),
     "reference": ("參考編號", "Reference number"),
     "fact": ("{label}：{text}", "{label}: {text}"),
@@ -273,8 +275,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "code_title": ("您的驗證碼", "Your code"),
     "code_more": (
         "您要在這裡收到本平臺的通知。請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面。",
-        "You want to be told here by this platform. Type this code into the page that you have open, within {minutes} "
-        "minutes.",
+        "You want to be told here by this platform. Type this code into your open page, within {minutes} minutes.",
     ),
     "code": ("驗證碼", "Code"),
     "code_not_me": (

@@ -27,7 +27,7 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
-from authz_server.portal.outcome import client_facts, fetches_of, moment
+from authz_server.portal.outcome import client_facts, fetches_of, moment, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
 from authz_server.portal.record import Line, client_name, dataset_name, line_of
@@ -166,7 +166,7 @@ def _state(listed: Listed) -> tuple[str, str]:
     if decided.decision == "expired":
         return gettext("Not decided in time"), "none"
     if decided.withdrawn_at is not None:
-        return gettext("Stopped by you"), "over"
+        return stopped_by(decided.withdrawn_by), "over"
     if listed.kind == "none":
         return gettext("Nothing was delivered"), "none"
     if listed.kind == "history":

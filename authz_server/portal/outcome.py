@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.consent.client_home import home_of
@@ -40,6 +41,8 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "decision": found.decision,
             "transaction_id": found.transaction_id,
             "withdrawn": moment(found.withdrawn_at),
+            "withdrawn_by": stopped_by(found.withdrawn_by),
+            "by_citizen": found.withdrawn_by == "citizen",
             "stoppable": found.stoppable,
             "delivered": found.delivered,
             "fetches": fetches_of(found),
@@ -123,7 +126,8 @@ def client_facts(found: Decided) -> dict[str, Any]:
 
 
 def fetches_of(found: Decided) -> list[dict[str, Any]]:
-    """The granted datasets for fetches.html: dataset_id, name, agency, state (see `consent.outcome`), at (or None)."""
+    """The granted datasets for fetches.html: dataset_id, name, agency, state (see `consent.outcome`), at (or None),
+    by_citizen (bool: whether they ended the consent)."""
     known, spoken = services().catalogue, locale.current()
     fetches: list[dict[str, Any]] = []
     for fetch in found.fetches:
@@ -132,8 +136,20 @@ def fetches_of(found: Decided) -> list[dict[str, Any]]:
             "name": dataset.name.get(spoken) if dataset else fetch.dataset_id,
             "agency": known.agency(dataset.agency_id).name.get(spoken) if dataset else "",
         }
-        fetches.append(names | {"dataset_id": fetch.dataset_id, "state": fetch.state, "at": moment(fetch.at)})
+        told = {"dataset_id": fetch.dataset_id, "state": fetch.state, "at": moment(fetch.at)}
+        fetches.append(names | told | {"by_citizen": found.withdrawn_by == "citizen"})
     return fetches
+
+
+def stopped_by(actor: str | None) -> str:
+    """Who stopped a consent, in words for its citizen. Args: actor: as the record has it; None: it does not say."""
+    kind = (actor or "").partition(":")[0]
+    words = {
+        "citizen": gettext("Stopped by you"),
+        "operator": gettext("Ended by the operator of this platform"),
+        "client": gettext("Ended by the recipient"),
+    }
+    return words.get(kind) or gettext("Stopped")
 
 
 def moment(at: datetime | None) -> str | None:

@@ -75,6 +75,12 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "account.left": lazy_gettext("You closed your account"),
     "sign_out": lazy_gettext("You signed out"),
 }
+# The same, where somebody else than the citizen did it.
+BY_OTHERS: Final[Mapping[str, LazyString]] = {
+    "consent.withdrawn": lazy_gettext("Your consent was ended for you; %(client)s can fetch nothing more with it"),
+    "account.unfrozen": lazy_gettext("Your account was unfrozen for you; requests can be agreed to again"),
+    "account.left": lazy_gettext("Your account was closed for you"),
+}
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
 REASONS: Final[Mapping[str, LazyString]] = {
     "agency_down": lazy_gettext("The agency could not be reached."),
@@ -88,6 +94,11 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
     "withdrawn": lazy_gettext("You stopped it."),
+    "on_request": lazy_gettext("You had asked for it."),
+    "misuse": lazy_gettext("Because of suspected misuse by the recipient."),
+    "security": lazy_gettext("To protect your data."),
+    "by_law": lazy_gettext("A law or an authority demanded it."),
+    "mistake": lazy_gettext("To set a mistake right."),
     "email": lazy_gettext("E-mail address."),
     "phone": lazy_gettext("Telephone number."),
     "not_me": lazy_gettext("By the link in a message to you."),
@@ -133,7 +144,8 @@ def record(signed_in: SignedIn) -> str:
 
 def line_of(entry: AuditEntry) -> Line:
     """Put an entry into words."""
-    sentence = SENTENCES.get(entry.event)
+    by_others = BY_OTHERS if entry.actor != "citizen" else {}
+    sentence = by_others.get(entry.event) or SENTENCES.get(entry.event)
     reason = REASONS.get(entry.reason) if entry.reason else None
     names = {
         "client": client_name(entry.client_id),

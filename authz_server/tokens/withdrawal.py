@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry
 from authz_server.consent import codes
 from authz_server.consent.codes import JUST_EXPIRED
-from authz_server.consent.errors import IdentityNotSufficient
+from authz_server.consent.errors import IdentityNotSufficient, NoSuchConsent
 from authz_server.consent.models import Consent
 from authz_server.database import table_of
 from authz_server.identity import levels, sessions
@@ -24,7 +24,8 @@ UNFREEZE_MAX_AGE: Final = timedelta(minutes=5)
 
 CONSENT = table_of(Consent)
 NAMED = (CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id"))
-OWN = (CONSENT.c.citizen_id == bindparam("citizen"), CONSENT.c.withdrawn_at.is_(None))
+STANDS = CONSENT.c.withdrawn_at.is_(None)
+OWN = (CONSENT.c.citizen_id == bindparam("citizen"), STANDS)
 # It has a code that may be redeemed, or whose redemption may be under way, or a token that opens something.
 OPENS_SOMETHING = or_(
     exists().where(
@@ -37,14 +38,13 @@ OPENS_SOMETHING = or_(
 
 def _withdraw(*conditions: ColumnElement[bool]) -> Decision:
     return Decision(
-        lambda fresh: (
-            update(CONSENT).where(fresh, *OWN, *conditions).values(withdrawn_at=bindparam("now")).returning(*NAMED)
-        )
+        lambda fresh: update(CONSENT).where(fresh, *conditions).values(withdrawn_at=bindparam("now")).returning(*NAMED)
     )
 
 
-WITHDRAW = _withdraw(CONSENT.c.transaction_id == bindparam("reference"))
-WITHDRAW_OPEN = _withdraw(OPENS_SOMETHING)
+WITHDRAW = _withdraw(*OWN, CONSENT.c.transaction_id == bindparam("reference"))
+WITHDRAW_OPEN = _withdraw(*OWN, OPENS_SOMETHING)
+REVOKE = _withdraw(STANDS, CONSENT.c.transaction_id == bindparam("reference"))
 FIND_OPEN = select(*NAMED).where(*OWN, OPENS_SOMETHING).order_by(CONSENT.c.decided_at)
 
 
@@ -61,6 +61,8 @@ def _hold(*conditions: ColumnElement[bool], frozen_at: Any) -> Decision:
 
 FREEZE = _hold(CITIZEN.c.frozen_at.is_(None), frozen_at=bindparam("now"))
 UNFREEZE = _hold(CITIZEN.c.frozen_at.is_not(None), frozen_at=None)
+# Why an operator ends a consent: what the record has, and what citizens read of it in portal.record.
+REVOKED_FOR: Final = ("on_request", "misuse", "security", "by_law", "mistake")
 
 
 def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> bool:
@@ -75,6 +77,19 @@ def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: dat
     for consent in WITHDRAW.run(session, entry=entry, reference=transaction_id, citizen=citizen_id, now=now):
         under_way |= _close(session, consent.consent_id, actor="citizen", reason="withdrawn", now=now)
     return under_way
+
+
+def revoke(session: Session, transaction_id: str, *, reason: str, now: datetime) -> bool:
+    """End a consent by decision of the operator, as by `withdraw`; whether a transfer was under way.
+
+    The caller commits, then lets it end.
+    Args: reason: one of REVOKED_FOR.  Raises: NoSuchConsent, also if it has ended.
+    """
+    entry = Entry(at=now, event="consent.withdrawn", success=True, actor="operator", reason=reason)
+    ended = REVOKE.run(session, entry=entry, reference=transaction_id, now=now)
+    if not ended:
+        raise NoSuchConsent("unknown, or ended already")
+    return _close(session, ended[0].consent_id, actor="operator", reason=reason, now=now)
 
 
 def freeze(
@@ -119,11 +134,13 @@ def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
     """
     if levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE):
         raise IdentityNotSufficient("to unfreeze")
-    UNFREEZE.run(
-        session,
-        entry=Entry(at=now, event="account.unfrozen", success=True, actor="citizen"),
-        citizen=signed_in.citizen_id,
-    )
+    lift(session, signed_in.citizen_id, actor="citizen", now=now)
+
+
+def lift(session: Session, citizen_id: int, *, actor: str, now: datetime) -> bool:
+    """Open a frozen account; whether it was frozen. What was stopped stays stopped. The caller commits."""
+    entry = Entry(at=now, event="account.unfrozen", success=True, actor=actor)
+    return bool(UNFREEZE.run(session, entry=entry, citizen=citizen_id))
 
 
 def open_consents(session: Session, citizen_id: int, *, now: datetime) -> Sequence[Any]:
