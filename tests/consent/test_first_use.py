@@ -50,7 +50,7 @@ def test_the_question_is_not_shown_before_the_second_proof_and_then_it_is_the_sa
     assert citizen.client.get(f"/consent/{request_id}").location == answer.location
     page = citizen.client.get(f"{answer.location}&lang=en").text
     assert "One more way to prove who you are" in page
-    assert "There is no other way to prove who you are here" in page
+    assert "Use a passkey" in page
     step_up(platform, citizen, citizen_id)
     assert "code" in answer_of(citizen.decide(citizen.client.get(f"/consent/{request_id}")))
 
