@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
@@ -77,44 +77,56 @@ NOT_GENUINE, UNDECIDED = 1, 2
 
 
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
     "--keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="The published keys, a file: what <issuer>/jwks answered. Nothing is asked of any network then.",
 )
 @click.option("--issuer", help="URL of the platform, which has to be the signer; without --keys its keys are fetched.")
-def verify(file: Path, keys: Path | None, issuer: str | None) -> None:
-    """Verify a receipt (JSON or PDF) or an exported record (JSON) with the published keys of the platform.
+def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None:
+    """Verify receipts (JSON or PDF) and exported records (JSON) with the published keys of the platform.
 
     Every bit counts. Says what was verified, and by whose signature. Needs no settings, database or server.
 
     Exit status: 0 intact; 1 not; 2 can't be judged, because the file or the keys could not be read, or the key is
-    not among those in the file of keys, which may be older than the signature.
+    not among those in the file of keys, which may be older than the signature. Of several files the worst counts, 1.
     """
     if keys is None and issuer is None:
         raise click.UsageError("give --keys FILE or --issuer URL: whose keys they are a file can't say of itself")
     try:
-        with file.open("rb") as opened:
-            octets = opened.read(documents.MAX_BYTES + 1)
         known = _keys(keys, issuer or "")
     except (OSError, ValueError, BadKey, outbound_http.FetchError) as error:
         # What a domain error has to say is in its detail; of the others, the kind.
-        _end(UNDECIDED, getattr(error, "detail", "") or type(error).__name__)
-    if len(octets) > documents.MAX_BYTES:
-        _end(UNDECIDED, f"it is larger than {documents.MAX_BYTES // 1024 // 1024} MB")
+        click.echo(f"can not be judged: the keys: {getattr(error, 'detail', '') or type(error).__name__}", err=True)
+        sys.exit(UNDECIDED)
+    found = {_verify(file, known, keys, issuer.rstrip("/") if issuer else None) for file in files}
+    sys.exit(next(status for status in (NOT_GENUINE, UNDECIDED, 0) if status in found))
+
+
+def _verify(file: Path, known: KeySet, keys: Path | None, issuer: str | None) -> int:
+    """Say what one file is; return its status."""
     try:
-        genuine = documents.verify(octets, known, issuer=issuer.rstrip("/") if issuer else None)
+        with file.open("rb") as opened:
+            octets = opened.read(documents.MAX_BYTES + 1)
+    except OSError as error:
+        return _told(file, UNDECIDED, error.strerror or type(error).__name__)
+    if len(octets) > documents.MAX_BYTES:
+        return _told(file, UNDECIDED, f"it is larger than {documents.MAX_BYTES // 1024 // 1024} MB")
+    try:
+        genuine = documents.verify(octets, known, issuer=issuer)
     except NotGenuine as wrong:
         if keys is not None and wrong.cause == "key":
-            _end(UNDECIDED, f"it is signed with a key that is not in {keys}; if that is old, get the keys of now")
-        _end(NOT_GENUINE, WRONG[wrong.cause])
-    click.echo("\n".join(_verdict(genuine)))
+            why = f"it is signed with a key that is not in {keys}; if that is old, get the keys of now"
+            return _told(file, UNDECIDED, why)
+        return _told(file, NOT_GENUINE, WRONG[wrong.cause])
+    click.echo(f"{file}: " + "\n".join(_verdict(genuine)))
+    return 0
 
 
-def _end(status: int, why: str) -> NoReturn:
-    click.echo(f"{'not intact' if status == NOT_GENUINE else 'can not be judged'}: {why}", err=True)
-    sys.exit(status)
+def _told(file: Path, status: int, why: str) -> int:
+    click.echo(f"{file}: {'not intact' if status == NOT_GENUINE else 'can not be judged'}: {why}", err=True)
+    return status
 
 
 def _keys(file: Path | None, issuer: str) -> KeySet:

@@ -16,6 +16,7 @@ from authz_server.notices.wording import TOLD, Told, say
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
+WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What leads to the page of a consent; the rest leads to the record.
 OF_CONSENTS: Final = ("consent.", "token.", "code.", "anomaly.")
 
@@ -137,10 +138,11 @@ class Writer:
             ("what", names["dataset"]),
             ("reference", entry.transaction_id or ""),
         ]
+        links = [("see_record", f"{issuer}/record")]
         if entry.transaction_id and entry.event.startswith(OF_CONSENTS):
-            link = ("see_consent", f"{issuer}/consent/{entry.transaction_id}/outcome")
-        else:
-            link = ("see_record", f"{issuer}/record")
+            links = [("see_consent", f"{issuer}/consent/{entry.transaction_id}/outcome")]
+        if entry.event in WITH_RECEIPT:
+            links.append(("get_receipt", f"{issuer}/consent/{entry.transaction_id}/receipt.pdf"))
         first_time = say("first_time", locale, **names) if errand.first_time else ""
         more = told.more.get(locale).format(**names)
         gone = entry.event == LEFT
@@ -150,7 +152,7 @@ class Writer:
             title=self.title(entry, locale),
             more=f"{first_time}{' ' if locale == 'en' and first_time else ''}{more}",
             facts=tuple((say(label, locale), text) for label, text in facts if text),
-            links=() if gone else ((say(link[0], locale), link[1]),),
+            links=() if gone else tuple((say(label, locale), url) for label, url in links),
             not_me=() if gone else (say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),
             why=(say("fact", locale, label=say("why", locale), text=say(why[0], locale)), *why[1:]),
             closing=say("never_ask", locale),

@@ -121,6 +121,13 @@ class Browser:
             request = requests.Request("GET", target)
         raise NotOnThePage(f"more than {MOST_REDIRECTS} redirects, the last to {target}")
 
+    def save(self, url: str) -> bytes:
+        """What is saved of a link to a file.  Raises: NotOnThePage if it is none."""
+        answer = self._session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
+        if answer.status_code != 200 or not answer.headers.get("Content-Disposition", "").startswith("attachment"):
+            raise NotOnThePage(f"{url} is no file: {answer.status_code} {answer.text[:600]}")
+        return answer.content
+
     def settle(self, page: Page, *, limit_s: float = TIMEOUT_S) -> Page:
         """Let the page refresh itself as it asks to, until it no longer does; return the last one."""
         deadline = time.monotonic() + limit_s

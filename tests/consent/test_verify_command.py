@@ -42,14 +42,14 @@ def run(platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_what_is_intact_is_named(run: Run, platform: Platform) -> None:
     receipt = run("receipt.json", "--keys", "jwks.json", status=0).output
     claims = orjson.loads(Path("receipt.json").read_bytes())["receipt"]
-    assert receipt.startswith("intact: receipt of a consent\n")
+    assert receipt.startswith("receipt.json: intact: receipt of a consent\n")
     for words in (claims["receipt_id"], "First Sample Bank", "ris.personal", "given", platform.settings.issuer):
         assert words in receipt
     pdf = run("receipt.pdf", "--keys", "jwks.json", status=0).output
-    assert pdf.startswith("intact: receipt of a consent, as PDF")
+    assert pdf.startswith("receipt.pdf: intact: receipt of a consent, as PDF")
     assert claims["receipt_id"] in pdf
     record = run("record.json", "--keys", "jwks.json", "--issuer", platform.settings.issuer, status=0).output
-    assert record.startswith("intact: record of one citizen")
+    assert record.startswith("record.json: intact: record of one citizen")
     assert "entries" in record
 
 
@@ -60,7 +60,7 @@ def test_one_changed_bit_is_status_1(run: Run, name: str) -> None:
     Path(name).write_bytes(octets)
     result = run(name, "--keys", "jwks.json", status=1)
     assert result.stdout == ""
-    assert result.stderr.startswith("not intact: ")
+    assert result.stderr.startswith(f"{name}: not intact: ")
 
 
 def test_what_is_somebody_elses_is_status_1(run: Run) -> None:
@@ -70,11 +70,22 @@ def test_what_is_somebody_elses_is_status_1(run: Run) -> None:
     assert "no receipt and no record" in run("letter.json", "--keys", "jwks.json", status=1).stderr
 
 
+def test_of_several_files_each_is_told_and_the_worst_counts(run: Run) -> None:
+    Path("letter.json").write_text("{}")
+    result = run("letter.json", "receipt.pdf", "none.json", "record.json", "--keys", "jwks.json", status=1)
+    assert [line.split(": ")[:2] for line in result.stderr.splitlines()] == [
+        ["letter.json", "not intact"],
+        ["none.json", "can not be judged"],
+    ]
+    assert result.stdout.count(": intact: ") == 2
+    run("receipt.pdf", "none.json", "--keys", "jwks.json", status=2)
+
+
 def test_with_a_file_of_other_keys_it_can_not_be_judged(run: Run) -> None:
     # The key may have come after the file.
     Path("old.json").write_bytes(orjson.dumps(public(new_key("ES256"))))
     result = run("receipt.json", "--keys", "old.json", status=2)
-    assert result.stderr.startswith("can not be judged: it is signed with a key that is not in old.json")
+    assert result.stderr.startswith("receipt.json: can not be judged: it is signed with a key that is not in old.json")
 
 
 @pytest.mark.parametrize("keys", ["{}", "nothing", '{"keys": [{"kty": "oct", "k": "AAAA"}]}'])
@@ -82,7 +93,7 @@ def test_without_keys_it_can_not_be_judged(run: Run, keys: str) -> None:
     Path("bad.json").write_text(keys)
     assert run("receipt.json", "--keys", "bad.json", status=2).stderr.startswith("can not be judged: ")
     run("receipt.json", "--keys", "none.json", status=2)
-    run("none.json", "--keys", "jwks.json", status=2)
+    assert "none.json: can not be judged: No such file" in run("none.json", "--keys", "jwks.json", status=2).stderr
     assert "give --keys FILE or --issuer URL" in run("receipt.json", status=2).stderr
 
 

@@ -19,6 +19,14 @@ SAID = {
     "online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"),
     "withdraw": ("stops raced against a fetch", "not a byte came after it", "never came whole", "neither token works"),
     "freeze": ("refused", "nothing can be agreed to", "a new consent works", "what was stopped stays stopped"),
+    "receipt": (
+        "verified offline",
+        "after a key rotation",
+        "one-bit changes",
+        "each found",
+        "Han characters",
+        "by message",
+    ),
     "notme": ("told by e-mail", "froze the account", "answered 401", "a second use changed nothing"),
 }
 

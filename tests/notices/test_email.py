@@ -58,6 +58,7 @@ def test_a_consent_is_told_with_who_what_when_and_how_to_stop_it(
         assert said in text
     reference = text.partition("Reference number: ")[2].split()[0]
     assert f"https://mydata.example/consent/{reference}/outcome" in text
+    assert f"https://mydata.example/consent/{reference}/receipt.pdf" in text
     assert text.index("You agreed") < text.index("您同意"), "the reader's language first"
 
 
