@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`.
 # Wanted of the machine: make, Python 3.11 or newer with its venv module. Everything else comes by hash from lock files into
-# .venv and node_modules; only the browser of `make test` is a Debian package.
+# .venv and node_modules; only the browser, nginx and OpenSSL of `make test` are Debian packages.
 
 PYTHON ?= python3
 DB ?= sqlite
@@ -25,7 +25,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo journey test check format race bench css lock clean browser
+.PHONY: help setup demo journey test check format race bench css lock clean programs
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,7 +38,7 @@ demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep ser
 journey: $(READY) $(BANK_PACKAGES) ## one scene against fresh servers on free ports; SCENE=online, DB=postgresql for the real database
 	@$(BIN)/python -m client_examples.sandbox journey --scene $(SCENE) --db $(DB)
 
-test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) browser ## every test: both databases, several processes, browser, Node.js
+test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) programs ## every test: both databases, several processes, browser, Node.js
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
 
 check: $(READY) ## lint, format, types, import walls
@@ -68,8 +68,8 @@ clean: ## delete the environment and everything that was made
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name node_modules -prune -exec rm -rf {} +
 
-browser:
-	@sh .ci/debian-packages chromium fonts-noto-cjk
+programs:
+	@sh .ci/debian-packages chromium fonts-noto-cjk nginx openssl
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(READY)
 	@echo "== Node.js packages of $*"

@@ -39,12 +39,20 @@ def test_s06_the_document_for_operators_states_the_very_lines() -> None:
 
 
 def test_s05_every_tls_host_sends_hsts() -> None:
-    assert len(values("add_header Strict-Transport-Security")) == len(set(values("ssl_certificate"))) == 2
+    listening = [value for value in values("listen") if "ssl" in value and not value.startswith("[")]
+    assert len(values("add_header Strict-Transport-Security")) == len(listening) == 3
 
 
 def test_no_answer_of_the_resource_proxy_may_rest_in_nginx() -> None:
     assert values("proxy_buffering") == ["off"]
     assert values("proxy_max_temp_file_size") == ["0"]
+
+
+def test_no_server_of_nginx_lets_a_browser_say_which_certificate_it_has() -> None:
+    for header in ("Client-Cert", "Client-Cert-Chain"):
+        assert values(f"proxy_set_header {header}") == ['""', '""']
+    assert values("proxy_set_header X-Client-Cert-Escaped") == ['""', "$ssl_client_escaped_cert"]
+    assert values("proxy_set_header X-Client-Cert-Hop") == ['""']  # the other is in the file that only root reads
 
 
 def test_logs_of_nginx_leave_out_the_query() -> None:

@@ -1,0 +1,275 @@
+"""The TLS client certificate, from a real handshake with a real nginx, by the configuration that operators get."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+import requests
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+
+from client_examples.demo_ca.authority import Authority
+from client_examples.sandbox.processes import Process
+from client_examples.sandbox.settings import write_toml
+from tests.core.servers import certificate
+from tests.support.platform import hidden_fields
+from tests.support.ports import free_port
+from tests.support.tree import ROOT
+
+SECRET = "n" * 43
+# Around the example: what Debian's /etc/nginx/nginx.conf is elsewhere.
+FRAME = """
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr notice;
+worker_processes 1;
+events {{ worker_connections 64; }}
+http {{
+    client_body_temp_path {folder}/body;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+{example}
+}}
+"""
+
+
+@dataclass
+class Site:
+    """What runs: nginx at `issuer` and `tls_url`, the server behind it, and the authority."""
+
+    folder: Path
+    issuer: str
+    tls_url: str
+    backend: str
+    authority: Authority
+
+    def browser(self, card: str | None = None) -> requests.Session:
+        """A browser, with the key of a card or without."""
+        session = requests.Session()
+        session.trust_env = False  # else authorities that this machine's environment names count instead
+        session.verify = str(self.folder / "server.pem")
+        if card is not None:
+            session.cert = (str(self.folder / f"{card}.pem"), str(self.folder / f"{card}.key"))
+        return session
+
+    def unpack(self, name: str, authority: Authority) -> None:
+        """Issue a card and put certificate and key where `browser` finds them."""
+        card = authority.issue(name, "測試市民甲", id_tail="6789", password="sandbox")
+        key, found, _ = pkcs12.load_key_and_certificates(card.file.read_bytes(), b"sandbox")
+        assert key is not None
+        assert found is not None
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        (self.folder / f"{name}.key").write_bytes(pem)
+        (self.folder / f"{name}.pem").write_bytes(found.public_bytes(Encoding.PEM))
+
+
+def example(site: Site, folder: Path, verify: str) -> str:
+    """deploy/nginx.conf at other ports and with other files."""
+    text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
+    main, tls = (url.rpartition(":")[2] for url in (site.issuer, site.tls_url))
+    (folder / "hop.conf").write_text(f'proxy_set_header X-Client-Cert-Hop "{SECRET}";\n')
+    for old, new in {
+        "127.0.0.1:8000": site.backend,
+        "https://id.example.org": site.issuer,
+        "listen 443": f"listen 127.0.0.1:{main}",
+        "listen 8443": f"listen 127.0.0.1:{tls}",
+        "listen 80": f"listen 127.0.0.1:{free_port()}",
+        "id.example.org;": "localhost;",
+        "/etc/mydata/tls/id.example.org.pem": str(folder / "server.pem"),
+        "/etc/mydata/tls/id.example.org.key": str(folder / "server.pem"),
+        "/etc/mydata/tls/data.example.org.pem": str(folder / "server.pem"),
+        "/etc/mydata/tls/data.example.org.key": str(folder / "server.pem"),
+        "/etc/mydata/citizen-anchors.pem": str(folder / "anchors.pem"),
+        "/etc/mydata/nginx-client-cert-hop.conf": str(folder / "hop.conf"),
+        "/var/log/nginx": str(folder),
+        "optional_no_ca": verify,
+    }.items():
+        assert old in text, old
+        text = text.replace(old, new)
+    return re.sub(r"^\s*listen \[::\].*\n", "", text, flags=re.MULTILINE)
+
+
+def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
+    command = [str(Path(sys.executable).with_name("mydata")), *arguments]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def running(*processes: Process) -> Iterator[None]:
+    try:
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.wait_until_healthy()
+        yield
+    finally:
+        for process in reversed(processes):
+            process.stop()
+
+
+@contextmanager
+def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
+    ca, backend, main, tls = (free_port() for _ in range(4))
+    authority = Authority.create(folder / "ca", f"http://127.0.0.1:{ca}")
+    urls = f"https://localhost:{main}", f"https://localhost:{tls}"
+    site = Site(folder, *urls, f"127.0.0.1:{backend}", authority)
+    certificate(folder, "localhost")
+    (folder / "anchors.pem").write_bytes(
+        b"".join((folder / "ca" / f"{of}.pem").read_bytes() for of in ("root", "issuing"))
+    )
+    (folder / "hop-secret").write_text(SECRET)
+    document = {
+        "issuer": site.issuer,
+        "database_url": f"sqlite:///{folder / 'mydata.sqlite3'}",
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": "https://data.example",
+        "bind": site.backend,
+        "trusted_hops": 1,
+        "allowed_outbound_hosts": [f"127.0.0.1:{ca}"],
+        "method_levels": {"certificate": 1, "password_totp": 3},
+        "certificate": {
+            "anchors_file": "ca/root.pem",
+            "intermediates_file": "ca/issuing.pem",
+            "tls_url": site.tls_url,
+            "hop_secret_file": "hop-secret",
+        },
+    }
+    write_toml(folder / "mydata.toml", document)
+    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, example=example(site, folder, verify)))
+    environment = {"MYDATA_SETTINGS": str(folder / "mydata.toml"), "PATH": "/usr/bin:/usr/sbin:/bin:/sbin"}
+    site.unpack("jia", authority)
+    site.unpack("stranger", Authority.create(folder / "other", authority.url))
+    person = ["--name", "測試市民甲", "--national-id", "A123456789", "--birthdate", "1980-01-02"]
+    for arguments in (
+        ["keys"],
+        ["migrate"],
+        ["citizen", "add", "jia", *person, "--password", "not used here"],
+        ["citizen", "add-certificate", "jia", "jia.pem"],
+    ):
+        run(folder, environment, *arguments)
+
+    def process(name: str, *command: str | Path, health_url: str) -> Process:
+        log = folder / f"{name}.log"
+        return Process(
+            name=name, command=command, folder=folder, log_file=log, environment=environment, health_url=health_url
+        )
+
+    demo_ca: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "client_examples.demo_ca",
+        "--folder",
+        folder / "ca",
+        "serve",
+        "--bind",
+        f"127.0.0.1:{ca}",
+    ]
+    with running(
+        process("ca", *demo_ca, health_url=f"{authority.url}/health"),
+        process(
+            "server", Path(sys.executable).with_name("mydata"), "serve", health_url=f"http://{site.backend}/health"
+        ),
+        process(
+            "nginx", "nginx", "-c", folder / "nginx.conf", "-p", folder, health_url=f"http://{site.backend}/health"
+        ),
+    ):
+        yield site
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with open_site(tmp_path_factory.mktemp("nginx")) as site:
+        yield site
+
+
+def press(browser: requests.Session, page: requests.Response, path: str, **more: str) -> requests.Response:
+    form = hidden_fields(page.text) | {"action": "sign-in"}
+    url = "/".join(page.url.split("/")[:3]) + path
+    return browser.post(url, data=form, headers=more, allow_redirects=False, timeout=30)
+
+
+def test_a_citizen_signs_in_by_the_certificate_of_the_browser(site: Site) -> None:
+    browser = site.browser("jia")
+    start = browser.get(f"{site.issuer}/sign-in?return_to=/record&method=certificate", timeout=30)
+    assert "/sign-in/certificate/tls?" in start.text
+    page = browser.get(f"{site.issuer}/sign-in/certificate/tls?return_to=/record", timeout=30)
+    assert page.url.startswith(f"{site.tls_url}/sign-in/certificate/tls?")
+    assert "測試市民甲" in page.text
+    assert page.headers["Strict-Transport-Security"].count("max-age") == 1
+    answer = press(browser, page, "/sign-in/certificate/tls")
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"{site.issuer}/record")
+    record = browser.get(answer.headers["Location"], timeout=30)
+    assert (record.status_code, record.url) == (200, f"{site.issuer}/record")
+
+
+def test_what_is_not_about_certificates_is_where_it_always_is(site: Site) -> None:
+    browser = site.browser("jia")
+    for path in ("/record", "/sign-in?method=certificate", "/token", "/"):
+        answer = browser.get(f"{site.tls_url}{path}", allow_redirects=False, timeout=30)
+        assert (answer.status_code, answer.headers["Location"]) == (303, f"{site.issuer}{path}")
+    assert browser.get(f"{site.tls_url}/static/mydata.css", timeout=30).status_code == 200
+
+
+def test_a_browser_without_a_certificate_is_told_so(site: Site) -> None:
+    page = site.browser().get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+    assert page.status_code == 200
+    assert "瀏覽器沒有出示憑證" in page.text
+
+
+def test_a_certificate_of_a_stranger_passes_nginx_and_is_refused_by_the_server(site: Site) -> None:
+    browser = site.browser("stranger")
+    page = browser.get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+    answer = press(browser, page, "/sign-in/certificate/tls")
+    assert answer.status_code == 400
+    assert "不是由這裡信任的憑證機構簽發的" in answer.text
+
+
+@pytest.mark.parametrize("through", ["issuer", "tls_url"])
+def test_a_certificate_that_was_only_said_in_a_header_is_none(site: Site, through: str) -> None:
+    escaped = quote((site.folder / "jia.pem").read_text(), safe="")
+    spoofed = {"X-Client-Cert-Escaped": escaped, "X-Client-Cert-Hop": SECRET}
+    browser = site.browser()
+    page = browser.get(f"{site.issuer}/sign-in?method=certificate", headers=spoofed, timeout=30)
+    form = hidden_fields(page.text) | {"action": "sign-in"}
+    url = f"{getattr(site, through)}/sign-in/certificate/tls"
+    answer = browser.post(url, data=form, headers=spoofed, allow_redirects=False, timeout=30)
+    assert answer.status_code == 400
+    assert "瀏覽器沒有出示憑證" in answer.text
+    assert "mydata=" not in answer.headers.get("Set-Cookie", "").replace("mydata-form=", "")
+
+
+def test_a_card_that_no_account_has_opens_none(site: Site) -> None:
+    site.unpack("bing", site.authority)
+    browser = site.browser("bing")
+    page = browser.get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+    answer = press(browser, page, "/sign-in/certificate/tls")
+    assert "沒有帳戶登記這張憑證" in answer.text
+
+
+def test_nginx_may_demand_a_certificate_that_it_knows(tmp_path: Path) -> None:
+    with open_site(tmp_path, verify="on") as site:
+        refused = site.browser().get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+        assert refused.status_code == 400
+        assert "No required SSL certificate" in refused.text
+        stranger = site.browser("stranger").get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+        assert stranger.status_code == 400
+        browser = site.browser("jia")
+        page = browser.get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+        assert press(browser, page, "/sign-in/certificate/tls").status_code == 303
+        jia = x509.load_pem_x509_certificate((site.folder / "jia.pem").read_bytes())
+        site.authority.revoke(jia.serial_number)
+        again = site.browser("jia")
+        page = again.get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
+        answer = press(again, page, "/sign-in/certificate/tls")
+        assert answer.status_code == 400
+        assert "已被廢止" in answer.text
