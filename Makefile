@@ -7,7 +7,8 @@ DB ?= sqlite
 SCENE ?= online
 PEER ?= node-oidc-provider
 ROUNDS ?= 10000
-JOBS ?= $(shell nproc)
+# One more than there are cores: many tests wait for processes, locks and clocks, and use none meanwhile.
+JOBS ?= $(shell expr $$(nproc) + 1)
 
 BIN := .venv/bin
 LOCKED := .venv/.locked
