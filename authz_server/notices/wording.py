@@ -113,26 +113,22 @@ TOLD: Final[Mapping[str, Told]] = {
     "sign_in.new_device": _safe(
         "您的帳號在新的裝置上登入",
         "Your account was signed in to on a new device",
-        _IF_NOT_YOU[0],
-        _IF_NOT_YOU[1],
+        *_IF_NOT_YOU,
     ),
     "session.ended": _safe(
         "您的帳號在一個裝置上被登出",
         "Your account was signed out on a device",
-        _IF_NOT_YOU[0],
-        _IF_NOT_YOU[1],
+        *_IF_NOT_YOU,
     ),
     "method.added": _safe(
         "您的帳號多了一種登入方式",
         "A way to sign in was added to your account",
-        _IF_NOT_YOU[0],
-        _IF_NOT_YOU[1],
+        *_IF_NOT_YOU,
     ),
     "method.removed": _safe(
         "您的帳號少了一種登入方式",
         "A way to sign in was removed from your account",
-        _IF_NOT_YOU[0],
-        _IF_NOT_YOU[1],
+        *_IF_NOT_YOU,
     ),
     "contact.changed": _safe(
         "您的聯絡資料改了",
