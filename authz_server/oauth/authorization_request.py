@@ -44,6 +44,8 @@ def validate(
             raise InvalidRequest(f"{name} is too long.")
     if payload.find("request_uri") is not None or payload.find("request") is not None:
         raise InvalidRequest("request and request_uri can not be pushed.")
+    if payload.find("grant_management_action") not in {None, "create"} or payload.find("grant_id") is not None:
+        raise InvalidRequest("A grant is given anew each time: only grant_management_action create is supported.")
     _check_response(payload, client)
     scopes, datasets = _asked(payload, client, catalogue, default_recipient)
     claims = claims_parameter.parse(payload.find("claims"))

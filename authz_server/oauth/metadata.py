@@ -6,11 +6,13 @@ from authz_server.clients.policy import POLICIES
 from authz_server.core import jose
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL, acr_of_level
 from authz_server.extensions import Services
-from authz_server.oauth import id_token
+from authz_server.oauth import client_access, id_token
 from authz_server.oauth.authorization_request import PROMPTS
 from authz_server.oauth.scopes import CLAIMS, SCOPE_CLAIMS
 from authz_server.oauth.server import GRANTS
 
+# A grant is given once, and for one use: it is never changed, so there is no replace, update or merge.
+GRANT_ACTIONS = ("query", "revoke", "create")
 LOCALES = ("zh-TW", "en")
 
 
@@ -28,7 +30,9 @@ def document(services: Services) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "jwks_uri": f"{issuer}/jwks",
-        "scopes_supported": [*SCOPE_CLAIMS, *services.catalogue.scopes],
+        "grant_management_endpoint": f"{issuer}{client_access.PATH}",
+        "grant_management_actions_supported": list(GRANT_ACTIONS),
+        "scopes_supported": [*SCOPE_CLAIMS, *client_access.SCOPES, *services.catalogue.scopes],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],
         "grant_types_supported": [grant.GRANT_TYPE for grant in GRANTS],

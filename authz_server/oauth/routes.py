@@ -1,5 +1,6 @@
 """Every protocol URL, a line each, and for every URL of the server who may call it."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import wraps
 
@@ -13,7 +14,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.logging import event
 from authz_server.database import db
 from authz_server.extensions import Services
-from authz_server.oauth import authorize, metadata, outcomes, userinfo
+from authz_server.oauth import authorize, client_access, grant_management, metadata, outcomes, userinfo
 from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
 from authz_server.oauth.responses import json_response, public_json
 from authz_server.oauth.server import ConsentServer
@@ -32,6 +33,8 @@ CALLERS: Mapping[str, str] = {
     "oauth.introspect": "resource server",
     "oauth.revoke": "client",
     "oauth.outcomes": "holder of a lease",
+    "oauth.query_grant": "client",
+    "oauth.revoke_grant": "client",
     "catalogue.show": "anyone",
     "consent.page": "citizen",
     "consent.decide": "citizen",
@@ -100,6 +103,7 @@ CALLERS: Mapping[str, str] = {
 }
 
 View = Callable[[], BaseResponse]
+GRANT_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -128,6 +132,25 @@ def init_app(app: Flask, services: Services) -> None:
     route(
         "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
     )
+    grant = f"{client_access.PATH}/<grant_id>"
+    route(
+        grant,
+        "query_grant",
+        resource(lambda: json_response(grant_management.query(request, server.dpop, _grant_id()))),
+        "GET",
+    )
+    route(grant, "revoke_grant", resource(lambda: _revoked_grant(server)), "DELETE")
+
+
+def _grant_id() -> str:
+    """What is no id at all becomes one that nobody has."""
+    named = str((request.view_args or {})["grant_id"])
+    return named if GRANT_ID.fullmatch(named) else ""
+
+
+def _revoked_grant(server: ConsentServer) -> Response:
+    grant_management.revoke(request, server.dpop, _grant_id())
+    return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def _outcomes() -> Response:
@@ -150,7 +173,7 @@ def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
 
     def decorate(view: View) -> View:
         @wraps(view)
-        def answer() -> BaseResponse:
+        def answer(**_path: str) -> BaseResponse:
             return _in_transaction(view, lambda error: challenge(error, algorithms))
 
         return answer

@@ -10,6 +10,7 @@ from authz_server.oauth.client_auth import METHOD, OAuthClient, PrivateKeyJwt
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import UnsupportedGrantType
 from authz_server.oauth.grants.authorization_code import AuthorizationCodeGrant
+from authz_server.oauth.grants.client_credentials import ClientCredentialsGrant
 from authz_server.oauth.grants.token_exchange import TokenExchangeGrant
 from authz_server.oauth.introspection import IntrospectionEndpoint
 from authz_server.oauth.par import PushedAuthorizationEndpoint
@@ -17,7 +18,7 @@ from authz_server.oauth.params import FormRequest
 from authz_server.oauth.responses import json_response
 from authz_server.oauth.revocation import RevocationEndpoint
 
-GRANTS = (AuthorizationCodeGrant, TokenExchangeGrant)
+GRANTS = (AuthorizationCodeGrant, ClientCredentialsGrant, TokenExchangeGrant)
 ENDPOINTS = (PushedAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint)
 AUTH_METHODS = (METHOD,)
 

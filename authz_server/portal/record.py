@@ -94,6 +94,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
     "withdrawn": lazy_gettext("You stopped it."),
+    "given_up": lazy_gettext("The recipient ended it."),
     "on_request": lazy_gettext("You had asked for it."),
     "misuse": lazy_gettext("Because of suspected misuse by the recipient."),
     "security": lazy_gettext("To protect your data."),

@@ -45,6 +45,9 @@ def _withdraw(*conditions: ColumnElement[bool]) -> Decision:
 WITHDRAW = _withdraw(*OWN, CONSENT.c.transaction_id == bindparam("reference"))
 WITHDRAW_OPEN = _withdraw(*OWN, OPENS_SOMETHING)
 REVOKE = _withdraw(STANDS, CONSENT.c.transaction_id == bindparam("reference"))
+GRANT = (STANDS, CONSENT.c.id == bindparam("grant"), CONSENT.c.client_id == bindparam("owner"))
+GIVE_UP = _withdraw(*GRANT)
+FIND_GRANT = select(*NAMED, CONSENT.c.scopes, CONSENT.c.granted).where(*GRANT)
 FIND_OPEN = select(*NAMED).where(*OWN, OPENS_SOMETHING).order_by(CONSENT.c.decided_at)
 
 
@@ -90,6 +93,30 @@ def revoke(session: Session, transaction_id: str, *, reason: str, now: datetime)
     if not ended:
         raise NoSuchConsent("unknown, or ended already")
     return _close(session, ended[0].consent_id, actor="operator", reason=reason, now=now)
+
+
+def find_grant(session: Session, grant_id: str, *, client_id: str) -> Any:
+    """A client's own consent that has not ended: also scopes and granted.
+
+    Raises: NoSuchConsent: unknown, ended or another client's.
+    """
+    found = session.execute(FIND_GRANT, {"grant": grant_id, "owner": client_id}).one_or_none()
+    if found is None:
+        raise NoSuchConsent("no such grant of this client")
+    return found
+
+
+def give_up(session: Session, grant_id: str, *, client_id: str, now: datetime) -> bool:
+    """End a client's own consent at its wish, as by `withdraw`; whether a transfer was under way.
+
+    The caller commits, then lets it end. Raises: as `find_grant`.
+    """
+    actor = f"client:{client_id}"
+    entry = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason="given_up")
+    ended = GIVE_UP.run(session, entry=entry, grant=grant_id, owner=client_id, now=now)
+    if not ended:
+        raise NoSuchConsent("no such grant of this client")
+    return _close(session, grant_id, actor=actor, reason="given_up", now=now)
 
 
 def freeze(

@@ -12,7 +12,7 @@ from flask import Flask
 
 from authz_server.core import clock
 from authz_server.identity import csrf
-from tests.support.belongings import OF_NOBODY, OF_SOMEBODY, addresses, belongings
+from tests.support.belongings import OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, addresses, belongings
 from tests.support.platform import Platform, answer_of
 from tests.support.protocol import dataset_token, error_page, everything, opened, refused, userinfo
 
@@ -56,7 +56,7 @@ def test_a_lease_is_its_holders_and_over_when_it_is_over(platform: Platform) -> 
 
 def test_every_address_says_of_its_parts_whether_they_name_something_of_somebody(app: Flask) -> None:
     named = {name for rule, _ in addresses(app) for name in rule.arguments}
-    assert named == OF_SOMEBODY | OF_NOBODY
+    assert named == OF_SOMEBODY | OF_NOBODY | OF_CLIENTS
 
 
 def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:

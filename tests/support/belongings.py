@@ -22,6 +22,8 @@ from tests.support.protocol import new_citizen, opened, rows, writing
 # The parts of addresses that name something of one citizen's, and those that name nothing of anybody's.
 OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id"})
 OF_NOBODY = frozenset({"kind", "filename"})
+# Those that name something of one client's: tests/oauth/test_grant_management.py.
+OF_CLIENTS = frozenset({"grant_id"})
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[mis
             "access_token": issued.access_token,
             "token_type": "DPoP",
             "expires_in": here.settings.limits.access_token_ttl_s,
+            "grant_id": code.consent_id,
         }
         if code.scopes:  # RFC 6749 section 3.3: a scope is never empty
             body["scope"] = " ".join(code.scopes)

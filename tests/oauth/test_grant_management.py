@@ -1,0 +1,123 @@
+"""Grant Management: a client looks at its own grants and gives them up, and learns nothing about others."""
+
+from datetime import timedelta
+from typing import Any
+
+from werkzeug.test import TestResponse
+
+from authz_server import worker
+from authz_server.audit.models import AuditEntry
+from authz_server.clients import service as clients
+from authz_server.core import clock, jose
+from tests.support.platform import Bank, Platform, new_key
+from tests.support.protocol import Fetch, new_bank, pushed, refused, rows, userinfo, writing
+
+BOTH = "grant_management_query grant_management_revoke"
+
+
+def access(bank: Bank, scope: str = BOTH, **changes: Any) -> TestResponse:
+    headers = {"DPoP": bank.proof("POST", f"{bank.issuer}/token")}
+    return bank.post("/token", {"grant_type": "client_credentials", "scope": scope} | changes, headers)
+
+
+def call(bank: Bank, method: str, grant_id: str, *, scope: str = BOTH, token: str | None = None, **more: Any) -> Any:
+    token = token or access(bank, scope).get_json()["access_token"]
+    proof = bank.proof(method, f"{bank.issuer}/grants/{grant_id}", token=token, **more)
+    headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+    return bank.browser.open(f"/grants/{grant_id}", method=method, headers=headers)
+
+
+def test_a_grant_says_how_far_each_dataset_has_come(platform: Platform) -> None:
+    body = platform.tokens(platform.detail("ris.personal"), platform.detail("bli.enrolment"))
+    granted = body["authorization_details"]
+    fetch = Fetch(platform, granted[0]["access_token"])
+    assert platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    answer = call(platform.bank, "GET", body["grant_id"])
+    assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
+    grant = answer.get_json()
+    assert grant["scopes"] == [{"scope": "openid"}]
+    assert [detail["state"] for detail in grant["authorization_details"]] == ["delivered", "open"]
+    members = {"type", "dataset", "purpose", "fields", "parameters"}
+    for shown, detail in zip(grant["authorization_details"], granted, strict=True):
+        assert {name: shown[name] for name in members} == {name: detail[name] for name in members}
+        assert set(shown) == members | {"state"}
+
+
+def test_what_is_given_up_opens_nothing_is_on_record_as_the_clients_and_is_told(own_platform: Platform) -> None:
+    bank, citizen = own_platform.bank, own_platform.citizen()
+    body = own_platform.tokens(own_platform.detail("ris.personal"), own_platform.detail("bli.enrolment"))
+    fetches = [Fetch(own_platform, each["access_token"], each["dataset"]) for each in body["authorization_details"]]
+    lease = fetches[0].exchange().get_json()["lease"]
+    assert own_platform.proxy.report(lease, "delivering").status_code == 204
+    answer = call(bank, "DELETE", body["grant_id"])
+    assert (answer.status_code, answer.data) == (204, b"")
+    assert own_platform.proxy.report(lease, "continuing").status_code == 409
+    assert fetches[1].exchange().status_code == 400
+    assert userinfo(bank, body["access_token"]).status_code == 401
+    (ended,) = rows(own_platform, AuditEntry, event="consent.withdrawn")
+    assert (ended.actor, ended.reason) == (f"client:{bank.client_id}", "given_up")
+    for method in ("GET", "DELETE"):
+        refused(call(bank, method, body["grant_id"]), 404, "not_found")
+    worker.tick(own_platform.engine, now=clock.now())
+    assert "Ended by" in citizen.client.get(f"/messages/{ended.id}?lang=en").text
+    page = citizen.client.get(f"/consents/{ended.transaction_id}?lang=en").text
+    assert "Ended by the recipient" in page
+    assert "The recipient ended it." in page
+
+
+def test_another_clients_grant_is_as_unknown_as_one_that_never_was(platform: Platform) -> None:
+    grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
+    for method in ("GET", "DELETE"):
+        answers = [call(platform.other_bank, method, name) for name in (grant_id, "never", "n" * 41)]
+        assert {answer.status_code for answer in answers} == {404}
+        assert len({answer.data for answer in answers}) == 1
+        assert call(platform.other_bank, method, "%00").status_code in {401, 404}
+    assert call(platform.bank, "GET", grant_id).status_code == 200
+
+
+def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platform) -> None:
+    grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
+    refused(call(platform.bank, "DELETE", grant_id, scope="grant_management_query"), 403, "insufficient_scope")
+    refused(call(platform.bank, "GET", grant_id, scope="grant_management_revoke"), 403, "insufficient_scope")
+    for scope in ("openid", f"{BOTH} ris.personal"):
+        refused(access(platform.bank, scope), 400, "invalid_scope")
+    refused(platform.bank.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)
+    refused(platform.proxy.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)
+
+
+def test_only_a_token_of_this_kind_with_its_own_key_in_its_time(platform: Platform) -> None:
+    body = platform.tokens(platform.detail("ris.personal"))
+    bank, grant_id = platform.bank, body["grant_id"]
+    for other in (body["access_token"], body["id_token"], body["authorization_details"][0]["access_token"], "none"):
+        refused(call(bank, "GET", grant_id, token=other), 401, "invalid_token")
+    token = access(bank).get_json()["access_token"]
+    refused(call(bank, "GET", grant_id, token=token, key=new_key()), 401, "invalid_dpop_proof")
+    refused(call(bank, "GET", grant_id, token=token[:-4] + "AAAA"), 401, "invalid_token")
+    refused(userinfo(bank, token), 401, "invalid_token")
+    proof = {"jti": "one-and-the-same-jti-of-this-test", "token": token}
+    assert call(bank, "GET", grant_id, **proof).status_code == 200
+    refused(call(bank, "GET", grant_id, **proof), 401, "invalid_dpop_proof")
+    claims = jose.unverified_claims(token)
+    assert claims["exp"] - claims["iat"] == 300
+
+
+def test_it_expires(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        token = access(platform.bank).get_json()["access_token"]
+        clock.advance(timedelta(seconds=300))
+        refused(call(platform.bank, "GET", "any", token=token), 401, "invalid_token")
+
+
+def test_a_suspended_client_looks_at_nothing(platform: Platform) -> None:
+    bank = new_bank(platform)
+    token = access(bank).get_json()["access_token"]
+    with writing(platform) as session:
+        clients.suspend(session, bank.client_id, now=clock.now())
+    refused(call(bank, "GET", "any", token=token), 401, "invalid_token")
+    refused(access(bank), 401, "invalid_client")
+
+
+def test_a_grant_is_never_changed(platform: Platform) -> None:
+    assert pushed(platform.bank, grant_management_action="create").status_code == 201
+    for changes in ({"grant_management_action": "replace", "grant_id": "any"}, {"grant_id": "any"}):
+        refused(pushed(platform.bank, **changes), 400, "invalid_request")
