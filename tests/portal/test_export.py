@@ -159,6 +159,8 @@ def test_a_long_record_comes_in_parts_that_are_together_the_whole(
 
 
 def test_one_part_is_offered_as_all_of_it(own_platform: Platform, citizen: CitizenBrowser) -> None:
+    decided(own_platform, citizen, "ris.personal", decision="deny")
+    assert 'href="/record/export"' in citizen.client.get("/record?lang=en").text
     page = citizen.client.get("/record/export?lang=en").text
     assert "All of it" in page
     assert 'href="/record/export.json"' in page
