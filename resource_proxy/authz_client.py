@@ -46,6 +46,17 @@ class ProofReplayed(DomainError):
     public = "The DPoP proof is not valid for this request."
 
 
+class StepUpNeeded(DomainError):
+    """RFC 9470 section 3: the dataset demands a stronger sign-in than the one at the consent. Nothing was spent."""
+
+    code = "insufficient_user_authentication"
+    public = "A different authentication level is required."
+
+    def __init__(self, acr_values: str) -> None:
+        super().__init__("refused by the authorization server")
+        self.acr_values = acr_values
+
+
 class NotYet(DomainError):
     """The agency is still preparing, and its time is not over."""
 
@@ -110,7 +121,8 @@ class AuthzClient:
         """Swap a dataset token for the agency's ticket: this is the token's one use.
 
         Never sent twice: when the answer is lost the token may be leased already, and only its lease's end tells.
-        Raises: TokenRefused, ProofReplayed, NotYet, AuthorizationServerDown.  Source: RFC 8693 section 2.1.
+        Raises: TokenRefused, ProofReplayed, StepUpNeeded, NotYet, AuthorizationServerDown.
+        Source: RFC 8693 section 2.1.
         """
         form = {
             "subject_token": token,
@@ -128,6 +140,8 @@ class AuthzClient:
             raise NotYet(_wait_s(document.get("retry_after")))
         if response.status == 400 and error in {"invalid_request", "invalid_grant", "invalid_target"}:
             raise TokenRefused("refused by the authorization server")
+        if response.status == 400 and error == StepUpNeeded.code:
+            raise StepUpNeeded(_quotable(document.get("acr_values")))
         if response.status == 400 and error == "invalid_dpop_proof":
             raise ProofReplayed("refused by the authorization server")
         raise AuthorizationServerDown(f"/token: status {response.status}")
@@ -201,6 +215,12 @@ def _lease(document: Mapping[str, Any]) -> Lease:
     if not all(isinstance(value, str) and value for value in values.values()) or not isinstance(attempt, int):
         raise AuthorizationServerDown("/token: not the answer of a token exchange")
     return Lease(**values, attempt=attempt)
+
+
+def _quotable(value: object) -> str:
+    """A text that can stand in quotes in a header (RFC 9110 section 5.6.4), whatever came."""
+    text = value if isinstance(value, str) else ""
+    return "".join(character for character in text if " " <= character <= "~" and character not in '"\\')
 
 
 def _wait_s(value: object) -> int:

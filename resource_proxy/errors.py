@@ -17,6 +17,7 @@ from resource_proxy.authz_client import (
     AuthorizationServerDown,
     OutcomeRefused,
     ProofReplayed,
+    StepUpNeeded,
     TokenRefused,
 )
 from resource_proxy.connectors.base import (
@@ -51,6 +52,7 @@ TABLE: Mapping[type[DomainError], Edge] = {
     dpop.BadProof: UNAUTHORIZED,
     ProofReplayed: UNAUTHORIZED,
     NonceNeeded: UNAUTHORIZED,
+    StepUpNeeded: UNAUTHORIZED,
     DatasetUnknown: Edge(404),
     AgencyRefused: BAD_GATEWAY,
     AgencyGarbage: BAD_GATEWAY,
@@ -109,5 +111,7 @@ def problem(status: int, code: str, title: str) -> Response:
 def challenge(error: DomainError, url: str) -> str:
     """RFC 9449 section 7.1 and RFC 9728 section 5.1: what went wrong, which proofs we take, where our metadata is."""
     said = {} if isinstance(error, TokenMissing) else {"error": error.code, "error_description": error.public}
+    if isinstance(error, StepUpNeeded):
+        said["acr_values"] = error.acr_values  # RFC 9470 section 3
     said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": url + METADATA_PATH}
     return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())

@@ -67,7 +67,7 @@ def approve(
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, or the citizen was frozen
         or suspended meanwhile.
     """
-    require_identity(pending, signed_in, catalogue=catalogue)
+    level, auth_time = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     code, consent_id = new_secret(PREFIX), new_secret("")[:22]
     owner = {
@@ -86,9 +86,9 @@ def approve(
         "notice_sha256": notice.sha256,
         "use_until": notice.use_until,
         "erase_by": notice.erase_by,
-        "level": signed_in.level,
+        "level": level,
         "amr": signed_in.amr,
-        "auth_time": signed_in.auth_time,
+        "auth_time": auth_time,
         "decided_at": now,
         "withdrawn_at": None,
     }
@@ -99,7 +99,7 @@ def approve(
         "code_challenge": asked.code_challenge,
         "dpop_jkt": asked.dpop_jkt,
         "nonce": asked.nonce,
-        "claims": asked.claims,
+        "claims": {**asked.claims, "acr": asked.stated_acr(level)},
         "expires_at": now + timedelta(seconds=settings.limits.code_ttl_s),
         "used_at": None,
     }
@@ -110,16 +110,17 @@ def approve(
     return response_location(asked, settings.issuer, code=code)
 
 
-def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> None:
-    """Check that this sign-in is strong and fresh enough for this request.  Raises: IdentityNotSufficient."""
-    lacking = levels.lack(
-        signed_in,
-        pending.needed_level(catalogue),
-        pending.authenticated_after,
-        two_methods=signed_in.verified_at is None,
-    )
-    if lacking is not None:
-        raise IdentityNotSufficient(lacking)
+def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> tuple[int, datetime]:
+    """Check that this sign-in is strong and fresh enough for this request; the level and time that may be told of it.
+
+    Raises: IdentityNotSufficient.
+    """
+    needed_level, authenticated_after = pending.needed_level(catalogue), pending.authenticated_after
+    lacking = levels.lack(signed_in, needed_level, authenticated_after, two_methods=signed_in.verified_at is None)
+    stated = levels.stated(signed_in, needed_level, authenticated_after)
+    if lacking is not None or stated is None:
+        raise IdentityNotSufficient(lacking or "level")
+    return stated
 
 
 def deny(

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from authz_server.catalogue.model import Catalogue, Text
 from authz_server.consent.details import RequestedDataset
-from authz_server.core.identifiers import LOWEST_LEVEL, level_of_acr
+from authz_server.core.identifiers import LOWEST_LEVEL, acr_of_level, level_of_acr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +29,15 @@ class AuthorizationParameters:
     claims: Mapping[str, Any] = field(default_factory=dict)
     ui_locales: tuple[str, ...] = ()
     hinted_subject: str | None = None
+
+    def stated_acr(self, level: int) -> str:
+        """The `acr` that tells the client of a level: the strictest of those it asked for that the level fulfils.
+
+        OpenID Connect Core section 5.5.1.1: what answers a demand is one of the demanded values, though the citizen may
+        have done more. Where none is fulfilled, or none was asked for, it is the level itself.
+        """
+        asked = (level_of_acr(acr) or LOWEST_LEVEL for acr in self.acr_values)
+        return acr_of_level(min((one for one in asked if one >= level), default=level))
 
     def to_json(self) -> dict[str, Any]:
         """The members that differ from their defaults, as kept in the request's row."""
@@ -90,6 +99,13 @@ class PendingRequest:
             # Any of the values will do, so the least strict of them; unknown values were refused when pushed.
             levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
         return min(levels, default=LOWEST_LEVEL)
+
+    @property
+    def wished_level(self) -> int | None:
+        """The level that the client would like (voluntary `acr_values`); None if it only demands, or says nothing."""
+        if self.parameters.essential_acr or not self.parameters.acr_values:
+            return None
+        return max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values)
 
     def demanded_by(self, catalogue: Catalogue) -> tuple[Text, ...]:
         """Names of the datasets that demand the needed level; none where only the client does."""

@@ -1,6 +1,7 @@
 """What the sign-in page may know of the request that it is for, as `identity.waiting.WaitingRequests` asks."""
 
 from datetime import datetime
+from typing import Final
 
 from authz_server.consent import decision, service
 from authz_server.consent.errors import RequestNotUsable
@@ -8,6 +9,9 @@ from authz_server.extensions import services
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.waiting import WaitingRequest
 from authz_server.prepared import Executor
+
+# OpenID Connect Core Error Code unmet_authentication_requirements 1.0
+UNMET: Final = "unmet_authentication_requirements"
 
 
 class PushedRequests:
@@ -25,15 +29,20 @@ class PushedRequests:
             client_name=client.name,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),
+            wished_level=pending.wished_level,
             demanded_by=pending.demanded_by(services().catalogue),
             authenticated_after=pending.authenticated_after,
             ui_locales=pending.parameters.ui_locales,
         )
 
-    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(
+        self, session: Executor, request_id: str, *, signed_in: SignedIn | None, unmet: bool, now: datetime
+    ) -> str:
         """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
         pending = service.find(session, request_id, now=now)
         if pending is None:
             raise RequestNotUsable("unknown, expired or decided")
+        if unmet:
+            return decision.fail(session, pending, UNMET, settings=services().settings, now=now)
         citizen_id = signed_in.citizen_id if signed_in else None
         return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now)

@@ -86,6 +86,7 @@ def submit(
         return _locked_page(visit, method, locked.until, now=now, **again)
     # The count stands whatever comes; and no transaction is open while a password is hashed or a server asked.
     db.session.commit()
+    # Whoever steps up stays who they are: the request in the middle is theirs.
     only = visit.signed_in.citizen_id if visit.signed_in and visit.reason else None
     try:
         tried.attempt.prove(now=now)
@@ -182,7 +183,11 @@ def _cancel(visit: Visit) -> Response:
     if visit.waiting is None:
         return redirect(HOME, code=303)
     location = waiting_requests().deny(
-        db.session(), visit.waiting.request_id, signed_in=visit.signed_in, now=clock.now()
+        db.session(),
+        visit.waiting.request_id,
+        signed_in=visit.signed_in,
+        unmet=not visit.methods,
+        now=clock.now(),
     )
     db.session.commit()
     return redirect(location, code=303)

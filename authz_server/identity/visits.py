@@ -1,6 +1,6 @@
 """What a sign-in is for: read from a form or an address, looked up each time."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
@@ -40,6 +40,7 @@ class Visit:
         return_to: where to go on without one; a path of ours.
         level, again, second: the page there demands this level, a fresh proof, or two different methods. It checks that
             itself; here it only means that the form is shown to who is signed in, and which methods are offered.
+        wish: the stronger proof that the client of the request would like, and does not demand, is offered.
     """
 
     waiting: WaitingRequest | None
@@ -48,12 +49,13 @@ class Visit:
     level: int | None = None
     again: bool = False
     second: bool = False
+    wish: bool = False
 
     @property
     def named(self) -> Mapping[str, str]:
         """What travels with the browser, in forms and addresses."""
         if self.waiting:
-            return {"request": self.waiting.request_id}
+            return {"request": self.waiting.request_id, **({"wish": "1"} if self.wish else {})}
         return {"return_to": self.return_to, **demands(level=self.level, again=self.again, second=self.second)}
 
     @property
@@ -65,13 +67,19 @@ class Visit:
 
     @property
     def reason(self) -> str | None:
-        """Why a signed-in citizen must prove it again: "level", "second" (by another method), "again", or None."""
+        """Why a signed-in citizen must prove it again: "level", "second" (by another method), "again"; None: no need.
+
+        "wish": they need not.
+        """
         if self.signed_in is None:
             return None
         after = self.waiting.authenticated_after if self.waiting else None
         if self.again:
             after = clock.now() - FRESH
-        return lack(self.signed_in, self.needed_level, after, two_methods=self.second or self.first_use)
+        lacking = lack(self.signed_in, self.needed_level, after, two_methods=self.second or self.first_use)
+        if lacking is None and self.wish and self.waiting and self._reaching(self.waiting.wished_level):
+            return None if reached(self.signed_in.level, self.waiting.wished_level) else "wish"
+        return lacking
 
     @property
     def first_use(self) -> bool:
@@ -81,16 +89,19 @@ class Visit:
     @property
     def methods(self) -> Sequence[Method]:
         """Those that suffice here, in the order of the registry."""
-        settings, needed = services().settings, self.needed_level
-        used: Collection[str] = ()
-        if self.signed_in and self.reason == "second":
-            needed, used = LOWEST_LEVEL, self.signed_in.methods
+        reason = self.reason
+        if self.signed_in and reason == "second":
+            return [method for method in self._reaching(LOWEST_LEVEL) if method.id not in self.signed_in.methods]
+        if self.waiting and reason == "wish":
+            return self._reaching(self.waiting.wished_level)
+        return self._reaching(self.needed_level)
+
+    def _reaching(self, level: int | None) -> Sequence[Method]:
+        settings = services().settings
         return [
             method
             for method in all_methods()
-            if method.offered(settings)
-            and reached(level_of_method(settings, method.id), needed)
-            and method.id not in used
+            if method.offered(settings) and reached(level_of_method(settings, method.id), level)
         ]
 
     @property
@@ -120,6 +131,7 @@ def visit_of(values: Mapping[str, str]) -> Visit:
         level=_LEVELS.get(values.get("level", "")),
         again=values.get("again") == "1",
         second=values.get("second") == "1",
+        wish=values.get("wish") == "1",
     )
 
 

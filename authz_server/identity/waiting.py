@@ -19,6 +19,7 @@ class WaitingRequest:
     Args:
         needed_level: 1..4, the strictest of what its datasets and its client demand; None: any.
         demanded_by: names of the datasets that demand this level; none where it is the client that does.
+        wished_level: a level that the client would like and does not demand, or None.
         authenticated_after: `prompt=login` and `max_age` (OpenID Connect Core section 3.1.2.1): the sign-in must not be
             older than this moment; None: any age.
         redirect_uri: where cancelling leads; pages allow their forms to end there.
@@ -32,6 +33,7 @@ class WaitingRequest:
     authenticated_after: datetime | None
     ui_locales: tuple[str, ...] = ()
     demanded_by: tuple[Text, ...] = ()
+    wished_level: int | None = None
 
 
 class WaitingRequests(Protocol):
@@ -40,8 +42,12 @@ class WaitingRequests(Protocol):
     def get(self, session: Executor, request_id: str, *, now: datetime) -> WaitingRequest:
         """The request.  Raises: a DomainError, which the application shows, if it can't be decided (any more)."""
 
-    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(
+        self, session: Executor, request_id: str, *, signed_in: SignedIn | None, unmet: bool, now: datetime
+    ) -> str:
         """Refuse it and return where the browser goes, with `access_denied`. The caller commits.
+
+        Args: unmet: it was not the citizen's will, but nothing here is as strong as the request demands.
 
         Raises: as `get`.
         """

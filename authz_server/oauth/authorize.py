@@ -10,7 +10,7 @@ from authz_server.consent.errors import IdentityNotSufficient, RequestNotPushed
 from authz_server.consent.request import PendingRequest
 from authz_server.core import clock
 from authz_server.extensions import services
-from authz_server.identity import guard
+from authz_server.identity import guard, levels
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.id_token import pairwise_subject
@@ -46,6 +46,9 @@ def authorize(request: Request) -> Response:
             return redirect(location, 303)
     if not signed_in or _not_sufficient(pending, signed_in):
         return redirect(f"/sign-in?request={pending.request_id}", 303)
+    if not levels.reached(signed_in.level, pending.wished_level):
+        # Straight on to the question, if nothing here is that strong; and whoever does not want to, can go on as well.
+        return redirect(f"/sign-in?request={pending.request_id}&wish=1", 303)
     return consent_views.show(pending, signed_in)
 
 

@@ -7,7 +7,7 @@ from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.oauth.responses import json_response
 from authz_server.single_use.identifiers import AssertionReplayed, ProofReplayed
-from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady
+from authz_server.tokens.errors import AuthenticationNotSufficient, LeaseNotUsable, TokenNotReady
 
 
 class InvalidRequest(DomainError):
@@ -112,6 +112,10 @@ def error_response(error: DomainError) -> Response:
     response = json_response(body, status)
     if isinstance(error, TokenNotReady):
         response.headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, AuthenticationNotSufficient):
+        # RFC 9470 section 3; here for the resource server, which says it to its client in a challenge.
+        body["acr_values"] = error.acr_values
+        response = json_response(body, status)
     if isinstance(error, UseDpopNonce):
         response.headers["DPoP-Nonce"] = error.nonce
     if error.code == InvalidClient.code and request.headers.get("Authorization", "").lower().startswith("basic"):

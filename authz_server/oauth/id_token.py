@@ -37,7 +37,7 @@ def issue(services: Services, code: CodeRow, *, asked: Mapping[str, Any], now: d
         "iat": issued_at,
         "exp": issued_at + TTL_S,
         "auth_time": int(code.auth_time.timestamp()),
-        "acr": acr_of_level(code.level),
+        "acr": code.claims.get("acr") or acr_of_level(code.level),
         "amr": code.amr,
         **asked,
     }

@@ -5,6 +5,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
+from authz_server.core.identifiers import acr_of_level
 from authz_server.extensions import services
 from authz_server.oauth.errors import UnauthorizedClient
 from authz_server.oauth.params import FormRequest
@@ -45,6 +46,9 @@ class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no t
                 "iat": int(row.issued_at.timestamp()),
                 "exp": int(row.expires_at.timestamp()),
                 "cnf": {"jkt": row.jkt},
+                # RFC 9470 section 6.2
+                "acr": acr_of_level(row.level),
+                "auth_time": int(row.auth_time.timestamp()),
                 "authorization_details": [{key: detail[key] for key in ("type", "dataset", "fields", "parameters")}],
             },
             [],

@@ -27,7 +27,7 @@ from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
-from authz_server.tokens.errors import LeaseNotUsable, TokenNotReady, TokenNotUsable
+from authz_server.tokens.errors import AuthenticationNotSufficient, LeaseNotUsable, TokenNotReady, TokenNotUsable
 from authz_server.tokens.leases import Lease
 from authz_server.tokens.models import DatasetToken
 
@@ -77,6 +77,7 @@ LEASE = _edge(
     TOKEN.c.not_before.is_(None) | (TOKEN.c.not_before <= NOW),
     TOKEN.c.jkt == bindparam("proof_jkt"),
     TOKEN.c.dataset_id == bindparam("asked_dataset"),
+    _of_consent("level") <= bindparam("needed_level"),
     *STANDS,
     returning=(
         TOKEN.c.position,
@@ -113,13 +114,13 @@ OUTCOMES = {
     ),
     "no_record": _edge(*LEASED, NOT_BEGUN, state="issued", **ENDED),
 }
-WAITING = Prepared(
-    select(TOKEN.c.not_before).where(
+# Why a token of this key could not be leased: its time has not come, or its consent is of too low a level by now.
+REFUSED = Prepared(
+    select(TOKEN.c.not_before, _of_consent("level").label("level")).where(
         TOKEN.c.digest == bindparam("token"),
         TOKEN.c.state == "issued",
         TOKEN.c.jkt == bindparam("proof_jkt"),
         TOKEN.c.dataset_id == bindparam("asked_dataset"),
-        TOKEN.c.not_before > NOW,
         TOKEN.c.expires_at > NOW,
     )
 )
@@ -134,7 +135,7 @@ EXPIRED = _edge(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW, state="dea
 USABLE = Decision(
     lambda fresh: select(
         *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")),
-        _of_consent("granted"),
+        *(_of_consent(name) for name in ("granted", "level", "auth_time")),
     ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 )
 # What time has ended is not revoked any more: a lease that ran out may have brought something, and the record says so.
@@ -178,6 +179,7 @@ def lease(
     *,
     jkt: str,
     dataset_id: str,
+    needed_level: int,
     actor: str,
     ttl_s: int,
     spend: Sequence[Identifier],
@@ -185,8 +187,10 @@ def lease(
 ) -> Lease:
     """Spend the right to fetch, for as long as the lease lasts. The caller commits before it uses the lease.
 
-    Args: jkt: thumbprint of the key of the verified proof; spend: identifiers of the assertion and the proof.
-    Raises: TokenNotReady if all but the time that the agency named is right, else TokenNotUsable.
+    Args: jkt: thumbprint of the key of the verified proof; needed_level: what the dataset demands now, which may be
+        more than it did when the citizen consented; spend: identifiers of the assertion and the proof.
+    Raises: TokenNotReady, AuthenticationNotSufficient if all but the time that the agency named, or the level, is
+        right; else TokenNotUsable.
     """
     handle = new_secret(LEASE_PREFIX)
     asked: dict[str, Any] = {"token": digest(token), "proof_jkt": jkt, "asked_dataset": dataset_id, "now": now}
@@ -196,12 +200,17 @@ def lease(
         spend=spend,
         lease=digest(handle),
         lease_until=now + timedelta(seconds=ttl_s),
+        needed_level=needed_level,
         **asked,
     )
     if rows:
         return Lease(handle, rows[0])
-    if waiting := WAITING.run(session, asked):
-        raise TokenNotReady(max(1, round((waiting[0].not_before - now).total_seconds())))
+    if refused := REFUSED.run(session, asked):
+        not_before, level = refused[0]
+        if not_before is not None and not_before > now:
+            raise TokenNotReady(max(1, round((not_before - now).total_seconds())))
+        if level > needed_level:
+            raise AuthenticationNotSufficient(needed_level)
     raise TokenNotUsable("unknown, expired, spent, bound to another key, or suspended")
 
 

@@ -1,6 +1,7 @@
 """Why a token was refused. What a peer is told is the same for all causes; `detail` is for the log."""
 
 from authz_server.core.errors import DomainError
+from authz_server.core.identifiers import acr_of_level
 
 
 class TokenNotUsable(DomainError):
@@ -19,6 +20,20 @@ class TokenNotReady(DomainError):
     def __init__(self, retry_after_s: int) -> None:
         super().__init__("asked before the time that the agency named")
         self.retry_after_s = retry_after_s
+
+
+class AuthenticationNotSufficient(DomainError):
+    """RFC 9470 section 3: the dataset demands a higher level by now than the citizen's sign-in had at the consent.
+
+    The token stays as it is; the client asks for a new consent, with these `acr_values`.
+    """
+
+    code = "insufficient_user_authentication"
+    public = "A different authentication level is required."
+
+    def __init__(self, needed_level: int) -> None:
+        super().__init__("the dataset's level was raised after the consent")
+        self.acr_values = acr_of_level(needed_level)
 
 
 class LeaseNotUsable(DomainError):

@@ -140,6 +140,7 @@ def _lease(held: Held, now: datetime) -> None:
         held.session,
         f"mdt_{held.used}",
         jkt=JKT,
+        needed_level=4,
         dataset_id=DATASET,
         actor="client:proxy",
         ttl_s=60,

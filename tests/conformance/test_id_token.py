@@ -74,11 +74,14 @@ def test_a_sign_in_that_is_too_old_is_repeated(platform: Platform) -> None:
 
 
 @pytest.mark.row("I-05", "A-12")
-def test_acr_is_the_level_that_was_reached(platform: Platform) -> None:
+def test_acr_is_one_of_the_values_that_were_asked_for_or_the_level_that_was_reached(platform: Platform) -> None:
+    assert id_token(platform)["acr"] == "urn:mydata:acr:level-1"
     wish = "urn:mydata:acr:level-3 urn:unknown"
-    assert id_token(platform, acr_values=wish)["acr"] == "urn:mydata:acr:level-1"
-    essential = '{"id_token": {"acr": {"essential": true, "values": ["urn:mydata:acr:level-2"]}}}'
-    assert id_token(platform, claims=essential)["acr"] == "urn:mydata:acr:level-1"
+    assert id_token(platform, acr_values=wish)["acr"] == "urn:mydata:acr:level-3"
+    assert id_token(platform, acr_values="urn:unknown")["acr"] == "urn:mydata:acr:level-1"
+    values = ["urn:mydata:acr:level-4", "urn:mydata:acr:level-2"]
+    essential = json.dumps({"id_token": {"acr": {"essential": True, "values": values}}})
+    assert id_token(platform, claims=essential)["acr"] == "urn:mydata:acr:level-2"
 
 
 @pytest.mark.row("I-07", "I-09")

@@ -46,7 +46,15 @@ def lease(session: Session, token: str, dataset: str) -> str:
     now = clock.now()
     proof = identifiers.dpop_proof(secrets.digest(secrets.new_secret("")), expires_at=now)
     leased = dataset_tokens.lease(
-        session, token, jkt=JKT, dataset_id=dataset, actor="client:proxy", ttl_s=LIMITS.lease_s, spend=[proof], now=now
+        session,
+        token,
+        jkt=JKT,
+        needed_level=4,
+        dataset_id=dataset,
+        actor="client:proxy",
+        ttl_s=LIMITS.lease_s,
+        spend=[proof],
+        now=now,
     )
     return leased.handle
 

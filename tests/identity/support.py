@@ -68,7 +68,12 @@ class KnownRequests:
     denied: list[tuple[str, SignedIn | None]] = field(default_factory=list)
 
     def add(
-        self, request_id: str, *, needed_level: int | None = 3, authenticated_after: datetime | None = None
+        self,
+        request_id: str,
+        *,
+        needed_level: int | None = 3,
+        authenticated_after: datetime | None = None,
+        wished_level: int | None = None,
     ) -> WaitingRequest:
         """Let a request wait."""
         self.waiting[request_id] = WaitingRequest(
@@ -78,6 +83,7 @@ class KnownRequests:
             redirect_uri=CALLBACK,
             needed_level=needed_level,
             authenticated_after=authenticated_after,
+            wished_level=wished_level,
         )
         return self.waiting[request_id]
 
@@ -87,12 +93,14 @@ class KnownRequests:
             raise RequestOver("unknown or over")
         return self.waiting[request_id]
 
-    def deny(self, session: Executor, request_id: str, *, signed_in: SignedIn | None, now: datetime) -> str:
+    def deny(
+        self, session: Executor, request_id: str, *, signed_in: SignedIn | None, unmet: bool, now: datetime
+    ) -> str:
         """Refuse it."""
         self.get(session, request_id, now=now)
         del self.waiting[request_id]
         self.denied.append((request_id, signed_in))
-        return f"{CALLBACK}&error=access_denied"
+        return f"{CALLBACK}&error={'unmet_authentication_requirements' if unmet else 'access_denied'}"
 
 
 class Browser:

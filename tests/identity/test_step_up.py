@@ -155,3 +155,39 @@ def test_what_a_page_demands_survives_a_wrong_form_and_ends_when_it_is_met(sessi
     assert browser.page["reason"] == "second"
     assert second(browser) == "/mine"
     assert browser.get("/sign-in?return_to=/mine&second=1").location == "/mine"
+
+
+def test_a_stronger_proof_that_is_only_wished_is_offered_and_can_be_left(
+    session: Session, browser: Browser, requests: KnownRequests
+) -> None:
+    enrol(session)
+    requests.add("r1", needed_level=4, wished_level=3)
+    browser.get("/sign-in")
+    second(browser)
+    assert browser.get("/sign-in?request=r1").location == "/consent/r1"
+    answer = browser.get("/sign-in?request=r1&wish=1")
+    assert (answer.status_code, browser.page["reason"], offered(browser)) == (200, "wish", ["password_totp"])
+    assert browser.resend(password="wrong").status_code == 400
+    assert (browser.page["error"], browser.page["reason"]) == ("wrong", "wish")
+    assert browser.resend().location == "/consent/r1"
+    assert browser.get("/sign-in?request=r1&wish=1").location == "/consent/r1"
+
+
+def test_what_nothing_here_can_fulfil_is_not_asked_of_the_citizen_if_it_is_only_a_wish(
+    session: Session, browser: Browser, requests: KnownRequests
+) -> None:
+    enrol(session)
+    requests.add("r1", needed_level=4, wished_level=1)
+    browser.sign_in()
+    assert browser.get("/sign-in?request=r1&wish=1").location == "/consent/r1"
+
+
+def test_a_demand_that_nothing_here_can_fulfil_goes_back_with_its_own_error(
+    session: Session, browser: Browser, requests: KnownRequests
+) -> None:
+    enrol(session)
+    requests.add("r1", needed_level=1)
+    browser.sign_in()
+    assert browser.get("/sign-in?request=r1").status_code == 200
+    assert (browser.page["reason"], offered(browser)) == ("level", [])
+    assert (browser.resend(action="cancel").location or "").endswith("error=unmet_authentication_requirements")

@@ -66,6 +66,7 @@ class Life(RuleBasedStateMachine):
                     session,
                     self.token.secret,
                     jkt=JKT,
+                    needed_level=4,
                     dataset_id=self.seeds.dataset_id,
                     actor="client:proxy",
                     ttl_s=LIMITS.lease_s,

@@ -290,6 +290,19 @@ def test_asking_before_the_agencys_time_is_202_without_asking_it(
     assert agency.requests == []
 
 
+@pytest.mark.parametrize("said", ["urn:mydata:acr:level-1", 'urn:mydata:"acr:\r\nlevel-1'])
+def test_a_sign_in_that_is_too_weak_by_now_is_a_challenge_that_says_what_to_ask_for(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, said: str
+) -> None:
+    error = "insufficient_user_authentication"
+    authz.exchange_says = lambda _: json_reply(400, {"error": error, "acr_values": said})
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    challenge = answer.headers["WWW-Authenticate"]  # RFC 9470 section 3
+    assert (answer.status_code, challenge.split(", ")[0]) == (401, f'DPoP error="{error}"')
+    assert 'acr_values="urn:mydata:acr:level-1"' in challenge
+    assert agency.requests == []
+
+
 def test_no_record_is_an_answer_of_its_own_and_on_record(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client
 ) -> None:

@@ -252,7 +252,7 @@ class Platform:
         """A browser without cookies. Its Host is not the issuer's: nothing may depend on that header."""
         return self.app.test_client()
 
-    def citizen(self, username: str = "citizen1", *, signed_in: bool = True) -> CitizenBrowser:
+    def citizen(self, username: str = "citizen1", *, signed_in: bool = True, level: int = 1) -> CitizenBrowser:
         """A citizen with a new browser.
 
         Already signed in unless told otherwise: a one-time code is good once, and a test has no 30 seconds to wait.
@@ -262,7 +262,9 @@ class Platform:
             now, limits = clock.now(), self.settings.limits
             with Session(self.engine) as session, session.begin():
                 citizen_id = session.execute(select(Citizen.id).where(Citizen.username == username)).scalar_one()
-                secret = sessions.open_session(session, citizen_id, level=1, amr=("pwd", "otp"), now=now, limits=limits)
+                secret = sessions.open_session(
+                    session, citizen_id, level=level, amr=("pwd", "otp"), now=now, limits=limits
+                )
             citizen.client.set_cookie("__Host-mydata", secret)
         return citizen
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
 
+from authz_server.catalogue.model import Dataset
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
 from authz_server.extensions import services
@@ -42,13 +43,14 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  
         # The resource server verified the proof; its jti is spent here, where all of them share one store.
         forgotten_at = now + timedelta(seconds=MAX_AGE_S + MAX_AHEAD_S)
         proof = dpop_proof(_octets(payload.get("dpop_jti")), expires_at=forgotten_at)
-        dataset_id = _dataset(payload.get("resource"), here.settings.proxy_url)
+        dataset = _dataset(payload.get("resource"), here.settings.proxy_url)
         with lone_connection() as connection:
             lease = dataset_tokens.lease(
                 connection,
                 payload.get("subject_token"),
                 jkt=_thumbprint(payload.get("dpop_jkt")),
-                dataset_id=dataset_id,
+                dataset_id=dataset.id,
+                needed_level=dataset.level,
                 actor=f"client:{self.client.client_id}",
                 ttl_s=here.settings.limits.lease_s,
                 spend=[self.client.identifier, proof],
@@ -72,7 +74,7 @@ class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  
         )
 
 
-def _dataset(resource: str, proxy_url: str) -> str:
+def _dataset(resource: str, proxy_url: str) -> Dataset:
     prefix = f"{proxy_url}/data/"
     if not resource.startswith(prefix):
         raise InvalidRequest("resource is not one of this platform's.")
@@ -80,7 +82,7 @@ def _dataset(resource: str, proxy_url: str) -> str:
     # Asked before the lease: a token must not be spent on an agency that nobody can reach.
     if dataset is None or services().registry.agency(dataset.agency_id) is None:
         raise TokenNotUsable("no such dataset, or its agency is not registered")
-    return dataset.id
+    return dataset
 
 
 def _thumbprint(value: str) -> str:
