@@ -6,16 +6,18 @@ makes mandatory, under its name; None where this platform does not know (docs/re
 ours). No value of a citizen is in it, for none is in the consent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
 from authz_server.consent.models import Consent
+from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import say
 from authz_server.core import jose
 from authz_server.core.clock import day_of
@@ -39,13 +41,31 @@ def find_consent(session: Session, transaction_id: str, *, citizen_id: int) -> C
     ).one_or_none()
 
 
+def ended_by(session: Session, consents: Iterable[Consent]) -> Mapping[str, str]:
+    """Which actor of the record ended these, by reference number; without those that nobody ended."""
+    ended = [consent.transaction_id for consent in consents if consent.withdrawn_at is not None]
+    if not ended:
+        return {}
+    entry = table_of(AuditEntry).c
+    found = select(entry.transaction_id, entry.actor).where(entry.transaction_id.in_(ended), entry.event == WITHDRAWN)
+    return {row.transaction_id: row.actor for row in session.execute(found)}
+
+
 def receipt_of(
-    consent: Consent, client: Client | None, catalogue: Catalogue, *, issuer: str, principal: str, now: datetime
+    consent: Consent,
+    client: Client | None,
+    catalogue: Catalogue,
+    *,
+    issuer: str,
+    principal: str,
+    actor: str | None,
+    now: datetime,
 ) -> dict[str, Any]:
     """The consent as it was given, in JSON; names in the language in which it was given.
 
     Args: client: None if it is registered no longer; what was read of it is in the notice all the same.
-        principal: the citizen as this client knows them, the pairwise subject; now: when the receipt is made.
+        principal: the citizen as this client knows them, the pairwise subject; actor: who ended it, as of
+        `ended_by`; now: when the receipt is made.
     """
     return {
         "iss": issuer,
@@ -61,7 +81,7 @@ def receipt_of(
             {"party_id": issuer, "party_name": None, "party_role": "PII processor", "party_type": "intermediary"}
             | _reached(url=issuer),
         ],
-        "event": _events(consent, principal),
+        "event": _events(consent, principal, _entity(actor, principal=principal, issuer=issuer)),
     }
 
 
@@ -178,8 +198,16 @@ def _reached(*, phone: str | None = None, email: str | None = None, url: str | N
     }
 
 
-def _events(consent: Consent, principal: str) -> list[dict[str, Any]]:
-    """Section 6.3.7: given, and if the citizen took it back, withdrawn."""
+def _entity(actor: str | None, *, principal: str, issuer: str) -> str | None:
+    """Who ended a consent, by the id that the receipt has for them; None if the record does not tell any more."""
+    if actor is None:
+        return None
+    kind, _, client_id = actor.partition(":")
+    return {"citizen": principal, "client": client_id}.get(kind, issuer)
+
+
+def _events(consent: Consent, principal: str, ender: str | None) -> list[dict[str, Any]]:
+    """Section 6.3.7: given, and if it was ended, withdrawn, by whoever did it."""
     decided_on = day_of(consent.decided_at)
     given = {
         "event_time": consent.decided_at.isoformat(timespec="seconds"),
@@ -199,7 +227,7 @@ def _events(consent: Consent, principal: str) -> list[dict[str, Any]]:
         {
             "event_time": consent.withdrawn_at.isoformat(timespec="seconds"),
             "validity_duration": None,
-            "entity_id": principal,
+            "entity_id": ender,
             "event_type": "explicit consent",
             "event_state": "withdrawn",
         },

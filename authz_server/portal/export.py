@@ -20,7 +20,7 @@ from flask_babel import gettext
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import NEWEST, Position, entries_of, places_of
-from authz_server.consent.receipt import find_consents
+from authz_server.consent.receipt import ended_by, find_consents
 from authz_server.consent.wording import day
 from authz_server.core import clock, documents
 from authz_server.database import db
@@ -81,7 +81,7 @@ def as_json(signed_in: SignedIn) -> Response:
     entries, rest = _entries(signed_in, asked)
     approved = [entry.transaction_id for entry in entries if entry.event == "consent.approved" and entry.transaction_id]
     consents = find_consents(db.session(), approved, citizen_id=signed_in.citizen_id)
-    issuer, now = known.settings.issuer, clock.now()
+    issuer, now, actors = known.settings.issuer, clock.now(), ended_by(db.session(), consents)
     claims = {
         "iss": issuer,
         "iat": int(now.timestamp()),
@@ -91,7 +91,7 @@ def as_json(signed_in: SignedIn) -> Response:
         "to": asked.last or None,
         "older_entries": rest,
         "entries": [_entry(entry) for entry in entries],
-        "receipts": [claims_of(consent) for consent in consents],
+        "receipts": [claims_of(consent, actors) for consent in consents],
     }
     octets = documents.seal("record", claims, known.keys.get(documents.ALG))
     return file(octets, "application/json", f"record-{now:%Y%m%d}.json")

@@ -5,13 +5,14 @@ Routes
     GET /consent/<reference>/receipt.pdf    the same, in the language of the consent; its last line signs it
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Blueprint, Response, abort
 from flask_babel import force_locale
 
 from authz_server.consent.models import Consent
-from authz_server.consent.receipt import find_consent, receipt_of
+from authz_server.consent.receipt import ended_by, find_consent, receipt_of
 from authz_server.core import clock, documents
 from authz_server.database import db
 from authz_server.extensions import services
@@ -28,13 +29,14 @@ blueprint = Blueprint("receipts", __name__)
 @citizen_required
 def as_json(signed_in: SignedIn, transaction_id: str) -> Response:
     """The receipt for programs, in one file: readable, and signed."""
-    known, claims = services(), claims_of(_own(signed_in, transaction_id))
+    known, consent = services(), _own(signed_in, transaction_id)
+    claims = claims_of(consent, ended_by(db.session(), [consent]))
     octets = documents.seal("receipt", claims, known.keys.get(documents.ALG))
     return file(octets, "application/json", f"receipt-{transaction_id}.json")
 
 
-def claims_of(consent: Consent) -> dict[str, Any]:
-    """What a receipt that is made now says."""
+def claims_of(consent: Consent, actors: Mapping[str, str]) -> dict[str, Any]:
+    """What a receipt that is made now says. Args: actors: see `consent.receipt.ended_by`."""
     known = services()
     return receipt_of(
         consent,
@@ -42,6 +44,7 @@ def claims_of(consent: Consent) -> dict[str, Any]:
         known.catalogue,
         issuer=known.settings.issuer,
         principal=pairwise_subject(known.secret, consent.client_id, consent.citizen_id),
+        actor=actors.get(consent.transaction_id),
         now=clock.now(),
     )
 

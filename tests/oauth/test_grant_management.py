@@ -63,6 +63,8 @@ def test_what_is_given_up_opens_nothing_is_on_record_as_the_clients_and_is_told(
     page = citizen.client.get(f"/consents/{ended.transaction_id}?lang=en").text
     assert "Ended by the recipient" in page
     assert "The recipient ended it." in page
+    receipt = citizen.client.get(f"/consent/{ended.transaction_id}/receipt.json").get_json()["receipt"]
+    assert receipt["event"][1]["entity_id"] == bank.client_id
 
 
 def test_another_clients_grant_is_as_unknown_as_one_that_never_was(platform: Platform) -> None:

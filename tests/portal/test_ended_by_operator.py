@@ -46,6 +46,8 @@ def test_a_consent_ends_at_once_and_its_citizen_reads_by_whom_and_why(own_platfo
     assert "Your consent was ended for you" in page
     assert "Because of suspected misuse by the recipient." in page
     assert "You stopped" not in page + given.read()
+    receipt = given.citizen.client.get(f"/consent/{given.reference}/receipt.json").get_json()["receipt"]
+    assert receipt["event"][1]["entity_id"] == own_platform.settings.issuer
 
 
 def test_it_is_told(own_platform: Platform, run: Run) -> None:

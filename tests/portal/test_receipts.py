@@ -165,6 +165,7 @@ def test_a_consent_that_was_taken_back_says_so(platform: Platform) -> None:
     citizen.client.post(f"/consent/{reference}/stop", data=form)
     events = citizen.client.get(f"/consent/{reference}/receipt.json").get_json()["receipt"]["event"]
     assert [event["event_state"] for event in events] == ["given", "withdrawn"]
+    assert events[0]["entity_id"] == events[1]["entity_id"]
 
 
 def test_the_digest_of_what_was_read_can_be_computed_again(platform: Platform) -> None:
