@@ -35,7 +35,7 @@ from authz_server.portal.record import client_name, dataset_name, line_of
 
 blueprint = Blueprint("export", __name__)
 SCHEMA: Final = "mydata-record 1"
-PER_FILE: Final = 1000
+PER_FILE: Final = 500  # with the receipts of their consents within what `/verify` takes, in all likelihood
 MOST_PARTS: Final = 12
 # What a spreadsheet takes for a formula (CWE-1236), in the forms of both widths.
 FORMULA: Final = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")

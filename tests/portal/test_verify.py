@@ -12,7 +12,9 @@ from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, stream_encode_multipart
 
 from authz_server.core import documents
+from authz_server.database import db
 from authz_server.portal import verify
+from tests.bench.count import counting
 from tests.portal.test_consents import decided
 from tests.portal.test_export import get
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields, new_key
@@ -127,6 +129,14 @@ def test_without_anything_to_check_it_asks_for_something(platform: Platform) -> 
     assert answer.status_code == 400
     assert "Choose a file, or paste its text." in answer.text
     assert send(platform, b"").status_code == 400
+
+
+def test_what_is_sent_never_gets_near_the_database(platform: Platform) -> None:
+    octets, client = receipt(platform), platform.browser()
+    with platform.app.app_context(), counting(db.engine) as counts:
+        assert GOOD in send(platform, octets, client).text
+        assert BAD in send(platform, b"x", client).text
+    assert counts.statements == 0
 
 
 def test_a_form_of_somebody_else_is_refused(platform: Platform) -> None:
