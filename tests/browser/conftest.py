@@ -6,7 +6,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import CHROMIUM, FLAGS
+from client_examples.sandbox.settings import certificate_settings, write_private
+from tests.browser.support import CHROMIUM, FLAGS, HOP_SECRET
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +20,16 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The platform and its neighbours, each a process, on free ports."""
-    # A password is enough here, so that every page has several ways to sign in.
-    levels = {"password_totp": 1, "passkey": 2, "certificate": 1}
-    with Sandbox(banks=("bank",), server={"method_levels": levels}) as sandbox:
+    work = tmp_path_factory.mktemp("sandbox")
+    write_private(work / "hop-secret", HOP_SECRET.encode())
+    certificate = certificate_settings(work / "ca", "")["certificate"]
+    changed = {
+        # A password is enough here, so that every page has several ways to sign in.
+        "method_levels": {"password_totp": 1, "passkey": 2, "certificate": 1},
+        # As if a proxy asked browsers for their certificates; `Visitor.shows` stands for it.
+        "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": work / "hop-secret"},
+    }
+    with Sandbox(work=work, banks=("bank",), server=changed) as sandbox:
         yield sandbox

@@ -3,9 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, BrowserContext, Page
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
+from authz_server.core import clock
+from authz_server.database import new_engine
+from authz_server.identity import sessions
+from authz_server.identity.certificates import client_cert
+from authz_server.identity.models import CITIZEN
 from client_examples.sandbox.citizens import Citizen
 from client_examples.sandbox.sandbox import Sandbox
 from tests.support.tree import ROOT
@@ -19,8 +28,12 @@ FLAGS = [
     "--no-first-run",
 ]
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
+HOP_SECRET = "of the proxy that asks browsers for certificates"
 LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
+WIDE, NARROW = 1280, 320
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+# What depends on how wide the page is; its elements, names and colours do not.
+RULES_OF_LAYOUT = ["scrollable-region-focusable", "target-size"]
 
 
 @dataclass
@@ -31,6 +44,8 @@ class Visitor:
     citizen: Citizen
     context: BrowserContext
     page: Page
+    engine: Engine  # of the platform's database
+    citizen_id: int
 
     def open_request(self, *only: str) -> None:
         """Come from a client that has pushed a request for one dataset of each kind, or for these of them."""
@@ -40,6 +55,25 @@ class Visitor:
     def open(self, path: str) -> None:
         """Type an address of the platform."""
         self.page.goto(self.sandbox.issuer + path)
+
+    def prove(self, level: int = 1, method: str = "certificate") -> None:
+        """Be signed in by this proof, without its pages."""
+        proof: Any = {"level": level, "amr": ("sc",), "method": method}
+        with Session(self.engine) as session, session.begin():
+            secret = sessions.open_session(session, self.citizen_id, now=clock.now(), **proof)
+        self.context.add_cookies([{"name": "mydata", "value": secret, "url": self.sandbox.issuer}])
+
+    def leave(self) -> None:
+        """Be signed out."""
+        self.context.clear_cookies(name="mydata")
+
+    def shows(self, card: bool) -> None:
+        """Come through the proxy that asks for certificates, with the citizen's or without one, from now on."""
+        headers = {client_cert.HOP: HOP_SECRET}
+        if card and self.citizen.card is not None:
+            pem = self.citizen.card.with_suffix(".pem").read_text(encoding="ascii")
+            headers[client_cert.ESCAPED_PEM] = quote(pem)
+        self.page.set_extra_http_headers(headers)
 
     def fill_in(self) -> None:
         """Fill in the sign-in form, without sending it."""
@@ -84,19 +118,28 @@ def visitor(
         java_script_enabled=scripts,
         bypass_csp=scripts and not strict,
     )
+    engine, citizen = new_engine(sandbox.database_url), sandbox.citizens[who]
+    with Session(engine) as session:
+        citizen_id = session.scalars(select(CITIZEN.c.id).where(CITIZEN.c.username == citizen.username)).one()
     try:
-        yield Visitor(sandbox, sandbox.citizens[who], context, context.new_page())
+        yield Visitor(sandbox, citizen, context, context.new_page(), engine, citizen_id)
     finally:
+        engine.dispose()
         context.close()
 
 
 def violations(page: Page) -> list[str]:
-    """What axe-core finds wrong with the page as it stands, and whether it scrolls sideways."""
+    """What axe-core finds wrong with the page as it stands, on a desk and on a telephone, and whether it scrolls
+    sideways."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate(
-        "rules => axe.run({runOnly: rules, resultTypes: ['violations']}).then(r => r.violations)", RULES
-    )
-    problems = [f"{page.url}: {item['id']}: {[node['html'] for node in item['nodes']]}" for item in found]
-    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
-        problems.append(f"{page.url}: scrolls sideways")
+    problems = []
+    for width, rules in (WIDE, RULES), (NARROW, RULES_OF_LAYOUT):
+        page.set_viewport_size({"width": width, "height": 800})
+        found = page.evaluate(
+            "rules => axe.run({runOnly: rules, resultTypes: ['violations'], preload: false}).then(r => r.violations)",
+            rules,
+        )
+        problems += [f"{page.url}, {width}: {item['id']}: {[node['html'] for node in item['nodes']]}" for item in found]
+        if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+            problems.append(f"{page.url}, {width}: scrolls sideways")
     return problems

@@ -1,11 +1,19 @@
 """WCAG 2.2 AA on every page, in both languages, on a telephone and on a desk."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FilePayload
+from playwright.sync_api import Browser, FilePayload, Response
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import MapAdapter
 
+from authz_server import config
+from authz_server.app import create_app
+from authz_server.identity.methods.registry import METHODS
+from authz_server.oauth.routes import CALLERS
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import LANGUAGES, Visitor, violations, visitor
@@ -25,6 +33,11 @@ def fail_to_sign_in(visitor: Visitor) -> None:
 def open_details(visitor: Visitor) -> None:
     for summary in visitor.page.query_selector_all("summary"):
         summary.click()
+
+
+def open_the_question(visitor: Visitor) -> None:
+    """By its own address; whoever is signed in sees it at that where the client sent them."""
+    visitor.open(visitor.page.get_attribute("form[action^='/consent/']", "action") or "")
 
 
 def break_the_form(visitor: Visitor) -> None:
@@ -113,17 +126,51 @@ def check_a_file(visitor: Visitor, changed: bool = False) -> None:
     visitor.page.wait_for_selector(".verdict-bad" if changed else ".verdict-good")
 
 
-def sign_in_and_unfreeze(visitor: Visitor) -> None:
-    visitor.open("/account/unfreeze")
-    visitor.sign_in()
+def open_as_citizen(visitor: Visitor, path: str) -> None:
+    visitor.prove()
+    visitor.open(path)
+
+
+def read_the_question(visitor: Visitor) -> None:
+    visitor.prove()
+    visitor.open_request()
+
+
+def ask_for_text(visitor: Visitor) -> None:
+    visitor.open("/sign-in?method=certificate")
+    visitor.page.click("#login-submit")
+
+
+def remove_a_way(visitor: Visitor) -> None:
+    visitor.open("/account/methods")
+    visitor.page.click("main a[href^='/account/methods/remove/'] >> nth=0")
+
+
+def unfreeze(visitor: Visitor) -> None:
+    open_as_citizen(visitor, "/account/unfreeze")
     visitor.page.click("#unfreeze-confirm")
+
+
+def show_certificate(path: str, *, card: bool) -> Step:
+    """Open a page by way of the proxy that asks for certificates, with one or without."""
+
+    def show(visitor: Visitor) -> None:
+        visitor.shows(card)
+        visitor.open(path)
+        visitor.page.set_extra_http_headers({})
+
+    return show
 
 
 VISIT: dict[str, Step] = {
     "home": lambda visitor: visitor.open("/"),
     "sign-in": lambda visitor: visitor.open_request(),
     "sign-in, refused": fail_to_sign_in,
-    "consent": lambda visitor: visitor.sign_in(),
+    "certificate, text": ask_for_text,
+    "certificate, none": show_certificate("/sign-in/certificate/tls", card=False),
+    "certificate, shown": show_certificate("/sign-in/certificate/tls", card=True),
+    "consent": read_the_question,
+    "consent, by its address": open_the_question,
     "consent, all opened": open_details,
     "consent, time runs out": let_the_time_run_out,
     "consent, changed": break_the_form,
@@ -165,6 +212,13 @@ VISIT: dict[str, Step] = {
     "contact, remove": lambda visitor: visitor.open("/account/contact/email/remove"),
     "language": lambda visitor: visitor.open("/account/language"),
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
+    "add a certificate, none": show_certificate("/account/methods/certificate/tls", card=False),
+    "add a certificate, shown": show_certificate("/account/methods/certificate/tls", card=True),
+    "add a certificate": lambda visitor: visitor.open("/account/methods/certificate"),
+    "add a certificate, text": lambda visitor: visitor.page.click("#add-ask"),
+    "add a certificate, refused": lambda visitor: visitor.page.click("#add-confirm"),
+    "remove a way": remove_a_way,
+    "remove a way, refused": with_a_stale_form("#remove-confirm"),
     "one more way": lambda visitor: visitor.open("/sign-in?return_to=/account/methods&second=1"),
     "leave": lambda visitor: visitor.open("/account/leave"),
     "leave, confirm": lambda visitor: visitor.page.click("#leave-on"),
@@ -174,25 +228,87 @@ VISIT: dict[str, Step] = {
     "not me, refused": with_a_stale_form("#not-me-confirm"),
     "not me, done": lambda visitor: visitor.page.click("#not-me-confirm"),
     "not me, unknown": lambda visitor: visitor.open("/not-me?key=x"),
-    "opened again": sign_in_and_unfreeze,
+    "opened again": unfreeze,
     "no such page": lambda visitor: visitor.open("/record/none"),
     "request over": lambda visitor: visitor.open("/consent/unknown"),
     "client unknown": lambda visitor: visitor.open("/authorize?client_id=nobody"),
 }
 
 
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("lang", LANGUAGES)
-def test_axe_finds_nothing_on_any_page(chromium: Browser, sandbox: Sandbox, lang: str, width: int) -> None:
-    found = []
-    with visitor(chromium, sandbox, lang=lang, width=width, scripts=True) as guest:
+# What can be opened and is no page of ours: for programs, files, and addresses that lead on to others.
+NO_PAGES = frozenset(
+    {
+        "catalogue.show",
+        "consent.extended",
+        "export.as_csv",
+        "export.as_json",
+        "oauth.authorization_server_metadata",
+        "oauth.discovery",
+        "oauth.jwks",
+        "portal.health",
+        "receipts.as_json",
+        "receipts.as_pdf",
+        "static",
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def routes(sandbox: Sandbox) -> MapAdapter:
+    """The addresses of the platform."""
+    return create_app(config.load(sandbox.work / "server" / "mydata.toml")).url_map.bind("")
+
+
+def readable(routes: MapAdapter) -> set[str]:
+    """What people can open."""
+    rules = [rule for rule in routes.map.iter_rules() if "GET" in (rule.methods or ())]
+    return {rule.endpoint for rule in rules if CALLERS[rule.endpoint] in {"anyone", "citizen"}}
+
+
+def endpoint_of(routes: MapAdapter, url: str) -> str | None:
+    """The route of an address, None if it has none."""
+    try:
+        return str(routes.match(urlsplit(url).path, method="GET")[0])
+    except HTTPException:
+        return None
+
+
+def set_up_pages(routes: MapAdapter) -> Iterator[tuple[str, Step]]:
+    """The set-up page of each method that has one."""
+    for method in METHODS:
+        if method.set_up is not None:
+            path = routes.build(method.set_up)
+            yield f"set up {method.id}", partial(open_as_citizen, path=path)
+
+
+def ways_in() -> Iterator[tuple[str, Step]]:
+    """The sign-in page with each method."""
+    for method in METHODS:
+        yield f"sign-in by {method.id}", partial(Visitor.open, path=f"/sign-in?method={method.id}")
+
+
+@pytest.mark.parametrize(("lang", "who"), [("zh-TW", 0), ("en", 1)])
+def test_axe_finds_nothing_on_any_page(
+    chromium: Browser, sandbox: Sandbox, routes: MapAdapter, lang: str, who: int
+) -> None:
+    found: list[str] = []
+    answers: list[Response] = []
+    seen: set[str | None] = set()
+    with visitor(chromium, sandbox, lang=lang, who=who, scripts=True) as guest:
+        guest.page.on(
+            "response", lambda answer: answers.append(answer) if answer.request.is_navigation_request() else None
+        )
         guest.open(f"/?lang={lang}")
-        for name, step in VISIT.items():
+        for name, step in [*ways_in(), *VISIT.items(), *set_up_pages(routes)]:
             step(guest)
             assert guest.page.get_attribute("html", "lang") == LANGUAGES[lang], name
             assert guest.page.locator("h1").count() == 1, name
             found += [f"{name}: {problem}" for problem in violations(guest.page)]
+            if answers[-1].ok and answers[-1].request.method == "GET":
+                seen.add(endpoint_of(routes, answers[-1].url))
     assert not found
+    # A page that nobody visits here has to be visited, or said to be none.
+    assert readable(routes) - seen == NO_PAGES
 
 
 def test_at_200_percent_nothing_scrolls_sideways_and_targets_are_large(chromium: Browser, sandbox: Sandbox) -> None:

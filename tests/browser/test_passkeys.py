@@ -9,14 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, CDPSession, Page, Route
-from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server.core import clock
-from authz_server.database import new_engine
 from authz_server.identity import credentials, sessions
 from authz_server.identity.credentials import Bound
-from authz_server.identity.models import CITIZEN
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import Visitor, visitor
 
@@ -38,27 +35,13 @@ class Person:
     """A citizen with a browser and an authenticator in it."""
 
     guest: Visitor
-    engine: Engine
     device: CDPSession
     authenticator: str
-    citizen_id: int
 
     @property
     def page(self) -> Page:
         """What they look at."""
         return self.guest.page
-
-    def prove(self, level: int = 1, method: str = "certificate") -> None:
-        """Be signed in by this proof."""
-        with Session(self.engine) as session, session.begin():
-            secret = sessions.open_session(
-                session, self.citizen_id, level=level, amr=("sc",), method=method, now=clock.now()
-            )
-        self.guest.context.add_cookies([{"name": "mydata", "value": secret, "url": self.guest.sandbox.issuer}])
-
-    def leave(self) -> None:
-        """Be signed out."""
-        self.guest.context.clear_cookies(name="mydata")
 
     def tell(self, command: str, **more: Any) -> dict[str, Any]:
         """Tell the authenticator something."""
@@ -97,29 +80,21 @@ class Person:
 
     def bound(self) -> list[Bound]:
         """What is bound to the account."""
-        with Session(self.engine) as session:
-            return list(credentials.of_citizen(session, self.citizen_id, method="passkey"))
+        with Session(self.guest.engine) as session:
+            return list(credentials.of_citizen(session, self.guest.citizen_id, method="passkey"))
 
     def forget(self) -> None:
         """Remove all passkeys from the account."""
-        with Session(self.engine) as session, session.begin():
-            for bound in credentials.of_citizen(session, self.citizen_id, method="passkey"):
-                credentials.remove(session, self.citizen_id, bound.id, now=clock.now())
-
-
-@pytest.fixture(scope="module")
-def engine(sandbox: Sandbox) -> Iterator[Engine]:
-    """The platform's database."""
-    engine = new_engine(sandbox.database_url)
-    yield engine
-    engine.dispose()
+        with Session(self.guest.engine) as session, session.begin():
+            for bound in credentials.of_citizen(session, self.guest.citizen_id, method="passkey"):
+                credentials.remove(session, self.guest.citizen_id, bound.id, now=clock.now())
 
 
 MakePerson = Callable[..., Person]
 
 
 @pytest.fixture
-def person(chromium: Browser, sandbox: Sandbox, engine: Engine) -> Iterator[MakePerson]:
+def person(chromium: Browser, sandbox: Sandbox) -> Iterator[MakePerson]:
     """Make people, each with a browser and an authenticator of their own; `changed` are its options."""
     open_now: list[Any] = []
 
@@ -129,9 +104,7 @@ def person(chromium: Browser, sandbox: Sandbox, engine: Engine) -> Iterator[Make
             device = guest.context.new_cdp_session(guest.page)
             device.send("WebAuthn.enable")
             added = device.send("WebAuthn.addVirtualAuthenticator", {"options": OPTIONS | changed})
-            with Session(engine) as session:
-                citizen_id = session.scalars(select(CITIZEN.c.id).order_by(CITIZEN.c.id)).all()[who]
-            one = Person(guest, engine, device, added["authenticatorId"], citizen_id)
+            one = Person(guest, device, added["authenticatorId"])
             guest.open(f"/?lang={lang}")
             yield one
             one.forget()
@@ -151,9 +124,9 @@ def person(chromium: Browser, sandbox: Sandbox, engine: Engine) -> Iterator[Make
 def owner(person: MakePerson) -> Person:
     """Somebody with a passkey, signed out."""
     one = person()
-    one.prove()
+    one.guest.prove()
     one.set_up()
-    one.leave()
+    one.guest.leave()
     return one
 
 
@@ -168,7 +141,7 @@ def test_from_the_password_to_a_passkey_and_in_with_it(person: MakePerson) -> No
     (bound,) = one.bound()
     assert bound.label == "我的手機"
     assert one.page.get_attribute("html", "lang") == "zh-Hant-TW"
-    one.leave()
+    one.guest.leave()
     one.sign_in()
     assert one.page.locator(".masthead").inner_text().count(one.guest.citizen.name) == 1
     assert one.bound()[0].last_used_at is not None
@@ -184,7 +157,7 @@ def test_a_request_of_a_client_goes_on_after_the_passkey(owner: Person) -> None:
 @pytest.mark.parametrize("lang", ["zh-TW", "en"])
 def test_who_sets_a_second_one_up_on_a_device_is_told_so(person: MakePerson, lang: str) -> None:
     one = person(lang=lang)
-    one.prove()
+    one.guest.prove()
     one.set_up()
     one.start(SET_UP)
     assert one.told().startswith({"zh-TW": "這個裝置上已有", "en": "This device has a passkey of yours"}[lang])
@@ -194,7 +167,7 @@ def test_who_sets_a_second_one_up_on_a_device_is_told_so(person: MakePerson, lan
 @pytest.mark.parametrize("lang", ["zh-TW", "en"])
 def test_whom_the_device_does_not_know_gets_no_passkey(person: MakePerson, lang: str) -> None:
     one = person(lang=lang, isUserVerified=False)
-    one.prove()
+    one.guest.prove()
     one.start(SET_UP)
     assert one.told().startswith({"zh-TW": "已取消，或裝置不允許", "en": "It was cancelled, or the device"}[lang])
     assert not one.bound()
@@ -202,7 +175,7 @@ def test_whom_the_device_does_not_know_gets_no_passkey(person: MakePerson, lang:
 
 def test_a_device_that_can_not_tell_who_it_is_makes_no_passkey(person: MakePerson) -> None:
     one = person(hasUserVerification=False, isUserVerified=False)
-    one.prove()
+    one.guest.prove()
     one.start(SET_UP)
     assert "Nothing has changed" in one.told() or "can not check that it is you" in one.told()
     assert not one.bound()
@@ -252,7 +225,7 @@ def test_the_copy_of_an_authenticator_is_found_out_and_the_citizen_told(owner: P
     (credential,) = owner.tell("getCredentials")["credentials"]
     for _ in range(2):
         owner.sign_in()
-        owner.leave()
+        owner.guest.leave()
     thief = person(who=1)
     thief.tell("addCredential", credential=credential)
     thief.start(SIGN_IN)
@@ -266,7 +239,7 @@ def test_the_copy_of_an_authenticator_is_found_out_and_the_citizen_told(owner: P
 def test_under_another_name_of_the_server_it_says_where_to_go(person: MakePerson, sandbox: Sandbox, path: str) -> None:
     one = person()
     elsewhere = sandbox.issuer.replace("localhost", "127.0.0.1")
-    one.prove()
+    one.guest.prove()
     cookies = [{"name": item["name"], "value": item["value"], "url": elsewhere} for item in one.guest.context.cookies()]
     if path == SIGN_IN:
         cookies = [item for item in cookies if item["name"] != "mydata"]
@@ -282,7 +255,7 @@ def test_an_answer_that_somebody_has_seen_is_worth_nothing(owner: Person, person
         "request", lambda request: sent.append(request.post_data or "") if request.url.endswith("/passkey") else None
     )
     owner.sign_in()
-    owner.leave()
+    owner.guest.leave()
     (form,) = sent
     for one in (owner, person(who=1)):
         one.guest.open(SIGN_IN)
@@ -300,20 +273,20 @@ def test_the_passkey_of_another_citizen_steps_nobody_up(owner: Person, person: M
     (credential,) = owner.tell("getCredentials")["credentials"]
     other = person(who=1)
     other.tell("addCredential", credential=credential)
-    other.prove(level=3, method="password_totp")
+    other.guest.prove(level=3, method="password_totp")
     other.start(f"{SIGN_IN}&again=1&second=1&return_to=/record")
     assert "That proof belongs to another account" in other.refused()
 
 
 def test_a_synced_passkey_says_what_it_is_worth(person: MakePerson) -> None:
     one = person(defaultBackupEligibility=True, defaultBackupState=True)
-    one.prove()
+    one.guest.prove()
     one.set_up()
     (bound,) = one.bound()
     assert (bound.data["backup_eligible"], bound.data["backed_up"]) == (True, True)
-    one.leave()
+    one.guest.leave()
     one.sign_in()
-    with Session(one.engine) as session:
+    with Session(one.guest.engine) as session:
         (cookie,) = [item["value"] for item in one.guest.context.cookies() if item["name"] == "mydata"]
         signed_in = sessions.find(session, cookie, now=clock.now())
     assert signed_in is not None
@@ -327,11 +300,11 @@ def test_browsers_of_before_level_3_do_as_well(person: MakePerson) -> None:
         delete PublicKeyCredential.parseRequestOptionsFromJSON
         delete PublicKeyCredential.prototype.toJSON"""
     )
-    one.prove()
+    one.guest.prove()
     one.set_up()
     one.start(SET_UP)
     assert one.told().startswith("This device has a passkey of yours")
-    one.leave()
+    one.guest.leave()
     one.sign_in()
 
 
@@ -361,12 +334,12 @@ def test_without_scripts_the_page_says_so_and_offers_the_other_ways(
 
 def test_no_other_page_may_run_a_script(person: MakePerson) -> None:
     one = person()
-    one.prove()
+    one.guest.prove()
     allowed = {
         path: "script-src" in (one.page.goto(one.guest.sandbox.issuer + path).headers["content-security-policy"])  # type: ignore[union-attr]
         for path in ("/", "/record", "/account", "/sign-out", SET_UP)
     }
-    one.leave()
+    one.guest.leave()
     for path in (SIGN_IN, "/sign-in?method=password_totp"):
         answer = one.page.goto(one.guest.sandbox.issuer + path)
         assert answer is not None
