@@ -13,14 +13,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
-from authz_server import certificate_settings
+from authz_server import certificate_settings, neighbours
 from authz_server.certificate_settings import CertificateSettings
 from authz_server.core import settings
 from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
+from authz_server.neighbours import RegistrySettings
 
-ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
 # What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
@@ -57,23 +57,15 @@ class Limits:
     contact_code_ttl_s: int = 1800
     contact_code_tries: int = 5
     contact_codes_per_day: int = 5
+    knowledge_account_day: int = 10  # wrong answers to a registry's questions: about one account
+    knowledge_address_day: int = 50  # from one address
+    knowledge_registry_day: int = 2000  # in all
     record_days: int = 730
     anomaly_again_s: int = 86400
     anomaly_from_hour: int = 0  # of the night, in Taiwan
     anomaly_until_hour: int = 5
     anomaly_denials: int = 3
     anomaly_denials_s: int = 86400
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegistrySettings:
-    """Whom an identity method asks: the table `[registries.<method>]`."""
-
-    id: str  # its name, for which questions are made and from which answers come
-    url: str
-    jwks_file: Path  # its public keys: one for signatures, one for encryption
-    timeout_s: int = 5  # for everything together
-    max_concurrent: int = 4  # questions at once, per process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,27 +207,6 @@ def _limits(value: Any, base: Path) -> Limits:
     return Limits(**{name: settings.whole(number, base) for name, number in value.items()})
 
 
-def _registries(value: Any, base: Path) -> Mapping[str, RegistrySettings]:
-    named = dict(value)
-    problems = [f"{name} is not a method that asks a registry" for name in named if name not in ASKING]
-    tables = {
-        name: settings.read_table(RegistrySettings, table, REGISTRY_READERS, problems, base=base, at=f"{name}.")
-        for name, table in named.items()
-    }
-    if problems:
-        raise ValueError("; ".join(problems))
-    return MappingProxyType({name: RegistrySettings(**table) for name, table in tables.items()})
-
-
-REGISTRY_READERS: Mapping[str, settings.Reader] = {
-    "id": settings.text,
-    "url": settings.url,
-    "jwks_file": settings.path,
-    "timeout_s": settings.count,
-    "max_concurrent": settings.count,
-}
-
-
 def _mail(value: Any, base: Path) -> MailSettings:
     return MailSettings(**settings.inner_table(MailSettings, value, MAIL_READERS, base=base))
 
@@ -277,7 +248,7 @@ READERS: Mapping[str, settings.Reader] = {
     "trusted_hops": settings.whole,
     "log_level": settings.log_level,
     "certificate": certificate_settings.read,
-    "registries": _registries,
+    "registries": neighbours.registries,
     "limits": _limits,
     "mail": _mail,
     "sms": _sms,

@@ -92,7 +92,7 @@ class Keep:
 # In an order in which whoever points at a row goes before it.
 KEEP = (
     *(Keep(model, None, ring=number) for number, model in enumerate(USED_IDENTIFIERS)),
-    Keep(SignInAttempt, "window_started_at", 1),
+    Keep(SignInAttempt, "window_started_at", 3),  # a window of a day, then a lock of a day
     Keep(IdentityChallenge, "expires_at", 1, leaving=ERASED),
     Keep(CitizenSession, "expires_at", 1, leaving=ERASED),
     Keep(Credential, "removed_at", 1, leaving=ERASED),

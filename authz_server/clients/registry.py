@@ -93,7 +93,7 @@ class Registry:
         url = str(client.jwks_uri)
         return self._remote.setdefault(
             (client.client_id, url), RemoteKeys(url, parse_public_keys, allowed_hosts=self._allowed_hosts)
-        ).get(kid)
+        ).of(kid)
 
     def encryption_jwk(self, client: Client) -> dict[str, Any] | None:
         """The public JWK that packages for this client are encrypted to by default.  Raises: FetchError."""

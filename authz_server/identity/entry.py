@@ -83,7 +83,8 @@ def submit(
         tried = sign_in.begin(db.session(), method, begin, account=account, address=address, settings=settings, now=now)
     except SignInLocked as locked:
         db.session.commit()
-        return _locked_page(visit, method, locked.until, now=now, **again)
+        error = "closed" if locked.everybody else "locked"
+        return _locked_page(visit, method, locked.until, now=now, error=error, **again)
     # The count stands whatever comes; and no transaction is open while a password is hashed or a server asked.
     db.session.commit()
     # Whoever steps up stays who they are: the request in the middle is theirs.
@@ -142,7 +143,7 @@ def page(
         told=told,
         locked_minutes=locked_minutes,
         typed=_repeatable(chosen, typed or {}),
-        shown=shown or (chosen.shown_again(typed) if chosen and typed else {}),
+        shown=_shown(chosen, visit, typed=typed, shown=shown),
         csrf=csrf.csrf_token(secret, SIGN_IN),
         sandbox=settings.sandbox,
     )
@@ -179,6 +180,15 @@ def returned(session: Session, method: Method, kind: str, handle: str) -> tuple[
     return (visit_of(spent.payload["visit"]), spent) if spent else None
 
 
+def _shown(
+    method: Method | None, visit: Visit, *, typed: Form | None, shown: Mapping[str, Any] | None
+) -> Mapping[str, Any]:
+    if method is None:
+        return {}
+    always = method.shown(services().settings, needed_level=visit.needed_level)
+    return {**always, **(shown or (method.shown_again(typed) if typed else {}))}
+
+
 def _cancel(visit: Visit) -> Response:
     if visit.waiting is None:
         return redirect(HOME, code=303)
@@ -198,16 +208,15 @@ def _refused_page(visit: Visit, tried: sign_in.Try, refused: SignInRefused, *, n
         return page(visit, tried.method, error="suspended", status=403)
     if isinstance(refused, AnotherCitizen):
         return page(visit, tried.method, error="other", status=403)
-    if tried.last:
-        until = now + timedelta(seconds=services().settings.limits.sign_in_lock_s)
-        return _locked_page(visit, tried.method, until, now=now, **again)
+    if tried.locked_until:
+        return _locked_page(visit, tried.method, tried.locked_until, now=now, error="locked", **again)
     told = refused.told if isinstance(refused, WrongCredentials) else None
     return page(visit, tried.method, error="wrong", status=400, told=told, **again)
 
 
-def _locked_page(visit: Visit, method: Method, until: datetime, *, now: datetime, **again: Any) -> Response:
+def _locked_page(visit: Visit, method: Method, until: datetime, *, now: datetime, error: str, **again: Any) -> Response:
     wait_s = max(1, math.ceil((until - now).total_seconds()))
-    response = page(visit, method, error="locked", status=429, locked_minutes=math.ceil(wait_s / 60), **again)
+    response = page(visit, method, error=error, status=429, locked_minutes=math.ceil(wait_s / 60), **again)
     response.headers["Retry-After"] = str(wait_s)
     return response
 

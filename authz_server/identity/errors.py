@@ -55,9 +55,11 @@ class SignInLocked(DomainError):
     code = "sign_in_locked"
     public = "Too many failed attempts. Try again later."
 
-    def __init__(self, until: datetime) -> None:
+    def __init__(self, until: datetime, *, everybody: bool = False) -> None:
+        """Args: everybody: it is locked for all, because of what many did."""
         super().__init__("locked")
         self.until = until
+        self.everybody = everybody
 
 
 class PasswordHashingBusy(DomainError):

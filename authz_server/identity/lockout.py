@@ -5,6 +5,7 @@ let any number of guesses through that are made at the same moment.
 """
 
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -21,29 +22,61 @@ from authz_server.identity.models import SIGN_IN_ATTEMPT
 
 ACCOUNT: Final = "account"
 ADDRESS: Final = "address"
+EVERYBODY: Final = "everybody"  # all who guess at what one registry knows
 # Many people share an address (an office, a mobile network), so that it locks later than an account.
 ADDRESS_FACTOR = 10
+DAY: Final = timedelta(days=1)
 _IPV6_SUBSCRIBER_BITS = 64  # RFC 6177: nobody is given less, so a single guesser has that many addresses
 
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
-    """What is being guessed at, or where from; `most` failures within the window lock it."""
+    """What is being guessed at, or where from; `most` failures within the window lock it.
+
+    Args: reopens: whoever comes in makes its failures forgotten; otherwise only their own attempt is taken back.
+    """
 
     kind: str
     key: bytes
     most: int
+    window: timedelta
+    lock: timedelta
+    reopens: bool = False
 
 
 def account_door(method_id: str, account: str, limits: Limits, *, most: int | None = None) -> Door:
     """The door of one account under one method; the account need not exist. Args: most: fewer failures than usual."""
     failures = limits.sign_in_failures if most is None else min(most, limits.sign_in_failures)
-    return Door(kind=ACCOUNT, key=digest(f"{method_id}\0{account}"), most=failures)
+    return _usual_door(ACCOUNT, f"{method_id}\0{account}", limits, most=failures, reopens=True)
 
 
 def address_door(address: str | None, limits: Limits) -> Door:
     """The door of one source address; of a whole subscriber's network where it is IPv6."""
-    return Door(kind=ADDRESS, key=digest(_network(address)), most=limits.sign_in_failures * ADDRESS_FACTOR)
+    return _usual_door(ADDRESS, _network(address), limits, most=limits.sign_in_failures * ADDRESS_FACTOR)
+
+
+def account_day(method_id: str, account: str, limits: Limits) -> Door:
+    """The door of one account for a day, where what is guessed at is known to others than its owner."""
+    return _day_door(ACCOUNT, f"{method_id}\0{account}", most=limits.knowledge_account_day)
+
+
+def address_day(method_id: str, address: str | None, limits: Limits) -> Door:
+    """The same for one source address."""
+    return _day_door(ADDRESS, f"{method_id}\0{_network(address)}", most=limits.knowledge_address_day)
+
+
+def registry_day(registry_id: str, limits: Limits) -> Door:
+    """The door of all who guess at what one registry knows, whoever they guess at, wherever from."""
+    return _day_door(EVERYBODY, registry_id, most=limits.knowledge_registry_day)
+
+
+def _usual_door(kind: str, key: str, limits: Limits, *, most: int, reopens: bool = False) -> Door:
+    window, lock = timedelta(seconds=limits.sign_in_window_s), timedelta(seconds=limits.sign_in_lock_s)
+    return Door(kind=kind, key=digest(key), most=most, window=window, lock=lock, reopens=reopens)
+
+
+def _day_door(kind: str, key: str, *, most: int) -> Door:
+    return Door(kind=kind, key=digest(f"day\0{key}"), most=most, window=DAY, lock=DAY)
 
 
 def _network(address: str | None) -> str:
@@ -107,8 +140,8 @@ _TAKE_BACK: Final = (
 )
 
 
-def count(session: Session, door: Door, *, now: datetime, limits: Limits) -> bool:
-    """Count an attempt at a door; tell whether it locked the door for those who come after it. The caller commits.
+def count(session: Session, door: Door, *, now: datetime) -> datetime | None:
+    """Count an attempt at a door; until when it locked the door for those who come after it. The caller commits.
 
     Raises: SignInLocked, if it was locked before.
     """
@@ -119,13 +152,23 @@ def count(session: Session, door: Door, *, now: datetime, limits: Limits) -> boo
             "door_key": door.key,
             "most": door.most,
             "moment": now,
-            "window_start": now - timedelta(seconds=limits.sign_in_window_s),
-            "lock_end": now + timedelta(seconds=limits.sign_in_lock_s),
+            "window_start": now - door.window,
+            "lock_end": now + door.lock,
         },
     ).one()
     if row.failures > door.most:
-        raise SignInLocked(row.locked_until)
-    return bool(row.failures == door.most)
+        raise SignInLocked(row.locked_until, everybody=door.kind == EVERYBODY)
+    locked_until: datetime | None = row.locked_until
+    return locked_until
+
+
+def came_in(session: Session, doors: Iterable[Door]) -> None:
+    """Undo what was counted at these doors: whoever it was came in. The caller commits."""
+    for door in doors:
+        if door.reopens:
+            reopen(session, door)
+        else:
+            take_back(session, door)
 
 
 def reopen(session: Session, door: Door) -> None:

@@ -5,7 +5,6 @@ names the question by its hash; client_examples/registry/README.md has every cla
 """
 
 import hashlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,15 +14,13 @@ import orjson
 from flask import Flask, current_app
 
 from authz_server.clients.keys import encryption_key, signing_keys
-from authz_server.config import RegistrySettings, Settings
+from authz_server.config import Settings
 from authz_server.core import clock, jose, outbound_http, secrets
-from authz_server.core.circuit import Circuit, CircuitOpen, PeerBusy
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
 from authz_server.core.jose.encoding import encode
-from authz_server.core.logging import event
-from authz_server.core.outbound_http import FetchError
 from authz_server.core.settings import SettingsError
-from authz_server.identity.errors import MethodUnavailable
+from authz_server.identity.peer import Peer, PeerUnavailable
+from authz_server.neighbours import RegistrySettings
 
 QUESTION_TYPE: Final = "registry-question+jwt"
 ANSWER_TYPE: Final = "registry-answer+jwt"
@@ -42,18 +39,7 @@ ANSWER_MEMBERS: Final[Mapping[str, type]] = {
     "verified": bool,
     "assurance": int,
 }
-MAX_ANSWER_BYTES: Final = 4096
-FAILURES_BEFORE_PAUSE: Final = 3
-PAUSE_S: Final = 30
 _EXTENSION: Final = "mydata.registries"
-
-
-class RegistryUnavailable(MethodUnavailable):
-    """No usable answer of a registry. `detail` says which check failed; what was typed is in no part of it."""
-
-    def __init__(self, detail: str, retry_after_s: int = PAUSE_S) -> None:
-        super().__init__(detail)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,32 +65,18 @@ class RegistryClient:
         if recipient is None or not len(self._keys):
             raise SettingsError([f"registries: {settings.jwks_file} needs a key for signatures and one for encryption"])
         self._recipient = recipient
-        self._timeout_s = settings.timeout_s
-        # The operator has named this host: it may be one of a private network, which no peer's URL may be.
-        self._allowed = frozenset({outbound_http.authority(self._url)})
-        self._circuit = Circuit(
-            max_concurrent=settings.max_concurrent, failures=FAILURES_BEFORE_PAUSE, cool_down_s=PAUSE_S
+        self._peer = Peer(
+            self.id,
+            timeout_s=settings.timeout_s,
+            max_concurrent=settings.max_concurrent,
+            allowed_hosts=frozenset({outbound_http.authority(self._url)}),
         )
 
     def ask(self, check: str, evidence: Mapping[str, str], *, now: datetime) -> Verdict:
-        """Put one question, once; no database.  Raises: RegistryUnavailable."""
-        try:
-            permit = self._circuit.enter()
-        except CircuitOpen as pause:
-            raise RegistryUnavailable("not asked during the pause", pause.retry_after_s) from None
-        except PeerBusy:
-            raise RegistryUnavailable("as many questions as we allow ourselves are under way", 1) from None
-        works = False
-        try:
+        """Put one question, once; no database.  Raises: PeerUnavailable."""
+        with self._peer.asking():
             question = self._question(check, evidence, now)
-            verdict = self._verdict(self._send(question), question)
-            works = True
-            return verdict
-        except RegistryUnavailable as away:
-            event("registry.unavailable", level=logging.WARNING, connector=self.id, detail=away.detail)
-            raise
-        finally:
-            permit.settle(peer_works=works)
+            return self._verdict(self._send(question), question)
 
     def _question(self, check: str, evidence: Mapping[str, str], now: datetime) -> bytes:
         claims = {
@@ -120,40 +92,30 @@ class RegistryClient:
         return jose.encrypt(signed.encode("ascii"), self._recipient, cty="JWT").encode("ascii")
 
     def _send(self, question: bytes) -> str:
-        try:
-            answer = outbound_http.post(
-                self._url,
-                question,
-                content_type="application/jose",
-                headers={"Accept": "application/jwt"},
-                allowed_hosts=self._allowed,
-                max_bytes=MAX_ANSWER_BYTES,
-                timeout_s=self._timeout_s,
-            )
-        except FetchError as error:
-            raise RegistryUnavailable(error.detail) from None
+        headers = {"Accept": "application/jwt"}
+        answer = self._peer.post(self._url, question, content_type="application/jose", headers=headers)
         if answer.status != 200 or answer.content_type != "application/jwt":
-            raise RegistryUnavailable(f"status {answer.status}, not an answer")
+            raise PeerUnavailable(f"status {answer.status}, not an answer")
         return answer.body.decode("ascii", "replace")
 
     def _verdict(self, answer: str, question: bytes) -> Verdict:
         try:
             claims = jose.verify(answer, self._keys, algorithms=jose.SIGNING, typ=ANSWER_TYPE).claims
         except jose.BadToken as error:
-            raise RegistryUnavailable(f"answer: {error.detail}") from None
+            raise PeerUnavailable(f"answer: {error.detail}") from None
         _check_members(claims)
         now = int(clock.now().timestamp())
         skew_s = int(SKEW.total_seconds())
         if claims["iss"] != self.id or claims["aud"] != self._issuer:
-            raise RegistryUnavailable("answer: of another registry, or for another platform")
+            raise PeerUnavailable("answer: of another registry, or for another platform")
         if not secrets.equal(claims["question_hash"], encode(hashlib.sha256(question).digest())):
-            raise RegistryUnavailable("answer: to another question")
+            raise PeerUnavailable("answer: to another question")
         if not now - skew_s < claims["exp"] <= claims["iat"] + LONGEST_ANSWER_LIFE.total_seconds():
-            raise RegistryUnavailable("answer: expired, or lives too long")
+            raise PeerUnavailable("answer: expired, or lives too long")
         if claims["iat"] > now + skew_s:
-            raise RegistryUnavailable("answer: from the future")
+            raise PeerUnavailable("answer: from the future")
         if not HIGHEST_LEVEL <= claims["assurance"] <= LOWEST_LEVEL:
-            raise RegistryUnavailable("answer: assurance is no identity level")
+            raise PeerUnavailable("answer: assurance is no identity level")
         return Verdict(verified=claims["verified"], assurance=claims["assurance"])
 
 
@@ -181,7 +143,7 @@ def _public_keys(settings: RegistrySettings) -> jose.KeySet:
 
 def _check_members(claims: Mapping[str, Any]) -> None:
     if set(claims) - set(ANSWER_MEMBERS):
-        raise RegistryUnavailable("answer: says more than it was asked")
+        raise PeerUnavailable("answer: says more than it was asked")
     for name, kind in ANSWER_MEMBERS.items():
         if name not in claims or type(claims[name]) is not kind:
-            raise RegistryUnavailable(f"answer: {name} is missing, or of another type")
+            raise PeerUnavailable(f"answer: {name} is missing, or of another type")

@@ -21,13 +21,12 @@ from authz_server.identity.sessions import SignedIn
 
 @dataclass(frozen=True, kw_only=True)
 class Try:
-    """An attempt that was counted. `last`: if it fails, the account is locked."""
+    """An attempt that was counted. `locked_until`: if it fails, the account is locked until then."""
 
     method: Method
     attempt: Attempt
-    account: Door | None
-    address: Door
-    last: bool
+    doors: tuple[Door, ...]
+    locked_until: datetime | None
 
 
 def begin(
@@ -46,15 +45,11 @@ def begin(
     Args: begin: the method's own first step; account: what is guessed at, None if nobody can say before it is proved.
     Raises: SignInLocked.
     """
-    limits = settings.limits
-    # The address before the account, here and in `complete` and `give_up`: else two could wait for each other.
-    address_door = lockout.address_door(address, limits)
-    lockout.count(session, address_door, now=now, limits=limits)
-    account_door, last = None, False
-    if account is not None:
-        account_door = lockout.account_door(method.id, account, limits, most=method.most_failures)
-        last = lockout.count(session, account_door, now=now, limits=limits)
-    return Try(method=method, attempt=begin(session), account=account_door, address=address_door, last=last)
+    doors = tuple(method.doors(account, address, settings))
+    # In this order here, in `complete` and in `give_up`: else two sign-ins could wait for each other.
+    locks = [(door.kind, lockout.count(session, door, now=now)) for door in doors]
+    ends = [until for kind, until in locks if kind == lockout.ACCOUNT and until is not None]
+    return Try(method=method, attempt=begin(session), doors=doors, locked_until=max(ends, default=None))
 
 
 def complete(
@@ -75,9 +70,7 @@ def complete(
     if only not in {None, accepted.citizen_id}:
         raise AnotherCitizen("another_citizen")
     level = level_of_method(settings, tried.method.id)
-    lockout.take_back(session, tried.address)
-    if tried.account is not None:
-        lockout.reopen(session, tried.account)
+    lockout.came_in(session, tried.doors)
     secret = sessions.open_session(
         session,
         accepted.citizen_id,
@@ -110,7 +103,7 @@ def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime)
     entries = [_entry("sign_in.failed", tried, now, success=False, reason=refused.reason)]
     if refused.anomaly is not None:
         entries.append(_entry(refused.anomaly, tried, now, success=False, reason=tried.method.id))
-    if tried.last:
+    if tried.locked_until:
         entries.append(_entry("sign_in.locked", tried, now, success=False, reason="too_many_failures"))
     record(session, *entries)
     logging.event("sign_in.failed", reason=refused.reason, citizen_id=tried.attempt.citizen_id)
@@ -118,9 +111,8 @@ def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime)
 
 def give_up(session: Session, tried: Try) -> None:
     """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
-    lockout.take_back(session, tried.address)
-    if tried.account is not None:
-        lockout.take_back(session, tried.account)
+    for door in tried.doors:
+        lockout.take_back(session, door)
 
 
 def leave(session: Session, signed_in: SignedIn, *, now: datetime) -> None:

@@ -63,6 +63,8 @@ CALLERS: Mapping[str, str] = {
     "passkey.show_set_up": "citizen",
     "passkey.ask_for_new": "citizen",
     "passkey.add": "citizen",
+    "health_card.submit": "anyone",
+    "two_documents.submit": "anyone",
     "identity.ask_sign_out": "anyone",
     "identity.submit_sign_out": "citizen",
     "consents.index": "citizen",

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from client_examples.bank_web.client import Refused
+from client_examples.registry.books import documents_of
 
 from . import promises
 from .browser import NotOnThePage
@@ -108,6 +109,10 @@ def show(sandbox: Sandbox) -> None:
     for citizen in sandbox.citizens:
         print(f"  user name {citizen.username:5} password {citizen.password:18} secret {citizen.totp_secret}")
         print(f"            code: {sys.executable} -m client_examples.sandbox code {citizen.username}")
+        known = documents_of(citizen.national_id)
+        print(f"            national id {known.national_id}, born {known.birthdate}")
+        print(f"            health insurance card {known.card_number}, password {known.card_password}")
+        print(f"            national ID card of {known.issued_on}, {known.issued_at}, {known.issue_kind}")
     show_card(sandbox)
     print(f"Logs: {sandbox.work}/logs    Ctrl-C stops everything.", flush=True)
 

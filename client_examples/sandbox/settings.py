@@ -31,7 +31,13 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
         "proxy_url": proxy_url,
         "bind": bind,
         "sandbox": True,
-        "method_levels": {"password_totp": 3, "passkey": 2, "certificate": 1},
+        "method_levels": {
+            "password_totp": 3,
+            "passkey": 2,
+            "certificate": 1,
+            "health_card": 3,
+            "two_documents": 4,
+        },
     }
 
 

@@ -27,7 +27,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     certificate = certificate_settings(work / "ca", "")["certificate"]
     changed = {
         # A password is enough here, so that every page has several ways to sign in.
-        "method_levels": {"password_totp": 1, "passkey": 2, "certificate": 1},
+        "method_levels": {"password_totp": 1, "passkey": 2, "certificate": 1, "health_card": 3, "two_documents": 4},
         # As if a proxy asked browsers for their certificates; `Visitor.shows` stands for it.
         "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": work / "hop-secret"},
     }

@@ -30,6 +30,12 @@ def fail_to_sign_in(visitor: Visitor) -> None:
     visitor.page.click("#login-submit")
 
 
+def fail_by_health_card(visitor: Visitor) -> None:
+    for name, value in {"national_id": "F131104093", "card_number": "123456789012", "password": "wrong"}.items():
+        visitor.page.fill(f"#{name}", value)
+    visitor.page.click("#login-submit")
+
+
 def open_details(visitor: Visitor) -> None:
     for summary in visitor.page.query_selector_all("summary"):
         summary.click()
@@ -164,6 +170,11 @@ def show_certificate(path: str, *, card: bool) -> Step:
 
 VISIT: dict[str, Step] = {
     "home": lambda visitor: visitor.open("/"),
+    "health card": lambda visitor: visitor.open("/sign-in?method=health_card"),
+    "health card, incomplete": lambda visitor: visitor.page.click("#login-submit"),
+    "health card, refused": fail_by_health_card,
+    "two documents": lambda visitor: visitor.open("/sign-in?method=two_documents"),
+    "two documents, incomplete": lambda visitor: visitor.page.click("#login-submit"),
     "sign-in": lambda visitor: visitor.open_request(),
     "sign-in, refused": fail_to_sign_in,
     "certificate, text": ask_for_text,

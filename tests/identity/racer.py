@@ -64,12 +64,13 @@ def spend(engine: Engine, citizen_id: int, step: int) -> bool:
         return True
 
 
-def count(engine: Engine, account: str) -> bool:
+def count(engine: Engine, account: str, *, of_the_day: bool = False) -> bool:
     """Make an attempt at a door."""
     with Session(engine) as session:
-        door = lockout.account_door("password_totp", account, LIMITS)
+        kind = lockout.account_day if of_the_day else lockout.account_door
+        door = kind("password_totp", account, LIMITS)
         try:
-            lockout.count(session, door, now=NOW, limits=LIMITS)
+            lockout.count(session, door, now=NOW)
         except SignInLocked:
             return False
         finally:
@@ -153,6 +154,7 @@ def main() -> None:
     acts: dict[str, Callable[[str], bool]] = {
         "totp": lambda step: spend(engine, citizen_id, int(step)),
         "count": lambda account: count(engine, account),
+        "guess": lambda account: count(engine, account, of_the_day=True),
         "challenge": lambda handle: answer(engine, handle),
         "remove": lambda ids: remove(engine, citizen_id, turns[ids]),
         "bind": lambda external_id: bind(engine, citizen_id, external_id),

@@ -22,12 +22,12 @@ DOOR = lockout.account_door("password_totp", PERSON.username, LIMITS)
 
 
 def attempts(session: Session, count: int, at: timedelta = timedelta()) -> list[bool]:
-    return [lockout.count(session, DOOR, now=NOW + at, limits=LIMITS) for _ in range(count)]
+    return [lockout.count(session, DOOR, now=NOW + at) is not None for _ in range(count)]
 
 
 def locked(session: Session, at: timedelta) -> bool:
     try:
-        lockout.count(session, DOOR, now=NOW + at, limits=LIMITS)
+        lockout.count(session, DOOR, now=NOW + at)
     except SignInLocked as refusal:
         return refusal.until == NOW + 15 * MINUTE
     return False

@@ -108,3 +108,7 @@ def test_of_a_passkey_and_its_copies_one_comes_in_with_a_count(racers: Racers, s
     credentials.add(session, citizen_id, method="passkey", external_id="key", label="", data=data, now=NOW)
     session.commit()
     assert [racers.race(f"passkey {count}") for count in range(1, ROUNDS + 1)] == [1] * ROUNDS
+
+
+def test_exactly_ten_of_all_simultaneous_guesses_of_a_day_are_looked_at(racers: Racers) -> None:
+    assert [racers.race(f"guess account-{number}") for number in range(ROUNDS)] == [10] * ROUNDS

@@ -80,9 +80,18 @@ from sqlalchemy.orm import Session
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core.identifiers import CitizenId
-from authz_server.identity import credentials
+from authz_server.identity import credentials, lockout
+from authz_server.identity.lockout import Door
 
 Form = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Option:
+    """One of the values that a field may have."""
+
+    value: str
+    label: Text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +106,7 @@ class Field:
     inputmode: Literal["text", "numeric"] = "text"
     hint: Text | None = None
     repeated: bool = False  # shown again after a refusal; never for anything secret
+    options: tuple[Option, ...] = ()  # if there are any, one of them is chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -193,6 +203,17 @@ class Method(ABC):
             )
             for bound in credentials.of_citizen(session, citizen_id, method=self.id)
         ]
+
+    def shown(self, settings: Settings, *, needed_level: int | None) -> Mapping[str, Any]:
+        """What its template is given, as `shown`, each time; its routes may add to it."""
+        return {}
+
+    def doors(self, account: str | None, address: str | None, settings: Settings) -> Sequence[Door]:
+        """Where an attempt is counted: where it comes from, then what is guessed at, if anything is."""
+        where = lockout.address_door(address, settings.limits)
+        if account is None:
+            return (where,)
+        return (where, lockout.account_door(self.id, account, settings.limits, most=self.most_failures))
 
 
 class FormMethod(Method):

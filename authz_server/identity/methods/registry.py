@@ -2,7 +2,9 @@
 
 from authz_server.identity.methods.base import Method
 from authz_server.identity.methods.certificate_set_up import CERTIFICATE
+from authz_server.identity.methods.health_card import HEALTH_CARD
 from authz_server.identity.methods.passkey import PASSKEY
 from authz_server.identity.methods.password_totp import PasswordTotp
+from authz_server.identity.methods.two_documents import TWO_DOCUMENTS
 
-METHODS: tuple[Method, ...] = (PasswordTotp(), PASSKEY, CERTIFICATE)
+METHODS: tuple[Method, ...] = (PasswordTotp(), PASSKEY, CERTIFICATE, HEALTH_CARD, TWO_DOCUMENTS)
