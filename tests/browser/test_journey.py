@@ -4,23 +4,34 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import visitor
+from tests.browser.support import LANGUAGES, visitor
 
 pytestmark = pytest.mark.browser
 MOST_TABS = 60
+SAME_LINE_PX = 40
 
 
-def focused(page: Page) -> str:
-    """The id, name or text of what has the focus."""
-    return str(page.locator(":focus").evaluate("item => item.id || item.name || item.textContent.trim()"))
+# What has the focus: whether it is seen to have it, and how far down the page it stands.
+FOCUS = """item => {
+    const style = getComputedStyle(item), box = item.getBoundingClientRect()
+    const marked = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0 || style.boxShadow !== 'none'
+    const inside = box.width > 0 && box.height > 0 && box.bottom > 0 && box.top < innerHeight
+    return {seen: item.matches(':focus-visible') && marked && inside, bottom: box.bottom + scrollY,
+            what: item.id || item.name || item.textContent.trim()}
+}"""
 
 
-def tab_to(page: Page, wanted: str) -> list[str]:
-    """Press Tab until this has the focus; what was passed on the way."""
+def tab_to(page: Page, selector: str) -> list[str]:
+    """Press Tab until this has the focus; what was passed on the way, each of it visibly, and downwards."""
     passed: list[str] = []
-    while not passed or passed[-1] != wanted:
+    lowest = 0.0
+    while not passed or not page.locator(":focus").evaluate("(item, selector) => item.matches(selector)", selector):
         page.keyboard.press("Tab")
-        passed.append(focused(page))
+        focus = page.locator(":focus").evaluate(FOCUS)
+        passed.append(focus["what"])
+        assert focus["seen"], passed
+        assert focus["bottom"] > lowest - SAME_LINE_PX, passed
+        lowest = max(lowest, focus["bottom"])
         assert len(passed) < MOST_TABS, passed
     return passed
 
@@ -47,32 +58,56 @@ def test_from_the_bank_to_its_data_without_scripts(
         assert guest.page.locator("main a[href^='/consents/T']").count() >= 1
 
 
-def test_the_whole_way_by_keyboard_alone(chromium: Browser, sandbox: Sandbox) -> None:
-    with visitor(chromium, sandbox, lang="en", who=2, scripts=True) as guest:
+@pytest.mark.parametrize(("lang", "width", "who"), [("en", 1280, 2), ("zh-TW", 320, 1)])
+def test_the_whole_way_by_keyboard_alone(chromium: Browser, sandbox: Sandbox, lang: str, width: int, who: int) -> None:
+    with visitor(chromium, sandbox, lang=lang, width=width, who=who, scripts=True) as guest:
         page = guest.page
-        guest.open("/?lang=en")
-        guest.open_request()
-        page.keyboard.press("Tab")
-        assert focused(page) == "Skip to the main content"
-        tab_to(page, "username")
+        guest.open(f"/?lang={lang}")
+        page.goto(sandbox.bank_url)
+        tab_to(page, "form[action^='/apply/'] button")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#username")
+        tab_to(page, ".govuk-skip-link")
+        page.keyboard.press("Enter")
+        assert tab_to(page, "#username") == ["username"]  # what the skip link leads past is the masthead
         page.keyboard.type(guest.citizen.username)
-        tab_to(page, "password")
+        assert tab_to(page, "#password")[-1] == "password"
         page.keyboard.type(guest.citizen.password)
-        tab_to(page, "one_time_code")
+        assert tab_to(page, "#one_time_code")[-1] == "one_time_code"
         page.keyboard.type(guest.citizen.one_time_code())
         page.keyboard.press("Enter")  # signs in, and does not switch the language
         page.wait_for_selector("#consent-approve")
-        assert page.locator("html").get_attribute("lang") == "en"
-        tab_to(page, "optional-0-registered_address")
+        assert page.get_attribute("html", "lang") == LANGUAGES[lang]
+        tab_to(page, "#consent-approve")
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{sandbox.bank_url}/**")
+
+        guest.open_request()
+        page.wait_for_selector("#consent-approve")
+        tab_to(page, "#optional-0-registered_address")
         page.keyboard.press("Space")
         with page.expect_navigation():
             page.keyboard.press("Enter")  # shows the page again, and decides nothing
-        assert page.locator("html").get_attribute("lang") == "en"
+        assert page.get_attribute("html", "lang") == LANGUAGES[lang]
         assert page.is_checked("#optional-0-registered_address")
-        assert tab_to(page, "consent-deny")[-2:] == ["consent-approve", "consent-deny"]
+        assert tab_to(page, "#consent-deny")[-2:] == ["consent-approve", "consent-deny"]
         page.keyboard.press("Shift+Tab")
         with page.expect_request(lambda request: "/callback?code=" in request.url):
             page.keyboard.press("Enter")
+        page = guest.page = guest.context.new_page()  # where nobody listens, the browser shows an error of its own
+
+        guest.open("/record")
+        tab_to(page, "main a[href^='/consents/T']")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#reference")
+        guest.open(f"/consent/{page.inner_text('#reference')}/outcome")
+        tab_to(page, "#stop")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#stop-confirm")
+        tab_to(page, "#stop-confirm")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#stop-confirm", state="detached")
+        assert page.locator("#stop").count() == 0
 
 
 def test_switching_the_language_keeps_what_was_typed_and_ticked(chromium: Browser, sandbox: Sandbox) -> None:
