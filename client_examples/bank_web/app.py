@@ -30,9 +30,7 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
         session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
         return render_template(name, zh=session["lang"] != "en", **values), status, {"Cache-Control": "no-store"}
 
-    @app.get("/")
-    def start() -> Any:
-        return page("start.html", document=document)
+    app.add_url_rule("/", "start", lambda: page("start.html", document=document))
 
     @app.post("/apply/<purpose>")
     def apply(purpose: str) -> Any:

@@ -57,18 +57,18 @@ class Client:
         self._http = requests.Session()
         self._metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration"))
 
-    def start(self, details: list[dict[str, Any]], locale: str) -> tuple[Journey, str]:
+    def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:
         """Push the request; return it, and the address to send the citizen to. Sources: RFC 9126, 7636, 9396."""
         journey = Journey()
         form = {"response_type": "code", "redirect_uri": self.redirect_uri, "scope": "openid", "ui_locales": locale}
         form |= {"state": journey.state, "nonce": journey.nonce, "authorization_details": json.dumps(details)}
         form |= {"code_challenge": s256(journey.verifier.encode()), "code_challenge_method": "S256"}
-        pushed = self._post("pushed_authorization_request_endpoint", journey, form)
-        query = urlencode({"client_id": self.client_id, "request_uri": pushed["request_uri"]})
-        return journey, f"{self._metadata()['authorization_endpoint']}?{query}"
+        pushed = self._post("pushed_authorization_request_endpoint", journey, form | more)
+        query = {"client_id": self.client_id, "request_uri": pushed["request_uri"]}
+        return journey, f"{self._metadata()['authorization_endpoint']}?{urlencode(query)}"
 
-    def finish(self, journey: Journey, answer: Mapping[str, str]) -> None:
-        """Take the citizen's answer (the callback's query) and get the tokens. Raises: Refused."""
+    def finish(self, journey: Journey, answer: Mapping[str, str]) -> dict[str, Any]:
+        """Take the citizen's answer (the callback's query), get the tokens; the id_token's claims. Raises: Refused."""
         if not secrets.compare_digest(answer.get("state", ""), journey.state) or answer.get("iss") != self.issuer:
             raise Refused("answer to another request")  # RFC 9700 section 4.7.1, RFC 9207
         if "code" not in answer:
@@ -76,11 +76,12 @@ class Client:
         form = {"grant_type": "authorization_code", "code": answer["code"], "code_verifier": journey.verifier}
         tokens = self._post("token_endpoint", journey, form | {"redirect_uri": self.redirect_uri})
         keys = KeySet.import_key_set(self._get(self._metadata()["jwks_uri"]))
-        id_token = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"])  # OIDC Core section 3.1.3.7
+        claims = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims  # OIDC Core section 3.1.3.7
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
-        jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(id_token.claims)
+        jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(claims)
         journey.access_token, journey.fetches = tokens["access_token"], [*map(Fetch, tokens["authorization_details"])]
+        return claims
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:
         """Ask for one dataset. Its token is good for one delivery, and for more tries then. Raises: BadPackage."""

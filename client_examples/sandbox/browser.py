@@ -136,6 +136,10 @@ class Browser:
             page = self.open(page.url)
         return page
 
+    def cookie(self, name: str) -> str:
+        """The value of a cookie; empty if there is none."""
+        return self._session.cookies.get(name) or ""
+
     def close(self) -> None:
         """Forget everything."""
         self._session.close()

@@ -104,8 +104,11 @@ class Checker:
         agencies = requests.get(f"{self.issuer}/catalogue", timeout=TIMEOUT_S).json()["agencies"]
         return {dataset["id"]: dataset["name"]["en"] for agency in agencies for dataset in agency["datasets"]}
 
-    def ask(self, *datasets: str, locale: str = "zh-TW") -> tuple[Request, str]:
-        """Push a request for these of WANTED, or all; return it and the address to send the citizen to."""
+    def ask(self, *datasets: str, locale: str = "zh-TW", **more: str) -> tuple[Request, str]:
+        """Push a request for these of WANTED, or all; return it and the address to send the citizen to.
+
+        `more` are parameters of the request besides.
+        """
         details = [
             {
                 "type": "dataset",
@@ -118,11 +121,11 @@ class Checker:
             for dataset, required, optional, parameters in WANTED
             if not datasets or dataset in datasets
         ]
-        return self.client.start(details, locale)
+        return self.client.start(details, locale, **more)
 
-    def take_answer(self, request: Request, address: str) -> None:
-        """Take what the citizen's browser brought back, and get the tokens."""
-        self.client.finish(request, dict(parse_qsl(urlsplit(address).query)))
+    def take_answer(self, request: Request, address: str) -> dict[str, Any]:
+        """Take what the citizen's browser brought back, and get the tokens; the id_token's claims."""
+        return self.client.finish(request, dict(parse_qsl(urlsplit(address).query)))
 
     def fetch_all(self, request: Request, say: Callable[[str], None]) -> list[Got]:
         """Fetch every granted dataset to its end, waiting as long as the platform asks to, but not for ever."""

@@ -18,6 +18,7 @@ SANDBOX = [sys.executable, "-m", "client_examples.sandbox"]
 SAID = {
     "online": ("datasets fetched", "no spent token works again", "record complete", "nothing left behind"),
     "withdraw": ("stops raced against a fetch", "not a byte came after it", "never came whole", "neither token works"),
+    "stepup": ("in mid-flow", "session id changed", "acr it demanded", "unmet_authentication_requirements"),
     "freeze": ("refused", "nothing can be agreed to", "a new consent works", "what was stopped stays stopped"),
     "receipt": (
         "verified offline",
