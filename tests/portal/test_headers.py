@@ -1,11 +1,16 @@
 """What every page says to browsers, so that nothing of it leaks."""
 
+import re
+
 import pytest
 from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_server.portal.headers import content_security_policy, source
+from authz_server.oauth.routes import CALLERS
+from authz_server.portal.headers import PAGE, content_security_policy, source
+from tests.support.belongings import OF_CLIENTS, addresses, belongings
+from tests.support.platform import Platform
 
 PAGES = ["/", "/sign-in", "/authorize", "/consent/unknown", "/no-such-page"]
 
@@ -35,6 +40,29 @@ def test_a_page_may_run_no_script_and_load_only_our_style_and_pictures(app: Flas
     assert "<script" not in answer.text
     assert " style=" not in answer.text
     assert "<style" not in answer.text
+
+
+def test_every_answer_at_an_address_of_a_citizen_keeps_itself_to_itself(platform: Platform) -> None:
+    """Class 28 of published vulnerabilities and its kin: whatever the address says, nobody in between keeps it."""
+    mine, pages = belongings(platform), 0
+    for rule, method in addresses(platform.app):
+        if rule.arguments & OF_CLIENTS:
+            continue
+        # Also the answers to forms that are refused; signing out is refused too, for its token is missing.
+        answer = mine.browser.client.open(mine.path(rule) if rule.endpoint != "static" else "/none", method=method)
+        told = f"{method} {rule.rule}: {answer.status}"
+        assert answer.status_code < 500, told
+        assert answer.headers["X-Content-Type-Options"] == "nosniff", told
+        if CALLERS[rule.endpoint] == "citizen":
+            assert answer.headers["Cache-Control"] == "no-store", told
+        if answer.mimetype == "text/html":
+            pages += 1
+            assert {name: answer.headers.get(name) for name in PAGE} == PAGE, told
+            policy = answer.headers["Content-Security-Policy"]
+            assert policy.startswith("default-src 'none'; "), told
+            assert "unsafe" not in policy, told
+            assert not re.search(r"<style|\sstyle=|\son[a-z]+=|<script(?![^>]*\ssrc=)", answer.text), told
+    assert pages > 20
 
 
 def test_s05_every_answer_of_an_https_server_demands_https(app: Flask) -> None:

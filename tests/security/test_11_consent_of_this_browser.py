@@ -1,12 +1,30 @@
 """Class 11: consent that is not bound to the browser that gave it.
 
-Where it happened: FastMCP GHSA-rww4-4w9c-7733, authentik CVE-2025-52553.
+Where it happened: FastMCP GHSA-rww4-4w9c-7733, authentik CVE-2025-52553. The same holds for every form of a page.
 """
 
 import re
 
+import pytest
+from sqlalchemy import update
+
+from authz_server.core import clock
+from authz_server.identity import csrf
+from authz_server.identity.models import Citizen
+from authz_server.oauth.routes import CALLERS
+from tests.support.belongings import addresses, belongings
 from tests.support.platform import Platform, answer_of, hidden_fields
-from tests.support.protocol import error_page, opened
+from tests.support.protocol import error_page, everything, opened, writing
+
+# What is answered otherwise than by 403, and why. Nothing is changed there either.
+ANSWERED_OTHERWISE = {
+    "oauth.authorize": 400,  # the protocol's own, whose forms come from clients; it only shows
+    "messages.read_all": 303,  # back to the messages, which are unread as before
+    "not_me.stop": 404,  # no link either; with one: tests/notices/test_not_me.py
+    "certificate.set_up": 404,  # not switched on here; with it on: tests/flows/test_certificate.py
+    "certificate.set_up_by_connection": 404,
+}
+PAGES_CALLERS = frozenset({"citizen", "anyone", "holder of a link"})
 
 
 def action_of(page: str) -> str:
@@ -58,3 +76,28 @@ def test_what_happened_is_shown_to_its_citizen_only(platform: Platform) -> None:
     assert other.client.get(address).status_code == 404
     assert platform.browser().get(address).location.startswith("/sign-in")
     assert reference[0] not in other.client.get("/record").text
+
+
+@pytest.mark.parametrize("token", ["none", "of another action", "of another browser"])
+def test_no_form_of_any_page_is_taken_without_its_own_token(platform: Platform, token: str) -> None:
+    with clock.frozen(clock.now()):
+        mine = belongings(platform)
+        cookie = mine.browser.client.get_cookie("__Host-mydata")
+        assert cookie is not None
+        form = {"decision": "approve", "notice": "x", "locale": "en", "action": "sign-in", "username": mine.username}
+        form |= {"up_to": str(mine.ids["message_id"]), "value": "a@citizen.example", "label": "x"}
+        if token != "none":
+            form["csrf"] = csrf.csrf_token(
+                cookie.value if token == "of another action" else "mds_" + "x" * 43, "consent:another"
+            )
+        with writing(platform) as session:
+            session.execute(update(Citizen).where(Citizen.id == mine.citizen_id).values(email="old@citizen.example"))
+        before = everything(platform)
+        for rule, method in addresses(platform.app):
+            of_a_page = CALLERS[rule.endpoint] in PAGES_CALLERS
+            if method == "GET" or not of_a_page:
+                continue
+            answer = mine.browser.client.open(mine.path(rule), method=method, data=form)
+            expected = ANSWERED_OTHERWISE.get(rule.endpoint, 403)
+            assert answer.status_code == expected, f"{method} {rule.rule}: {answer.status} {answer.location}"
+            assert everything(platform) == before, rule.rule

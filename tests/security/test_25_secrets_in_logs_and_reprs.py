@@ -10,16 +10,13 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.core.logging import JsonLines
 from authz_server.database import Base
-from authz_server.identity.models import Citizen, CitizenSession
-from authz_server.single_use.models import USED_IDENTIFIERS
 from authz_server.tokens.leases import Lease
-from authz_server.tokens.models import AccessToken, DatasetToken
 from authz_server.tokens.redemption import Issued
+from tests.support.belongings import belongings
 from tests.support.platform import PASSWORD, Platform, answer_of, hidden_fields
-from tests.support.protocol import dataset_token, one_time_code, opened, refused, services_of, userinfo
+from tests.support.protocol import dataset_token, everything, one_time_code, opened, refused, services_of, userinfo
 
 PERSON = ["A123456789", "測試市民甲", "citizen1@citizen.example", "1980-01-02"]
 
@@ -77,12 +74,8 @@ def test_our_own_records_hold_no_secret_even_unformatted(platform: Platform, cap
 
 def test_no_repr_shows_a_secret_a_digest_or_a_person(platform: Platform) -> None:
     secrets = whole_flow(platform)
-    models: tuple[type[Base], ...] = (
-        AuthorizationRequest, Consent, AuthorizationCode, AccessToken, DatasetToken, *USED_IDENTIFIERS, CitizenSession,
-        Citizen,
-    )  # fmt: skip
     with Session(platform.engine) as session:
-        for model in models:
+        for model in (mapper.class_ for mapper in Base.registry.mappers):
             shown = repr(session.scalars(select(model)).all())
             assert "digest" not in shown, model
             assert not [value for value in [*secrets.values(), *PERSON] if value in shown], model
@@ -94,6 +87,19 @@ def test_no_repr_shows_a_secret_a_digest_or_a_person(platform: Platform) -> None
         assert repr(services.secret) not in repr(thing)
         assert platform.settings.database_url not in repr(thing)
     assert dataset_token(platform).token not in repr(services)
+
+
+def test_no_column_of_any_table_holds_a_secret(platform: Platform) -> None:
+    secrets = whole_flow(platform)
+    belongings(platform)
+    for table, kept in everything(platform).items():
+        for row in kept:
+            for column, value in row.items():
+                shown = value.decode("latin-1") if isinstance(value, bytes) else str(value)
+                found = [name for name, secret in secrets.items() if secret[-40:] in shown]
+                assert not found, f"{table}.{column}"
+                assert PASSWORD not in shown, f"{table}.{column}"
+                assert not [one for one in platform.totp_secrets.values() if one and one in shown], f"{table}.{column}"
 
 
 def test_an_answer_to_somebody_else_holds_none_of_it(platform: Platform) -> None:
