@@ -15,7 +15,7 @@ LOCKED := .venv/.locked
 READY := .venv/.ready
 installed = $(patsubst %/package-lock.json,%/node_modules/.package-lock.json,$(wildcard $(addsuffix /package-lock.json,$(1))))
 BANK_PACKAGES := $(call installed,client_examples/node_bank)
-TEST_PACKAGES := $(call installed,tests/browser)
+TEST_PACKAGES := $(call installed,tests/browser tests/support/node_provider)
 STYLE_PACKAGES := $(call installed,authz_server/portal/stylesheet)
 
 # The machine's Node.js if it is new enough, else the one that the Python lock brings.

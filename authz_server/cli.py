@@ -41,8 +41,12 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
 # Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
 CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
-# And again, for they wait for registries.
-REGISTRIES = Room(at_once=8, waiting=8, paths=("/sign-in/health-card", "/sign-in/two-documents"))
+# And again, for they wait for registries and other providers.
+NEIGHBOURS = Room(
+    at_once=8,
+    waiting=8,
+    paths=("/sign-in/health-card", "/sign-in/two-documents", "/sign-in/provider", "/account/methods/provider"),
+)
 # And for documents, which take a while to make: one at a time, so that no number of wishes takes turns of tokens.
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
 # And for files to be verified, which are larger than any other form; few, for they are taken into memory.
@@ -133,7 +137,7 @@ def serve() -> None:
         workers=settings.workers,
         rooms=[
             CERTIFICATES,
-            REGISTRIES,
+            NEIGHBOURS,
             SIGN_INS,
             DOCUMENTS,
             VERIFYING,

@@ -19,7 +19,7 @@ from authz_server.core import settings
 from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
-from authz_server.neighbours import RegistrySettings
+from authz_server.neighbours import RegistrySettings, UpstreamSettings
 
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
@@ -113,6 +113,7 @@ class Settings:
     trusted_hops: int = 0
     log_level: str = "INFO"
     registries: Mapping[str, RegistrySettings] = field(default_factory=lambda: MappingProxyType({}))
+    upstream: Mapping[str, UpstreamSettings] = field(default_factory=lambda: MappingProxyType({}))
     limits: Limits = field(default_factory=Limits)
     mail: MailSettings | None = None
     certificate: CertificateSettings | None = None
@@ -146,6 +147,7 @@ def contradictions(parsed: Settings) -> list[str]:
     """Settings that are each well-formed but can't stand together."""
     urls = {"issuer": parsed.issuer, "proxy_url": parsed.proxy_url}
     urls |= {f"registries.{name}.url": registry.url for name, registry in parsed.registries.items()}
+    urls |= {f"upstream.{name}.issuer": provider.issuer for name, provider in parsed.upstream.items()}
     if parsed.sms is not None:
         urls["sms.url"] = parsed.sms.url
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
@@ -249,6 +251,7 @@ READERS: Mapping[str, settings.Reader] = {
     "log_level": settings.log_level,
     "certificate": certificate_settings.read,
     "registries": neighbours.registries,
+    "upstream": neighbours.providers,
     "limits": _limits,
     "mail": _mail,
     "sms": _sms,

@@ -1,14 +1,20 @@
-"""Settings of the servers that identity methods rely on: registries that are asked."""
+"""Settings of the servers that identity methods rely on: registries that are asked, OpenID Providers that vouch."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+from authz_server.catalogue.model import Text
 from authz_server.core import settings
+from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
+from authz_server.core.jose import SIGNING
 
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
+_PROVIDER_ID = re.compile(r"[a-z0-9-]{1,40}")  # a part of our redirect URIs
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,23 +28,93 @@ class RegistrySettings:
     max_concurrent: int = 4  # questions at once, per process
 
 
+@dataclass(frozen=True, kw_only=True)
+class UpstreamSettings:
+    """An OpenID Provider whose sign-ins count here: the table `[upstream.<id>]`."""
+
+    name: Text
+    issuer: str
+    client_id: str
+    acr: Mapping[str, int]  # what it says of a sign-in -> the level that this is worth; anything else is refused
+    keys_file: Path | None = None  # private_key_jwt: our private JWKS, for this provider alone
+    secret_file: Path | None = None  # client_secret_basic
+    algorithms: tuple[str, ...] = SIGNING  # of its ID tokens
+    timeout_s: int = 5  # for one request
+    max_concurrent: int = 4  # requests at once, per process
+
+
 def registries(value: Any, base: Path) -> Mapping[str, RegistrySettings]:
     """The reader of `registries`.  Raises: ValueError, TypeError."""
-    named = dict(value)
-    problems = [f"{name} is not a method that asks a registry" for name in named if name not in ASKING]
+    unknown = [f"{name} is not a method that asks a registry" for name in dict(value) if name not in ASKING]
+    return _tables(RegistrySettings, value, REGISTRY_READERS, unknown, base=base)
+
+
+def providers(value: Any, base: Path) -> Mapping[str, UpstreamSettings]:
+    """The reader of `upstream`.  Raises: ValueError, TypeError."""
+    odd = [f"{name}: its name is 1 to 40 of a-z 0-9 -" for name in dict(value) if not _PROVIDER_ID.fullmatch(name)]
+    found = _tables(UpstreamSettings, value, UPSTREAM_READERS, odd, base=base)
+    for name, provider in found.items():
+        if (provider.keys_file is None) == (provider.secret_file is None):
+            raise ValueError(f"{name}: either keys_file or secret_file")
+    if len({provider.issuer for provider in found.values()}) < len(found):
+        raise ValueError("two tables of one issuer")
+    return found
+
+
+def _tables(
+    kind: type[T], value: Any, readers: Mapping[str, settings.Reader], problems: list[str], *, base: Path
+) -> Mapping[str, T]:
+    """A settings object for each table in `value`.  Raises: ValueError with every problem, those given included."""
     tables = {
-        name: settings.read_table(RegistrySettings, table, REGISTRY_READERS, problems, base=base, at=f"{name}.")
-        for name, table in named.items()
+        name: settings.read_table(kind, table, readers, problems, base=base, at=f"{name}.")
+        for name, table in dict(value).items()
     }
     if problems:
         raise ValueError("; ".join(problems))
-    return MappingProxyType({name: RegistrySettings(**table) for name, table in tables.items()})
+    return MappingProxyType({name: kind(**table) for name, table in tables.items()})
+
+
+def _name(value: Any, base: Path) -> Text:
+    if set(value) != {"zh", "en"}:
+        raise ValueError("must have zh and en")
+    return Text(zh=settings.text(value["zh"], base), en=settings.text(value["en"], base))
+
+
+def _issuer(value: Any, base: Path) -> str:
+    """As the provider spells it, with a slash at the end or not: it is compared byte for byte."""
+    settings.url(settings.text(value, base).removesuffix("/"), base)
+    return str(value)
+
+
+def _acr(value: Any, base: Path) -> Mapping[str, int]:
+    levels = {settings.text(name, base): settings.whole(level, base) for name, level in dict(value).items()}
+    if not levels or not all(HIGHEST_LEVEL <= level <= LOWEST_LEVEL for level in levels.values()):
+        raise ValueError("at least one value, and each is a level, 1 (highest) to 4")
+    return MappingProxyType(levels)
+
+
+def _algorithms(value: Any, base: Path) -> tuple[str, ...]:
+    found = settings.texts(value, base)
+    if not found or not set(found) <= {*SIGNING, "RS256"}:
+        raise ValueError(f"some of {', '.join(SIGNING)}, RS256")
+    return found
 
 
 REGISTRY_READERS: Mapping[str, settings.Reader] = {
     "id": settings.text,
     "url": settings.url,
     "jwks_file": settings.path,
+    "timeout_s": settings.count,
+    "max_concurrent": settings.count,
+}
+UPSTREAM_READERS: Mapping[str, settings.Reader] = {
+    "name": _name,
+    "issuer": _issuer,
+    "client_id": settings.text,
+    "acr": _acr,
+    "keys_file": settings.path,
+    "secret_file": settings.path,
+    "algorithms": _algorithms,
     "timeout_s": settings.count,
     "max_concurrent": settings.count,
 }

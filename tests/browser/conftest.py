@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, sync_playwright
 from client_examples.sandbox.sandbox import Sandbox
 from client_examples.sandbox.settings import certificate_settings, write_private
 from tests.browser.support import CHROMIUM, FLAGS, HOP_SECRET
+from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +28,24 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     certificate = certificate_settings(work / "ca", "")["certificate"]
     changed = {
         # A password is enough here, so that every page has several ways to sign in.
-        "method_levels": {"password_totp": 1, "passkey": 2, "certificate": 1, "health_card": 3, "two_documents": 4},
+        "method_levels": {
+            "password_totp": 1,
+            "passkey": 2,
+            "certificate": 1,
+            "health_card": 3,
+            "two_documents": 4,
+            "upstream": 3,
+        },
+        # Where nobody is: its pages are looked at, and what they say then.
+        "upstream": {
+            "bank": {
+                "name": {"zh": "甲銀行", "en": "First Bank of Samples"},
+                "issuer": f"http://127.0.0.1:{free_port()}",
+                "client_id": "mydata",
+                "keys_file": "keys.json",
+                "acr": {"high": 3},
+            },
+        },
         # As if a proxy asked browsers for their certificates; `Visitor.shows` stands for it.
         "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": work / "hop-secret"},
     }

@@ -147,6 +147,11 @@ def ask_for_text(visitor: Visitor) -> None:
     visitor.page.click("#login-submit")
 
 
+def go_to_the_provider(visitor: Visitor) -> None:
+    visitor.open("/sign-in?method=upstream")
+    visitor.page.click("#provider-bank")
+
+
 def remove_a_way(visitor: Visitor) -> None:
     visitor.open("/account/methods")
     visitor.page.click("main a[href^='/account/methods/remove/'] >> nth=0")
@@ -175,6 +180,8 @@ VISIT: dict[str, Step] = {
     "health card, refused": fail_by_health_card,
     "two documents": lambda visitor: visitor.open("/sign-in?method=two_documents"),
     "two documents, incomplete": lambda visitor: visitor.page.click("#login-submit"),
+    "provider, away": go_to_the_provider,
+    "provider, answer refused": lambda visitor: visitor.open("/sign-in/provider/bank?state=x"),
     "sign-in": lambda visitor: visitor.open_request(),
     "sign-in, refused": fail_to_sign_in,
     "certificate, text": ask_for_text,
@@ -260,6 +267,7 @@ NO_PAGES = frozenset(
         "receipts.as_json",
         "receipts.as_pdf",
         "static",
+        "upstream.returned",
     }
 )
 

@@ -21,7 +21,7 @@ from tests.support.protocol import new_citizen, opened, rows, writing
 
 # The parts of addresses that name something of one citizen's, and those that name nothing of anybody's.
 OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id"})
-OF_NOBODY = frozenset({"kind", "filename"})
+OF_NOBODY = frozenset({"kind", "filename", "provider_id"})
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
 
@@ -37,7 +37,7 @@ class Belongings:
 
     def path(self, rule: Rule) -> str:
         """The address of what is theirs."""
-        values = {"kind": "email", **self.ids}
+        values = {"kind": "email", "provider_id": "bank", **self.ids}
         return re.sub(r"<(?:[^:<>]+(?:\([^()]*\))?:)?(\w+)>", lambda found: str(values[found[1]]), rule.rule)
 
 

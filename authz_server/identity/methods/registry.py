@@ -6,5 +6,6 @@ from authz_server.identity.methods.health_card import HEALTH_CARD
 from authz_server.identity.methods.passkey import PASSKEY
 from authz_server.identity.methods.password_totp import PasswordTotp
 from authz_server.identity.methods.two_documents import TWO_DOCUMENTS
+from authz_server.identity.methods.upstream import UPSTREAM
 
-METHODS: tuple[Method, ...] = (PasswordTotp(), PASSKEY, CERTIFICATE, HEALTH_CARD, TWO_DOCUMENTS)
+METHODS: tuple[Method, ...] = (PasswordTotp(), PASSKEY, CERTIFICATE, HEALTH_CARD, TWO_DOCUMENTS, UPSTREAM)
