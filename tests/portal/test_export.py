@@ -19,7 +19,7 @@ from authz_server.portal.export import harmless
 from tests.bench.count import counting
 from tests.portal.test_consents import agreed, decided, deliver
 from tests.support.platform import CitizenBrowser, Platform
-from tests.support.protocol import rows
+from tests.support.protocol import new_citizen, rows
 
 
 def keys(platform: Platform) -> jose.KeySet:
@@ -93,7 +93,7 @@ def table(answer: TestResponse) -> list[list[str]]:
 
 
 def test_the_table_says_it_in_words_of_the_language_of_the_page(platform: Platform) -> None:
-    citizen = platform.citizen()
+    citizen = platform.citizen(new_citizen(platform))
     reference, (fetch,) = agreed(platform, citizen, "ris.personal")
     deliver(platform, fetch)
     heading, newest, *_ = table(get(citizen, "csv"))
