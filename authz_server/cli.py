@@ -34,6 +34,7 @@ from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
 from authz_server.notices.commands import notices
 from authz_server.portal import busy, verify
+from authz_server.start import run_proxy
 from authz_server.tokens.commands import consent
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
@@ -151,8 +152,7 @@ def serve() -> None:
 @cli.command()
 def proxy() -> None:
     """Run the resource proxy. It has settings of its own (MYDATA_PROXY_SETTINGS) and needs nothing of this server."""
-    # By name: this package must not import the proxy.
-    os.execv(sys.executable, [sys.executable, "-m", "resource_proxy"])  # noqa: S606 - our interpreter, fixed arguments
+    run_proxy()
 
 
 @cli.command("worker")
