@@ -29,8 +29,8 @@ def weaken(platform: Platform, fetch: Fetch, level: int) -> None:
         session.execute(update(Consent).where(Consent.id == consent_id).values(level=level))
 
 
-def test_a_demanded_level_is_proved_in_mid_flow_and_the_same_request_goes_on(platform: Platform) -> None:
-    bank, citizen = platform.bank, platform.citizen("citizen2", level=4)
+def test_a_demanded_level_is_proved_in_mid_flow_and_the_same_request_goes_on(own_platform: Platform) -> None:
+    bank, citizen = own_platform.bank, own_platform.citizen("citizen2", level=4)
     before = citizen.client.get_cookie("__Host-mydata")
     asked = opened(citizen, bank, bank.push(claims=demanding(1)))
     assert asked.location.startswith("/sign-in?request=")
@@ -42,7 +42,7 @@ def test_a_demanded_level_is_proved_in_mid_flow_and_the_same_request_goes_on(pla
     assert after
     assert before.value != after.value
     answer = bank.redeem(answer_of(citizen.decide(citizen.client.get(proved.location)))["code"])
-    assert read(platform, answer.get_json()["id_token"])[1]["acr"] == f"{LEVEL}1"
+    assert read(own_platform, answer.get_json()["id_token"])[1]["acr"] == f"{LEVEL}1"
 
 
 def test_a_wished_level_is_offered_once_and_whoever_goes_on_without_it_is_told_as_they_are(platform: Platform) -> None:

@@ -80,9 +80,9 @@ def test_what_happened_is_shown_to_its_citizen_only(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("token", ["none", "of another action", "of another browser"])
-def test_no_form_of_any_page_is_taken_without_its_own_token(platform: Platform, token: str) -> None:
+def test_no_form_of_any_page_is_taken_without_its_own_token(own_platform: Platform, token: str) -> None:
     with clock.frozen(clock.now()):
-        mine = belongings(platform)
+        mine = belongings(own_platform)
         cookie = mine.browser.client.get_cookie("__Host-mydata")
         assert cookie is not None
         form = {"decision": "approve", "notice": "x", "locale": "en", "action": "sign-in", "username": mine.username}
@@ -91,14 +91,14 @@ def test_no_form_of_any_page_is_taken_without_its_own_token(platform: Platform, 
             form["csrf"] = csrf.csrf_token(
                 cookie.value if token == "of another action" else "mds_" + "x" * 43, "consent:another"
             )
-        with writing(platform) as session:
+        with writing(own_platform) as session:
             session.execute(update(Citizen).where(Citizen.id == mine.citizen_id).values(email="old@citizen.example"))
-        before = everything(platform)
-        for rule, method in addresses(platform.app):
+        before = everything(own_platform)
+        for rule, method in addresses(own_platform.app):
             of_a_page = CALLERS[rule.endpoint] in PAGES_CALLERS
             if method == "GET" or not of_a_page:
                 continue
             answer = mine.browser.client.open(mine.path(rule), method=method, data=form)
             expected = ANSWERED_OTHERWISE.get(rule.endpoint, 403)
             assert answer.status_code == expected, f"{method} {rule.rule}: {answer.status} {answer.location}"
-            assert everything(platform) == before, rule.rule
+            assert everything(own_platform) == before, rule.rule

@@ -68,13 +68,13 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.parametrize("who", ["another citizen", "a stranger"])
-def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(platform: Platform, who: str) -> None:
+def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(own_platform: Platform, who: str) -> None:
     with clock.frozen(clock.now()):
-        mine, other = belongings(platform), platform.citizen(signed_in=who == "another citizen")
+        mine, other = belongings(own_platform), own_platform.citizen(signed_in=who == "another citizen")
         cookie = other.client.get_cookie("__Host-mydata")
         private = [mine.username, mine.ids["transaction_id"], "測試金鑰", "Personal household registration", "tax_year"]
-        before = everything(platform)
-        for rule, method in addresses(platform.app):
+        before = everything(own_platform)
+        for rule, method in addresses(own_platform.app):
             if not rule.arguments & OF_SOMEBODY:
                 continue
             for form in forged(cookie.value if cookie else "", mine.ids) if method != "GET" else [{}]:
@@ -85,7 +85,7 @@ def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(platfo
                 assert sent_away or answer.status_code in {400, 403, 404}, told
                 text = unquote(answer.text).replace(mine.path(rule), "")
                 assert not [value for value in private if value in text], told
-        assert everything(platform) == before
-        for rule, method in addresses(platform.app):
+        assert everything(own_platform) == before
+        for rule, method in addresses(own_platform.app):
             if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint != "consent.extended":
                 assert mine.browser.client.get(mine.path(rule)).status_code == 200, rule.rule
