@@ -1,6 +1,5 @@
 """How Chromium applies our policy for forms: not to the form alone, but to every redirect that follows."""
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from authz_server.portal.headers import content_security_policy
+from tests.support.listening import listening
 
 pytestmark = pytest.mark.browser
 FORM = b"<!doctype html><title>asked</title><form method=post><button id=agree>Agree</button></form>"
@@ -27,10 +27,9 @@ def site(answer: Callable[[BaseHTTPRequestHandler], None]) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with listening(server):
         yield str(server.server_port)
-        server.shutdown()
 
 
 def send(handler: BaseHTTPRequestHandler, status: int, body: bytes = b"", **headers: str) -> None:

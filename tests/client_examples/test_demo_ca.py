@@ -1,7 +1,6 @@
 """The demo authority: its cards, lists and answers satisfy OpenSSL and the platform."""
 
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from authz_server.identity.certificates.trust import Trust
 from client_examples.demo_ca.app import create_app
 from client_examples.demo_ca.authority import Authority
 from client_examples.demo_ca.certificates import POLICY
+from tests.support.listening import listening
 from tests.support.ports import free_port
 
 
@@ -25,12 +25,8 @@ def serving(folder: Path) -> Iterator[Authority]:
     port = free_port()
     authority = Authority.create(folder, f"http://127.0.0.1:{port}")
     server = make_server("127.0.0.1", port, create_app(authority), threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with listening(server):
         yield authority
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from authz_server.core import clock
 from authz_server.core.outbound_http import FetchError
 from authz_server.database import new_engine
 from tests.clients.documents import agency, bank, jwks
+from tests.support.listening import listening
 from tests.support.waiting import wait_until
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -189,7 +190,6 @@ class JwksSite:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.host = f"127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.02,))
 
     def publish(self, *algorithms: str) -> str:
         """Publish keys and return the first one's kid."""
@@ -201,11 +201,8 @@ class JwksSite:
 @pytest.fixture
 def site() -> Iterator[JwksSite]:
     site = JwksSite()
-    site.thread.start()
-    yield site
-    site.server.shutdown()
-    site.thread.join()
-    site.server.server_close()
+    with listening(site.server):
+        yield site
 
 
 @pytest.fixture

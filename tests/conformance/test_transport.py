@@ -16,15 +16,13 @@ from pathlib import Path
 
 import orjson
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from authz_server import config
 from authz_server.core import jose
 from authz_server.core.settings import SettingsError
 from tests.support.platform import Platform
 from tests.support.ports import free_port
+from tests.support.self_signed import self_signed
 
 ALERT, HANDSHAKE_FAILURE, PROTOCOL_VERSION = 21, 40, 70
 CBC_AND_STATIC_RSA = (0xC013, 0xC014, 0xC009, 0xC00A, 0xC027, 0x002F, 0x0035, 0x009C, 0x009D, 0x0033, 0x009E)
@@ -36,8 +34,7 @@ class Served:
 
     def __init__(self, folder: Path, sqlite_template: Path) -> None:
         self.port = free_port()
-        certificate = folder / "server.pem"
-        certificate.write_bytes(self_signed())
+        certificate = self_signed(folder, "127.0.0.1")
         lines = {
             "issuer": f"https://127.0.0.1:{self.port}",
             "proxy_url": "https://data.example",
@@ -103,27 +100,6 @@ class Served:
     def stop(self) -> None:
         os.killpg(self._process.pid, signal.SIGTERM)
         self._process.wait(20)
-
-
-def self_signed() -> bytes:
-    """A certificate for 127.0.0.1 with its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "synthetic")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, hashes.SHA256())
-    )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return private + certificate.public_bytes(serialization.Encoding.PEM)
 
 
 def trusting() -> ssl.SSLContext:

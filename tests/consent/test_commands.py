@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from authz_server import worker
 from authz_server.consent.commands import figures
 from authz_server.core import clock
+from tests.support.commands import settings_file
 from tests.support.platform import Platform
 
 
@@ -18,13 +19,7 @@ def counted(own_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     for _ in range(2):
         own_platform.code()
     worker.tick(own_platform.engine, now=clock.now())
-    settings = own_platform.settings
-    file = tmp_path / "mydata.toml"
-    file.write_text(
-        f'issuer = "{settings.issuer}"\nproxy_url = "{settings.proxy_url}"\n'
-        f'database_url = "{settings.database_url}"\nkeys_file = "keys.json"\nsecret_file = "secret"\n'
-    )
-    monkeypatch.setenv("MYDATA_SETTINGS", str(file))
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(own_platform.settings, tmp_path)))
     return own_platform
 
 

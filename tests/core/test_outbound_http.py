@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from authz_server.core import outbound_http
 from authz_server.core.outbound_http import Answer, FetchFailed, FetchRefused, fetch, post
-from tests.core.servers import OK, certificate, drip, say, serving
+from tests.core.servers import OK, drip, say, serving
+from tests.support.self_signed import self_signed
 
 NOBODY: frozenset[str] = frozenset()
 
@@ -242,7 +243,7 @@ def test_a_port_where_nobody_listens_is_a_failure() -> None:
 @pytest.fixture
 def tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ssl.SSLContext:
     """A server context for `keys.example`, whose certificate the system's trust store holds."""
-    path = certificate(tmp_path, "keys.example")
+    path = self_signed(tmp_path, "keys.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(path)

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from authz_server.core.outbound_mail import MailError, MailPostponed, MailRefused, MailServer, Postman
-from tests.core.servers import Answer, certificate, drip, say, serving
+from tests.core.servers import Answer, drip, say, serving
+from tests.support.self_signed import self_signed
 from tests.support.smtp import PASSWORD, USER, PostOffice, post_office
 
 ENVELOPE = {"sender": "notices@id.example", "recipient": "jia@citizen.example"}
@@ -39,7 +40,7 @@ def refused(server: MailServer, kind: type[MailError], *, timeout_s: float = 10)
 @pytest.fixture
 def trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The certificate of `localhost`, of which the system's authorities think well."""
-    path = certificate(tmp_path, "localhost")
+    path = self_signed(tmp_path, "localhost")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     return path
 
@@ -90,13 +91,13 @@ def test_a_connection_that_the_server_has_closed_meanwhile_is_opened_again() -> 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 def test_a_certificate_of_nobody_we_trust_is_refused(tmp_path: Path, tls: Any) -> None:
-    with post_office(tls=tls, certificate=certificate(tmp_path, "localhost")) as office:
+    with post_office(tls=tls, certificate=self_signed(tmp_path, "localhost")) as office:
         assert "SSL" in refused(office.server(tls=tls), MailPostponed)
     assert office.letters == []
 
 
 def test_a_certificate_of_another_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = certificate(tmp_path, "other.example")
+    path = self_signed(tmp_path, "other.example")
     monkeypatch.setenv("SSL_CERT_FILE", str(path))
     with post_office(tls="starttls", certificate=path) as office:
         assert "SSL" in refused(office.server(), MailPostponed)

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from client_examples.demo_ca.authority import Authority
 from client_examples.sandbox.processes import Process
 from client_examples.sandbox.settings import write_toml
-from tests.core.servers import certificate
 from tests.support.platform import hidden_fields
 from tests.support.ports import free_port
+from tests.support.self_signed import self_signed
 from tests.support.tree import ROOT
 
 SECRET = "n" * 43
@@ -122,7 +122,7 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
     authority = Authority.create(folder / "ca", f"http://127.0.0.1:{ca}")
     urls = f"https://localhost:{main}", f"https://localhost:{tls}"
     site = Site(folder, *urls, f"127.0.0.1:{backend}", authority)
-    certificate(folder, "localhost")
+    self_signed(folder, "localhost")
     (folder / "anchors.pem").write_bytes(
         b"".join((folder / "ca" / f"{of}.pem").read_bytes() for of in ("root", "issuing"))
     )

@@ -13,6 +13,7 @@ from authz_server.consent.errors import NoSuchConsent
 from authz_server.core import clock
 from authz_server.identity.errors import AccountProblem
 from tests.portal.test_stop import Given
+from tests.support.commands import settings_file
 from tests.support.platform import Platform
 from tests.support.protocol import rows, userinfo
 
@@ -22,13 +23,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(own_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a command with the settings of the platform's server."""
-    settings = own_platform.settings
-    file = tmp_path / "mydata.toml"
-    file.write_text(
-        f'issuer = "{settings.issuer}"\nproxy_url = "{settings.proxy_url}"\n'
-        f'database_url = "{settings.database_url}"\nkeys_file = "keys.json"\nsecret_file = "secret"\n'
-    )
-    monkeypatch.setenv("MYDATA_SETTINGS", str(file))
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(own_platform.settings, tmp_path)))
     return lambda *arguments: CliRunner().invoke(cli, arguments)
 
 

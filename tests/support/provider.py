@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from jwcrypto import jwk, jws
 from werkzeug.serving import make_server
 
 from authz_server.core import clock
+from tests.support.listening import listening
 
 SUBJECT = "5-subject"
 
@@ -81,14 +81,8 @@ def running_provider() -> Iterator[RunningProvider]:
     running = RunningProvider()
     server = make_server("127.0.0.1", 0, _app(running), threaded=True)
     running.issuer = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with listening(server):
         yield running
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _app(running: RunningProvider) -> Flask:

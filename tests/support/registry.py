@@ -1,7 +1,6 @@
 """A registry at the wire: the sandbox's own program in a thread, or answers of the test's choice in its place."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from client_examples.demo_agency.keys import AgencyKeys, load_or_create
 from client_examples.demo_agency.ticket import UsedTickets
 from client_examples.registry.app import Registry, create_app
 from client_examples.registry.question import Reader
+from tests.support.listening import listening
 
 REGISTRY_ID = "registry"
 Answering = Callable[[bytes], Response]
@@ -64,14 +64,8 @@ def running_registry(folder: Path, *, issuer: str, platform_keys: jose.KeySet) -
     _listen_in(app, running)
     server = make_server("127.0.0.1", 0, app, threaded=True)
     running.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
+    with listening(server):
         yield running
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _listen_in(app: Flask, running: RunningRegistry) -> None:

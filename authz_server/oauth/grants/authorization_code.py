@@ -5,9 +5,6 @@ import hashlib
 import re
 from typing import Any
 
-from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
-from flask import request as http_request
-
 from authz_server.consent.codes import CodeRow, get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
@@ -15,7 +12,8 @@ from authz_server.core.secrets import digest, equal
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.oauth import dpop, id_token
-from authz_server.oauth.errors import CodeMisused, UnauthorizedClient
+from authz_server.oauth.errors import CodeMisused
+from authz_server.oauth.grants.base import SenderConstrainedGrant
 from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import released
 from authz_server.prepared import Executor, lone_connection
@@ -25,16 +23,10 @@ from authz_server.tokens.redemption import Issued, redeem, revoke_replayed
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
 
 
-class AuthorizationCodeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
+class AuthorizationCodeGrant(SenderConstrainedGrant):
     """Authenticate, verify the proof, spend the code, issue."""
 
     GRANT_TYPE = "authorization_code"
-
-    def validate_token_request(self) -> None:
-        self.request.client = self.server.authenticate_client(self.request)
-        if not self.client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClient
-        self.proof = self.server.dpop.verify(http_request)
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()

@@ -6,14 +6,13 @@ import re
 from datetime import timedelta
 from typing import Any
 
-from authlib.oauth2.rfc6749.grants import BaseGrant, TokenEndpointMixin
-
 from authz_server.catalogue.model import Dataset
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
 from authz_server.extensions import services
 from authz_server.oauth import agency_ticket
-from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
+from authz_server.oauth.errors import InvalidRequest
+from authz_server.oauth.grants.base import ClientGrant
 from authz_server.oauth.params import FormPayload
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import dpop_proof
@@ -25,15 +24,10 @@ JWT = "urn:ietf:params:oauth:token-type:jwt"
 THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class TokenExchangeGrant(BaseGrant, TokenEndpointMixin):  # type: ignore[misc]  # Authlib has no types
+class TokenExchangeGrant(ClientGrant):
     """Authenticate the resource server, lease the token, answer the ticket."""
 
     GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
-
-    def validate_token_request(self) -> None:
-        self.request.client = self.server.authenticate_client(self.request)
-        if not self.client.check_grant_type(self.GRANT_TYPE):
-            raise UnauthorizedClient
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()

@@ -1,7 +1,6 @@
 """A responder and a shelf of lists on a real socket, and OpenSSL's own responder."""
 
 import subprocess
-import threading
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from cryptography.x509 import Certificate
 
+from tests.support.listening import listening
 from tests.support.ports import free_port
 
 from . import pki
@@ -59,12 +59,8 @@ def serving() -> Iterator[Shelf]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     shelf = Shelf(server.server_port)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
+    with listening(server):
         yield shelf
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 _SETTINGS = """
