@@ -9,6 +9,7 @@ A client that asks for data:
     contact_email = "privacy@jia-bank.example"
     privacy_url = "https://jia-bank.example/privacy"
     redirect_uris = ["https://jia-bank.example/callback"]
+    security_event_endpoint = "https://jia-bank.example/events"   # if it is to be told of ended consents (RFC 8935)
     jwks_uri = "https://jia-bank.example/jwks"   # or jwks_file = "jwks.json" beside this file, or a table [jwks]
 
     [name]
@@ -150,6 +151,9 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
         "contact_email": table.text("contact_email", pattern=_EMAIL, shape="an e-mail address", longest=254),
         "privacy_url": _read_url(table, "privacy_url", context),
         "redirect_uris": redirect_uris,
+        "security_event_endpoint": (
+            _read_url(table, "security_event_endpoint", context) if "security_event_endpoint" in table else None
+        ),
         "purposes": _read_purposes(table, context),
     }
 
@@ -164,6 +168,7 @@ def _read_resource_server(table: Table, _context: Context, _policy: Policy) -> d
         "contact_email": "",
         "privacy_url": "",
         "redirect_uris": (),
+        "security_event_endpoint": None,
         "purposes": MappingProxyType({}),
     }
 

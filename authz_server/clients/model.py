@@ -47,6 +47,7 @@ class Client:
     contact_email: str
     privacy_url: str
     redirect_uris: tuple[str, ...]
+    security_event_endpoint: str | None
     purposes: Mapping[str, Purpose]
     policy: Policy
     jwks: KeySet | None

@@ -163,7 +163,7 @@ def document_of_client(row: Row[Any]) -> dict[str, Any]:
         "name": {"zh": row.name_zh, "en": row.name_en},
     }
     optional = (
-        "registered_id", "contact_phone", "contact_email", "privacy_url", "redirect_uris", "purposes", "jwks",
-        "jwks_uri",
+        "registered_id", "contact_phone", "contact_email", "privacy_url", "redirect_uris",
+        "security_event_endpoint", "purposes", "jwks", "jwks_uri",
     )  # fmt: skip
     return document | {name: value for name in optional if (value := getattr(row, name))}

@@ -74,6 +74,7 @@ def register(
         jwks=public_jwks(client.jwks) if client.jwks else None,
         jwks_uri=client.jwks_uri,
         redirect_uris=list(client.redirect_uris),
+        security_event_endpoint=client.security_event_endpoint,
         purposes=document.get("purposes", {}),
         suspended_at=known.suspended_at if known else None,
     )

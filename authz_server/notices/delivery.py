@@ -79,7 +79,6 @@ def _errand(engine: Engine, claim: Claim) -> Errand:
         errand = errand_of(
             session,
             claim.audit_entry_id,
-            citizen_id=claim.citizen_id,
             channel=claim.channel,
             created_at=claim.created_at,
             now=clock.now(),

@@ -13,19 +13,18 @@ from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 
 
-def errand_of(
-    session: Session, audit_entry_id: int, *, citizen_id: int, channel: str, created_at: datetime, now: datetime
-) -> Errand:
+def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at: datetime, now: datetime) -> Errand:
     """Everything that a message is made of.
 
     Raises: Undeliverable, if entry or citizen are gone, or it is a code whose time is over.
     """
-    entry, reader = session.get(AuditEntry, audit_entry_id), session.get(Citizen, citizen_id)
+    entry = session.get(AuditEntry, audit_entry_id)
+    reader = session.get(Citizen, entry.citizen_id) if entry is not None and entry.citizen_id is not None else None
     if entry is None or reader is None:
         raise Undeliverable("nobody to tell")
     change = None
     if entry.event in {PROPOSED, CHANGED}:
-        change = change_at(session, citizen_id, entry.reason, event=entry.event, at=entry.at)
+        change = change_at(session, reader.id, entry.reason, event=entry.event, at=entry.at)
     if entry.event == PROPOSED and (change is None or change.expires_at <= now):
         raise Undeliverable("too late")
     return Errand(

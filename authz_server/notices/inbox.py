@@ -61,9 +61,7 @@ def open_message(session: Session, citizen_id: int, audit_entry_id: int, *, now:
     row = session.execute(read).one_or_none()
     if row is None:
         return None
-    errand = errand_of(
-        session, audit_entry_id, citizen_id=citizen_id, channel=Web.id, created_at=row.created_at, now=now
-    )
+    errand = errand_of(session, audit_entry_id, channel=Web.id, created_at=row.created_at, now=now)
     others = select(NOTICE.c.channel, NOTICE.c.delivered_at, NOTICE.c.failed_at).where(
         NOTICE.c.audit_entry_id == audit_entry_id, NOTICE.c.citizen_id == citizen_id, ~OWN
     )

@@ -27,7 +27,7 @@ class Notice(Base):
 
     audit_entry_id: Mapped[int] = mapped_column(BigKey, ForeignKey("audit_entry.id"), primary_key=True)
     channel: Mapped[str] = mapped_column(String(20), primary_key=True)  # a name in notices.channels
-    citizen_id: Mapped[int] = mapped_column(BigKey)
+    citizen_id: Mapped[int | None] = mapped_column(BigKey)  # its reader; None: the reader is no citizen
     created_at: Mapped[datetime] = mapped_column(index=True)
     due_at: Mapped[datetime | None] = mapped_column(default=None)  # when to (re)try; None: nothing is left to do
     attempts: Mapped[int] = mapped_column(default=0)

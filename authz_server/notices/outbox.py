@@ -51,7 +51,7 @@ class Claim:
 
     audit_entry_id: int
     channel: str
-    citizen_id: int
+    citizen_id: int | None
     created_at: datetime
     attempt: int
     address: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Telling the citizen: notices are made from the record, so an event that happened can't go unannounced.
+"""Telling citizens and clients: notices are made from the record, so an event that happened can't go unannounced.
 
 An entry is in the record exactly if its event was committed. Entries become visible in any order, so there is no
 "last one seen": each pass makes every notice that is missing since the newest notice, and for a while before it. So
@@ -8,7 +8,7 @@ however long no worker ran, none is left out; the newest notice says how far the
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select, union_all
+from sqlalchemy import exists, func, literal, select, true, union_all
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Select
 
@@ -47,11 +47,12 @@ def announce(
 
 def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tuple[object, ...]]:
     moment, never = literal(now, NOTICE.c.created_at.type), literal(None, NOTICE.c.created_at.type)
+    nobody = literal(None, NOTICE.c.citizen_id.type)
     return (
         select(
             AuditEntry.id.label("audit_entry_id"),
             literal(channel.id).label("channel"),
-            AuditEntry.citizen_id.label("citizen_id"),
+            (AuditEntry.citizen_id if channel.to_citizen else nobody).label("citizen_id"),
             moment.label("created_at"),
             (never if channel.immediate else moment).label("due_at"),
             literal(0).label("attempts"),
@@ -60,7 +61,7 @@ def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tupl
         .join(Citizen, Citizen.id == AuditEntry.citizen_id)
         .where(
             AuditEntry.at > since,
-            Citizen.left_at.is_(None),  # who leaves was told then
+            Citizen.left_at.is_(None) if channel.to_citizen else true(),  # who leaves was told then
             channel.entitled(),
             ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == channel.id),
         )

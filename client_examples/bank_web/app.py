@@ -14,7 +14,8 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from requests import RequestException
 
-from .client import LATER, Client, Journey, Refused
+from .client import LATER, Client, Refused
+from .events import Journeys
 from .package import BadPackage
 
 
@@ -24,7 +25,7 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
     app.secret_key = secrets.token_bytes(32)
     # Lax: the cookie has to come along when the platform sends the citizen back.
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_SECURE=client.redirect_uri[:6] == "https:")
-    journeys: dict[str, Journey] = {}
+    journeys = Journeys(app, client)
 
     def page(name: str, status: int = 200, **values: Any) -> tuple[str, int, dict[str, str]]:
         session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
@@ -35,8 +36,6 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
     @app.post("/apply/<purpose>")
     def apply(purpose: str) -> Any:
         journey, address = client.start(details.get(purpose) or abort(404), session.get("lang", "zh-TW"))
-        if len(journeys) >= 1000:
-            del journeys[next(iter(journeys))]
         session["journey"], journeys[journey.state] = journey.state, journey
         return redirect(address, code=303)
 
@@ -86,7 +85,7 @@ def main() -> None:
     parser.add_argument("--init", action="store_true", help="make these files, then stop")
     options = parser.parse_args()
     keys, callback = load_or_create_keys(options.folder), f"http://{options.bind}/callback"
-    text = Path(__file__).with_name("client.toml").read_text().replace("http://127.0.0.1:8003/callback", callback)
+    text = Path(__file__).with_name("client.toml").read_text().replace("127.0.0.1:8003", options.bind)
     (options.folder / "client.toml").write_text(text)
     print(f"to register: mydata client add {options.folder}/client.toml", flush=True)
     if options.init:

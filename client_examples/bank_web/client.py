@@ -44,6 +44,7 @@ class Journey:
     verifier: str = field(default_factory=secrets.token_urlsafe)
     dpop_key: ECKey = field(default_factory=lambda: ECKey.generate_key("P-256"))
     access_token: str = ""  # for UserInfo
+    grant_id: str = ""  # by which the platform calls this consent
     fetches: list[Fetch] = field(default_factory=list)
     lock: Lock = field(default_factory=Lock)
 
@@ -80,7 +81,8 @@ class Client:
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
         jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(claims)
-        journey.access_token, journey.fetches = tokens["access_token"], [*map(Fetch, tokens["authorization_details"])]
+        journey.access_token, journey.grant_id = tokens["access_token"], tokens["grant_id"]
+        journey.fetches = [*map(Fetch, tokens["authorization_details"])]
         return claims
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:

@@ -229,7 +229,9 @@ class Sandbox:
         server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
         write_private(self._sms_token, secrets.token_urlsafe().encode())
         server |= message_settings(self._bind("smtp"), self.mailbox_url, self._sms_token)
-        server |= certificate_settings(self.work / "ca", self._bind("ca"))
+        server |= certificate_settings(self.work / "ca")
+        # Elsewhere these are https, and public.
+        server["allowed_outbound_hosts"] = [self._bind("ca"), self._bind("bank")]
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"

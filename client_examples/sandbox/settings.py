@@ -41,10 +41,9 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
     }
 
 
-def certificate_settings(folder: Path, bind: str) -> dict[str, Any]:
-    """Whose citizen certificates count: those of the authority that keeps this folder and answers at this address."""
+def certificate_settings(folder: Path) -> dict[str, Any]:
+    """Whose citizen certificates count: those of the authority that keeps this folder."""
     return {
-        "allowed_outbound_hosts": [bind],
         "certificate": {
             "anchors_file": str(folder / "root.pem"),
             "intermediates_file": str(folder / "issuing.pem"),

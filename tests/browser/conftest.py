@@ -25,7 +25,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The platform and its neighbours, each a process, on free ports."""
     work = tmp_path_factory.mktemp("sandbox")
     write_private(work / "hop-secret", HOP_SECRET.encode())
-    certificate = certificate_settings(work / "ca", "")["certificate"]
+    certificate = certificate_settings(work / "ca")["certificate"]
     changed = {
         # A password is enough here, so that every page has several ways to sign in.
         "method_levels": {

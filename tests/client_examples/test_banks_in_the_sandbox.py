@@ -1,13 +1,15 @@
 """Both banks, unmodified, against the real servers: every product, a refusal, and agencies that misbehave."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
 import requests
 
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.promises import asked_to_sign_in, sign_in
+from client_examples.sandbox.promises import REFERENCE, asked_to_sign_in, sign_in
 from client_examples.sandbox.sandbox import Sandbox
+from tests.support.waiting import wait_until
 
 BANKS = {"bank": 0, "node-bank": 1}  # with the citizen who visits it
 
@@ -87,6 +89,21 @@ def test_an_agency_that_is_down_is_asked_again(visit: Visit, agency: str) -> Non
     assert statuses(page) == ["waiting", "waiting", "done"]
     requests.put(f"{agency}/ok", timeout=10)
     assert statuses(visit.browser.settle(page)) == ["done", "done", "done"]
+
+
+def test_the_bank_is_told_when_the_citizen_stops_and_asks_no_agency_any_more(sandbox: Sandbox, agency: str) -> None:
+    visit = Visit(sandbox, "bank")
+    requests.put(f"{agency}/down", timeout=10)
+    asked = visit.apply("credit-card")
+    reference = re.search(REFERENCE, asked.text)
+    assert reference is not None
+    page = visit.browser.submit(asked, "consent-approve")
+    assert statuses(page) == ["waiting", "waiting", "done"]
+    question = visit.browser.open(f"{sandbox.issuer}/consent/{reference[0]}/stop")
+    visit.browser.submit(question, "stop-confirm")
+    heard = sandbox.processes["bank"]
+    wait_until(lambda: "ended: " in heard.log_tail(), "the bank is told")
+    assert statuses(visit.browser.open(page.url)) == ["ended", "ended", "done"]
 
 
 def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:

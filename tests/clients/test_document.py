@@ -94,6 +94,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "redirect_uris: must have at most 20",
     ),
     "no keys": (bank(jwks=None), "jwks: is missing"),
+    "events over http": (
+        bank(security_event_endpoint="http://jia-bank.example/events"),
+        "security_event_endpoint: must be https",
+    ),
+    "events of a number": (bank(security_event_endpoint=1), "security_event_endpoint: "),
     "keys and their address": (bank(jwks_uri="https://a.example/jwks"), "jwks_uri: jwks or jwks_uri, not both"),
     "keys under http": (bank(jwks=None, jwks_uri="http://a.example/jwks"), "jwks_uri: must be https"),
     "private key": (bank(jwks=private("ES256")), "jwks: private or symmetric key"),
@@ -164,7 +169,11 @@ def test_a_resource_server_with_purposes_or_redirects_is_refused(context: Contex
 
 
 def test_http_is_for_loopback_in_the_sandbox(context: Context, catalogue: Catalogue) -> None:
-    local = bank(redirect_uris=["http://127.0.0.1:5000/callback"], privacy_url="http://localhost/privacy")
+    local = bank(
+        redirect_uris=["http://127.0.0.1:5000/callback"],
+        privacy_url="http://localhost/privacy",
+        security_event_endpoint="http://127.0.0.1:5000/events",
+    )
     assert problems_of(local, context)
     client = read_client(local, Context(catalogue, sandbox=True), registered_on=TODAY)
     assert client.redirect_uris == ("http://127.0.0.1:5000/callback",)

@@ -37,6 +37,7 @@ BANK = Client(
     contact_email="privacy@bank.example",
     privacy_url="https://bank.example/privacy",
     redirect_uris=("https://bank.example/callback",),
+    security_event_endpoint=None,
     purposes={
         "loan": Purpose(
             id="loan",

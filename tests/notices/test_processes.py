@@ -23,9 +23,8 @@ from tests.support.waiting import wait_until
 LETTERS = 40
 
 
-@pytest.fixture
-def settings_file(hands: Hands, tmp_path: Path) -> Path:
-    """What a worker of this platform is started with; the clock of these tests runs."""
+def settings_of(hands: Hands, folder: Path) -> Path:
+    """What a worker of this platform is started with."""
     known = hands.services.settings
     document = {
         "issuer": known.issuer,
@@ -34,10 +33,18 @@ def settings_file(hands: Hands, tmp_path: Path) -> Path:
         "secret_file": str(known.secret_file),
         "proxy_url": known.proxy_url,
         "sandbox": True,
+        "allowed_outbound_hosts": list(known.allowed_outbound_hosts),
     }
-    assert known.mail is not None
-    mail = {"host": known.mail.host, "port": known.mail.port, "sender": SENDER, "tls": "none"}
-    return write_toml(tmp_path / "worker.toml", document | {"mail": mail})
+    if known.mail is not None:
+        mail = {"host": known.mail.host, "port": known.mail.port, "sender": SENDER, "tls": "none"}
+        document |= {"mail": mail}
+    return write_toml(folder / "worker.toml", document)
+
+
+@pytest.fixture
+def settings_file(hands: Hands, tmp_path: Path) -> Path:
+    """The clock of these tests runs."""
+    return settings_of(hands, tmp_path)
 
 
 @contextmanager

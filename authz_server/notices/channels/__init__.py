@@ -9,6 +9,7 @@ from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.email import Email, EmailBefore
 from authz_server.notices.channels.sms import Sms, SmsBefore
 from authz_server.notices.channels.web import Web
+from authz_server.notices.channels.webhook import Webhook
 
 REGISTRY: Final[tuple[type[Channel], ...]] = (
     Web,
@@ -16,6 +17,7 @@ REGISTRY: Final[tuple[type[Channel], ...]] = (
     EmailBefore,
     Sms,
     SmsBefore,
+    Webhook,
 )
 
 

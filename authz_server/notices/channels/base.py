@@ -75,6 +75,8 @@ class Channel(Protocol):
     default: ClassVar[bool | None]
     # Whether making the notice is delivering it, so that there is nothing to send.
     immediate: ClassVar[bool]
+    # Whether its reader is the citizen; else the notice is of no citizen, and stays when they leave.
+    to_citizen: ClassVar[bool]
 
     def __init__(self, services: Services) -> None: ...
 
@@ -83,7 +85,7 @@ class Channel(Protocol):
         """Whether this server has it."""
 
     def entitled(self) -> ColumnElement[bool]:
-        """Of which entries it makes notices: a condition on the tables of entries and of citizens."""
+        """Of which entries it makes notices: a condition on the tables of entries and of their citizens."""
 
     def send(self, errand: Errand) -> None:
         """Hand over; returns when the receiver has taken it.  Raises: Undeliverable, NotDelivered."""

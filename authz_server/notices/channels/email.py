@@ -33,6 +33,7 @@ class Email:
     name: ClassVar[Text] = Text(zh="電子郵件", en="E-mail")
     default: ClassVar[bool | None] = True
     immediate: ClassVar[bool] = False
+    to_citizen: ClassVar[bool] = True
 
     def __init__(self, services: Services) -> None:
         mail = services.settings.mail

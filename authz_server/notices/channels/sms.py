@@ -37,6 +37,7 @@ class Sms:
     name: ClassVar[Text] = Text(zh="手機簡訊", en="Text message")
     default: ClassVar[bool | None] = False
     immediate: ClassVar[bool] = False
+    to_citizen: ClassVar[bool] = True
 
     def __init__(self, services: Services) -> None:
         gateway = services.settings.sms

@@ -17,6 +17,7 @@ class Web:
     name: ClassVar[Text] = Text(zh="本平臺的收件匣", en="The inbox on this platform")
     default: ClassVar[bool | None] = None
     immediate: ClassVar[bool] = True
+    to_citizen: ClassVar[bool] = True
 
     def __init__(self, services: Services | None = None) -> None:
         """It needs nothing."""

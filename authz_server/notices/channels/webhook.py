@@ -1,0 +1,140 @@
+"""The client's own system, told of what happens to its consents: a signed Security Event Token, pushed over HTTP.
+
+RFC 8417 (the token), RFC 8935 (the push), RFC 9493 (what it is about). A client that registered no
+`security_event_endpoint` is told nothing.
+
+    POST <security_event_endpoint>
+    Content-Type: application/secevent+jwt
+
+    {"typ": "secevent+jwt", "alg": "ES256", "kid": ...}
+    {"iss": <issuer>, "aud": <client_id>, "jti": <of this event>, "iat": ..., "toe": <when it happened>,
+     "txn": <reference number>, "sub_id": {"format": "opaque", "id": <grant_id>},
+     "events": {"urn:mydata:event:consent-ended": {"ended_by": "citizen" | "operator" | "client"}}}
+
+2xx: taken. 408, 425, 429, 5xx, no answer: later, with the same `jti`. Everything else: never, given up.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final
+
+import orjson
+from sqlalchemy import ColumnElement, exists
+
+from authz_server.audit.models import AuditEntry
+from authz_server.catalogue.model import Text
+from authz_server.clients.models import Client
+from authz_server.config import Settings
+from authz_server.core import jose, outbound_http, secrets
+from authz_server.core.circuit import Circuit, CircuitOpen
+from authz_server.core.outbound_http import Answer, FetchError
+from authz_server.extensions import Services
+from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+
+TYPE: Final = "secevent+jwt"
+SIGNING_ALG: Final = "ES256"
+LATER: Final = frozenset({408, 425, 429})
+# RFC 8935 section 2.4: what a receiver may say of a token that it does not take. Its description is for nobody's log.
+ERRORS: Final = frozenset(
+    {"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed", "access_denied"}
+)
+COOL_DOWN_S: Final = 60
+
+
+def _ended(entry: AuditEntry) -> dict[str, Any]:
+    return {"ended_by": entry.actor.partition(":")[0]}
+
+
+# Of which entries of the record, under which name (RFC 8417 section 2.2), and what is said: never why a citizen stopped
+# a consent, nor whether it was one of many.
+EVENTS: Final[Mapping[str, tuple[str, Callable[[AuditEntry], dict[str, Any]]]]] = {
+    "consent.withdrawn": ("urn:mydata:event:consent-ended", _ended),
+}
+
+
+class Webhook:
+    """To the client whose consent an entry is about, each at an endpoint of its own."""
+
+    id: ClassVar[str] = "webhook"
+    name: ClassVar[Text] = Text(zh="接收者的系統", en="The recipient's own system")
+    default: ClassVar[bool | None] = None
+    immediate: ClassVar[bool] = False
+    to_citizen: ClassVar[bool] = False
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._allowed = frozenset(services.settings.allowed_outbound_hosts)
+        # So that a receiver that hangs costs the others a wait a minute, however much there is to tell it.
+        self._doors: dict[str, Circuit] = {}
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        return True
+
+    def entitled(self) -> ColumnElement[bool]:
+        listens = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_not(None))
+        return AuditEntry.event.in_(tuple(EVENTS)) & AuditEntry.consent_id.is_not(None) & listens
+
+    def send(self, errand: Errand) -> None:
+        client = self._services.registry.client(errand.entry.client_id or "")
+        if client is None:  # its registration can't be read at present
+            raise NotDelivered("no such client")
+        if client.security_event_endpoint is None:
+            raise Undeliverable("no endpoint")
+        answer = self._push(client.security_event_endpoint, self.token(errand).encode())
+        if 200 <= answer.status < 300:
+            return
+        if answer.status in LATER or not 400 <= answer.status < 500:
+            raise NotDelivered(f"status {answer.status}")
+        raise Undeliverable(_error_in(answer) or f"status {answer.status}")
+
+    def token(self, errand: Errand) -> str:
+        """The Security Event Token, with the same claims at each attempt (RFC 8417 section 2.2)."""
+        entry = errand.entry
+        name, tell = EVENTS[entry.event]
+        claims = {
+            "iss": self._services.settings.issuer,
+            "aud": entry.client_id,
+            # Derived, so that no attempt can have another, and that it tells nobody how many events there are.
+            "jti": secrets.derive(self._services.secret, "security-event", str(entry.id)),
+            "iat": int(errand.created_at.timestamp()),
+            "toe": int(entry.at.timestamp()),
+            "txn": entry.transaction_id,
+            "sub_id": {"format": "opaque", "id": entry.consent_id},
+            "events": {name: tell(entry)},
+        }
+        return jose.sign(claims, self._services.keys.get(SIGNING_ALG), typ=TYPE)
+
+    def rest(self) -> None:
+        """Each event has a connection of its own."""
+
+    def _push(self, endpoint: str, token: bytes) -> Answer:
+        door = self._doors.setdefault(endpoint, Circuit(max_concurrent=1, failures=3, cool_down_s=COOL_DOWN_S))
+        try:
+            permit = door.enter()
+        except CircuitOpen as error:
+            raise NotDelivered(error.detail) from None
+        works = False
+        try:
+            answer = outbound_http.post(
+                endpoint,
+                token,
+                content_type=f"application/{TYPE}",
+                headers={"Accept": "application/json"},
+                allowed_hosts=self._allowed,
+            )
+            works = answer.status < 500
+        except FetchError as error:
+            raise NotDelivered(error.detail) from None
+        finally:
+            permit.settle(peer_works=works)
+        return answer
+
+
+def _error_in(answer: Answer) -> str | None:
+    """What the receiver said of it, if that is one of the words that there are."""
+    try:
+        said = orjson.loads(answer.body)
+    except orjson.JSONDecodeError:
+        return None
+    error = said.get("err") if isinstance(said, dict) else None
+    return error if isinstance(error, str) and error in ERRORS else None
