@@ -32,12 +32,14 @@ from authz_server.clients import models as clients
 from authz_server.config import Limits
 from authz_server.consent.models import Anomaly, AnomalyWatch, AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.database import Base, table_of
+from authz_server.identity.browsers import KEPT
 from authz_server.identity.models import (
     Citizen,
     CitizenSession,
     ContactChange,
     Credential,
     IdentityChallenge,
+    KnownBrowser,
     SignInAttempt,
 )
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
@@ -95,6 +97,7 @@ KEEP = (
     Keep(SignInAttempt, "window_started_at", 3),  # a window of a day, then a lock of a day
     Keep(IdentityChallenge, "expires_at", 1, leaving=ERASED),
     Keep(CitizenSession, "expires_at", 1, leaving=ERASED),
+    Keep(KnownBrowser, "last_used_at", KEPT.days, leaving=ERASED),
     Keep(Credential, "removed_at", 1, leaving=ERASED),
     Keep(AuthorizationCode, "expires_at", 1, leaving=NUMBERED),  # a day, so that a replay is still recognised as one
     Keep(AccessToken, "expires_at", 1, leaving=NUMBERED),

@@ -12,7 +12,8 @@ from authz_server import leaving, worker
 from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.database import Base
-from authz_server.identity import challenges, contact, credentials
+from authz_server.identity import browsers, challenges, contact, credentials
+from authz_server.identity.browsers import Browser
 from authz_server.identity.models import Citizen
 from authz_server.notices import inbox
 from tests.support.platform import Platform
@@ -23,6 +24,7 @@ GOES = {
     "sign_in_attempt": ("window_started_at", 3),
     "identity_challenge": ("expires_at", 1),
     "citizen_session": ("expires_at", 1),
+    "known_browser": ("last_used_at", 365),
     "credential": ("removed_at", 1),
     "authorization_code": ("expires_at", 1),
     "access_token": ("expires_at", 1),
@@ -68,6 +70,7 @@ def live(platform: Platform) -> None:
     with writing(platform) as session:
         number = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
         limits = platform.settings.limits
+        browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
         contact.propose(session, number, "email", "new@citizen.example", limits=limits, now=now)
         for name in ("taken away", "in force"):

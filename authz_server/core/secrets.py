@@ -6,6 +6,7 @@ import hmac
 import secrets as system
 
 SECRET_BYTES = 32
+SECRET_CHARS = 43  # in base64url
 
 
 def new_secret(prefix: str) -> str:

@@ -1,17 +1,20 @@
-"""The two cookies: the session, and the secret that forms are tied to before anybody has signed in."""
+"""The three cookies: the session, the secret of forms before a sign-in, and the one by which a browser is known."""
 
+from datetime import timedelta
 from typing import Final
 
 from flask import request
 from werkzeug.wrappers import Response
 
-from authz_server.core.secrets import new_secret
+from authz_server.core.secrets import SECRET_CHARS, new_secret
 from authz_server.extensions import services
+from authz_server.identity import browsers
+from authz_server.identity.browsers import Browser
 
 SESSION: Final = "mydata"
 FORM: Final = "mydata-form"
+BROWSER: Final = "mydata-browser"
 _FORM_PREFIX: Final = "mdf_"
-_FORM_LENGTH: Final = len(_FORM_PREFIX) + 43
 
 
 def session_secret() -> str | None:
@@ -21,13 +24,23 @@ def session_secret() -> str | None:
 
 def form_secret() -> str | None:
     """The secret for forms before the sign-in, if the browser sent one that can be ours."""
-    value = request.cookies.get(_name(FORM))
-    return value if value and value.startswith(_FORM_PREFIX) and len(value) == _FORM_LENGTH else None
+    return _ours(FORM, _FORM_PREFIX)
 
 
 def new_form_secret() -> str:
     """A secret for `set_form_secret`."""
     return new_secret(_FORM_PREFIX)
+
+
+def browser() -> Browser:
+    """The browser of this request; one that sent no cookie that can be ours is a new one."""
+    secret = _ours(BROWSER, browsers.PREFIX) or new_secret(browsers.PREFIX)
+    return Browser(secret=secret, user_agent=request.headers.get("User-Agent", ""))
+
+
+def set_browser(response: Response, known: Browser) -> None:
+    """Let the browser be known again, also after a sign-out, and for as long as it is kept."""
+    _set(response, BROWSER, known.secret, max_age=browsers.KEPT)
 
 
 def set_session(response: Response, secret: str) -> None:
@@ -46,9 +59,15 @@ def set_form_secret(response: Response, secret: str) -> None:
     _set(response, FORM, secret)
 
 
-def _set(response: Response, name: str, value: str) -> None:
+def _ours(name: str, prefix: str) -> str | None:
+    value = request.cookies.get(_name(name))
+    return value if value and value.startswith(prefix) and len(value) == len(prefix) + SECRET_CHARS else None
+
+
+def _set(response: Response, name: str, value: str, *, max_age: timedelta | None = None) -> None:
     # Lax, not Strict: the citizen arrives by a redirect from the client, and must arrive signed in.
-    response.set_cookie(_name(name), value, secure=services().settings.secure, httponly=True, samesite="Lax", path="/")
+    secure = services().settings.secure
+    response.set_cookie(_name(name), value, max_age, secure=secure, httponly=True, samesite="Lax", path="/")
 
 
 def _delete(response: Response, name: str) -> None:

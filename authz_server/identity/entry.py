@@ -89,10 +89,17 @@ def submit(
     db.session.commit()
     # Whoever steps up stays who they are: the request in the middle is theirs.
     only = visit.signed_in.citizen_id if visit.signed_in and visit.reason else None
+    browser = cookies.browser()
     try:
         tried.attempt.prove(now=now)
         secret = sign_in.complete(
-            db.session(), tried, settings=settings, replaces=cookies.session_secret(), now=now, only=only
+            db.session(),
+            tried,
+            settings=settings,
+            browser=browser,
+            replaces=cookies.session_secret(),
+            now=now,
+            only=only,
         )
     except (PasswordHashingBusy, MethodUnavailable) as away:
         sign_in.give_up(db.session(), tried)
@@ -105,6 +112,7 @@ def submit(
     else:
         response = redirect(visit.next_url, code=303)
         cookies.set_session(response, secret)
+        cookies.set_browser(response, browser)
     db.session.commit()
     return response
 

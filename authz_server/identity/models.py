@@ -1,4 +1,4 @@
-"""Tables of citizens, what they prove who they are with, their sessions, and the failures that lock a door."""
+"""Tables of citizens, what they prove who they are with, their sessions and browsers, and what locks a door."""
 
 from datetime import date, datetime
 from typing import Any, cast
@@ -106,6 +106,18 @@ class CitizenSession(Base):
     idle_until: Mapped[datetime]  # moves on with use
     expires_at: Mapped[datetime] = mapped_column(index=True)  # never moves
     ended_at: Mapped[datetime | None] = mapped_column(default=None)
+    browser: Mapped[bytes | None] = mapped_column(LargeBinary(32), repr=False, default=None)  # see KnownBrowser
+    browser_kind: Mapped[str] = mapped_column(String(40), default="/", server_default="/")  # as in Firefox/Windows
+
+
+class KnownBrowser(Base):
+    """A browser in which a citizen has signed in before, by the digest of a cookie: another one is told of."""
+
+    __tablename__ = "known_browser"
+
+    citizen_id: Mapped[int] = mapped_column(BigKey, ForeignKey("citizen.id"), primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    last_used_at: Mapped[datetime] = mapped_column(index=True)
 
 
 class SignInAttempt(Base):
@@ -153,6 +165,7 @@ CITIZEN = cast(Table, Citizen.__table__)
 CREDENTIAL = cast(Table, Credential.__table__)
 IDENTITY_CHALLENGE = cast(Table, IdentityChallenge.__table__)
 CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
+KNOWN_BROWSER = cast(Table, KnownBrowser.__table__)
 CONTACT_CHANGE = cast(Table, ContactChange.__table__)
 SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)
 # Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.

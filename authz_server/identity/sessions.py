@@ -11,6 +11,8 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.identifiers import LOWEST_LEVEL, CitizenId, acr_of_level
 from authz_server.core.secrets import digest, new_secret
+from authz_server.identity import browsers
+from authz_server.identity.browsers import Browser
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
 from authz_server.prepared import Executor, Prepared
 
@@ -76,10 +78,7 @@ class SignedIn:
     @property
     def proofs(self) -> tuple[Proof, ...]:
         """Every proof of this sign-in, the newest of each method."""
-        return tuple(
-            Proof(method=proof["method"], level=proof["level"], at=datetime.fromisoformat(proof["at"]))
-            for proof in self.proofs_json
-        )
+        return _from_json(self.proofs_json)
 
     @property
     def methods(self) -> frozenset[str]:
@@ -106,12 +105,13 @@ def open_session(
     method: str = "password_totp",
     limits: Limits = DEFAULT_LIMITS,
     replaces: str | None = None,
+    browser: Browser | None = None,
 ) -> str:
     """Open a session and return its secret, for the cookie. The caller commits.
 
-    Args: replaces: cookie of the session that the browser had; it ends here, whoever's it was, so that an identifier
-    known before the sign-in is worth nothing after it (fixation). If it was this citizen's, what was proved in it
-    counts on: the session is stepped up.
+    Args: browser: where it is opened; replaces: cookie of the session that the browser had; it ends here, whoever's it
+    was, so that an identifier known before the sign-in is worth nothing after it (fixation). If it was this citizen's,
+    what was proved in it counts on: the session is stepped up.
     """
     before = find(session, replaces, now=now)
     if replaces is not None:
@@ -135,6 +135,7 @@ def open_session(
             last_seen_at=now,
             idle_until=now + timedelta(seconds=limits.session_idle_s),
             expires_at=now + timedelta(seconds=limits.session_max_s),
+            **({"browser": browser.digest_for(citizen_id), "browser_kind": browser.kind} if browser else {}),
         )
     )
     return secret
@@ -170,6 +171,12 @@ def _to_json(proofs: Iterable[Proof]) -> list[dict[str, Any]]:
     return [{"method": proof.method, "level": proof.level, "at": proof.at.isoformat()} for proof in proofs]
 
 
+def _from_json(proofs: Iterable[Mapping[str, Any]]) -> tuple[Proof, ...]:
+    return tuple(
+        Proof(method=proof["method"], level=proof["level"], at=datetime.fromisoformat(proof["at"])) for proof in proofs
+    )
+
+
 def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> bool:
     """Push the idle limit back, at most once a minute; tell whether anything was written. The caller commits."""
     if not signed_in.touch_due(now):
@@ -191,11 +198,73 @@ def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
     )
 
 
-def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | None = None) -> None:
-    """End every session of a citizen, but the one with that digest. The caller commits."""
+def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | None = None) -> bool:
+    """End every session of a citizen, but the one with that digest; whether there was any that was not over.
+
+    Their browsers are new ones from then on. The caller commits.
+    """
     others = [] if but is None else [_session.digest != but]
-    session.execute(
+    rows = session.execute(
         update(CITIZEN_SESSION)
         .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None), *others)
         .values(ended_at=now)
+        .returning(_session.idle_until, _session.expires_at)
+    ).all()
+    browsers.forget_all(session, citizen_id, but=but)
+    return any(min(row.idle_until, row.expires_at) > now for row in rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Open:
+    """A session that is not over. `name`: by which its owner names it to us; it opens nothing."""
+
+    name: str
+    since: datetime
+    last_seen_at: datetime
+    level: int
+    methods: tuple[str, ...]
+    browser_kind: str
+    session_digest: bytes = field(repr=False)
+
+
+def open_sessions(session: Session, citizen_id: int, *, now: datetime) -> Sequence[Open]:
+    """The citizen's sessions that are not over, the one used last first."""
+    found = select(CITIZEN_SESSION).where(
+        _session.citizen_id == citizen_id,
+        _session.ended_at.is_(None),
+        _session.idle_until > now,
+        _session.expires_at > now,
     )
+    return [
+        Open(
+            name=_name(row.digest),
+            since=min([row.created_at, *(proof.at for proof in proofs)]),
+            last_seen_at=row.last_seen_at,
+            level=row.level,
+            methods=tuple(proof.method for proof in sorted(proofs, key=lambda proof: proof.at)),
+            browser_kind=row.browser_kind,
+            session_digest=row.digest,
+        )
+        for row in session.execute(found.order_by(_session.last_seen_at.desc(), _session.digest))
+        for proofs in [_from_json(row.proofs)]
+    ]
+
+
+def end_other(session: Session, signed_in: SignedIn, name: str, *, now: datetime) -> bool:
+    """End another session of the citizen, by its name; whether there was one, which one statement decides.
+
+    Its browser is a new one from then on. The caller commits.
+    """
+    named = [one for one in open_sessions(session, signed_in.citizen_id, now=now) if one.name == name]
+    if not named or named[0].session_digest == signed_in.session_digest:
+        return False
+    this = _session.digest == named[0].session_digest
+    ended = update(CITIZEN_SESSION).where(this, _session.ended_at.is_(None)).values(ended_at=now)
+    if session.execute(ended.returning(_session.digest)).first() is None:
+        return False
+    browsers.forget(session, signed_in.citizen_id, ended=this)
+    return True
+
+
+def _name(session_digest: bytes) -> str:
+    return digest(f"session-name {session_digest.hex()}").hex()[:32]

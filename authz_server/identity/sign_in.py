@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import logging
-from authz_server.identity import lockout, sessions
+from authz_server.identity import browsers, lockout, sessions
+from authz_server.identity.browsers import Browser
 from authz_server.identity.errors import AnotherCitizen, SignInRefused
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.lockout import Door
@@ -57,13 +58,15 @@ def complete(
     tried: Try,
     *,
     settings: Settings,
+    browser: Browser,
     replaces: str | None,
     now: datetime,
     only: int | None = None,
 ) -> str:
     """Spend what was proved and open a session; return its secret. The caller commits.
 
-    Args: replaces: the session that the browser had so far; it ends; only: the citizen whom it must be, if any.
+    Args: browser: where it is opened, known from then on; replaces: the session that it had so far; it ends;
+        only: the citizen whom it must be, if any.
     Raises: SignInRefused; then nothing was opened, and `fail` must follow.
     """
     accepted = tried.attempt.accept(session)
@@ -80,9 +83,15 @@ def complete(
         now=now,
         limits=settings.limits,
         replaces=replaces,
+        browser=browser,
     )
-    entry = _entry("sign_in.succeeded", tried, now, success=True, reason=tried.method.id)
-    record(session, replace(entry, citizen_id=accepted.citizen_id))
+    events = [browsers.SIGNED_IN]
+    if browsers.recognise(session, accepted.citizen_id, browser, now=now):
+        events.append("sign_in.new_device")
+    entry = replace(
+        _entry(browsers.SIGNED_IN, tried, now, success=True, reason=tried.method.id), citizen_id=accepted.citizen_id
+    )
+    record(session, *(replace(entry, event=event) for event in events))
     _verify_twice(session, secret, now=now)
     return secret
 
@@ -113,6 +122,29 @@ def give_up(session: Session, tried: Try) -> None:
     """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
     for door in tried.doors:
         lockout.take_back(session, door)
+
+
+def end_others(session: Session, signed_in: SignedIn, *, now: datetime, name: str | None = None) -> bool:
+    """Sign the citizen out of all other browsers, or of that one; whether there was any. The caller commits.
+
+    Args: name: as of `sessions.Open`.
+    """
+    if name is None:
+        ended = sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
+    else:
+        ended = sessions.end_other(session, signed_in, name, now=now)
+    if ended:
+        reason = "all_others" if name is None else None
+        entry = Entry(
+            at=now,
+            event="session.ended",
+            success=True,
+            actor="citizen",
+            citizen_id=signed_in.citizen_id,
+            reason=reason,
+        )
+        record(session, entry)
+    return ended
 
 
 def leave(session: Session, signed_in: SignedIn, *, now: datetime) -> None:

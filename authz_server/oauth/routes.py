@@ -52,6 +52,8 @@ CALLERS: Mapping[str, str] = {
     "methods.listed": "citizen",
     "methods.ask_to_remove": "citizen",
     "methods.remove": "citizen",
+    "sessions.listed": "citizen",
+    "sessions.end": "citizen",
     "leave.consequences": "citizen",
     "leave.ask": "citizen",
     "leave.leave": "citizen",

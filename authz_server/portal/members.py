@@ -88,6 +88,11 @@ ACCOUNT: Final = (
                 lazy_gettext("Ways to sign in"),
                 lazy_gettext("What you prove who you are with: see it, add to it, take away from it."),
             ),
+            Entry(
+                "sessions.listed",
+                lazy_gettext("Where you are signed in"),
+                lazy_gettext("In which browsers, since when; sign out there from here."),
+            ),
         ),
     ),
     Group(

@@ -157,7 +157,11 @@ def _way(method: Method, one: Held) -> Way:
 
 
 def _worth(method: Method, one: Held | None = None) -> str:
-    level = one.level if one and one.level else level_of_method(services().settings, method.id)
+    return worth(one.level if one and one.level else level_of_method(services().settings, method.id))
+
+
+def worth(level: int) -> str:
+    """What a sign-in of this level is good for."""
     if level > LOWEST_LEVEL:
         return gettext("For your own pages only; no data can be shared with it")
     return gettext("Identity level %(level)s", level=level)

@@ -54,6 +54,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "sign_in.succeeded": lazy_gettext("You signed in"),
     "sign_in.failed": lazy_gettext("Somebody tried to sign in to your account"),
     "sign_in.locked": lazy_gettext("Sign-in to your account was locked for a while after too many attempts"),
+    "sign_in.new_device": lazy_gettext("It was in a browser where you had not signed in before"),
+    "session.ended": lazy_gettext("You signed another browser out of your account"),
     "method.added": lazy_gettext("You added a way to sign in: %(method)s"),
     "method.removed": lazy_gettext("You removed a way to sign in: %(method)s"),
     "account.verified": lazy_gettext("You proved who you are by two different ways, as the first use demands"),
@@ -104,6 +106,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "phone": lazy_gettext("Telephone number."),
     "not_me": lazy_gettext("By the link in a message to you."),
     "frozen": lazy_gettext("Everything was stopped."),
+    "all_others": lazy_gettext("All browsers but the one that you used."),
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.

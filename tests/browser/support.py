@@ -58,10 +58,14 @@ class Visitor:
 
     def prove(self, level: int = 1, method: str = "certificate") -> None:
         """Be signed in by this proof, without its pages."""
+        secret = self.signed_in_elsewhere(level, method)
+        self.context.add_cookies([{"name": "mydata", "value": secret, "url": self.sandbox.issuer}])
+
+    def signed_in_elsewhere(self, level: int = 1, method: str = "certificate") -> str:
+        """Have a session that this browser does not know; its cookie."""
         proof: Any = {"level": level, "amr": ("sc",), "method": method}
         with Session(self.engine) as session, session.begin():
-            secret = sessions.open_session(session, self.citizen_id, now=clock.now(), **proof)
-        self.context.add_cookies([{"name": "mydata", "value": secret, "url": self.sandbox.issuer}])
+            return sessions.open_session(session, self.citizen_id, now=clock.now(), **proof)
 
     def leave(self) -> None:
         """Be signed out."""

@@ -157,6 +157,12 @@ def remove_a_way(visitor: Visitor) -> None:
     visitor.page.click("main a[href^='/account/methods/remove/'] >> nth=0")
 
 
+def somewhere_else_too(visitor: Visitor) -> None:
+    """The list of sessions, one of which is in another browser."""
+    visitor.signed_in_elsewhere()
+    visitor.open("/account/sessions")
+
+
 def unfreeze(visitor: Visitor) -> None:
     open_as_citizen(visitor, "/account/unfreeze")
     visitor.page.click("#unfreeze-confirm")
@@ -229,6 +235,9 @@ VISIT: dict[str, Step] = {
     "contact, wrong code": lambda visitor: visitor.page.click("#contact-verify"),
     "contact, remove": lambda visitor: visitor.open("/account/contact/email/remove"),
     "language": lambda visitor: visitor.open("/account/language"),
+    "sessions": somewhere_else_too,
+    "sessions, refused": with_a_stale_form("main .second"),
+    "sessions, ended": lambda visitor: visitor.page.click("main .second"),
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
     "add a certificate, none": show_certificate("/account/methods/certificate/tls", card=False),
     "add a certificate, shown": show_certificate("/account/methods/certificate/tls", card=True),
