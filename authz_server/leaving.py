@@ -16,9 +16,8 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.config import Settings
-from authz_server.consent.models import Consent
+from authz_server.consent.models import CONSENT
 from authz_server.core.secrets import new_secret
-from authz_server.database import table_of
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
 from authz_server.notices.channels.email import Email
@@ -30,7 +29,6 @@ from authz_server.single_use.decision import Decision
 from authz_server.tokens.withdrawal import withdraw_open
 
 LEAVE_LEVEL: Final = 3
-CONSENT = table_of(Consent)
 # Whoever was at work for the citizen in that very moment may still add a row: it is swept away for that long.
 SWEPT: Final = timedelta(days=1)
 NAMELESS: Final[Mapping[str, Any]] = {

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, exists, literal_column, select, update
 from sqlalchemy.sql.dml import ReturningUpdate
@@ -46,6 +46,10 @@ APPROVE = Decision(
     leaves=[table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry)],
 )
 DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
+# What may still happen to a consent.
+NOTHING_SINCE: Final = dict.fromkeys(
+    ("withdrawn_at", "erasure_requested_at", "erasure_reminded_at", "erasure_answered_at", "erasure_refusal")
+)
 
 
 def approve(
@@ -90,7 +94,7 @@ def approve(
         "amr": signed_in.amr,
         "auth_time": auth_time,
         "decided_at": now,
-        "withdrawn_at": None,
+        **NOTHING_SINCE,
     }
     answer = {
         "digest": digest(code),

@@ -35,6 +35,13 @@ class NoSuchConsent(DomainError):
     public = "There is no such consent, or it has ended."
 
 
+class ErasureSettled(DomainError):
+    """The citizen did not ask, or was answered otherwise before."""
+
+    code = "erasure_settled"
+    public = "The citizen did not ask for it, or another answer was given before."
+
+
 class CodeNotUsable(DomainError):
     """RFC 6749 section 5.2: unknown, expired, used, another client's, or the wrong verifier."""
 

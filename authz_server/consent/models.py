@@ -3,10 +3,13 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz_server.database import Base, BigKey
+from authz_server.database import Base, BigKey, table_of
+
+# Asked for, and neither answered nor reminded of.
+ERASURE_OPEN = text("erasure_requested_at IS NOT NULL AND erasure_answered_at IS NULL AND erasure_reminded_at IS NULL")
 
 
 class AuthorizationRequest(Base):
@@ -31,11 +34,14 @@ class AuthorizationRequest(Base):
 class Consent(Base):
     """What a citizen agreed to, as they read it; tokens point here for what they may fetch.
 
-    Never changed, but for the one time at which they took it back.
+    Never changed, but for the times at which they took it back, asked for erasure, and were answered.
     """
 
     __tablename__ = "consent"
-    __table_args__ = (Index("ix_consent_citizen_client", "citizen_id", "client_id", "decided_at"),)
+    __table_args__ = (
+        Index("ix_consent_citizen_client", "citizen_id", "client_id", "decided_at"),
+        Index("ix_consent_erasure", "erase_by", postgresql_where=ERASURE_OPEN, sqlite_where=ERASURE_OPEN),
+    )
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     transaction_id: Mapped[str] = mapped_column(String(20), unique=True)
@@ -55,6 +61,10 @@ class Consent(Base):
     auth_time: Mapped[datetime]
     decided_at: Mapped[datetime] = mapped_column(index=True)
     withdrawn_at: Mapped[datetime | None] = mapped_column(default=None)
+    erasure_requested_at: Mapped[datetime | None] = mapped_column(default=None)
+    erasure_reminded_at: Mapped[datetime | None] = mapped_column(default=None)
+    erasure_answered_at: Mapped[datetime | None] = mapped_column(default=None)
+    erasure_refusal: Mapped[str | None] = mapped_column(String(20), default=None)  # None: erased, once it is answered
 
 
 class AuthorizationCode(Base):
@@ -94,3 +104,8 @@ class AnomalyWatch(Base):
 
     up_to: Mapped[datetime]
     id: Mapped[int] = mapped_column(primary_key=True, default=1)
+
+
+CONSENT = table_of(Consent)
+# Which consent it is, under the names that the record has for that.
+NAMED = (CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id"))

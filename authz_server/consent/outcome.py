@@ -69,6 +69,9 @@ CONSENTS = select(
     CONSENT.use_until,
     CONSENT.erase_by,
     CONSENT.withdrawn_at,
+    CONSENT.erasure_requested_at,
+    CONSENT.erasure_answered_at,
+    CONSENT.erasure_refusal,
     CONSENT.notice_locale,
     CONSENT.notice["content"]["why"]["text"].as_string().label("purpose"),
 ).where(
@@ -84,6 +87,15 @@ class Fetch:
     dataset_id: str
     state: State
     at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erasure:
+    """What the citizen asked of the recipient, or what that said unasked. `refusal`: why it keeps what it has."""
+
+    requested_at: datetime | None
+    answered_at: datetime | None
+    refusal: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +117,7 @@ class Decided:
     erase_by: date | None
     purpose: str | None
     locale: str | None
+    erasure: Erasure | None = None
 
     @property
     def used_at(self) -> datetime | None:
@@ -174,6 +187,17 @@ def _outcome(
         erase_by=consent.erase_by if consent else None,
         purpose=consent.purpose if consent else None,
         locale=consent.notice_locale if consent else None,
+        erasure=_erasure(consent) if consent else None,
+    )
+
+
+def _erasure(consent: Any) -> Erasure | None:
+    if consent.erasure_requested_at is None and consent.erasure_answered_at is None:
+        return None
+    return Erasure(
+        requested_at=consent.erasure_requested_at,
+        answered_at=consent.erasure_answered_at,
+        refusal=consent.erasure_refusal,
     )
 
 

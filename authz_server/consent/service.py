@@ -11,7 +11,7 @@ from authz_server.audit.service import Entry
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Settings
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
-from authz_server.consent.models import AuthorizationRequest, Consent
+from authz_server.consent.models import CONSENT, AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
@@ -23,7 +23,6 @@ from authz_server.single_use.identifiers import Identifier
 REQUEST_URI_PREFIX = "urn:ietf:params:oauth:request_uri:"
 REQUEST = table_of(AuthorizationRequest)
 PUSHED = ("id", "digest", "transaction_id", "client_id", "parameters", "pushed_at", "expires_at", "deadline_at")
-CONSENT = table_of(Consent)
 
 PUSH = Decision(
     lambda fresh: (

@@ -12,7 +12,8 @@ from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
-from authz_server.notices.wording import TOLD, Told, say
+from authz_server.notices.phrases import say
+from authz_server.notices.wording import TOLD, Told
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more

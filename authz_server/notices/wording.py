@@ -204,6 +204,13 @@ TOLD: Final[Mapping[str, Told]] = {
         "對方的回覆會通知您。",
         "You are told when they answer.",
     ),
+    "consent.erasure_reminded": _told(
+        "{client}還沒有回覆您的刪除請求",
+        "{client} has not answered your request to erase your data",
+        "刪除期限已到，本平臺已提醒對方。如果仍沒有回覆，您可以從這次同意的頁面向主管機關反映。",
+        "The day by which it must be erased has come, and it was reminded. If it stays silent, you can report it to "
+        "the authority from the page of this consent.",
+    ),
     "consent.erasure_acknowledged": _told(
         "{client}回覆了您的刪除請求",
         "{client} answered your request to erase your data",
@@ -230,68 +237,3 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
 }
 SECURITY: Final = tuple(event for event, told in TOLD.items() if told.security)
-
-# Of every message. name: (zh, en)
-SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
-    "first_time": (
-        "這是您第一次同意把資料提供給{client}。",
-        "It is the first time that you agreed to share data with {client}.",
-    ),
-    "service": ("個人資料同意服務", "Personal data consent service"),
-    "when": ("時間", "When"),
-    "taiwan": ("{when}（臺灣時間）", "{when} (Taiwan time)"),
-    "to": ("接收者", "Recipient"),
-    "phone": ("接收者電話", "Their telephone"),
-    "by": ("由誰停止", "Ended by"),
-    "operator": ("本平臺管理者", "The operator of this platform"),
-    "what": ("資料", "Data"),
-    "reference": ("參考編號", "Reference number"),
-    "fact": ("{label}：{text}", "{label}: {text}"),
-    "see_consent": ("看這件事的詳情", "See the details"),
-    "get_receipt": ("下載收據（PDF）", "Get the receipt (PDF)"),
-    "see_record": ("看您的紀錄", "See your record"),
-    "why": ("為什麼收到這則訊息", "Why you get this"),
-    "why_use": (
-        "您的資料每次被使用，本平臺都會告訴您。要在哪裡收到通知，可以在這裡選擇：",
-        "This platform tells you of every use of your data. Choose here where you are told:",
-    ),
-    "why_security": (
-        "這是與帳號安全有關的通知，無法關閉。",
-        "This is about the security of your account. Such messages can't be switched off.",
-    ),
-    "not_me": ("不是您？", "Was it not you?"),
-    "not_me_more": (
-        "用這個連結停止一切：凍結您的帳號，並終止所有同意。會先說明再請您確認；不必登入；只能用一次，30 天內有效。",
-        "This link stops everything: it freezes your account and ends every consent. It explains and asks first; no "
-        "sign-in is needed; it works once, within 30 days.",
-    ),
-    "never_ask": (
-        "本平臺不會在訊息中向您要密碼或驗證碼。",
-        "This platform never asks for a password or code by message.",
-    ),
-    "code_title": ("您的驗證碼", "Your code"),
-    "code_more": (
-        "您要在這裡收到本平臺的通知。請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面。",
-        "You want to be told here by this platform. Type this code into your open page, within {minutes} minutes.",
-    ),
-    "code": ("驗證碼", "Code"),
-    "code_not_me": (
-        "如果不是您要的，請不要理會，也不要告訴任何人：可能有人打錯了地址。",
-        "If you did not ask for it, ignore it and tell it to nobody: somebody may have mistyped their address.",
-    ),
-    "sms_code": (
-        "【MyData】驗證碼 {code}，{minutes} 分鐘內有效。不是您要的就不要理會，也不要告訴任何人。",
-        "MyData: your code is {code}, good for {minutes} minutes. If you did not ask for it, ignore it, and tell it to "
-        "nobody.",
-    ),
-    "choose": ("選擇通知方式", "Choose where you are told"),
-    "somebody": ("某個單位", "somebody"),
-    "sms": ("【MyData】{title}。{when}", "MyData: {title}. {when}"),
-    "sms_reference": ("編號 {reference}", "Ref. {reference}"),
-    "sms_not_me": ("不是您？{url}", "Not you? {url}"),
-}
-
-
-def say(name: str, locale: str, **values: object) -> str:
-    """One sentence in the language `locale` ("zh-TW" or "en"), its places filled in."""
-    return SENTENCES[name][locale == "en"].format(**values)

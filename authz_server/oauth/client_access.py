@@ -24,7 +24,8 @@ TTL_S: Final = 300
 TYPE: Final = "at+jwt"
 QUERY: Final = "grant_management_query"
 REVOKE: Final = "grant_management_revoke"
-SCOPES: Final = (QUERY, REVOKE)
+ERASURE: Final = "grant_erasure"
+SCOPES: Final = (QUERY, REVOKE, ERASURE)
 PATH: Final = "/grants"
 
 

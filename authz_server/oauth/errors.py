@@ -2,7 +2,7 @@
 
 from flask import Response, request
 
-from authz_server.consent.errors import CodeNotUsable, NoSuchConsent
+from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NoSuchConsent
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.oauth.responses import json_response
@@ -99,6 +99,7 @@ STATUS: dict[type[DomainError], int] = {
     InvalidToken: 401,
     InsufficientScope: 403,
     NoSuchConsent: 404,
+    ErasureSettled: 409,
     LeaseNotUsable: 409,
 }
 
@@ -129,7 +130,7 @@ def challenge(error: DomainError, algorithms: tuple[str, ...]) -> Response:
     response = error_response(error)
     if isinstance(error, InvalidToken | UseDpopNonce | BadProof | ProofReplayed):
         response.status_code = 401
-    if isinstance(error, NoSuchConsent):
+    if isinstance(error, NoSuchConsent | ErasureSettled | InvalidRequest):
         return response  # no other token would open it
     response.headers["WWW-Authenticate"] = f'DPoP error="{error.code}", algs="{" ".join(algorithms)}"'
     return response

@@ -35,6 +35,8 @@ CALLERS: Mapping[str, str] = {
     "oauth.outcomes": "holder of a lease",
     "oauth.query_grant": "client",
     "oauth.revoke_grant": "client",
+    "oauth.query_erasure": "client",
+    "oauth.answer_erasure": "client",
     "catalogue.show": "anyone",
     "consent.page": "citizen",
     "consent.decide": "citizen",
@@ -43,6 +45,8 @@ CALLERS: Mapping[str, str] = {
     "outcome.show": "citizen",
     "outcome.ask_to_stop": "citizen",
     "outcome.stop": "citizen",
+    "erasure.ask": "citizen",
+    "erasure.request_erasure": "citizen",
     "receipts.as_json": "citizen",
     "receipts.as_pdf": "citizen",
     "freeze.ask_to_freeze": "citizen",
@@ -147,6 +151,13 @@ def init_app(app: Flask, services: Services) -> None:
         "GET",
     )
     route(grant, "revoke_grant", resource(lambda: _revoked_grant(server)), "DELETE")
+    route(
+        f"{grant}/erasure",
+        "query_erasure",
+        resource(lambda: json_response(grant_management.query_erasure(request, server.dpop, _grant_id()))),
+        "GET",
+    )
+    route(f"{grant}/erasure", "answer_erasure", resource(lambda: _answered_erasure(server)), "POST")
 
 
 def _grant_id() -> str:
@@ -157,6 +168,11 @@ def _grant_id() -> str:
 
 def _revoked_grant(server: ConsentServer) -> Response:
     grant_management.revoke(request, server.dpop, _grant_id())
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _answered_erasure(server: ConsentServer) -> Response:
+    grant_management.answer_erasure(request, server.dpop, _grant_id())
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -9,6 +9,7 @@ from authz_server.portal import (
     consents,
     contact,
     context,
+    erasure,
     errors,
     export,
     freeze,
@@ -43,7 +44,7 @@ def init_app(app: Flask, services: Services) -> None:
     errors.init_app(app)
     refusals.init_app(app)
     for module in (
-        views, account, methods, sessions, consents, record, export, verify, outcome, receipts, freeze, leave, not_me,
-        messages, contact,
+        views, account, methods, sessions, consents, record, export, verify, outcome, erasure, receipts, freeze, leave,
+        not_me, messages, contact,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

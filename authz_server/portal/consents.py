@@ -27,6 +27,7 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
+from authz_server.portal.erasure import erasure_facts, is_offered
 from authz_server.portal.outcome import client_facts, fetches_of, moment, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
@@ -52,6 +53,12 @@ ACTIONS: Final = (
         lazy_gettext("Stop this consent"),
         lazy_gettext("What has not been delivered yet can be stopped here, at once."),
         lambda decided: decided.stoppable,
+    ),
+    Action(
+        "erasure.ask",
+        lazy_gettext("Ask them to erase your data"),
+        lazy_gettext("What was delivered can't be called back. The recipient is asked to erase it, and has to answer."),
+        is_offered,
     ),
 )
 TABS: Final[Mapping[Kind, LazyString]] = {
@@ -111,6 +118,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         fetches=fetches_of(listed.outcome),
         steps_of={fetch.dataset_id: _steps_of(fetch.dataset_id, steps) for fetch in listed.outcome.fetches},
         cut_off=len(entries) > MOST_STEPS,
+        erasure=erasure_facts(listed.outcome),
         receipt=_receipt(signed_in, listed.outcome),
     )
 

@@ -45,6 +45,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "by_citizen": found.withdrawn_by == "citizen",
             "stoppable": found.stoppable,
             "delivered": found.delivered,
+            "erasable": found.delivered and found.erasure is None,
             "fetches": fetches_of(found),
             "use_until": day(found.use_until, locale.current()) if found.use_until else None,
             "erase_by": day(found.erase_by, locale.current()) if found.erase_by else None,
@@ -58,7 +59,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
 @citizen_required
 def ask_to_stop(signed_in: SignedIn, transaction_id: str) -> Response:
     """Ask first: a link must not stop anything."""
-    found = _approved(signed_in, transaction_id)
+    found = approved(signed_in, transaction_id)
     if found.withdrawn_at is not None:
         return redirect(f"/consent/{transaction_id}/outcome", code=303)
     return _question(signed_in, found)
@@ -70,7 +71,7 @@ def stop(signed_in: SignedIn, transaction_id: str) -> Response:
     """Stop it and show what came of it. A second time leads to the same page."""
     if len(request.form.getlist("csrf")) > 1:
         abort(400)
-    found = _approved(signed_in, transaction_id)
+    found = approved(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)
     under_way = withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
@@ -106,7 +107,8 @@ def _found(signed_in: SignedIn, transaction_id: str) -> Decided:
     return found
 
 
-def _approved(signed_in: SignedIn, transaction_id: str) -> Decided:
+def approved(signed_in: SignedIn, transaction_id: str) -> Decided:
+    """The outcome of the citizen's own consent; 404 if there is none."""
     found = _found(signed_in, transaction_id)
     if found.decision != "approved":
         abort(404)

@@ -32,6 +32,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.denied": lazy_gettext("You did not agree; nothing was sent to %(client)s"),
     "consent.expired": lazy_gettext("The time to decide passed; nothing was sent to %(client)s"),
     "consent.withdrawn": lazy_gettext("You stopped your consent; %(client)s can fetch nothing more with it"),
+    "consent.erasure_requested": lazy_gettext("You asked %(client)s to erase your data"),
+    "consent.erasure_reminded": lazy_gettext("%(client)s was reminded that your data has to be erased"),
+    "consent.erasure_acknowledged": lazy_gettext("%(client)s said what became of your data"),
     "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
     "code.replayed": lazy_gettext(
         "A permission was presented a second time and refused; what it had opened was closed"
@@ -102,6 +105,11 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "security": lazy_gettext("To protect your data."),
     "by_law": lazy_gettext("A law or an authority demanded it."),
     "mistake": lazy_gettext("To set a mistake right."),
+    "erased": lazy_gettext("It says that it has erased your data."),
+    "not_held": lazy_gettext("It says that it holds none of it."),
+    "legal_obligation": lazy_gettext("It says that a law makes it keep the data."),
+    "legal_claims": lazy_gettext("It says that it needs the data to settle a claim."),
+    "contract": lazy_gettext("It says that it needs the data to fulfil a contract with you."),
     "email": lazy_gettext("E-mail address."),
     "phone": lazy_gettext("Telephone number."),
     "not_me": lazy_gettext("By the link in a message to you."),

@@ -11,8 +11,7 @@ from authz_server.audit.service import Entry
 from authz_server.consent import codes
 from authz_server.consent.codes import JUST_EXPIRED
 from authz_server.consent.errors import IdentityNotSufficient, NoSuchConsent
-from authz_server.consent.models import Consent
-from authz_server.database import table_of
+from authz_server.consent.models import CONSENT, NAMED
 from authz_server.identity import levels, sessions
 from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
@@ -22,8 +21,6 @@ from authz_server.tokens import access_tokens, dataset_tokens
 UNFREEZE_LEVEL: Final = 3
 UNFREEZE_MAX_AGE: Final = timedelta(minutes=5)
 
-CONSENT = table_of(Consent)
-NAMED = (CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id"))
 STANDS = CONSENT.c.withdrawn_at.is_(None)
 OWN = (CONSENT.c.citizen_id == bindparam("citizen"), STANDS)
 # It has a code that may be redeemed, or whose redemption may be under way, or a token that opens something.

@@ -56,7 +56,7 @@ class Client:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
         self._http = requests.Session()
-        self._metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration"))
+        self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration"))
 
     def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:
         """Push the request; return it, and the address to send the citizen to. Sources: RFC 9126, 7636, 9396."""
@@ -64,9 +64,9 @@ class Client:
         form = {"response_type": "code", "redirect_uri": self.redirect_uri, "scope": "openid", "ui_locales": locale}
         form |= {"state": journey.state, "nonce": journey.nonce, "authorization_details": json.dumps(details)}
         form |= {"code_challenge": s256(journey.verifier.encode()), "code_challenge_method": "S256"}
-        pushed = self._post("pushed_authorization_request_endpoint", journey, form | more)
+        pushed = self.post("pushed_authorization_request_endpoint", journey, form | more)
         query = {"client_id": self.client_id, "request_uri": pushed["request_uri"]}
-        return journey, f"{self._metadata()['authorization_endpoint']}?{urlencode(query)}"
+        return journey, f"{self.metadata()['authorization_endpoint']}?{urlencode(query)}"
 
     def finish(self, journey: Journey, answer: Mapping[str, str]) -> dict[str, Any]:
         """Take the citizen's answer (the callback's query), get the tokens; the id_token's claims. Raises: Refused."""
@@ -75,8 +75,8 @@ class Client:
         if "code" not in answer:
             raise Refused(answer.get("error", "no code"))
         form = {"grant_type": "authorization_code", "code": answer["code"], "code_verifier": journey.verifier}
-        tokens = self._post("token_endpoint", journey, form | {"redirect_uri": self.redirect_uri})
-        keys = KeySet.import_key_set(self._get(self._metadata()["jwks_uri"]))
+        tokens = self.post("token_endpoint", journey, form | {"redirect_uri": self.redirect_uri})
+        keys = KeySet.import_key_set(self._get(self.metadata()["jwks_uri"]))
         claims = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims  # OIDC Core section 3.1.3.7
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
@@ -90,7 +90,7 @@ class Client:
         agencies = self._get(f"{self.issuer}/catalogue")["agencies"]
         offers = {dataset["id"]: (agency, dataset) for agency in agencies for dataset in agency["datasets"]}
         agency, fetch.dataset = offers[fetch.grant["dataset"]]
-        answer = self._send("GET", fetch.grant["locations"][0], journey, access_token=fetch.grant["access_token"])
+        answer = self.send("GET", fetch.grant["locations"][0], journey, access_token=fetch.grant["access_token"])
         fetch.wait_s = int(answer.headers.get("Retry-After", "5"))
         fetch.note = f"trace {answer.headers.get('X-FAPI-Interaction-ID')}"
         fetch.status = LATER.get(answer.status_code, "failed")
@@ -106,13 +106,13 @@ class Client:
         answer.raise_for_status()
         return answer.json()
 
-    def _post(self, endpoint: str, journey: Journey, form: dict[str, str]) -> Any:
-        answer = self._send("POST", self._metadata()[endpoint], journey, form=form)
+    def post(self, endpoint: str, journey: Journey, form: dict[str, str]) -> Any:
+        answer = self.send("POST", self.metadata()[endpoint], journey, form=form)
         if not answer.ok:
             raise Refused(f"{answer.json()['error']}, trace {answer.headers.get('X-FAPI-Interaction-ID')}")
         return answer.json()
 
-    def _send(self, method: str, url: str, journey: Journey, *, form: Any = None, access_token: str = "") -> Any:
+    def send(self, method: str, url: str, journey: Journey, *, form: Any = None, access_token: str = "") -> Any:
         """Send with a DPoP proof; once more if the server wants its nonce in it (RFC 9449 section 8)."""
         nonce = ""
         for _ in range(2):

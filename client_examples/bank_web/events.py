@@ -9,9 +9,11 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
-from .client import LATER, Client, Journey
+from .client import LATER, Client, Journey, Refused
 
 ENDED = "urn:mydata:event:consent-ended"
+ERASE = "urn:mydata:event:erasure-requested"
+ERASE_NOW = "urn:mydata:event:erasure-due"  # it was asked before, and the day has come
 MOST = 1000
 
 
@@ -52,8 +54,19 @@ class Journeys(dict[str, Journey]):
                 fetch.status = "ended"
         print(f"ended: {grant_id}", flush=True)
 
+    def erase(self, grant_id: str, _event: Mapping[str, Any]) -> None:
+        """Forget what came with this consent, and say so; if that fails, the platform tells us again."""
+        for state in [state for state, journey in self.items() if journey.grant_id == grant_id]:
+            del self[state]
+        say_erased(self._client, grant_id)
+        print(f"erased: {grant_id}", flush=True)
 
-DEEDS: dict[str, Callable[[Journeys, str, Mapping[str, Any]], None]] = {ENDED: Journeys.end}
+
+DEEDS: dict[str, Callable[[Journeys, str, Mapping[str, Any]], None]] = {
+    ENDED: Journeys.end,
+    ERASE: Journeys.erase,
+    ERASE_NOW: Journeys.erase,
+}
 
 
 def verified(token: str, issuer: str, audience: str) -> dict[str, Any]:
@@ -71,6 +84,15 @@ def verified(token: str, issuer: str, audience: str) -> dict[str, Any]:
         if decoded.claims.get(name) != expected:
             raise Unacceptable(error)
     return decoded.claims
+
+
+def say_erased(client: Client, grant_id: str) -> None:
+    """Tell the platform that we hold nothing of a consent any more; the citizen asked for it.  Raises: Refused."""
+    ours, form = Journey(), {"grant_type": "client_credentials", "scope": "grant_erasure"}
+    token = client.post("token_endpoint", ours, form)["access_token"]
+    url = f"{client.metadata()['grant_management_endpoint']}/{grant_id}/erasure"
+    if not client.send("POST", url, ours, form={"status": "erased"}, access_token=token).ok:
+        raise Refused("our word is not taken")
 
 
 def _forget_all_but(most: int, known: dict[str, Any]) -> None:

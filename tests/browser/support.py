@@ -93,9 +93,21 @@ class Visitor:
     def decide(self, button: str) -> None:
         """Press a button that leads back to the client. Nobody listens there, so the browser shows an error of its own;
         the decision stands."""
-        with self.page.expect_request(lambda request: "/callback" in request.url):
+        self._decide(button)
+
+    def let_fetch(self, dataset: str) -> None:
+        """Agree to a request for one dataset; it is fetched at once."""
+        checker = self.sandbox.checker
+        asked, address = checker.ask(dataset)
+        self.page.goto(address)
+        checker.take_answer(asked, self._decide("consent-approve"))
+        checker.fetch_all(asked, lambda _step: None)
+
+    def _decide(self, button: str) -> str:
+        with self.page.expect_request(lambda request: "/callback" in request.url) as went:
             self.page.click(f"#{button}")
         self.page.wait_for_url("chrome-error://**")
+        return went.value.url
 
 
 @contextmanager

@@ -83,6 +83,12 @@ def agree(visitor: Visitor) -> None:
     open_consent(visitor)
 
 
+def let_fetch(visitor: Visitor) -> None:
+    visitor.let_fetch("ris.personal")
+    visitor.open("/consents")
+    open_consent(visitor)
+
+
 def open_all_of_consent(visitor: Visitor) -> None:
     visitor.open("/consents")
     open_consent(visitor)
@@ -210,6 +216,11 @@ VISIT: dict[str, Step] = {
     "stop, refused": with_a_stale_form("#stop-confirm"),
     "outcome, stopped": lambda visitor: visitor.page.click("#stop-confirm"),
     "record, stopped": lambda visitor: visitor.open("/record"),
+    "consent, delivered": let_fetch,
+    "erase": lambda visitor: visitor.page.click("main a[href$='/erase']"),
+    "erase, refused": with_a_stale_form("#erase-confirm"),
+    "consent, to be erased": lambda visitor: visitor.page.click("#erase-confirm"),
+    "erase, asked": lambda visitor: visitor.open(f"/consent/{visitor.page.inner_text('#reference')}/erase"),
     "freeze": lambda visitor: visitor.open("/account/freeze"),
     "freeze, refused": with_a_stale_form("#freeze-confirm"),
     "frozen": lambda visitor: visitor.page.click("#freeze-confirm"),

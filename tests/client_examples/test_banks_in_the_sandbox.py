@@ -91,7 +91,7 @@ def test_an_agency_that_is_down_is_asked_again(visit: Visit, agency: str) -> Non
     assert statuses(visit.browser.settle(page)) == ["done", "done", "done"]
 
 
-def test_the_bank_is_told_when_the_citizen_stops_and_asks_no_agency_any_more(sandbox: Sandbox, agency: str) -> None:
+def test_the_bank_asks_no_more_once_it_is_stopped_and_erases_when_it_is_asked(sandbox: Sandbox, agency: str) -> None:
     visit = Visit(sandbox, "bank")
     requests.put(f"{agency}/down", timeout=10)
     asked = visit.apply("credit-card")
@@ -104,6 +104,11 @@ def test_the_bank_is_told_when_the_citizen_stops_and_asks_no_agency_any_more(san
     heard = sandbox.processes["bank"]
     wait_until(lambda: "ended: " in heard.log_tail(), "the bank is told")
     assert statuses(visit.browser.open(page.url)) == ["ended", "ended", "done"]
+    question = visit.browser.open(f"{sandbox.issuer}/consent/{reference[0]}/erase")
+    visit.browser.submit(question, "erase-confirm")
+    wait_until(lambda: "erased: " in heard.log_tail(), "the bank is asked, erases, and says so")
+    assert visit.browser.open(page.url).status == 400
+    assert "刪除您的資料：" in visit.browser.open(f"{sandbox.issuer}/consents/{reference[0]}").text
 
 
 def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:

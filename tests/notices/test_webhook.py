@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from authz_server import leaving
+from authz_server.consent import erasure
 from authz_server.consent.models import Consent
 from authz_server.core import clock, jose
 from authz_server.core.circuit import CircuitOpen
@@ -123,6 +124,18 @@ def test_it_is_told_whoever_ends_it_and_never_why(world: World, end: Any, ended_
     (claims,) = world.receiver.claims
     assert claims["sub_id"]["id"] == consent.id
     assert claims["events"] == {"urn:mydata:event:consent-ended": {"ended_by": ended_by}}
+
+
+def test_it_is_told_that_the_citizen_asks_to_erase_and_that_the_day_has_come(world: World) -> None:
+    consent = world.consented()
+    with writing(world.platform) as session:
+        assert erasure.ask(session, consent.transaction_id, citizen_id=consent.citizen_id, now=clock.now())
+    world.told()
+    clock.advance(timedelta(days=(consent.erase_by - clock.day_of(clock.now())).days))
+    world.told()
+    events = [claims["events"] for claims in world.receiver.claims]
+    assert events == [{"urn:mydata:event:erasure-requested": {}}, {"urn:mydata:event:erasure-due": {}}]
+    assert len({claims["jti"] for claims in world.receiver.claims}) == 2
 
 
 def test_a_citizen_who_leaves_takes_no_word_to_a_client_along(world: World) -> None:

@@ -12,7 +12,7 @@ from babel.messages.mofile import read_mo
 from babel.messages.pofile import read_po
 
 from authz_server.consent.wording import SENTENCES, day, duration, say
-from authz_server.notices.wording import SENTENCES as MESSAGES
+from authz_server.notices.phrases import SENTENCES as MESSAGES
 from authz_server.notices.wording import TOLD
 from tests.support.tree import ROOT
 

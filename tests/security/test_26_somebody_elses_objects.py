@@ -63,7 +63,12 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Forms as somebody may fill them in who knows how tokens are made of their own cookie."""
     fields = {"decision": "approve", "notice": "x", "locale": "en"}
     yield fields
-    for kind, name in (("consent", "request_id"), ("stop", "transaction_id"), ("remove-method", "credential_id")):
+    for kind, name in (
+        ("consent", "request_id"),
+        ("stop", "transaction_id"),
+        ("erase", "transaction_id"),
+        ("remove-method", "credential_id"),
+    ):
         yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}
 
 

@@ -12,6 +12,7 @@ from flask import Flask
 
 import authz_server
 from authz_server.catalogue.model import Catalogue
+from authz_server.consent.erasure import REFUSALS
 from authz_server.core import jose
 from authz_server.oauth.outcomes import REASONS
 from authz_server.oauth.rar import MEMBERS
@@ -70,6 +71,7 @@ def test_lists_in_the_document_are_those_of_the_code(document: dict[str, Any]) -
     form = document["paths"]["/outcomes"]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]
     assert set(form["schema"]["properties"]["outcome"]["enum"]) == set(OUTCOMES)
     assert set(form["schema"]["properties"]["reason"]["enum"]) == REASONS
+    assert set(document["components"]["schemas"]["Erasure"]["properties"]["reason"]["enum"]) == set(REFUSALS)
     assert set(document["components"]["schemas"]["RequestedDetail"]["properties"]) == MEMBERS
     assert document["info"]["version"] == authz_server.__version__
 

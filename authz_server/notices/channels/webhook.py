@@ -10,6 +10,7 @@ RFC 8417 (the token), RFC 8935 (the push), RFC 9493 (what it is about). A client
     {"iss": <issuer>, "aud": <client_id>, "jti": <of this event>, "iat": ..., "toe": <when it happened>,
      "txn": <reference number>, "sub_id": {"format": "opaque", "id": <grant_id>},
      "events": {"urn:mydata:event:consent-ended": {"ended_by": "citizen" | "operator" | "client"}}}
+            or {"urn:mydata:event:erasure-requested": {}}, {"urn:mydata:event:erasure-due": {}}
 
 2xx: taken. 408, 425, 429, 5xx, no answer: later, with the same `jti`. Everything else: never, given up.
 """
@@ -24,6 +25,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
 from authz_server.clients.models import Client
 from authz_server.config import Settings
+from authz_server.consent import erasure
 from authz_server.core import jose, outbound_http, secrets
 from authz_server.core.circuit import Circuit, CircuitOpen
 from authz_server.core.outbound_http import Answer, FetchError
@@ -48,6 +50,8 @@ def _ended(entry: AuditEntry) -> dict[str, Any]:
 # a consent, nor whether it was one of many.
 EVENTS: Final[Mapping[str, tuple[str, Callable[[AuditEntry], dict[str, Any]]]]] = {
     "consent.withdrawn": ("urn:mydata:event:consent-ended", _ended),
+    erasure.REQUESTED: ("urn:mydata:event:erasure-requested", lambda _: {}),
+    erasure.REMINDED: ("urn:mydata:event:erasure-due", lambda _: {}),
 }
 
 

@@ -1,0 +1,105 @@
+"""After the last byte is out: a citizen asks the recipient to erase, and the recipient says what it did.
+
+Once asked, once answered; only a refusal may still be followed by the word that it was erased after all. Neither needs
+the consent to stand: what was delivered outlives it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, TextClause, bindparam, null, or_, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry
+from authz_server.consent.errors import ErasureSettled, NoSuchConsent
+from authz_server.consent.models import CONSENT, ERASURE_OPEN, NAMED
+from authz_server.core.clock import day_of
+from authz_server.single_use.decision import Decision
+
+REQUESTED: Final = "consent.erasure_requested"
+REMINDED: Final = "consent.erasure_reminded"
+ANSWERED: Final = "consent.erasure_acknowledged"
+ERASED: Final = "erased"
+# Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
+# portal.record.
+REFUSALS: Final = ("not_held", "legal_obligation", "legal_claims", "contract")
+Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "contract"]
+# A recipient that was asked just before its day, or after it, is not reminded of what it has just heard.
+REMINDED_AFTER: Final = timedelta(days=1)
+
+
+def _change(*conditions: ColumnElement[bool] | TextClause, **values: Any) -> Decision:
+    return Decision(lambda fresh: update(CONSENT).where(fresh, *conditions).values(values).returning(*NAMED))
+
+
+UNANSWERED = CONSENT.c.erasure_answered_at.is_(None)
+OWN = (CONSENT.c.transaction_id == bindparam("reference"), CONSENT.c.citizen_id == bindparam("citizen"))
+OF_CLIENT = (CONSENT.c.id == bindparam("grant"), CONSENT.c.client_id == bindparam("owner"))
+ASK = _change(*OWN, CONSENT.c.erasure_requested_at.is_(None), UNANSWERED, erasure_requested_at=bindparam("now"))
+CONFIRM = _change(
+    *OF_CLIENT,
+    or_(UNANSWERED, CONSENT.c.erasure_refusal.is_not(None)),
+    erasure_answered_at=bindparam("now"),
+    erasure_refusal=null(),
+)
+REFUSE = _change(
+    *OF_CLIENT,
+    UNANSWERED,
+    CONSENT.c.erasure_requested_at.is_not(None),
+    erasure_answered_at=bindparam("now"),
+    erasure_refusal=bindparam("refusal"),
+)
+REMIND = _change(
+    ERASURE_OPEN,
+    CONSENT.c.erase_by <= bindparam("today"),
+    CONSENT.c.erasure_requested_at < bindparam("earlier"),
+    erasure_reminded_at=bindparam("now"),
+)
+FIND = select(
+    CONSENT.c.erase_by, CONSENT.c.erasure_requested_at, CONSENT.c.erasure_answered_at, CONSENT.c.erasure_refusal
+).where(*OF_CLIENT)
+
+
+def ask(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> bool:
+    """Ask the recipient of the citizen's own consent to erase what it has; whether that was new. The caller commits."""
+    entry = Entry(at=now, event=REQUESTED, success=True, actor="citizen")
+    return bool(ASK.run(session, entry=entry, reference=transaction_id, citizen=citizen_id, now=now))
+
+
+def answer(session: Session, grant_id: str, said: Answer, *, client_id: str, now: datetime) -> None:
+    """Record what a client did about its own consent, which may have ended. The same again is fine.
+
+    The caller commits.
+    Args: said: "erased", which needs no request, or one of REFUSALS.
+    Raises: NoSuchConsent, unknown or another client's; ErasureSettled.
+    """
+    erased = said == ERASED
+    entry = Entry(at=now, event=ANSWERED, success=erased, actor=f"client:{client_id}", reason=said)
+    known: dict[str, Any] = {"grant": grant_id, "owner": client_id, "now": now}
+    if erased:
+        done = CONFIRM.run(session, entry=entry, **known)
+    else:
+        done = REFUSE.run(session, entry=entry, refusal=said, **known)
+    if done:
+        return
+    found = find(session, grant_id, client_id=client_id)
+    if found.erasure_answered_at is None or found.erasure_refusal != (None if erased else said):
+        raise ErasureSettled("not asked, or answered otherwise")
+
+
+def find(session: Session, grant_id: str, *, client_id: str) -> Any:
+    """How far it has come with a client's own consent: erase_by and the columns of erasure.
+
+    Raises: NoSuchConsent.
+    """
+    found = session.execute(FIND, {"grant": grant_id, "owner": client_id}).one_or_none()
+    if found is None:
+        raise NoSuchConsent("no such grant of this client")
+    return found
+
+
+def remind(session: Session, *, now: datetime) -> Sequence[Any]:
+    """Record, once for each, that the day has come and the recipient was silent. The caller commits."""
+    entry = Entry(at=now, event=REMINDED, success=True, actor="worker")
+    return REMIND.run(session, entry=entry, today=day_of(now), earlier=now - REMINDED_AFTER, now=now)
