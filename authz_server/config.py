@@ -19,7 +19,7 @@ from authz_server.core import settings
 from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
-from authz_server.neighbours import RegistrySettings, UpstreamSettings
+from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
 
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
@@ -118,6 +118,7 @@ class Settings:
     mail: MailSettings | None = None
     certificate: CertificateSettings | None = None
     sms: SmsSettings | None = None
+    authority: AuthoritySettings = field(default_factory=AuthoritySettings)
 
     @property
     def secure(self) -> bool:
@@ -150,6 +151,7 @@ def contradictions(parsed: Settings) -> list[str]:
     urls |= {f"upstream.{name}.issuer": provider.issuer for name, provider in parsed.upstream.items()}
     if parsed.sms is not None:
         urls["sms.url"] = parsed.sms.url
+    urls["authority.url"] = parsed.authority.url
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
@@ -255,6 +257,7 @@ READERS: Mapping[str, settings.Reader] = {
     "limits": _limits,
     "mail": _mail,
     "sms": _sms,
+    "authority": neighbours.authority,
 }
 MAIL_READERS: Mapping[str, settings.Reader] = {
     "host": settings.text,

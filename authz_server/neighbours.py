@@ -1,4 +1,4 @@
-"""Settings of the servers that identity methods rely on: registries that are asked, OpenID Providers that vouch."""
+"""Settings of those beside the platform: registries that are asked, OpenID Providers that vouch, the authority."""
 
 import re
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from authz_server.core.jose import SIGNING
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
 _PROVIDER_ID = re.compile(r"[a-z0-9-]{1,40}")  # a part of our redirect URIs
 T = TypeVar("T")
+AUTHORITY = Text(zh="個人資料保護委員會籌備處", en="Preparatory Office of the Personal Data Protection Commission")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,20 @@ class UpstreamSettings:
     algorithms: tuple[str, ...] = SIGNING  # of its ID tokens
     timeout_s: int = 5  # for one request
     max_concurrent: int = 4  # requests at once, per process
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuthoritySettings:
+    """Whom citizens report a recipient to: the table `[authority]`."""
+
+    name: Text = AUTHORITY
+    url: str = "https://www.pdpc.gov.tw"
+    phone: str | None = None
+
+
+def authority(value: Any, base: Path) -> AuthoritySettings:
+    """The reader of `authority`.  Raises: ValueError, TypeError."""
+    return AuthoritySettings(**settings.inner_table(AuthoritySettings, value, AUTHORITY_READERS, base=base))
 
 
 def registries(value: Any, base: Path) -> Mapping[str, RegistrySettings]:
@@ -118,3 +133,4 @@ UPSTREAM_READERS: Mapping[str, settings.Reader] = {
     "timeout_s": settings.count,
     "max_concurrent": settings.count,
 }
+AUTHORITY_READERS: Mapping[str, settings.Reader] = {"name": _name, "url": settings.url, "phone": settings.text}

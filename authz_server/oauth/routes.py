@@ -45,6 +45,8 @@ CALLERS: Mapping[str, str] = {
     "outcome.show": "citizen",
     "outcome.ask_to_stop": "citizen",
     "outcome.stop": "citizen",
+    "report.prepare": "citizen",
+    "report.report": "citizen",
     "erasure.ask": "citizen",
     "erasure.request_erasure": "citizen",
     "receipts.as_json": "citizen",

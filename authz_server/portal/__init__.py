@@ -24,6 +24,7 @@ from authz_server.portal import (
     receipts,
     record,
     refusals,
+    report,
     sessions,
     verify,
     views,
@@ -44,7 +45,7 @@ def init_app(app: Flask, services: Services) -> None:
     errors.init_app(app)
     refusals.init_app(app)
     for module in (
-        views, account, methods, sessions, consents, record, export, verify, outcome, erasure, receipts, freeze, leave,
-        not_me, messages, contact,
+        views, account, methods, sessions, consents, record, export, verify, outcome, erasure, report, receipts, freeze,
+        leave, not_me, messages, contact,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

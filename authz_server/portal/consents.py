@@ -60,6 +60,14 @@ ACTIONS: Final = (
         lazy_gettext("What was delivered can't be called back. The recipient is asked to erase it, and has to answer."),
         is_offered,
     ),
+    Action(
+        "report.prepare",
+        lazy_gettext("Report the recipient to the authority"),
+        lazy_gettext(
+            "If you think that it asks for too much, or does not keep its word: what you need for that, on one page."
+        ),
+        lambda decided: decided.decision != "expired",
+    ),
 )
 TABS: Final[Mapping[Kind, LazyString]] = {
     "active": lazy_gettext("Active"),

@@ -33,7 +33,7 @@ blueprint = Blueprint("outcome", __name__)
 @citizen_required
 def show(signed_in: SignedIn, transaction_id: str) -> str:
     """Show what was decided, what came of it, and what happens next."""
-    found = _found(signed_in, transaction_id)
+    found = decided_of(signed_in, transaction_id)
     return render_template(
         "outcome.html",
         signed_in=signed_in,
@@ -99,7 +99,8 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
     )
 
 
-def _found(signed_in: SignedIn, transaction_id: str) -> Decided:
+def decided_of(signed_in: SignedIn, transaction_id: str) -> Decided:
+    """What the citizen decided, or left undecided; 404 if there is nothing of theirs."""
     limits = services().settings.limits
     found = find_outcome(db.session(), transaction_id, citizen_id=signed_in.citizen_id, limits=limits, now=clock.now())
     if found is None:
@@ -109,7 +110,7 @@ def _found(signed_in: SignedIn, transaction_id: str) -> Decided:
 
 def approved(signed_in: SignedIn, transaction_id: str) -> Decided:
     """The outcome of the citizen's own consent; 404 if there is none."""
-    found = _found(signed_in, transaction_id)
+    found = decided_of(signed_in, transaction_id)
     if found.decision != "approved":
         abort(404)
     return found

@@ -35,6 +35,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.erasure_requested": lazy_gettext("You asked %(client)s to erase your data"),
     "consent.erasure_reminded": lazy_gettext("%(client)s was reminded that your data has to be erased"),
     "consent.erasure_acknowledged": lazy_gettext("%(client)s said what became of your data"),
+    "consent.reported": lazy_gettext("You reported %(client)s to the authority"),
     "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
     "code.replayed": lazy_gettext(
         "A permission was presented a second time and refused; what it had opened was closed"

@@ -223,11 +223,14 @@ def test_the_receipt_is_shown_in_the_language_in_which_it_was_read(
     assert '<p class="lead" lang="zh-Hant-TW">審核您的信用貸款申請</p>' in page
 
 
-def test_a_refusal_has_a_page_without_receipt_or_actions(own_platform: Platform, citizen: CitizenBrowser) -> None:
+def test_a_refusal_has_a_page_without_receipt_where_all_one_can_do_is_report(
+    own_platform: Platform, citizen: CitizenBrowser
+) -> None:
     reference = decided(own_platform, citizen, "ris.personal", decision="deny")
     page = citizen.client.get(f"/consents/{reference}?lang=en").text
     assert "Nothing was sent to First Sample Bank." in page
-    for absent in ("receipt", "What you can do", "/stop"):
+    assert f"/consent/{reference}/report" in page
+    for absent in ("receipt", "/stop", "/erase", "/correct"):
         assert absent not in page
 
 

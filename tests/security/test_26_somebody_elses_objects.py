@@ -67,6 +67,7 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
         ("consent", "request_id"),
         ("stop", "transaction_id"),
         ("erase", "transaction_id"),
+        ("report", "transaction_id"),
         ("remove-method", "credential_id"),
     ):
         yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}

@@ -1,0 +1,88 @@
+"""Report a recipient to the authority: what the citizen needs for it, on one page. This platform sends nothing.
+
+Routes, both by reference number, of any request that was decided
+    GET  /consent/<reference>/report   whom to write to, and what to say; once it is done, when that was
+    POST /consent/<reference>/report   form: csrf; puts on the record that it was reported, and nothing of what was said
+"""
+
+from datetime import datetime
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request
+from werkzeug.wrappers import Response
+
+from authz_server.audit.service import Entry, entries_of, record
+from authz_server.consent.outcome import Decided
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, csrf
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.portal import locale
+from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
+
+blueprint = Blueprint("report", __name__)
+REPORTED = "consent.reported"
+MOST_STEPS = 500
+
+
+@blueprint.get("/consent/<transaction_id>/report")
+@citizen_required
+def prepare(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Show what is needed."""
+    return _page(signed_in, decided_of(signed_in, transaction_id))
+
+
+@blueprint.post("/consent/<transaction_id>/report")
+@citizen_required
+def report(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Put it on the record, once."""
+    if len(request.form.getlist("csrf")) > 1:
+        abort(400)
+    found = decided_of(signed_in, transaction_id)
+    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+        return _page(signed_in, found, stale=True)
+    if _reported_at(signed_in, transaction_id) is None:
+        entry = Entry(
+            at=clock.now(),
+            event=REPORTED,
+            success=True,
+            actor="citizen",
+            transaction_id=transaction_id,
+            citizen_id=signed_in.citizen_id,
+            client_id=found.client_id,
+        )
+        record(db.session(), entry)
+        db.session.commit()
+    return redirect(f"/consent/{transaction_id}/report", code=303)
+
+
+def _reported_at(signed_in: SignedIn, transaction_id: str) -> datetime | None:
+    entries = entries_of(db.session(), signed_in.citizen_id, transaction_id=transaction_id, limit=MOST_STEPS)
+    return next((entry.at for entry in entries if entry.event == REPORTED), None)
+
+
+def _page(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:
+    known = services()
+    client = known.registry.client(found.client_id)
+    authority = known.settings.authority
+    reported = moment(_reported_at(signed_in, found.transaction_id))
+    page = render_template(
+        "report.html",
+        signed_in=signed_in,
+        transaction_id=found.transaction_id,
+        authority={"name": authority.name.get(locale.current()), "url": authority.url, "phone": authority.phone},
+        client=client_facts(found) | {"registered_id": client.registered_id if client else ""},
+        decision=found.decision,
+        decided=moment(found.decided_at),
+        withdrawn=moment(found.withdrawn_at),
+        fetches=fetches_of(found),
+        reported=reported,
+        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+        stale=stale and not reported,
+    )
+    return make_response(page, 403 if stale else 200)
+
+
+def _action(transaction_id: str) -> str:
+    return f"report:{transaction_id}"
