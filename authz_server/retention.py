@@ -31,6 +31,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients import models as clients
 from authz_server.config import Limits
 from authz_server.consent.models import Anomaly, AnomalyWatch, AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.counter.models import Barcode
 from authz_server.database import Base, table_of
 from authz_server.identity.browsers import KEPT
 from authz_server.identity.models import (
@@ -107,6 +108,7 @@ KEEP = (
     # A notice may be younger than its entry by as long as no worker ran.
     Keep(AuditEntry, "at", leaving=NUMBERED, held_by=table_of(Notice).c.audit_entry_id),
     Keep(Anomaly, "at"),
+    Keep(Barcode, "shown_at", leaving=NUMBERED),  # before the consent that it points at
     Keep(Consent, "decided_at", leaving=EMPTIED),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.

@@ -27,6 +27,10 @@ A client that asks for data:
     fields_optional = ["payers"]
     parameters.tax_year = { last = 3 }           # see clients.ranges for every form
 
+    [counters.desk-3]                            # where citizens may bring a barcode; whoever has one is an office
+    name = { zh = "3 號櫃檯", en = "Counter 3" }
+    address = { zh = "桃園市桃園區縣府路 7 號", en = "7 Xianfu Rd., Taoyuan Dist., Taoyuan City" }
+
 The keys (RFC 7517, public members only) have at least one for signatures (client assertions); one of use `enc` is what
 packages are encrypted to, unless a request brings its own. Whatever the catalogue calls required must be among
 `fields_required`; a dataset without any required field is optional as a whole, and then lists them as optional.
@@ -48,7 +52,7 @@ from typing import Any, cast, get_args
 from authz_server.catalogue.document import Problem, Table
 from authz_server.catalogue.model import Catalogue, Text
 from authz_server.clients import keys, uris
-from authz_server.clients.model import Client, Connector, Purpose, RegisteredAgency
+from authz_server.clients.model import Client, Connector, Counter, Purpose, RegisteredAgency
 from authz_server.clients.policy import POLICIES, Policy
 from authz_server.clients.purposes import read_purpose
 from authz_server.core.errors import DomainError
@@ -61,6 +65,8 @@ _PHONE = re.compile(r"\+?[0-9][0-9 ()#-]{2,38}")
 _EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+")
 _MOST_REDIRECT_URIS = 20
 _MOST_PURPOSES = 50
+_COUNTER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+_MOST_COUNTERS = 200
 
 
 class RegistrationError(DomainError):
@@ -155,6 +161,7 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
             _read_url(table, "security_event_endpoint", context) if "security_event_endpoint" in table else None
         ),
         "purposes": _read_purposes(table, context),
+        "counters": _read_counters(table),
     }
 
 
@@ -180,6 +187,19 @@ def _read_purposes(table: Table, context: Context) -> Mapping[str, Purpose]:
     read = {name: read_purpose(name, purpose, context.catalogue) for name, purpose in purposes.items()}
     if len(read) > _MOST_PURPOSES:
         purposes.note(f"has more than {_MOST_PURPOSES} purposes")
+    return MappingProxyType(read)
+
+
+def _read_counters(table: Table) -> Mapping[str, Counter]:
+    counters = table.table("counters", optional=True)
+    read: dict[str, Counter] = {}
+    for name, counter in counters.items() if counters else ():
+        if not _COUNTER_ID.fullmatch(name):
+            counter.note("a counter's id is small letters, digits and hyphens")
+        read[name] = Counter(id=name, name=counter.localized("name", longest=60), address=counter.localized("address"))
+        counter.done()
+    if counters and len(read) > _MOST_COUNTERS:
+        counters.note(f"has more than {_MOST_COUNTERS} counters")
     return MappingProxyType(read)
 
 

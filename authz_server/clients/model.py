@@ -1,12 +1,12 @@
 """What is registered, parsed and immutable: clients, their purposes and ceilings, agencies and their keys."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Literal
 
 from authz_server.catalogue.model import Text
-from authz_server.clients.policy import Policy
+from authz_server.clients.policy import PRE_AUTHORIZED_CODE, Policy
 from authz_server.clients.ranges import Range
 from authz_server.core.identifiers import AgencyId, ClientId, DatasetId
 from authz_server.core.jose import Key, KeySet
@@ -36,8 +36,20 @@ class Purpose:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Counter:
+    """Where an office receives citizens: what it is called there, and where it is."""
+
+    id: str
+    name: Text
+    address: Text
+
+
+@dataclass(frozen=True, kw_only=True)
 class Client:
-    """One registered client. Its keys are asked of the registry, for some clients publish theirs under a URL."""
+    """One registered client. Its keys are asked of the registry, for some clients publish theirs under a URL.
+
+    One with counters is an office: citizens may bring a barcode there for any of its purposes.
+    """
 
     client_id: ClientId
     name: Text
@@ -53,6 +65,12 @@ class Client:
     jwks: KeySet | None
     jwks_uri: str | None
     suspended: bool
+    counters: Mapping[str, Counter] = field(default_factory=dict)
+
+    @property
+    def grant_types(self) -> tuple[str, ...]:
+        """Those of its profile, and that of barcodes if it has a counter to bring one to."""
+        return self.policy.grant_types + ((PRE_AUTHORIZED_CODE,) if self.counters else ())
 
 
 @dataclass(frozen=True, kw_only=True)

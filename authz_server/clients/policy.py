@@ -7,6 +7,7 @@ from types import MappingProxyType
 from authz_server.core.jose import SIGNING
 
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - the name of a grant, RFC 8693
+PRE_AUTHORIZED_CODE = "urn:ietf:params:oauth:grant-type:pre-authorized_code"  # OpenID4VCI section 6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -164,6 +164,6 @@ def document_of_client(row: Row[Any]) -> dict[str, Any]:
     }
     optional = (
         "registered_id", "contact_phone", "contact_email", "privacy_url", "redirect_uris",
-        "security_event_endpoint", "purposes", "jwks", "jwks_uri",
+        "security_event_endpoint", "purposes", "counters", "jwks", "jwks_uri",
     )  # fmt: skip
     return document | {name: value for name in optional if (value := getattr(row, name))}

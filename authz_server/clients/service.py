@@ -76,6 +76,7 @@ def register(
         redirect_uris=list(client.redirect_uris),
         security_event_endpoint=client.security_event_endpoint,
         purposes=document.get("purposes", {}),
+        counters=document.get("counters"),
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)

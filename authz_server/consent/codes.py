@@ -10,8 +10,10 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.service import Entry, record
 from authz_server.clients.models import Client as ClientRow
+from authz_server.config import Limits
 from authz_server.consent.errors import CodeNotUsable, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
+from authz_server.core.secrets import derive
 from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor, Prepared
@@ -19,6 +21,7 @@ from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 
 PREFIX = "mdc_"
+AT_COUNTER = "counter"  # the reason, on the record, of a decision that a barcode answers, not a code
 CODE = table_of(AuthorizationCode)
 CONSENT = table_of(Consent)
 
@@ -78,6 +81,16 @@ MISUSE = Decision(spending)
 JUST_EXPIRED = timedelta(minutes=5)
 OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
 REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
+
+
+def unshown(server_secret: bytes, transaction_id: str) -> str:
+    """What stands for the code of a visit to a counter until its first barcode is shown. Nobody is ever given it."""
+    return derive(server_secret, "unshown-barcode", transaction_id)
+
+
+def collectable_s(limits: Limits, *, at_counter: bool) -> int:
+    """How long what was agreed to may be collected."""
+    return limits.visit_ttl_s if at_counter else limits.code_ttl_s
 
 
 def get_code(session: Executor, code_digest: bytes, *, jkt: str, now: datetime) -> CodeRow:

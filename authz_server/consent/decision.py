@@ -12,7 +12,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
-from authz_server.consent.codes import PREFIX
+from authz_server.consent.codes import AT_COUNTER, PREFIX, collectable_s, unshown
 from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.models import AuthorizationCode, Consent
@@ -61,9 +61,11 @@ def approve(
     notice: Notice,
     catalogue: Catalogue,
     settings: Settings,
+    server_secret: bytes,
     now: datetime,
 ) -> str:
-    """Record the consent and issue the code; the location that takes the browser back to the client with it.
+    """Record the consent and issue the code; the location that takes the browser back to the client with it,
+    or to where the citizen is shown a barcode in its place.
 
     Request spent, consent, code and entries are one decision. The caller commits.
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
@@ -73,12 +75,9 @@ def approve(
     """
     level, auth_time = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
-    code, consent_id = new_secret(PREFIX), new_secret("")[:22]
-    owner = {
-        "transaction_id": pending.transaction_id,
-        "citizen_id": signed_in.citizen_id,
-        "client_id": pending.client_id,
-    }
+    who, consent_id = signed_in.citizen_id, new_secret("")[:22]
+    code = unshown(server_secret, pending.transaction_id) if asked.at_counter else new_secret(PREFIX)
+    owner = {"transaction_id": pending.transaction_id, "citizen_id": who, "client_id": pending.client_id}
     consent = {
         "id": consent_id,
         "scopes": asked.scopes,
@@ -104,13 +103,15 @@ def approve(
         "dpop_jkt": asked.dpop_jkt,
         "nonce": asked.nonce,
         "claims": {**asked.claims, "acr": asked.stated_acr(level)},
-        "expires_at": now + timedelta(seconds=settings.limits.code_ttl_s),
+        "expires_at": now + timedelta(seconds=collectable_s(settings.limits, at_counter=asked.at_counter)),
         "used_at": None,
     }
-    entries = _entries(pending, "approved", citizen_id=signed_in.citizen_id, consent_id=consent_id, now=now)
+    entries = _entries(pending, "approved", citizen_id=who, consent_id=consent_id, now=now)
     rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
-    if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=signed_in.citizen_id, now=now):
+    if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=who, now=now):
         raise RequestNotUsable("decided, expired or frozen meanwhile")
+    if asked.at_counter:
+        return f"{settings.issuer}/counter/{pending.transaction_id}"
     return response_location(asked, settings.issuer, code=code)
 
 
@@ -187,15 +188,16 @@ def _entries(
     pending: PendingRequest, decision: str, *, citizen_id: int | None, consent_id: str | None, now: datetime
 ) -> tuple[Entry, Entry]:
     """The request and its decision: only now is it known whose record the request belongs to."""
-    actor = f"client:{pending.client_id}"
+    at_counter = pending.parameters.at_counter
     asked = Entry(
         at=pending.pushed_at,
         event="consent.requested",
         success=True,
-        actor=actor,
+        actor="citizen" if at_counter else f"client:{pending.client_id}",
         transaction_id=pending.transaction_id,
         citizen_id=citizen_id,
         client_id=pending.client_id,
+        reason=AT_COUNTER if at_counter else None,
     )
     decided = replace(
         asked,

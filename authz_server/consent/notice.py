@@ -21,7 +21,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.4"
+VERSION: Final = "2026-11.5"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def compose(
     }
     content: Sentences = {
         "title": say("title" if items else "title_identity", locale, client=name),
-        "lead": say("lead" if items else "lead_identity", locale, client=name),
+        "lead": say("lead_counter" if asked.at_counter else "lead" if items else "lead_identity", locale, client=name),
         "who": question.who(client, locale=locale),
         "why": {"heading": say("why", locale), "text": purpose.text.get(locale)} if purpose else None,
         "changes": question.changes(pending, catalogue, client_name=name, locale=locale),
@@ -80,7 +80,7 @@ def compose(
         "optional": question.optional(items, locale=locale),
         "identity": question.identity(asked, client_name=name, locale=locale),
         "route": question.route(agencies.values(), purpose, client_name=name, locale=locale),
-        "times": question.times(use_until, erase_by, client_name=name, locale=locale),
+        "times": question.times(use_until, erase_by, client_name=name, locale=locale, at_counter=asked.at_counter),
         "never": question.never(
             [agencies[agency] for agency in agencies if agency in unencrypting],
             client_name=name,
@@ -88,7 +88,7 @@ def compose(
             fetches=bool(items),
         ),
         "stop": question.stop(client, locale=locale, fetches=bool(items)),
-        "leaving": question.leaving(asked.redirect_uri, client_name=name, locale=locale),
+        "leaving": question.leaving(asked, client_name=name, locale=locale),
         "approve": say("approve" if items else "approve_identity", locale),
         "deny": say("deny", locale),
     }

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Limits
+from authz_server.consent.codes import AT_COUNTER, collectable_s
 from authz_server.consent.models import Consent
 from authz_server.database import table_of, unindexed
 
@@ -54,7 +55,7 @@ LAST_STEPS = (
     .group_by(STEP.transaction_id, STEP.dataset_id)
 )
 ENTRIES = (
-    select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id, ENTRY.actor)
+    select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id, ENTRY.actor, ENTRY.reason)
     .where(
         ENTRY.transaction_id.in_(bindparam("references", expanding=True)),
         unindexed(ENTRY.citizen_id) == bindparam("citizen"),
@@ -173,7 +174,9 @@ def _outcome(
     entries = [entry for entry in entries if entry.event != WITHDRAWN]
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
-    missed = not collected and now > decision.at + timedelta(seconds=limits.code_ttl_s)
+    missed = not collected and now > decision.at + timedelta(
+        seconds=collectable_s(limits, at_counter=decision.reason == AT_COUNTER)
+    )
     untouched: State = "stopped" if withdrawn_at else "expired" if missed else "open"
     return Decided(
         transaction_id=transaction_id,

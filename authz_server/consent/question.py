@@ -202,14 +202,16 @@ def route(names: Iterable[str], purpose: Purpose | None, *, client_name: str, lo
     }
 
 
-def times(use_until: date | None, erase_by: date | None, *, client_name: str, locale: str) -> Sentences | None:
+def times(
+    use_until: date | None, erase_by: date | None, *, client_name: str, locale: str, at_counter: bool
+) -> Sentences | None:
     """How long, in three lines; None where nothing is fetched."""
     if use_until is None or erase_by is None:
         return None
     return {
         "heading": say("times", locale),
         "lines": [
-            say("fetch_once", locale),
+            say("fetch_once_counter" if at_counter else "fetch_once", locale),
             say("use_until", locale, client=client_name, date=day(use_until, locale)),
             say("erase_by", locale, client=client_name, date=day(erase_by, locale)),
         ],
@@ -237,9 +239,11 @@ def stop(client: Client, *, locale: str, fetches: bool) -> Sentences:
     return {"heading": say("stop", locale), "text": text}
 
 
-def leaving(redirect_uri: str, *, client_name: str, locale: str) -> str:
+def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str) -> str:
     """Where the citizen goes next, whatever the decision."""
-    parts = urlsplit(redirect_uri)
+    if asked.at_counter:
+        return say("leaving_counter", locale, client=client_name)
+    parts = urlsplit(asked.redirect_uri)
     if parts.scheme in {"http", "https"}:
         return say("leaving", locale, client=client_name, place=parts.netloc)
     return say("leaving_app", locale, client=client_name)

@@ -29,6 +29,7 @@ class AuthorizationParameters:
     claims: Mapping[str, Any] = field(default_factory=dict)
     ui_locales: tuple[str, ...] = ()
     hinted_subject: str | None = None
+    at_counter: bool = False  # the citizen asks, and takes a barcode to the client instead of going back to it
 
     def stated_acr(self, level: int) -> str:
         """The `acr` that tells the client of a level: the strictest of those it asked for that the level fulfils.
@@ -56,6 +57,7 @@ class AuthorizationParameters:
             "claims": self.claims,
             "ui_locales": self.ui_locales,
             "hinted_subject": self.hinted_subject,
+            "at_counter": self.at_counter,
         }
 
     @classmethod

@@ -215,6 +215,7 @@ def _approve(
                 notice=notice,
                 catalogue=services().catalogue,
                 settings=services().settings,
+                server_secret=services().secret,
                 now=clock.now(),
             )
     except IdentityNotSufficient:

@@ -27,6 +27,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "{client}想知道您是誰。請讀完再決定；在您同意之前，什麼都不會送出。",
         "{client} asks who you are. Read, then decide. Nothing is sent unless you agree.",
     ),
+    "lead_counter": (
+        "您想在{client}的櫃檯提供下列資料。請讀完再決定；在您同意、並在櫃檯出示條碼之前，什麼都不會送出。",
+        "You want to hand in the data below at a counter of {client}. Read, then decide. Nothing is sent unless you "
+        "agree and show your barcode there.",
+    ),
     "who": ("誰在要求", "Who is asking"),
     "registered_id": ("統一編號", "Registered id"),
     "registered_on": ("登記於本平臺", "Registered here since"),
@@ -91,6 +96,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "route_nobody": ("不轉交任何人", "Nobody else"),
     "times": ("多久", "For how long"),
     "fetch_once": ("只取一次，就是現在", "We fetch it once, now"),
+    "fetch_once_counter": (
+        "只取一次，就在您於櫃檯出示條碼時",
+        "We fetch it once, when you show your barcode at the counter",
+    ),
     "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
     "erase_by": ("{client}必須在 {date} 前刪除", "They must erase it by {date}"),
     "never": ("不會發生的事", "What will not happen"),
@@ -125,6 +134,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "leaving": (
         "不論同意與否，接下來都會離開本平臺，回到{client}（{place}）。",
         "Whichever you choose, you then leave this platform and return to {client} ({place}).",
+    ),
+    "leaving_counter": (
+        "同意之後，您會在這裡看到條碼。條碼裡沒有資料，只有{client}的櫃檯能用；8 小時內有效，您隨時可以停止。",
+        "If you agree, you are shown a barcode here. No data is in it, and only the counters of {client} can use it; "
+        "it is good for 8 hours, and you can stop it at any time.",
     ),
     "leaving_app": (
         "不論同意與否，接下來都會離開本平臺，回到{client}的應用程式。",

@@ -13,7 +13,7 @@ TransactionId = NewType("TransactionId", str)
 TraceId = NewType("TraceId", str)
 
 # Crockford's base32: no I, L, O, U, so that a citizen can read a reference number over the telephone.
-_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACR_PREFIX = "urn:mydata:acr:level-"
 
@@ -25,9 +25,13 @@ MEMBER_AREA = 5  # no identity level: what only opens the citizen's own pages, n
 
 def new_transaction_id() -> TransactionId:
     """Return a reference number such as `T7K2M-9QXA-4F3C`: 60 random bits, shown to people, never a credential."""
-    number = secrets.randbits(60)
-    text = "".join(_CROCKFORD[number >> shift & 31] for shift in range(0, 60, 5))
+    text = crockford(secrets.randbits(60), 12)
     return TransactionId(f"T{text[:4]}-{text[4:8]}-{text[8:]}")
+
+
+def crockford(number: int, length: int) -> str:
+    """The lowest five bits for each of so many characters, the lowest first."""
+    return "".join(CROCKFORD[number >> shift & 31] for shift in range(0, 5 * length, 5))
 
 
 def trace_id(received: str | None) -> TraceId:

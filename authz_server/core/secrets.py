@@ -37,6 +37,12 @@ def derive(key: bytes, *labels: str) -> str:
     return base64.urlsafe_b64encode(hmac.digest(key, message, "sha256")).rstrip(b"=").decode("ascii")
 
 
+def derive_number(key: bytes, bits: int, *labels: str) -> int:
+    """Return a number of so many bits, at most 256, that only a holder of `key` can compute for these labels."""
+    derived = hashlib.sha256(derive(key, *labels).encode("ascii")).digest()
+    return int.from_bytes(derived, "big") >> 256 - bits
+
+
 def derive_digits(key: bytes, count: int, *labels: str) -> str:
     """Return a code of `count` digits that only a holder of `key` can compute for these labels. Limit the tries!"""
     derived = hashlib.sha256(derive(key, *labels).encode("ascii")).digest()

@@ -47,12 +47,12 @@ class Door:
 def account_door(method_id: str, account: str, limits: Limits, *, most: int | None = None) -> Door:
     """The door of one account under one method; the account need not exist. Args: most: fewer failures than usual."""
     failures = limits.sign_in_failures if most is None else min(most, limits.sign_in_failures)
-    return _usual_door(ACCOUNT, f"{method_id}\0{account}", limits, most=failures, reopens=True)
+    return usual_door(ACCOUNT, f"{method_id}\0{account}", limits, most=failures, reopens=True)
 
 
 def address_door(address: str | None, limits: Limits) -> Door:
     """The door of one source address; of a whole subscriber's network where it is IPv6."""
-    return _usual_door(ADDRESS, _network(address), limits, most=limits.sign_in_failures * ADDRESS_FACTOR)
+    return usual_door(ADDRESS, _network(address), limits, most=limits.sign_in_failures * ADDRESS_FACTOR)
 
 
 def account_day(method_id: str, account: str, limits: Limits) -> Door:
@@ -70,8 +70,10 @@ def registry_day(registry_id: str, limits: Limits) -> Door:
     return _day_door(EVERYBODY, registry_id, most=limits.knowledge_registry_day)
 
 
-def _usual_door(kind: str, key: str, limits: Limits, *, most: int, reopens: bool = False) -> Door:
+def usual_door(kind: str, key: str, limits: Limits, *, most: int | None = None, reopens: bool = False) -> Door:
+    """A door that locks for as long as that of an account, after as many failures unless told otherwise."""
     window, lock = timedelta(seconds=limits.sign_in_window_s), timedelta(seconds=limits.sign_in_lock_s)
+    most = limits.sign_in_failures if most is None else most
     return Door(kind=kind, key=digest(key), most=most, window=window, lock=lock, reopens=reopens)
 
 

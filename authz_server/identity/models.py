@@ -129,7 +129,7 @@ class SignInAttempt(Base):
 
     __tablename__ = "sign_in_attempt"
 
-    kind: Mapped[str] = mapped_column(String(20), primary_key=True)  # account or address
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)  # account, address, desk, ...: whoever counts says
     key: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
     failures: Mapped[int]
     window_started_at: Mapped[datetime] = mapped_column(index=True)

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
+from authz_server.counter.desk import ANNOUNCED
+from authz_server.counter.service import find_announced
 from authz_server.identity.contact import CHANGED, PROPOSED, change_at
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
@@ -27,6 +29,9 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         change = change_at(session, reader.id, entry.reason, event=entry.event, at=entry.at)
     if entry.event == PROPOSED and (change is None or change.expires_at <= now):
         raise Undeliverable("too late")
+    barcode = find_announced(session, entry.consent_id, entry.at) if entry.event == ANNOUNCED else None
+    if entry.event == ANNOUNCED and (barcode is None or barcode.code_expires_at <= now):
+        raise Undeliverable("too late")
     return Errand(
         entry=entry,
         reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
@@ -34,6 +39,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         channel=channel,
         created_at=created_at,
         change=change,
+        barcode=barcode,
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

@@ -8,6 +8,9 @@ from typing import Final
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, listed, time_of_day
+from authz_server.counter.codes import one_time_code
+from authz_server.counter.desk import ANNOUNCED
+from authz_server.counter.naming import desk_name
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.notices import not_me
@@ -19,7 +22,7 @@ LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
 WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What leads to the page of a consent; the rest leads to the record.
-OF_CONSENTS: Final = ("consent.", "token.", "code.", "anomaly.")
+OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "anomaly.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +109,8 @@ class Writer:
     def write_short(self, errand: Errand) -> str:
         """The message for a telephone, in the reader's language alone."""
         locale, entry = errand.reader.locale, errand.entry
+        if entry.event == ANNOUNCED:
+            return say("sms_visit_code", locale, code=self._code(errand))
         if entry.event == PROPOSED:
             return say("sms_code", locale, code=self._code(errand), minutes=self._minutes)
         pieces = [
@@ -125,7 +130,7 @@ class Writer:
 
     def part(self, errand: Errand, locale: str) -> Part:
         """The message in one language."""
-        if errand.entry.event == PROPOSED:
+        if errand.entry.event in {PROPOSED, ANNOUNCED}:
             return self._code_part(errand, locale)
         entry, issuer = errand.entry, self._services.settings.issuer
         told: Told = TOLD[entry.event]
@@ -134,6 +139,7 @@ class Writer:
         facts = [
             ("when", self._when(errand, locale)),
             ("to", names["client"] if entry.client_id else ""),
+            ("counter", self._desk(entry, locale)),
             ("phone", client.contact_phone if client else ""),
             ("by", self._ended_by(entry, names, locale)),
             ("what", names["dataset"]),
@@ -164,15 +170,17 @@ class Writer:
         return Part(
             locale=locale,
             title=say("code_title", locale),
-            more=say("code_more", locale, minutes=self._minutes),
+            more=say("visit_code_more" if errand.barcode else "code_more", locale, minutes=self._minutes),
             facts=((say("code", locale), self._code(errand)),),
             links=(),
             not_me=(),
             why=(),
-            closing=say("code_not_me", locale),
+            closing=say("visit_code_not_me" if errand.barcode else "code_not_me", locale),
         )
 
     def _code(self, errand: Errand) -> str:
+        if errand.barcode:
+            return one_time_code(self._services.secret, errand.barcode.digest, errand.barcode.announced_at)
         return errand.change.code(self._services.secret) if errand.change else ""
 
     @property
@@ -194,6 +202,10 @@ class Writer:
         if entry.event != WITHDRAWN or entry.actor == "citizen":
             return ""
         return names["client"] if entry.actor.startswith("client:") else say("operator", locale)
+
+    def _desk(self, entry: AuditEntry, locale: str) -> str:
+        """Where a barcode was presented; else nothing."""
+        return desk_name(entry.actor, self._services.registry, locale) if entry.actor.startswith("desk:") else ""
 
     def _when(self, errand: Errand, locale: str) -> str:
         at = errand.entry.at

@@ -104,6 +104,20 @@ TOLD: Final[Mapping[str, Told]] = {
         "已拒絕，那次許可也已作廢。您不必做什麼。",
         "It was refused, and the permission is void now. You need do nothing.",
     ),
+    "counter.redeemed": _told(
+        "{client}的櫃檯接受了您的條碼",
+        "Your barcode was accepted at a counter of {client}",
+        "櫃檯現在可以取一次您同意的資料。如果您不在那裡，請立刻從下面的連結停止。",
+        "The counter may now fetch what you agreed to, once. If you are not there, stop it at once: follow the link "
+        "below.",
+    ),
+    "counter.locked": _safe(
+        "您的條碼暫時鎖住了",
+        "Your barcode is locked for a while",
+        "因為櫃檯輸入了太多次錯誤的驗證碼。15 分鐘後可以再試；如果您不在那裡，請停止這次同意。",
+        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in 15 minutes; if you are "
+        "not there, stop this consent.",
+    ),
     "sign_in.locked": _safe(
         "您的帳號暫時不能登入",
         "Sign-in to your account is locked for a while",

@@ -42,7 +42,7 @@ class OAuthClient(ClientMixin):  # type: ignore[misc]  # Authlib has no types
         return method in self.registered.policy.token_endpoint_auth_methods
 
     def check_grant_type(self, grant_type: str) -> bool:
-        return grant_type in self.registered.policy.grant_types
+        return grant_type in self.registered.grant_types
 
 
 class PrivateKeyJwt:

@@ -5,6 +5,7 @@ from flask import Response, request
 from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NoSuchConsent
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
+from authz_server.counter.errors import DeskLocked
 from authz_server.oauth.responses import json_response
 from authz_server.single_use.identifiers import AssertionReplayed, ProofReplayed
 from authz_server.tokens.errors import AuthenticationNotSufficient, LeaseNotUsable, TokenNotReady
@@ -108,10 +109,10 @@ def error_response(error: DomainError) -> Response:
     """The JSON answer of a back-channel endpoint (RFC 6749 section 5.2); 400 unless the table says otherwise."""
     status = next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 400)
     body: dict[str, str | int] = {"error": error.code, "error_description": error.public}
-    if isinstance(error, TokenNotReady):
+    if isinstance(error, TokenNotReady | DeskLocked):
         body["retry_after"] = error.retry_after_s
     response = json_response(body, status)
-    if isinstance(error, TokenNotReady):
+    if isinstance(error, TokenNotReady | DeskLocked):
         response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, AuthenticationNotSufficient):
         # RFC 9470 section 3; here for the resource server, which says it to its client in a challenge.

@@ -12,6 +12,7 @@ from authz_server.consent.errors import CodeReplayed
 from authz_server.core import jose
 from authz_server.core.errors import DomainError
 from authz_server.core.logging import event
+from authz_server.counter.errors import BarcodeNotUsable
 from authz_server.database import db
 from authz_server.extensions import Services
 from authz_server.oauth import authorize, client_access, grant_management, metadata, outcomes, userinfo
@@ -19,8 +20,8 @@ from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, er
 from authz_server.oauth.responses import json_response, public_json
 from authz_server.oauth.server import ConsentServer
 
-# A refused request changes nothing, except where refusing is not enough: a stolen code stays spent.
-KEPT = (CodeMisused, CodeReplayed)
+# A refused request changes nothing, except where refusing is not enough: a stolen code stays spent, a guess is counted.
+KEPT = (CodeMisused, CodeReplayed, BarcodeNotUsable)
 
 CALLERS: Mapping[str, str] = {
     "oauth.discovery": "anyone",
@@ -33,11 +34,19 @@ CALLERS: Mapping[str, str] = {
     "oauth.introspect": "resource server",
     "oauth.revoke": "client",
     "oauth.outcomes": "holder of a lease",
+    "oauth.announce": "client",
     "oauth.query_grant": "client",
     "oauth.revoke_grant": "client",
     "oauth.query_erasure": "client",
     "oauth.answer_erasure": "client",
     "catalogue.show": "anyone",
+    "counter.offices": "anyone",
+    "counter.service": "citizen",
+    "counter.ask": "citizen",
+    "visit.page": "citizen",
+    "visit.show_barcode": "citizen",
+    "visit.state": "citizen",
+    "visit.picture": "citizen",
     "consent.page": "citizen",
     "consent.decide": "citizen",
     "consent.extend": "citizen",
@@ -140,6 +149,7 @@ def init_app(app: Flask, services: Services) -> None:
     route("/token", "token", back(lambda: server.create_token_response(request)), "POST")
     route("/introspect", "introspect", back(lambda: server.create_endpoint_response("introspection", request)), "POST")
     route("/revoke", "revoke", back(lambda: server.create_endpoint_response("revocation", request)), "POST")
+    route("/announce", "announce", back(lambda: server.create_endpoint_response("announcement", request)), "POST")
     route("/outcomes", "outcomes", back(_outcomes), "POST")
     resource = protected_resource(algorithms)
     route(

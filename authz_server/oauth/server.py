@@ -6,11 +6,13 @@ from authlib.oauth2.rfc6749 import AuthorizationServer
 from flask import Request, Response
 
 from authz_server.extensions import Services
+from authz_server.oauth.announcement import AnnouncementEndpoint
 from authz_server.oauth.client_auth import METHOD, OAuthClient, PrivateKeyJwt
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import UnsupportedGrantType
 from authz_server.oauth.grants.authorization_code import AuthorizationCodeGrant
 from authz_server.oauth.grants.client_credentials import ClientCredentialsGrant
+from authz_server.oauth.grants.pre_authorized_code import PreAuthorizedCodeGrant
 from authz_server.oauth.grants.token_exchange import TokenExchangeGrant
 from authz_server.oauth.introspection import IntrospectionEndpoint
 from authz_server.oauth.par import PushedAuthorizationEndpoint
@@ -18,8 +20,8 @@ from authz_server.oauth.params import FormRequest
 from authz_server.oauth.responses import json_response
 from authz_server.oauth.revocation import RevocationEndpoint
 
-GRANTS = (AuthorizationCodeGrant, ClientCredentialsGrant, TokenExchangeGrant)
-ENDPOINTS = (PushedAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint)
+GRANTS = (AuthorizationCodeGrant, ClientCredentialsGrant, PreAuthorizedCodeGrant, TokenExchangeGrant)
+ENDPOINTS = (PushedAuthorizationEndpoint, IntrospectionEndpoint, RevocationEndpoint, AnnouncementEndpoint)
 AUTH_METHODS = (METHOD,)
 
 

@@ -9,6 +9,7 @@ from authz_server.portal import (
     consents,
     contact,
     context,
+    counter,
     erasure,
     errors,
     export,
@@ -28,6 +29,7 @@ from authz_server.portal import (
     sessions,
     verify,
     views,
+    visit,
 )
 
 
@@ -46,6 +48,6 @@ def init_app(app: Flask, services: Services) -> None:
     refusals.init_app(app)
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, report, receipts, freeze,
-        leave, not_me, messages, contact,
+        leave, not_me, messages, contact, counter, visit,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

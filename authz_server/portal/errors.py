@@ -34,6 +34,7 @@ PAGES: Final = frozenset(
         "authorize",
         "consent",
         "consents",
+        "counter",
         "messages",
         "not-me",
         "record",
@@ -43,7 +44,19 @@ PAGES: Final = frozenset(
     }
 )
 MACHINES: Final = frozenset(
-    {".well-known", "catalogue", "health", "introspect", "jwks", "outcomes", "par", "revoke", "token", "userinfo"}
+    {
+        ".well-known",
+        "announce",
+        "catalogue",
+        "health",
+        "introspect",
+        "jwks",
+        "outcomes",
+        "par",
+        "revoke",
+        "token",
+        "userinfo",
+    }
 )
 # Not that of `core.admission`: what is busy is free again in a moment, a database that is away comes back less soon.
 DATABASE_AWAY_S: Final = 30

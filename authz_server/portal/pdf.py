@@ -32,11 +32,12 @@ INK_SOFT: Final = HexColor("#4d5659")
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """A heading with facts (pairs of name and value) in two columns, then sentences, each a paragraph."""
+    """A heading with facts (pairs of name and value) in two columns, pictures, then sentences, each a paragraph."""
 
     heading: str
     facts: Sequence[tuple[str, str]] = ()
     sentences: Sequence[str] = ()
+    pictures: Sequence[Flowable] = ()
 
 
 def render(title: str, lead: str, parts: Sequence[Part], *, foot: str, lang: str) -> bytes:
@@ -69,6 +70,7 @@ def _render(title: str, lead: str, parts: Sequence[Part], foot: str, lang: str) 
         if part.facts:
             rows = [[Paragraph(escape(name), label), Paragraph(escape(value), text)] for name, value in part.facts]
             story += [Table(rows, colWidths=[45 * mm, 125 * mm], style=LINES, hAlign="LEFT"), Spacer(1, 2 * mm)]
+        story += [piece for picture in part.pictures for piece in (picture, Spacer(1, 6 * mm))]
         story += [Paragraph(escape(line), point if line.startswith(POINT) else text) for line in part.sentences]
 
     def below(canvas: Canvas, document: Any) -> None:

@@ -14,6 +14,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import NEWEST, Position, entries_of
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core.clock import LOCAL_TIME
+from authz_server.counter.naming import desk_name
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
@@ -43,6 +44,13 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "code.misused": lazy_gettext(
         "A permission of %(client)s was presented by somebody who could not show that it is theirs; it is void now"
     ),
+    "counter.shown": lazy_gettext("A barcode for %(client)s was shown to you"),
+    "counter.announced": lazy_gettext("Your barcode was scanned, and you were sent a one-time code"),
+    "counter.redeemed": lazy_gettext(
+        "Your barcode and one-time code were accepted; %(client)s may fetch what you agreed to"
+    ),
+    "counter.refused": lazy_gettext("Your barcode was refused"),
+    "counter.locked": lazy_gettext("Your barcode was locked for a while after too many wrong one-time codes"),
     "token.issued": lazy_gettext("%(client)s may fetch %(dataset)s once"),
     "token.leased": lazy_gettext("%(client)s began to fetch %(dataset)s"),
     "token.delivered": lazy_gettext("%(dataset)s was delivered to %(client)s"),
@@ -87,6 +95,10 @@ BY_OTHERS: Final[Mapping[str, LazyString]] = {
     "account.unfrozen": lazy_gettext("Your account was unfrozen for you; requests can be agreed to again"),
     "account.left": lazy_gettext("Your account was closed for you"),
 }
+# The same, where the citizen did it and not the client.
+BY_CITIZEN: Final[Mapping[str, LazyString]] = {
+    "consent.requested": lazy_gettext("You chose a service of %(client)s"),
+}
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
 REASONS: Final[Mapping[str, LazyString]] = {
     "agency_down": lazy_gettext("The agency could not be reached."),
@@ -99,6 +111,15 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "client_hung_up": lazy_gettext("The recipient broke the connection off."),
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
+    "counter": lazy_gettext("For a visit to a counter."),
+    "wrong_office": lazy_gettext("It was not made for this office."),
+    "shown_again": lazy_gettext("A newer one had been shown to you."),
+    "used": lazy_gettext("It had been used."),
+    "too_late": lazy_gettext("Its time was over."),
+    "elsewhere": lazy_gettext("Another counter had just scanned it."),
+    "code_too_late": lazy_gettext("The one-time code was over, or none had been sent."),
+    "wrong_code": lazy_gettext("The one-time code was wrong."),
+    "locked": lazy_gettext("It was locked after too many wrong one-time codes."),
     "withdrawn": lazy_gettext("You stopped it."),
     "given_up": lazy_gettext("The recipient ended it."),
     "on_request": lazy_gettext("You had asked for it."),
@@ -157,8 +178,8 @@ def record(signed_in: SignedIn) -> str:
 
 def line_of(entry: AuditEntry) -> Line:
     """Put an entry into words."""
-    by_others = BY_OTHERS if entry.actor != "citizen" else {}
-    sentence = by_others.get(entry.event) or SENTENCES.get(entry.event)
+    by_whom = BY_OTHERS if entry.actor != "citizen" else BY_CITIZEN
+    sentence = by_whom.get(entry.event) or SENTENCES.get(entry.event)
     reason = REASONS.get(entry.reason) if entry.reason else None
     names = {
         "client": client_name(entry.client_id),
@@ -201,6 +222,8 @@ def actor_name(actor: str) -> str:
     kind, _, client_id = actor.partition(":")
     if kind == "client" and not _is_ours(client_id):
         return client_name(client_id)
+    if kind == "desk":
+        return desk_name(actor, services().registry, locale.current())
     names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}
     return names.get(kind) or gettext("This platform")
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
-from authz_server.config import Limits
+from authz_server.config import Limits, Settings
 from authz_server.consent.codes import OWNED, CodeRow, get_code, record_replay, spending
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core.secrets import digest, new_secret
@@ -21,7 +22,13 @@ from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
-REDEEM = Decision(spending, leaves=[table_of(AccessToken), table_of(DatasetToken), table_of(AuditEntry)])
+LEAVES = (table_of(AccessToken), table_of(DatasetToken), table_of(AuditEntry))
+REDEEM = Decision(spending, leaves=LEAVES)
+
+
+def redeeming(*conditions: ColumnElement[bool]) -> Decision:
+    """As REDEEM, where more has to hold."""
+    return Decision(lambda fresh: spending(and_(fresh, *conditions)), leaves=LEAVES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +48,14 @@ def redeem(
     limits: Limits,
     spend: Sequence[Identifier],
     now: datetime,
+    decision: Decision = REDEEM,
+    told: tuple[str, str] | None = None,
+    **conditions: Any,
 ) -> Issued:
     """Issue one access token for UserInfo, and one dataset token for each granted dataset, bound to the key `jkt`.
 
-    Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof.
+    Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof;
+        decision: what `redeeming` made, with the parameters of its conditions; told: event and actor for the record.
     Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(
@@ -52,8 +63,8 @@ def redeem(
         dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
     )
     owner = {name: getattr(code, name) for name in OWNED}
-    actor = f"client:{code.client_id}"
-    tokens, entries = [], [Entry(at=now, event="code.redeemed", success=True, actor=actor, **owner)]
+    event, actor = told or ("code.redeemed", f"client:{code.client_id}")
+    tokens, entries = [], [Entry(at=now, event=event, success=True, actor=actor, **owner)]
     for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
         dataset = catalogue.dataset(detail["dataset"])
         place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
@@ -61,11 +72,25 @@ def redeem(
         tokens.append(place | row | {"position": position})
         entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
     rows = [[_access_token(issued, code, jkt, limits, now)], tokens, [entry.values() for entry in entries]]
-    if not REDEEM.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now):
+    if not decision.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now, **conditions):
         if get_code(session, code.digest, jkt=jkt, now=now).used_at is not None:
             raise CodeReplayed("redeemed before")
         raise CodeNotUsable("its client or citizen is suspended or frozen")
     return issued
+
+
+def enriched(code: CodeRow, issued: Issued, settings: Settings) -> list[dict[str, Any]]:
+    """RFC 9396 section 7: each granted dataset, enriched with where to fetch it and the token that opens it once."""
+    return [
+        {
+            **detail,
+            "transaction": code.transaction_id,  # as `txn` in the agency's manifest: which consent a package answers
+            "locations": [f"{settings.proxy_url}/data/{detail['dataset']}"],
+            "access_token": token,
+            "expires_in": settings.limits.dataset_token_ttl_s,
+        }
+        for detail, token in zip(code.granted, issued.dataset_tokens, strict=True)
+    ]
 
 
 def revoke_replayed(session: Session, code: CodeRow, *, client_id: str, now: datetime) -> None:

@@ -21,10 +21,11 @@ from .browser import NotOnThePage
 from .citizens import citizens
 from .processes import ProcessFailed
 from .sandbox import Sandbox
-from .scenes import drive_of, scenes
+from .scenes import clients_of, drive_of, scenes
 
 BROKEN = (promises.PromiseBroken, NotOnThePage, ProcessFailed, Refused, RuntimeError, OSError)
 LOOK_EVERY_S = 1
+ALL_CLIENTS = ("bank", "node-bank", "desk")
 
 
 def main() -> int:
@@ -37,8 +38,14 @@ def main() -> int:
         signal.signal(number, stop)
     canary = "" if options.command == "up" else promises.new_canary()
     drive = drive_of(options.scene)
+    by_hand = options.command != "journey"
     sandbox = Sandbox(
-        db=options.db, work=options.work, friendly_ports=options.command != "journey", canary=canary, say=say()
+        db=options.db,
+        work=options.work,
+        friendly_ports=by_hand,
+        canary=canary,
+        banks=ALL_CLIENTS if by_hand else clients_of(options.scene),
+        say=say(),
     )
     try:
         with sandbox:
@@ -98,7 +105,9 @@ def show(sandbox: Sandbox) -> None:
     for name, url in (
         ("a bank (Python)", sandbox.bank_url),
         ("a bank (Node.js)", sandbox.node_bank_url),
+        ("an office's counter", sandbox.desk_url),
         ("the platform", sandbox.issuer),
+        ("to a counter", f"{sandbox.issuer}/counter"),
         ("your record", f"{sandbox.issuer}/record"),
         ("set up a passkey", f"{sandbox.issuer}/account/methods/passkey"),
         ("your mailbox", sandbox.mailbox_url),

@@ -121,6 +121,13 @@ class Browser:
             request = requests.Request("GET", target)
         raise NotOnThePage(f"more than {MOST_REDIRECTS} redirects, the last to {target}")
 
+    def upload(self, page: Page, field: str, name: str, content: bytes) -> Page:
+        """Choose a file in the form with this field, and press its button."""
+        form = page.form_with(field)
+        data = {item.name: item.value for item in form.controls if item.name and item.name != field}
+        files = {field: (name, content)}
+        return self._follow(requests.Request("POST", urljoin(page.url, form.action), data=data, files=files))
+
     def save(self, url: str) -> bytes:
         """What is saved of a link to a file.  Raises: NotOnThePage if it is none."""
         answer = self._session.get(url, timeout=TIMEOUT_S, allow_redirects=False)

@@ -32,10 +32,10 @@ def mailbox(token_file: Path, smtp: str, bind: str) -> Command:
 
 
 def bank(name: str, folder: Path, issuer: str, bind: str) -> Command:
-    """A bank's web site: "node-bank", or the Python one."""
+    """A client's web site: "node-bank", "desk" (an office's counter), or the Python bank."""
     if name == "node-bank":
         return [node(), NODE_BANK, "--folder", folder, "--issuer", issuer, "--bind", bind]
-    return _module("bank_web", folder, issuer, bind)
+    return _module("counter_desk" if name == "desk" else "bank_web", folder, issuer, bind)
 
 
 def _module(name: str, folder: Path, issuer: str, bind: str) -> list[str | Path]:

@@ -40,7 +40,7 @@ from .settings import (
 
 FRIENDLY_PORTS = {
     "server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005, "mailbox": 8006,
-    "ca": 8007, "smtp": 8025,
+    "ca": 8007, "desk": 8008, "smtp": 8025,
 }  # fmt: skip
 DATABASE = "mydata"
 
@@ -54,7 +54,7 @@ class Sandbox:
         friendly_ports: 8000 and following if they are free, for people; else whatever is free.
         durable: PostgreSQL with fsync, for measurements.
         canary: a text that the agencies put into every record.
-        banks: web sites to start: "bank" is the Python one.
+        banks: clients' web sites to start: "bank" is the Python one, "desk" the counter of an office.
         server, proxy, agency: settings and options that replace the sandbox's own.
         say: is told each step.
     Raises: ProcessFailed: a part did not start; the text holds the end of its log.
@@ -121,6 +121,11 @@ class Sandbox:
     def node_bank_url(self) -> str:
         """URL of the Node.js bank's web site."""
         return self._url("node-bank")
+
+    @property
+    def desk_url(self) -> str:
+        """URL of the desk at an office's counter."""
+        return self._url("desk")
 
     @property
     def database_url(self) -> str:
@@ -239,7 +244,7 @@ class Sandbox:
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _start_neighbours(self) -> None:
-        self.say(f"starting agencies, registry, authority, mailbox and {len(self._banks)} banks; they make keys")
+        self.say(f"starting agencies, registry, authority, mailbox and {len(self._banks)} clients; they make keys")
         commands = {
             "mailbox": neighbours.mailbox(self._sms_token, self._bind("smtp"), self._bind("mailbox")),
             "agency": neighbours.agency(*self._place("agency"), canary=self._canary, options=self._changes["agency"]),

@@ -169,6 +169,27 @@ def somewhere_else_too(visitor: Visitor) -> None:
     visitor.open("/account/sessions")
 
 
+def choose_a_service(visitor: Visitor) -> None:
+    visitor.prove()
+    visitor.open("/counter?q=First+District")
+    visitor.page.click("main .card a >> nth=0")
+
+
+def agree_to_a_visit(visitor: Visitor) -> None:
+    visitor.page.select_option("select", index=1)
+    visitor.page.click("#continue")
+    visitor.page.click("#consent-approve")
+
+
+def be_asked_for_the_code(visitor: Visitor) -> None:
+    """The counter has scanned the barcode."""
+    typed = visitor.page.inner_text("#typed")
+    answer = visitor.context.request.post(f"{visitor.sandbox.desk_url}/barcode", form={"barcode": typed})
+    assert answer.ok
+    visitor.page.reload()
+    visitor.page.wait_for_selector("#code")
+
+
 def unfreeze(visitor: Visitor) -> None:
     open_as_citizen(visitor, "/account/unfreeze")
     visitor.page.click("#unfreeze-confirm")
@@ -252,6 +273,13 @@ VISIT: dict[str, Step] = {
     "sessions": somewhere_else_too,
     "sessions, refused": with_a_stale_form("main .second"),
     "sessions, ended": lambda visitor: visitor.page.click("main .second"),
+    "counter": lambda visitor: visitor.open("/counter"),
+    "counter, a service": choose_a_service,
+    "counter, incomplete": lambda visitor: visitor.page.click("#continue"),
+    "visit, agreed": agree_to_a_visit,
+    "visit, refused": with_a_stale_form("#show"),
+    "visit, shown": lambda visitor: visitor.page.click("#show"),
+    "visit, code": be_asked_for_the_code,
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
     "add a certificate, none": show_certificate("/account/methods/certificate/tls", card=False),
     "add a certificate, shown": show_certificate("/account/methods/certificate/tls", card=True),
@@ -291,6 +319,8 @@ NO_PAGES = frozenset(
         "receipts.as_pdf",
         "static",
         "upstream.returned",
+        "visit.picture",
+        "visit.state",
     }
 )
 

@@ -24,5 +24,5 @@ def world(catalogue_json: dict[str, Any]) -> World:
 @pytest.fixture(scope="session")
 def sandbox() -> Iterator[Sandbox]:
     """All servers, agencies and banks as real processes, started once for the tests that need them."""
-    with Sandbox(agency={"slow_s": "2"}) as started:
+    with Sandbox(agency={"slow_s": "2"}, banks=("bank", "node-bank")) as started:
         yield started

@@ -153,6 +153,7 @@ def approve(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
             notice=notice.compose(pending, client, CATALOGUE, locale="en"),
             catalogue=CATALOGUE,
             settings=SETTINGS,
+            server_secret=bytes(32),
             now=now,
         )
     return "approved"

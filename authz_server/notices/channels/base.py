@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import ColumnElement, exists, func, or_
 
@@ -50,7 +50,7 @@ class Errand:
     """One message to deliver. `datasets`: ids of what it is about; `created_at`: when it was made, at each attempt.
 
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
-    `change`: it tells of a change of contact data.
+    `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
     """
 
     entry: AuditEntry
@@ -60,6 +60,7 @@ class Errand:
     created_at: datetime
     first_time: bool = False
     change: Change | None = None
+    barcode: Any | None = None
 
 
 class Channel(Protocol):

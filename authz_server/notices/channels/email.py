@@ -17,6 +17,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
+from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
@@ -64,7 +65,12 @@ class Email:
             & (Citizen.email_verified_at <= AuditEntry.at)
             & or_(AuditEntry.event.in_(SECURITY), ~declined)
         )
-        return own | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
+        verified = Citizen.email.is_not(None) & (Citizen.email_verified_at <= AuditEntry.at)
+        return (
+            own
+            | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
+            | ((AuditEntry.event == ANNOUNCED) & verified)
+        )
 
     def send(self, errand: Errand) -> None:
         recipient = self.address(errand)

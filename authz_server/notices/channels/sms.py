@@ -18,6 +18,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import outbound_http, secrets
 from authz_server.core.outbound_http import FetchError
+from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
@@ -61,7 +62,12 @@ class Sms:
             & (Citizen.phone_verified_at <= AuditEntry.at)
             & or_(AuditEntry.event.in_(SECURITY), wanted)
         )
-        return own | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "phone"))
+        verified = Citizen.phone.is_not(None) & (Citizen.phone_verified_at <= AuditEntry.at)
+        return (
+            own
+            | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "phone"))
+            | ((AuditEntry.event == ANNOUNCED) & verified)
+        )
 
     def send(self, errand: Errand) -> None:
         phone = self.number(errand)

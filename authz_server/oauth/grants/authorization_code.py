@@ -18,7 +18,7 @@ from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import released
 from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import access_tokens
-from authz_server.tokens.redemption import Issued, redeem, revoke_replayed
+from authz_server.tokens.redemption import enriched, redeem, revoke_replayed
 
 VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 section 4.1
 
@@ -67,7 +67,7 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
         if "openid" in code.scopes:
             body["id_token"] = id_token.issue(here, code, asked=claims, now=now)
         if code.granted:
-            body["authorization_details"] = _granted(code, issued)
+            body["authorization_details"] = enriched(code, issued, here.settings)
         return 200, body, []
 
 
@@ -89,18 +89,3 @@ def _asked_claims(session: Executor, code: CodeRow) -> dict[str, Any]:
     """What the claims parameter wants in the id_token; nobody is looked up where it wants nothing."""
     asked = code.claims.get("id_token")
     return released((), asked, access_tokens.citizen(session, code.citizen_id)) if asked else {}
-
-
-def _granted(code: CodeRow, issued: Issued) -> list[dict[str, Any]]:
-    """RFC 9396 section 7: each granted dataset, enriched with where to fetch it and the token that opens it once."""
-    settings = services().settings
-    return [
-        {
-            **detail,
-            "transaction": code.transaction_id,  # as `txn` in the agency's manifest: which consent a package answers
-            "locations": [f"{settings.proxy_url}/data/{detail['dataset']}"],
-            "access_token": token,
-            "expires_in": settings.limits.dataset_token_ttl_s,
-        }
-        for detail, token in zip(code.granted, issued.dataset_tokens, strict=True)
-    ]

@@ -1,11 +1,11 @@
 """The scenes: what `make journey SCENE=<name>` drives. Each module here is one, and its first line says what it shows.
 
 A scene is a function `drive(sandbox, canary, say) -> str`: it drives the sandbox, which was started with that canary in
-every record, says each step, and returns in one line what it verified; it raises PromiseBroken where something is not
-as it has to be.
+every record and with the scene's CLIENTS (else the banks), says each step, and returns in one line what it verified; it
+raises PromiseBroken where something is not as it has to be.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import cast
@@ -25,3 +25,9 @@ def scenes() -> Mapping[str, str]:
 def drive_of(name: str) -> Drive:
     """How a scene is driven; `name` is one of `scenes()`."""
     return cast(Drive, import_module(f"{__name__}.{name}").drive)
+
+
+def clients_of(name: str) -> Sequence[str]:
+    """Which clients' web sites a scene needs: its CLIENTS, else the banks'."""
+    needed: Sequence[str] = getattr(import_module(f"{__name__}.{name}"), "CLIENTS", ("bank", "node-bank"))
+    return needed

@@ -1,0 +1,236 @@
+"""Barcodes as an office has them: announced at a counter, then redeemed with the one-time code that its citizen got.
+
+Whatever is wrong, the desk learns the same. What it was goes on the citizen's record, who can read it on their page.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry, record
+from authz_server.catalogue.model import Catalogue
+from authz_server.config import Limits
+from authz_server.consent.codes import CODE, OWNED, CodeRow
+from authz_server.consent.errors import CodeNotUsable
+from authz_server.consent.models import Consent
+from authz_server.core.secrets import equal
+from authz_server.counter.codes import barcode_digest, find_digits, find_short, one_time_code, short_digest
+from authz_server.counter.errors import BarcodeNotUsable, DeskLocked
+from authz_server.counter.models import BARCODE
+from authz_server.database import table_of
+from authz_server.identity import lockout
+from authz_server.identity.errors import SignInLocked
+from authz_server.identity.lockout import Door, usual_door
+from authz_server.identity.models import CITIZEN, HELD
+from authz_server.single_use.decision import Decision
+from authz_server.single_use.identifiers import Identifier
+from authz_server.tokens.redemption import Issued, redeem, redeeming
+
+ANNOUNCED: Final = "counter.announced"
+REDEEMED: Final = "counter.redeemed"
+REFUSED: Final = "counter.refused"
+LOCKED: Final = "counter.locked"
+CONSENT = table_of(Consent).c
+
+FOUND = (
+    select(
+        *(column for column in BARCODE.c if column.name != "short_digest"),
+        *(CODE.c[name] for name in ("used_at", "claims", "redirect_uri")),
+        CODE.c.expires_at.label("until"),
+        *(CONSENT[name] for name in ("scopes", "granted", "purpose_id", "level", "amr", "auth_time", "withdrawn_at")),
+        CITIZEN.c.name,
+        HELD.label("held"),
+    )
+    .join(CONSENT.id.table, CONSENT.id == BARCODE.c.consent_id)
+    .join(CITIZEN, CITIZEN.c.id == BARCODE.c.citizen_id)
+    .outerjoin(CODE, CODE.c.digest == BARCODE.c.digest)
+)
+BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
+BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
+ANNOUNCE = Decision(
+    lambda fresh: (
+        update(BARCODE)
+        .where(
+            fresh,
+            BARCODE.c.digest == bindparam("barcode"),
+            BARCODE.c.client_id == bindparam("office"),
+            BARCODE.c.expires_at > bindparam("now"),
+            or_(BARCODE.c.code_expires_at.is_(None), BARCODE.c.code_expires_at <= bindparam("now")),
+            exists().where(CODE.c.digest == BARCODE.c.digest, CODE.c.used_at.is_(None)),
+        )
+        .values(announced_at=bindparam("now"), code_expires_at=bindparam("until"), counter_id=bindparam("counter"))
+        .returning(*(BARCODE.c[name] for name in OWNED))
+    )
+)
+# Of a barcode that is still shown and whose code was asked for at this moment, by its office, not too long ago.
+REDEEM = redeeming(
+    exists().where(
+        BARCODE.c.digest == CODE.c.digest,
+        BARCODE.c.client_id == bindparam("office"),
+        BARCODE.c.expires_at > bindparam("now"),
+        BARCODE.c.announced_at == bindparam("announced"),
+        BARCODE.c.code_expires_at > bindparam("now"),
+    )
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Where a barcode is presented: an office, and which of its counters (None: it does not say)."""
+
+    client_id: str
+    counter_id: str | None = None
+
+    @property
+    def actor(self) -> str:
+        """For the record."""
+        return f"desk:{self.client_id}" + (f"/{self.counter_id}" if self.counter_id else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """What presenting a barcode is held against."""
+
+    server_secret: bytes
+    limits: Limits
+    now: datetime
+
+
+def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, spend: Sequence[Identifier]) -> Any:
+    """Have a one-time code made for a barcode, for two minutes; its row, with name and consent. The caller commits.
+
+    The caller commits also when it raises, for that was counted. A second time within the two minutes nothing changes.
+    Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed.
+    """
+    door = _count_at_desk(session, desk, bounds)
+    row = _judged(session, presented, desk, bounds)
+    entry = Entry(at=bounds.now, event=ANNOUNCED, success=True, actor=desk.actor)
+    decided = ANNOUNCE.run(
+        session,
+        entry=entry,
+        spend=spend,
+        barcode=row.digest,
+        office=desk.client_id,
+        counter=desk.counter_id,
+        until=bounds.now + timedelta(seconds=bounds.limits.visit_code_ttl_s),
+        now=bounds.now,
+    )
+    row = _judged(session, presented, desk, bounds)
+    if not decided and row.counter_id != desk.counter_id:
+        raise _refused(session, row, "elsewhere", desk, bounds)
+    lockout.take_back(session, door)
+    return row
+
+
+def redeem_barcode(
+    session: Session,
+    presented: str,
+    tx_code: str,
+    *,
+    office: str,
+    jkt: str,
+    catalogue: Catalogue,
+    bounds: Bounds,
+    spend: Sequence[Identifier],
+) -> tuple[CodeRow, Issued]:
+    """Spend a barcode with its one-time code, and issue the tokens of its consent. The caller commits.
+
+    The caller commits also when it raises BarcodeNotUsable, for that was counted.
+    Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
+    """
+    anonymous = Desk(client_id=office)
+    door = _count_at_desk(session, anonymous, bounds)
+    row = _judged(session, presented, anonymous, bounds)
+    lockout.take_back(session, door)
+    desk = Desk(client_id=office, counter_id=row.counter_id)
+    _check_code(session, row, tx_code, desk, bounds)
+    try:
+        issued = redeem(
+            session,
+            row,
+            jkt=jkt,
+            catalogue=catalogue,
+            limits=bounds.limits,
+            spend=spend,
+            now=bounds.now,
+            decision=REDEEM,
+            told=(REDEEMED, desk.actor),
+            office=office,
+            announced=row.announced_at,
+        )
+    except CodeNotUsable:  # in this very moment: used by another desk, replaced, stopped
+        raise _refused(session, row, "used", desk, bounds) from None
+    lockout.reopen(session, _visit_door(row, bounds.limits))
+    return row, issued
+
+
+def _count_at_desk(session: Session, desk: Desk, bounds: Bounds) -> Door:
+    """Count an attempt, before it is known whether it is good.  Raises: DeskLocked."""
+    door = usual_door("desk", f"{desk.client_id}\0{desk.counter_id or ''}", bounds.limits)
+    try:
+        lockout.count(session, door, now=bounds.now)
+    except SignInLocked as locked:
+        raise DeskLocked(locked.until, now=bounds.now) from None
+    return door
+
+
+def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds) -> Any:
+    """The row of a barcode with which this office may go on.  Raises: BarcodeNotUsable."""
+    if digits := find_digits(presented):
+        found = session.execute(BY_DIGITS, {"presented": barcode_digest(digits)})
+    elif short := find_short(presented):
+        found = session.execute(BY_SHORT, {"presented": short_digest(bounds.server_secret, short)})
+    else:
+        raise BarcodeNotUsable("not a barcode")
+    row = found.one_or_none()
+    if row is None:
+        raise BarcodeNotUsable("unknown")
+    if reason := _against(row, desk.client_id, bounds.now):
+        raise _refused(session, row, reason, desk, bounds)
+    return row
+
+
+def _against(row: Any, office: str, now: datetime) -> str | None:
+    """What speaks against a barcode, None if nothing does: a code of the record."""
+    if row.client_id != office:
+        return "wrong_office"
+    if row.withdrawn_at is not None or row.held:
+        return "consent_ended"
+    if row.until is None:
+        return "shown_again"
+    if row.used_at is not None:
+        return "used"
+    return "too_late" if min(row.expires_at, row.until) <= now else None
+
+
+def _check_code(session: Session, row: Any, tx_code: str, desk: Desk, bounds: Bounds) -> None:
+    """Raises: BarcodeNotUsable."""
+    if row.code_expires_at is None or row.code_expires_at <= bounds.now:
+        raise _refused(session, row, "code_too_late", desk, bounds)
+    try:
+        locked_until = lockout.count(session, _visit_door(row, bounds.limits), now=bounds.now)
+    except SignInLocked:
+        raise _refused(session, row, "locked", desk, bounds) from None
+    if not equal(one_time_code(bounds.server_secret, row.digest, row.announced_at), tx_code.strip()):
+        if locked_until is not None:
+            record(session, _entry(row, LOCKED, desk, bounds, reason="wrong_code"))
+        raise _refused(session, row, "wrong_code", desk, bounds)
+
+
+def _refused(session: Session, row: Any, reason: str, desk: Desk, bounds: Bounds) -> BarcodeNotUsable:
+    """What to raise; the citizen's record says why."""
+    record(session, _entry(row, REFUSED, desk, bounds, reason=reason))
+    return BarcodeNotUsable(reason)
+
+
+def _entry(row: Any, event: str, desk: Desk, bounds: Bounds, *, reason: str) -> Entry:
+    owner = {name: getattr(row, name) for name in OWNED} | {"client_id": desk.client_id}
+    return Entry(at=bounds.now, event=event, success=False, actor=desk.actor, reason=reason, **owner)
+
+
+def _visit_door(row: Any, limits: Limits) -> Door:
+    return usual_door("visit", row.consent_id, limits)

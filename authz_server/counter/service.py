@@ -1,0 +1,178 @@
+"""Barcodes as their citizen has them: the request that leads to one, showing it, showing the next one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry
+from authz_server.clients.model import Client, Purpose, PurposeDataset
+from authz_server.clients.models import Client as ClientRow
+from authz_server.config import Limits, Settings
+from authz_server.consent import service as consent
+from authz_server.consent.codes import AT_COUNTER, CODE, OWNED, unshown
+from authz_server.consent.details import RequestedDataset
+from authz_server.consent.models import Consent
+from authz_server.consent.outcome import ENTRY
+from authz_server.consent.request import AuthorizationParameters, PendingRequest
+from authz_server.core.secrets import digest, equal
+from authz_server.counter.codes import Face, barcode_digest, face, short_digest
+from authz_server.counter.models import BARCODE
+from authz_server.database import table_of
+from authz_server.identity.models import CITIZEN, HELD
+from authz_server.single_use.decision import Decision
+
+PATH: Final = "/counter"
+SHOWN: Final = "counter.shown"
+CONSENT = table_of(Consent).c
+
+SHOW = Decision(
+    lambda fresh: (
+        update(CODE)
+        .where(
+            fresh,
+            CODE.c.digest == bindparam("present"),
+            CODE.c.digest != bindparam("next"),  # pressed twice in one moment
+            CODE.c.citizen_id == bindparam("citizen"),
+            CODE.c.used_at.is_(None),
+            CODE.c.expires_at > bindparam("now"),
+            ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
+            ~exists().where(CITIZEN.c.id == CODE.c.citizen_id, HELD),
+        )
+        .values(digest=bindparam("next"))
+        .returning(*(CODE.c[name] for name in OWNED))
+    ),
+    leaves=[BARCODE],
+)
+VISIT = (
+    select(CONSENT.id.label("consent_id"), CONSENT.transaction_id, CONSENT.client_id, CONSENT.decided_at)
+    .where(CONSENT.transaction_id == bindparam("reference"), CONSENT.citizen_id == bindparam("citizen"))
+    .where(
+        exists().where(
+            ENTRY.transaction_id == bindparam("reference"),
+            ENTRY.event == "consent.approved",
+            ENTRY.reason == AT_COUNTER,
+        )
+    )
+)
+LAST = select(BARCODE).where(BARCODE.c.consent_id == bindparam("consent")).order_by(BARCODE.c.shown_at.desc()).limit(1)
+ANNOUNCED = select(BARCODE.c.digest, BARCODE.c.announced_at, BARCODE.c.code_expires_at).where(
+    BARCODE.c.consent_id == bindparam("consent"), BARCODE.c.announced_at == bindparam("at")
+)
+STATE = select(CODE.c.used_at, CODE.c.expires_at).where(CODE.c.digest == bindparam("present"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """A consent that a barcode answers. `present`: the digest of its code; `barcode`: the row of the last one shown.
+
+    `open_until`: None once it is used, stopped or over; `used_at`: when it was redeemed.
+    """
+
+    consent_id: str
+    transaction_id: str
+    citizen_id: int
+    client_id: str
+    present: bytes
+    barcode: Any | None
+    open_until: datetime | None
+    used_at: datetime | None
+
+    def face(self, session_secret: str, *, now: datetime) -> Face | None:
+        """The barcode, if this very session was shown it and it still counts; else None: then another can be shown."""
+        row = self.barcode
+        if row is None or self.open_until is None or row.expires_at <= now:
+            return None
+        shown = face(session_secret, self.transaction_id, row.shown_at)
+        return shown if equal(barcode_digest(shown.digits), row.digest) else None
+
+
+def requested(purpose: Purpose, ceiling: PurposeDataset, dataset: Any, **more: Any) -> RequestedDataset:
+    """What a purpose asks of a dataset: all that it registered. Args: more: parameters and recipient_jwk."""
+    return RequestedDataset(
+        dataset_id=dataset.id,
+        purpose_id=purpose.id,
+        fields_required=dataset.in_order(ceiling.fields_required),
+        fields_optional=dataset.in_order(ceiling.fields_optional),
+        **more,
+    )
+
+
+def open_request(
+    session: Session,
+    office: Client,
+    wanted: Sequence[RequestedDataset],
+    *,
+    citizen_id: int,
+    settings: Settings,
+    now: datetime,
+) -> PendingRequest:
+    """Open a request as if the office had pushed it and the citizen had begun to read. The caller commits."""
+    parameters = AuthorizationParameters(
+        redirect_uri=settings.issuer + PATH, scopes=(), datasets=tuple(wanted), code_challenge="", at_counter=True
+    )
+    request_uri = consent.push(session, parameters, client_id=office.client_id, spend=(), settings=settings, now=now)
+    return consent.begin(session, request_uri, office.client_id, citizen_id=citizen_id, now=now)
+
+
+def find_visit(
+    session: Session, transaction_id: str, *, citizen_id: int, server_secret: bytes, now: datetime
+) -> Visit | None:
+    """The citizen's own visit; None if it is not theirs, or no consent for a counter."""
+    row = session.execute(VISIT, {"reference": transaction_id, "citizen": citizen_id}).one_or_none()
+    if row is None:
+        return None
+    last = session.execute(LAST, {"consent": row.consent_id}).one_or_none()
+    present = last.digest if last else digest(unshown(server_secret, transaction_id))
+    code = session.execute(STATE, {"present": present}).one_or_none()
+    is_open = code is not None and code.used_at is None and code.expires_at > now
+    return Visit(
+        consent_id=row.consent_id,
+        transaction_id=transaction_id,
+        citizen_id=citizen_id,
+        client_id=row.client_id,
+        present=present,
+        barcode=last,
+        open_until=code.expires_at if code and is_open else None,
+        used_at=code.used_at if code else None,
+    )
+
+
+def find_announced(session: Session, consent_id: str | None, at: datetime) -> Any | None:
+    """The barcode of a consent that was announced at that moment, if none was since: digest and both times."""
+    return session.execute(ANNOUNCED, {"consent": consent_id, "at": at}).one_or_none()
+
+
+def show(
+    session: Session, visit: Visit, *, session_secret: str, server_secret: bytes, limits: Limits, now: datetime
+) -> bool:
+    """Show a new barcode to this session; whatever was shown before is worth nothing. Whether the consent allows it.
+
+    One statement decides: a redemption of the old one comes before or after it, and there is never a second.
+    The caller commits.
+    """
+    shown = face(session_secret, visit.transaction_id, now)
+    row = {
+        "digest": barcode_digest(shown.digits),
+        "short_digest": short_digest(server_secret, shown.short),
+        "shown_at": now,
+        "expires_at": now + timedelta(seconds=limits.barcode_ttl_s),
+        "announced_at": None,
+        "code_expires_at": None,
+        "counter_id": None,
+    }
+    owner = {name: getattr(visit, name) for name in OWNED}
+    return bool(
+        SHOW.run(
+            session,
+            entry=Entry(at=now, event=SHOWN, success=True, actor="citizen"),
+            rows=[[owner | row]],
+            present=visit.present,
+            next=row["digest"],
+            citizen=visit.citizen_id,
+            now=now,
+        )
+    )

@@ -1,0 +1,191 @@
+"""A citizen's page of a visit to a counter: the barcode, the one-time code, what the office did, and the way to stop.
+
+Routes, all by reference number
+    GET  /counter/<reference>               the page
+    POST /counter/<reference>               form: csrf; shows a (new) barcode; the one before is worth nothing then
+    GET  /counter/<reference>/state         JSON: a text that changes when the page does; the page's script asks for it
+    GET  /counter/<reference>/<picture>     qr.svg, bars.svg, barcode.png, barcode.pdf: for the session it was shown to
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from authz_server.audit.service import entries_of
+from authz_server.consent.wording import time_of_day
+from authz_server.core import clock
+from authz_server.counter.codes import Face, one_time_code
+from authz_server.counter.desk import REFUSED
+from authz_server.counter.naming import desk_name
+from authz_server.counter.service import Visit, find_visit, show
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, csrf
+from authz_server.identity.guard import citizen_required
+from authz_server.identity.sessions import SignedIn
+from authz_server.oauth.responses import json_response
+from authz_server.portal import barcode, locale, pdf
+from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
+from authz_server.portal.record import line_of
+
+blueprint = Blueprint("visit", __name__)
+STEPS: Final = 30
+
+
+@blueprint.get("/counter/<reference>")
+@citizen_required
+def page(signed_in: SignedIn, reference: str) -> Response:
+    """Show how the visit stands."""
+    return _page(signed_in, _found(signed_in, reference))
+
+
+@blueprint.post("/counter/<reference>")
+@citizen_required
+def show_barcode(signed_in: SignedIn, reference: str) -> Response:
+    """Show a barcode, for the next twenty minutes."""
+    visit = _found(signed_in, reference)
+    if not csrf.check(cookies.session_secret(), _action(reference), request.form.get("csrf")):
+        return _page(signed_in, visit, stale=True)
+    if "lang" not in request.form:
+        here = services()
+        show(
+            db.session(),
+            visit,
+            session_secret=cookies.session_secret() or "",
+            server_secret=here.secret,
+            limits=here.settings.limits,
+            now=clock.now(),
+        )
+        db.session.commit()
+    return redirect(f"/counter/{reference}", code=303)
+
+
+@blueprint.get("/counter/<reference>/state")
+@citizen_required
+def state(signed_in: SignedIn, reference: str) -> Response:
+    """Tell the page's script whether there is anything new."""
+    return json_response({"state": _state(_found(signed_in, reference))})
+
+
+@blueprint.get("/counter/<reference>/<picture>")
+@citizen_required
+def picture(signed_in: SignedIn, reference: str, picture: str) -> Response:
+    """The barcode as a picture. Nothing of it is kept anywhere."""
+    visit = _found(signed_in, reference)
+    face = _face(visit)
+    if face is None or picture not in PICTURES:
+        abort(404)
+    mimetype, draw = PICTURES[picture]
+    answer = make_response(draw(visit, face))
+    answer.mimetype = mimetype
+    answer.headers["Cache-Control"] = "no-store"
+    if not picture.endswith(".svg"):
+        answer.headers["Content-Disposition"] = f'attachment; filename="{reference}.{picture.rpartition(".")[2]}"'
+    return answer
+
+
+def _as_pdf(visit: Visit, face: Face) -> bytes:
+    office, spoken = services().registry.client(visit.client_id), locale.current()
+    name = office.name.get(spoken) if office else visit.client_id
+    return pdf.render(
+        gettext("Barcode for %(office)s", office=name),
+        gettext("No data is in it. Show it at the counter, with the one-time code that you get there."),
+        [
+            pdf.Part(
+                heading=gettext(
+                    "Good until %(time)s", time=moment(visit.barcode.expires_at if visit.barcode else None)
+                ),
+                facts=[
+                    (gettext("To be typed"), face.grouped),
+                    (gettext("Reference number"), visit.transaction_id),
+                ],
+                pictures=[
+                    barcode.Printed(barcode.qr(face.digits), module_pt=5),
+                    barcode.Printed(barcode.bars(face.digits), module_pt=1.5),
+                ],
+            )
+        ],
+        foot=f"{services().settings.issuer} – {visit.transaction_id}",
+        lang=locale.HTML_LANG[spoken],
+    )
+
+
+PICTURES: Final[Mapping[str, tuple[str, Callable[[Visit, Face], bytes]]]] = {
+    "qr.svg": ("image/svg+xml", lambda _visit, face: barcode.qr(face.digits).svg()),
+    "bars.svg": ("image/svg+xml", lambda _visit, face: barcode.bars(face.digits).svg()),
+    "barcode.png": ("image/png", lambda _visit, face: barcode.png(face.digits)),
+    "barcode.pdf": ("application/pdf", _as_pdf),
+}
+
+
+def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response:
+    outcome = decided_of(signed_in, visit.transaction_id)
+    steps = entries_of(db.session(), signed_in.citizen_id, transaction_id=visit.transaction_id, limit=STEPS)
+    waits = [services().catalogue.dataset(one.dataset_id).typical_wait_s for one in outcome.fetches]
+    text = render_template(
+        "visit.html",
+        signed_in=signed_in,
+        reference=visit.transaction_id,
+        client=client_facts(outcome),
+        open_until=moment(visit.open_until),
+        used=moment(visit.used_at),
+        face=_face(visit),
+        good_until=time_of_day(visit.barcode.expires_at) if visit.barcode else None,
+        shown_before=visit.barcode is not None,
+        code=_code(visit),
+        refused=str(line_of(steps[0]).reason) if steps and steps[0].event == REFUSED else None,
+        slow=any(waits),
+        withdrawn=moment(outcome.withdrawn_at),
+        stoppable=outcome.stoppable,
+        fetches=fetches_of(outcome),
+        steps=[line_of(entry) for entry in steps],
+        counters=_counters(visit),
+        state=_state(visit),
+        stale=stale,
+        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),
+    )
+    return make_response(text, 403 if stale else 200)
+
+
+def _found(signed_in: SignedIn, reference: str) -> Visit:
+    here, now = services(), clock.now()
+    visit = find_visit(db.session(), reference, citizen_id=signed_in.citizen_id, server_secret=here.secret, now=now)
+    if visit is None:
+        abort(404)
+    return visit
+
+
+def _face(visit: Visit) -> Face | None:
+    return visit.face(cookies.session_secret() or "", now=clock.now())
+
+
+def _code(visit: Visit) -> dict[str, str] | None:
+    """The one-time code that is to be told, by whom it was asked for, and until when it is good."""
+    row, here = visit.barcode, services()
+    if row is None or visit.open_until is None or row.code_expires_at is None or row.code_expires_at <= clock.now():
+        return None
+    actor = f"desk:{visit.client_id}/{row.counter_id}"
+    return {
+        "digits": one_time_code(here.secret, row.digest, row.announced_at),
+        "desk": desk_name(actor, here.registry, locale.current()),
+        "until": time_of_day(row.code_expires_at),
+    }
+
+
+def _counters(visit: Visit) -> list[dict[str, Any]]:
+    office, spoken = services().registry.client(visit.client_id), locale.current()
+    counters = office.counters.values() if office else ()
+    return [{"name": one.name.get(spoken), "address": one.address.get(spoken)} for one in counters]
+
+
+def _state(visit: Visit) -> str:
+    """What of the page may change without its citizen: entries, and what runs out. It says nothing."""
+    newest = entries_of(db.session(), visit.citizen_id, transaction_id=visit.transaction_id, limit=1)
+    return f"{newest[0].id if newest else 0}-{_face(visit) is not None:d}{_code(visit) is not None:d}"
+
+
+def _action(reference: str) -> str:
+    return f"visit:{reference}"

@@ -1,0 +1,1 @@
+"""The desk of an office's counter; see README.md."""

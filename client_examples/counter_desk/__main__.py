@@ -1,0 +1,5 @@
+"""Start the desk: `python -m client_examples.counter_desk --help`."""
+
+from .app import main
+
+main()

@@ -1,0 +1,1 @@
+"""Barcodes, one-time codes, desks."""

@@ -1,0 +1,215 @@
+"""A visit to a counter, from the choice of a service to the tokens of its data; and all that must not work."""
+
+from datetime import timedelta
+
+import pytest
+from werkzeug.test import TestResponse
+
+from authz_server.core import clock
+from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
+from tests.support.platform import Bank, Platform, hidden_fields
+
+
+def refused(answer: TestResponse) -> bool:
+    return (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+
+
+@pytest.fixture
+def office(platform: Platform) -> Bank:
+    return new_office(platform)
+
+
+def announced(platform: Platform, office: Bank) -> tuple[Visit, str, str]:
+    """A visit whose barcode was announced: with the barcode and its one-time code."""
+    visit = agree(platform, office)
+    barcode = visit.show()
+    assert announce(office, barcode).status_code == 200
+    return visit, barcode, str(visit.code())
+
+
+def test_an_office_gets_the_tokens_for_a_barcode_and_its_one_time_code(platform: Platform, office: Bank) -> None:
+    visit = agree(platform, office)
+    assert visit.code() is None
+    barcode = visit.show()
+    answer = announce(office, barcode)
+    assert answer.status_code == 200, answer.text
+    told = answer.get_json()
+    assert told["name"] == "測○○○甲"
+    assert told["transaction"] == visit.reference
+    assert [detail["dataset"] for detail in told["authorization_details"]] == ["ris.personal", "fia.property"]
+    assert told["tx_code"] == {"input_mode": "numeric", "length": 6}
+    assert told["tx_code_expires_in"] <= 120
+    code = visit.code()
+    assert "Counter 1, Sample District Office has scanned" in visit.page().text
+    body = redeem(office, barcode, code).get_json()
+    assert [detail["dataset"] for detail in body["authorization_details"]] == ["ris.personal", "fia.property"]
+    assert "Your barcode was accepted" in visit.page().text
+    (first, _) = body["authorization_details"]
+    leased = platform.proxy.exchange(first["access_token"], "ris.personal", jkt=office.dpop_key.thumbprint)
+    assert leased.status_code == 200, leased.text
+    assert refused(redeem(office, barcode, code))
+    assert refused(announce(office, barcode))
+
+
+@pytest.mark.parametrize("cause", ["wrong_office", "shown_again", "used", "too_late", "stopped", "no_such", "no_code"])
+def test_whatever_is_wrong_looks_alike_to_the_desk_and_is_told_to_the_citizen(
+    platform: Platform, office: Bank, cause: str
+) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        if cause == "wrong_office":
+            answers = [announce(other := new_office(platform), barcode), redeem(other, barcode, code)]
+        elif cause == "shown_again":
+            clock.advance(timedelta(seconds=1))
+            visit.show()
+            answers = [announce(office, barcode), redeem(office, barcode, code)]
+        elif cause == "used":
+            assert redeem(office, barcode, code).status_code == 200
+            answers = [announce(office, barcode), redeem(office, barcode, code)]
+        elif cause == "too_late":
+            clock.advance(timedelta(minutes=20))
+            answers = [announce(office, barcode), redeem(office, barcode, code)]
+        elif cause == "stopped":
+            path = f"/consent/{visit.reference}/stop"
+            visit.citizen.client.post(path, data=hidden_fields(visit.citizen.client.get(path).text))
+            answers = [announce(office, barcode), redeem(office, barcode, code)]
+        elif cause == "no_code":
+            clock.advance(timedelta(minutes=2))
+            answers = [redeem(office, barcode, code)]
+        else:
+            answers = [announce(office, "0" * 40), redeem(office, "0" * 40, code), announce(office, "?")]
+        bodies = {answer.data for answer in answers}
+        assert len(bodies) == 1
+        assert all(refused(answer) for answer in answers)
+        assert "usable" in answers[0].text
+        steps = Visit(platform.citizen(), visit.path).page().text
+    told = {
+        "wrong_office": "It was not made for this office.",
+        "shown_again": "A newer one had been shown to you.",
+        "used": "It had been used.",
+        "too_late": "Its time was over.",
+        "stopped": "The consent had ended.",
+        "no_code": "The one-time code was over, or none had been sent.",
+        "no_such": "Your barcode was scanned",
+    }
+    assert told[cause] in steps
+
+
+def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citizen_is_told(
+    platform: Platform, office: Bank
+) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        wrong = f"{(int(code) + 1) % 10**6:06}"
+        for _ in range(5):
+            assert refused(redeem(office, barcode, wrong))
+        assert refused(redeem(office, barcode, code))
+        assert "locked for a while" in visit.page().text
+        clock.advance(timedelta(minutes=15))
+        barcode = visit.show()
+        assert announce(office, barcode).status_code == 200
+        assert redeem(office, barcode, visit.code()).status_code == 200
+
+
+def test_five_wrong_barcodes_lock_the_counter_for_a_quarter_of_an_hour(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        barcode = agree(platform, office).show()
+        for _ in range(5):
+            assert refused(announce(office, "1" * 40))
+        locked = announce(office, barcode)
+        assert (locked.status_code, locked.get_json()["error"]) == (400, "slow_down")
+        assert locked.headers["Retry-After"] == str(locked.get_json()["retry_after"]) == "900"
+        assert announce(office, barcode, "desk-2").status_code == 200
+        clock.advance(timedelta(minutes=15))
+        assert announce(office, barcode).status_code == 200
+
+
+def test_a_code_is_made_anew_after_two_minutes_and_not_before(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, first = announced(platform, office)
+        again = announce(office, barcode)
+        assert (again.status_code, visit.code()) == (200, first)
+        assert refused(announce(office, barcode, "desk-2"))
+        clock.advance(timedelta(minutes=2))
+        assert visit.code() is None
+        assert announce(office, barcode, "desk-2").status_code == 200
+        assert redeem(office, barcode, first).status_code == (200 if visit.code() == first else 400)
+
+
+def test_a_consent_can_be_shown_as_barcodes_for_eight_hours(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        citizen = platform.citizen()
+        visit = agree(platform, office, citizen)
+        visit.show()
+        clock.advance(timedelta(hours=7, minutes=59))
+        late = Visit(platform.citizen(), visit.path)
+        barcode = late.show()
+        assert announce(office, barcode).status_code == 200
+        clock.advance(timedelta(minutes=1))
+        assert refused(redeem(office, barcode, "000000"))
+        answer = Visit(platform.citizen(), visit.path).page().text
+        assert "Its time is over." in answer
+        assert 'id="show"' not in answer
+
+
+def test_a_barcode_is_shown_only_to_the_session_that_asked_for_it(platform: Platform, office: Bank) -> None:
+    visit = agree(platform, office)
+    visit.show()
+    elsewhere = Visit(platform.citizen(), visit.path)
+    assert "shown in another browser" in elsewhere.page().text
+    assert elsewhere.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404
+    stranger = Visit(platform.citizen("citizen2"), visit.path)
+    assert stranger.page().status_code == 404
+    assert stranger.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404
+    assert stranger.citizen.client.get(f"{visit.path}/state").status_code == 404
+
+
+def test_the_pictures_hold_the_barcode_that_a_desk_can_redeem(platform: Platform, office: Bank) -> None:
+    visit = agree(platform, office)
+    visit.show()
+    answer = visit.citizen.client.get(f"{visit.path}/barcode.png")
+    assert answer.headers["Cache-Control"] == "no-store"
+    scanned = scan(answer.data)
+    assert announce(office, scanned).status_code == 200
+    assert redeem(office, scanned, visit.code()).status_code == 200
+
+
+def test_a_citizen_who_does_not_agree_comes_back_to_the_offices(platform: Platform, office: Bank) -> None:
+    citizen = platform.citizen()
+    path = f"/counter/offices/{office.client_id}/childcare"
+    form = hidden_fields(citizen.client.get(path).text) | {"fia.property/tax_year": "113"}
+    answer = citizen.decide(citizen.client.get(citizen.client.post(path, data=form).location), "deny")
+    assert answer.location.startswith(f"{platform.settings.issuer}/counter?error=access_denied")
+    assert "You did not agree" in citizen.client.get("/counter?error=access_denied").text
+
+
+def test_a_service_asks_again_for_a_parameter_that_is_missing(platform: Platform, office: Bank) -> None:
+    citizen = platform.citizen()
+    path = f"/counter/offices/{office.client_id}/childcare"
+    answer = citizen.client.post(path, data=hidden_fields(citizen.client.get(path).text))
+    assert answer.status_code == 400
+    assert "is missing." in answer.text
+
+
+def test_offices_are_found_by_what_they_serve_in_either_language(platform: Platform, office: Bank) -> None:
+    address = f"/counter/offices/{office.client_id}/childcare"
+    browser = platform.browser()
+    assert address in browser.get("/counter?q=托育 區公所").text
+    assert address in browser.get("/counter?q=childcare xianfu").text
+    assert address not in browser.get("/counter?q=nothing-of-that-name").text
+
+
+def test_a_client_without_counters_has_no_barcodes(platform: Platform) -> None:
+    answer = announce(platform.bank, "0" * 40)
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "unauthorized_client")
+    assert redeem(platform.bank, "0" * 40, "000000").get_json()["error"] == "unauthorized_client"
+    assert f"/counter/offices/{platform.bank.client_id}/" not in platform.browser().get("/counter").text
+
+
+def test_a_barcode_is_no_authorization_code(platform: Platform, office: Bank) -> None:
+    visit = agree(platform, office)
+    visit.show()
+    digits = scan(visit.citizen.client.get(f"{visit.path}/barcode.png").data)
+    assert refused(office.redeem(digits))
+    assert refused(redeem(office, platform.code(platform.detail("ris.personal")), "000000"))
+    assert announce(office, digits).status_code == 200
