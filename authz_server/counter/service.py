@@ -58,7 +58,14 @@ VISIT = (
         )
     )
 )
-LAST = select(BARCODE).where(BARCODE.c.consent_id == bindparam("consent")).order_by(BARCODE.c.shown_at.desc()).limit(1)
+# The one that counts, else the newest: of two that were shown in one moment, one counts.
+LAST = (
+    select(BARCODE)
+    .outerjoin(CODE, CODE.c.digest == BARCODE.c.digest)
+    .where(BARCODE.c.consent_id == bindparam("consent"))
+    .order_by(CODE.c.digest.is_(None), BARCODE.c.shown_at.desc())
+    .limit(1)
+)
 ANNOUNCED = select(BARCODE.c.digest, BARCODE.c.announced_at, BARCODE.c.code_expires_at).where(
     BARCODE.c.consent_id == bindparam("consent"), BARCODE.c.announced_at == bindparam("at")
 )

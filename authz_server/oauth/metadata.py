@@ -30,7 +30,6 @@ def document(services: Services) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "barcode_announcement_endpoint": f"{issuer}/announce",
-        "pre-authorized_grant_anonymous_access_supported": False,  # OpenID4VCI section 12.3
         "jwks_uri": f"{issuer}/jwks",
         "grant_management_endpoint": f"{issuer}{client_access.PATH}",
         "grant_management_actions_supported": list(GRANT_ACTIONS),

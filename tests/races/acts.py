@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -25,6 +26,9 @@ from authz_server.consent.models import AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core import secrets
 from authz_server.core.identifiers import CitizenId
+from authz_server.counter import codes, desk
+from authz_server.counter.models import BARCODE
+from authz_server.counter.service import find_visit, show
 from authz_server.database import table_of
 from authz_server.identity import service as identity
 from authz_server.identity.sessions import SignedIn
@@ -100,6 +104,35 @@ def redeem(engine: Engine, code: str, client_id: str, at: float) -> str:
             redemption.revoke_replayed(session, row, client_id=client_id, now=now)
         return "replayed"
     return "redeemed"
+
+
+def redeem_barcode(session: Session, barcode: str, client_id: str, at: float) -> str:
+    """Redeem a barcode with its one-time code, as a desk does that its citizen has told it."""
+    now = _moment(at)
+    bounds = desk.Bounds(server_secret=bytes(32), limits=LIMITS, now=now)
+    announced = session.execute(
+        select(BARCODE.c.digest, BARCODE.c.announced_at).where(BARCODE.c.digest == codes.barcode_digest(barcode))
+    ).one()
+    desk.redeem_barcode(
+        session,
+        barcode,
+        codes.one_time_code(bytes(32), *announced),
+        office=client_id,
+        jkt=JKT,
+        catalogue=CATALOGUE,
+        bounds=bounds,
+        spend=[_assertion("", now), _proof("", now)],
+    )
+    return "redeemed"
+
+
+def show_barcode(session: Session, transaction_id: str, citizen_id: int, at: float) -> str:
+    """Show the next barcode, in a session of its own."""
+    now = _moment(at)
+    visit = find_visit(session, transaction_id, citizen_id=citizen_id, server_secret=bytes(32), now=now)
+    assert visit is not None
+    own: dict[str, Any] = {"session_secret": secrets.new_secret(""), "server_secret": bytes(32)}
+    return "shown" if show(session, visit, limits=LIMITS, now=now, **own) else "over"
 
 
 def push(session: Executor, client_id: str, jti: str, at: float) -> str:
@@ -257,7 +290,7 @@ def _registry_of(engine: Engine) -> Registry:
 ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
-        lease, report, revoke, redeem, push, userinfo, begin, approve, deny,
+        lease, report, revoke, redeem, redeem_barcode, show_barcode, push, userinfo, begin, approve, deny,
         suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )

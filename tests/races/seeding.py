@@ -2,19 +2,23 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Limits
+from authz_server.consent.codes import AT_COUNTER
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.consent.service import REQUEST_URI_PREFIX
 from authz_server.core import secrets
 from authz_server.core.identifiers import new_transaction_id
+from authz_server.counter.codes import barcode_digest
+from authz_server.counter.models import Barcode
 from authz_server.database import Base, table_of
 from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
@@ -115,6 +119,27 @@ class Seeds:
                 for subject in subjects
             ],
         )
+        return subjects
+
+    def barcodes(self, count: int, *, now: datetime) -> list[Subject]:
+        """Barcodes that were shown and have just been announced, each with a consent of its own."""
+        subjects = self._consents(count, "")
+        digits = (f"{int.from_bytes(secrets.digest(subject.secret)[:16], 'big'):040}" for subject in subjects)
+        subjects = [replace(subject, secret=secret) for subject, secret in zip(subjects, digits, strict=True)]
+        until = now + timedelta(seconds=LIMITS.visit_ttl_s)
+        shown = {"shown_at": now, "expires_at": now + timedelta(seconds=LIMITS.barcode_ttl_s)}
+        shown |= {"announced_at": now, "code_expires_at": now + timedelta(seconds=LIMITS.visit_code_ttl_s)}
+        digests = {subject.secret: barcode_digest(subject.secret) for subject in subjects}
+        fresh: dict[str, Any] = {"expires_at": until, "used_at": None, "dpop_jkt": None}
+        approved = {"event": "consent.approved", "reason": AT_COUNTER, "at": now, "success": True, "actor": "citizen"}
+        self._insert(
+            AuthorizationCode,
+            [self._code | fresh | {"digest": digests[one.secret]} | self._owner(one) for one in subjects],
+        )
+        place = shown | {"counter_id": "desk-1"}
+        rows = [{"digest": digests[one.secret], "short_digest": secrets.digest(one.secret)} for one in subjects]
+        self._insert(Barcode, [place | row | self._owner(one) for row, one in zip(rows, subjects, strict=True)])
+        self._insert(AuditEntry, [approved | self._owner(one) for one in subjects])
         return subjects
 
     def requests(self, count: int, *, now: datetime, begun: bool = True) -> list[Subject]:

@@ -52,6 +52,35 @@ def test_a_code_is_redeemed_once_and_its_replays_revoke_all_that_it_gave(arena: 
     assert tuple(issued) == (min(500, len(codes)),) * 2
 
 
+def test_a_barcode_is_redeemed_once(arena: Arena) -> None:
+    now = clock.now()
+    barcodes = arena.seeds.barcodes(rounds(20), now=now)
+    desk = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    ended = arena.race(barcodes, lambda barcode: [("redeem_barcode", desk | {"barcode": barcode.secret})])
+    assert ended == [Counter({"redeemed": 1, "BarcodeNotUsable": LOSERS})] * len(barcodes)
+    told = [record["counter.redeemed"] + record["token.issued"] for record in arena.record(barcodes)]
+    assert told == [2] * len(barcodes)
+
+
+def test_a_barcode_is_redeemed_or_replaced_and_never_both(arena: Arena) -> None:
+    now = clock.now()
+    barcodes = arena.seeds.barcodes(rounds(20), now=now)
+    desk = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    own = {"citizen_id": arena.seeds.citizen_id, "at": seconds(now) + 1}
+    ended = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("redeem_barcode", desk | {"barcode": barcode.secret}),
+            ("show_barcode", own | {"transaction_id": barcode.transaction_id}),
+        ],
+    )
+    for how, told in zip(ended, arena.record(barcodes), strict=True):
+        # Whoever is shown the next one finds the one before gone, so of the rest many see it change under them.
+        assert how["redeemed"] == told["counter.redeemed"] == told["token.issued"] <= 1
+        assert how["shown"] == told["counter.shown"]
+        assert (how["redeemed"] == 1) != (how["shown"] >= 1)
+
+
 def test_a_request_is_approved_once(arena: Arena) -> None:
     now = clock.now()
     requests = arena.seeds.requests(rounds(20), now=now)

@@ -69,6 +69,7 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
         ("erase", "transaction_id"),
         ("report", "transaction_id"),
         ("remove-method", "credential_id"),
+        ("visit", "reference"),
     ):
         yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}
 

@@ -16,12 +16,13 @@ from authz_server.core import clock
 from authz_server.identity import credentials
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import Notice
+from tests.counter.office import agree, new_office
 from tests.support.platform import CitizenBrowser, Platform, answer_of
 from tests.support.protocol import new_citizen, opened, rows, writing
 
 # The parts of addresses that name something of one citizen's, and those that name nothing of anybody's.
-OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id"})
-OF_NOBODY = frozenset({"kind", "filename", "provider_id"})
+OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id", "reference"})
+OF_NOBODY = frozenset({"kind", "filename", "provider_id", "client_id", "purpose_id", "picture"})
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
 
@@ -34,15 +35,16 @@ class Belongings:
     citizen_id: int
     browser: CitizenBrowser
     ids: dict[str, Any]
+    service: dict[str, str]  # of an office, where they want to go
 
     def path(self, rule: Rule) -> str:
         """The address of what is theirs."""
-        values = {"kind": "email", "provider_id": "bank", **self.ids}
+        values = {"kind": "email", "provider_id": "bank", "picture": "qr.svg", **self.service, **self.ids}
         return re.sub(r"<(?:[^:<>]+(?:\([^()]*\))?:)?(\w+)>", lambda found: str(values[found[1]]), rule.rule)
 
 
 def belongings(platform: Platform) -> Belongings:
-    """A new citizen who has agreed to one request, reads another, has messages and a passkey."""
+    """A new citizen who has agreed to one request, reads another, has messages and a passkey, and carries a barcode."""
     username = new_citizen(platform)
     browser = platform.citizen(username)
     citizen_id = rows(platform, Citizen, username=username)[0].id
@@ -59,6 +61,9 @@ def belongings(platform: Platform) -> Belongings:
         own = (Notice.citizen_id == citizen_id, Notice.channel == "web")
         message_id = session.scalars(select(Notice.audit_entry_id).where(*own).limit(1)).one()
     (agreed,) = rows(platform, Consent, citizen_id=citizen_id)
+    office = new_office(platform)
+    visit = agree(platform, office, browser)
+    visit.show()
     request = re.search(r'action="/consent/([^"/]+)"', page.text)
     assert request is not None
     ids = {
@@ -66,8 +71,9 @@ def belongings(platform: Platform) -> Belongings:
         "transaction_id": agreed.transaction_id,
         "message_id": message_id,
         "credential_id": credential_id,
+        "reference": visit.reference,
     }
-    return Belongings(username, citizen_id, browser, ids)
+    return Belongings(username, citizen_id, browser, ids, {"client_id": office.client_id, "purpose_id": "childcare"})
 
 
 def addresses(app: Flask) -> Iterator[tuple[Rule, str]]:
