@@ -60,6 +60,9 @@ class Limits:
     contact_code_ttl_s: int = 1800
     contact_code_tries: int = 5
     contact_codes_per_day: int = 5
+    email_code_ttl_s: int = 600
+    email_code_pause_s: int = 60
+    email_codes_per_day: int = 5
     knowledge_account_day: int = 10  # wrong answers to a registry's questions: about one account
     knowledge_address_day: int = 50  # from one address
     knowledge_registry_day: int = 2000  # in all

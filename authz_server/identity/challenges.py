@@ -24,7 +24,7 @@ _SPEND: Final = (
         _challenge.expires_at > bindparam("moment", type_=_challenge.expires_at.type),
     )
     .values(used_at=bindparam("moment", type_=_challenge.expires_at.type))
-    .returning(_challenge.citizen_id, _challenge.payload)
+    .returning(_challenge.citizen_id, _challenge.payload, _challenge.created_at)
 )
 
 
@@ -35,6 +35,7 @@ class Challenge:
     handle: str = field(repr=False)
     citizen_id: int | None
     payload: Mapping[str, Any] = field(repr=False)
+    created_at: datetime
 
 
 def issue(
@@ -88,4 +89,4 @@ def spend(
             "moment": now,
         },
     ).one_or_none()
-    return Challenge(handle=handle, citizen_id=row.citizen_id, payload=row.payload) if row else None
+    return Challenge(handle=handle, **row._mapping) if row else None

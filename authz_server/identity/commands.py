@@ -1,18 +1,20 @@
 """`mydata citizen ...`: the operator's way to give out, suspend and renew accounts."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 from qrcode.main import QRCode
+from sqlalchemy.orm import Session
 
 from authz_server import config
+from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.database import session_for
-from authz_server.identity import service
+from authz_server.identity import recovery, service
 from authz_server.identity.certificates import trust
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.service import LOCALES, Enrolment, Person
@@ -80,8 +82,9 @@ def add(
             totp_secret=totp_secret,
             checked_in_person=checked_in_person,
         )
+        codes = _recovery_codes(session, enrolment, settings)
     click.echo(f"citizen {username} added")
-    _show(enrolment)
+    _show(enrolment, codes)
 
 
 @citizen.command("reset")
@@ -99,8 +102,9 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
             now=clock.now(),
             totp_secret=totp_secret,
         )
+        codes = _recovery_codes(session, enrolment, settings)
     click.echo(f"citizen {username} has new credentials")
-    _show(enrolment)
+    _show(enrolment, codes)
 
 
 @citizen.command("add-certificate")
@@ -137,11 +141,18 @@ def resume(username: str) -> None:
     click.echo(f"citizen {username} resumed")
 
 
-def _show(enrolment: Enrolment) -> None:
-    """Print what an authenticator app scans or takes by hand; it is shown this once."""
+def _recovery_codes(session: Session, enrolment: Enrolment, settings: Settings) -> Sequence[str]:
+    secret = settings.secret_file.read_bytes()
+    return recovery.renew(session, enrolment.citizen_id, server_secret=secret, now=clock.now())
+
+
+def _show(enrolment: Enrolment, codes: Sequence[str]) -> None:
+    """Print what an authenticator app scans or takes by hand, and the recovery codes; they are shown this once."""
     code: Any = QRCode(border=2)  # its own annotations stop half-way
     code.add_data(enrolment.otpauth_uri)
     drawing = io.StringIO()
     code.print_ascii(out=drawing, invert=True)
     click.echo(drawing.getvalue())
     click.echo(enrolment.otpauth_uri)
+    click.echo("recovery codes, each good once in place of the app's code:")
+    click.echo("\n".join(codes))

@@ -19,7 +19,7 @@ from authz_server.extensions import services
 from authz_server.identity import credentials, sessions
 from authz_server.identity.errors import LastMethod
 from authz_server.identity.guard import citizen_required, present_page
-from authz_server.identity.levels import level_of_method
+from authz_server.identity.levels import lack, level_of_method
 from authz_server.identity.methods.base import Method
 from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
@@ -27,6 +27,7 @@ from authz_server.identity.visits import FRESH, demands
 
 P = ParamSpec("P")
 LIST: Final = "/account/methods"
+CHANGE_LEVEL: Final = 3
 
 
 def may_add(
@@ -58,15 +59,62 @@ def may_add(
     return decorate
 
 
+def may_change(
+    method: Method,
+) -> Callable[
+    [Callable[Concatenate[SignedIn, P], ResponseReturnValue]],
+    Callable[P, ResponseReturnValue],
+]:
+    """Call the view with the citizen, if they may renew what this method rests on; else let them prove more first.
+
+    The session must have a proof of the last five minutes, of level 3 or better, and be by this very method or as
+    strong as it must be to add the method.
+    """
+
+    def decorate(
+        view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+    ) -> Callable[P, ResponseReturnValue]:
+        @wraps(view)
+        def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+            level = level_of_method(services().settings, method.id)
+            if method.id not in signed_in.methods and not strong_enough(signed_in, level):
+                return redirect(prove_more_url(again=True, second=True), code=303)
+            return view(signed_in, *args, **kwargs)
+
+        return freshly(guarded)
+
+    return decorate
+
+
+def identified(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """Call the view, from which data may come to be shared, with a citizen who has proved it at an identity level; a
+    code by e-mail alone does not do. Whoever has not is let prove more."""
+    return _demanding(view, level=LOWEST_LEVEL)
+
+
+def strongly(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """The same for a view that weakens what protects the citizen: level 3 or better."""
+    return _demanding(view, level=CHANGE_LEVEL)
+
+
 def freshly(
     view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
 ) -> Callable[P, ResponseReturnValue]:
-    """Call the view with the citizen if they have proved in the last five minutes who they are; else let them do so."""
+    """The same, proved in the last five minutes."""
+    return _demanding(view, level=CHANGE_LEVEL, again=True)
 
+
+def _demanding(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue], *, level: int, again: bool = False
+) -> Callable[P, ResponseReturnValue]:
     @wraps(view)
     def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        if not fresh(signed_in, clock.now()):
-            return redirect(prove_more_url(again=True), code=303)
+        if lack(signed_in, level, clock.now() - FRESH if again else None):
+            return redirect(prove_more_url(level=level, again=again), code=303)
         return view(signed_in, *args, **kwargs)
 
     return citizen_required(guarded)
@@ -151,6 +199,20 @@ def remove(
     return True
 
 
-def entry(event: str, signed_in: SignedIn, method_id: str, *, now: datetime) -> Entry:
+def renewed(session: Session, signed_in: SignedIn, event: str, *, now: datetime) -> None:
+    """End all other sessions of the citizen, who has renewed what a method rests on, and record it. The caller commits.
+
+    Args: event: what was renewed.
+    """
+    sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
+    tell(session, signed_in, event, now=now)
+
+
+def tell(session: Session, signed_in: SignedIn, event: str, *, now: datetime) -> None:
+    """Record what the citizen has done to their ways to sign in. The caller commits."""
+    record(session, entry(event, signed_in, None, now=now))
+
+
+def entry(event: str, signed_in: SignedIn, method_id: str | None, *, now: datetime) -> Entry:
     """What the record says of a change to the citizen's ways to sign in."""
     return Entry(at=now, event=event, success=True, actor="citizen", citizen_id=signed_in.citizen_id, reason=method_id)

@@ -162,9 +162,18 @@ def page(
 
 
 def challenge(
-    visit: Visit, method: Method, *, kind: str, ttl: timedelta, payload: Mapping[str, Any] | None = None
+    visit: Visit,
+    method: Method,
+    *,
+    kind: str,
+    ttl: timedelta,
+    payload: Mapping[str, Any] | None = None,
+    citizen_id: int | None = None,
 ) -> str:
-    """Keep a challenge for this browser, which remembers the visit; its handle. The caller commits."""
+    """Keep a challenge for this browser, which remembers the visit; its handle. The caller commits.
+
+    Args: citizen_id: who alone can answer it, if that is known.
+    """
     return challenges.issue(
         db.session(),
         method=method.id,
@@ -173,6 +182,7 @@ def challenge(
         payload={"visit": dict(visit.named), **(payload or {})},
         ttl=ttl,
         now=clock.now(),
+        citizen_id=citizen_id,
     )
 
 

@@ -22,6 +22,11 @@ MAX_LENGTH = 256
 _slots = threading.BoundedSemaphore(MOST_AT_ONCE)
 
 
+def acceptable(password: str) -> bool:
+    """Tell whether it may become somebody's password."""
+    return MIN_LENGTH <= len(password) <= MAX_LENGTH
+
+
 def hash_password(password: str) -> str:
     """Return the argon2id hash under which a password is stored.  Raises: PasswordHashingBusy."""
     with _slot():

@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
-from authz_server.identity import credentials, national_id, passwords, sessions, totp
+from authz_server.identity import credentials, national_id, passwords, recovery, sessions, totp
 from authz_server.identity.contact import EMAIL, PHONE
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.methods import certificate_proof
-from authz_server.identity.methods.password_totp import USERNAME
+from authz_server.identity.methods.password_totp import USERNAME, set_totp
 from authz_server.identity.models import CITIZEN
 
 LOCALES = ("zh-TW", "en")
@@ -88,9 +88,9 @@ def reset_credentials(
     now: datetime,
     totp_secret: str | None = None,
 ) -> Enrolment:
-    """Give an account a new password and one-time code secret and end its sessions. The caller commits.
+    """Give an account a new password and one-time code secret, end its sessions and void its recovery codes.
 
-    Raises: AccountProblem.
+    The caller commits.  Raises: AccountProblem.
     """
     if problems := _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
@@ -100,6 +100,7 @@ def reset_credentials(
     if citizen_id is None:
         raise AccountProblem("no account has this user name")
     sessions.end_all(session, citizen_id, now=now)
+    recovery.void(session, citizen_id, now=now)
     _tell(session, citizen_id, "account.reset", now=now)
     return _enrol(session, citizen_id, username, totp_secret=totp_secret, server_secret=server_secret)
 
@@ -165,10 +166,7 @@ def _enrol(
 ) -> Enrolment:
     # After the insert, because the ciphertext is bound to the citizen's id.
     secret = totp_secret or totp.new_secret()
-    encrypted = totp.encrypt(secret, server_secret, citizen_id)
-    session.execute(
-        update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(totp_secret_encrypted=encrypted, totp_last_step=0)
-    )
+    set_totp(session, citizen_id, totp.encrypt(secret, server_secret, citizen_id))
     return Enrolment(
         citizen_id=CitizenId(citizen_id),
         totp_secret=secret,
@@ -197,7 +195,7 @@ def _problems(person: Person, today: date) -> list[str]:
 
 def _credential_problems(password: str, totp_secret: str | None) -> list[str]:
     problems = []
-    if not passwords.MIN_LENGTH <= len(password) <= passwords.MAX_LENGTH:
+    if not passwords.acceptable(password):
         problems.append(f"password: {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters")
     if totp_secret is not None and not _TOTP_SECRET.fullmatch(totp_secret):
         problems.append("totp_secret: 16 to 64 characters of base32, in eights")

@@ -85,7 +85,7 @@ def complete(
         replaces=replaces,
         browser=browser,
     )
-    events = [browsers.SIGNED_IN]
+    events = [browsers.SIGNED_IN] + ([accepted.event] if accepted.event else [])
     if browsers.recognise(session, accepted.citizen_id, browser, now=now):
         events.append("sign_in.new_device")
     entry = replace(

@@ -10,8 +10,10 @@ from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.service import find_announced
+from authz_server.identity import sign_in_codes
 from authz_server.identity.contact import CHANGED, PROPOSED, change_at
 from authz_server.identity.models import Citizen
+from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 
 
@@ -27,7 +29,9 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
     change = None
     if entry.event in {PROPOSED, CHANGED}:
         change = change_at(session, reader.id, entry.reason, event=entry.event, at=entry.at)
-    if entry.event == PROPOSED and (change is None or change.expires_at <= now):
+    sign_in_code = sign_in_codes.find_sent(session, reader.id, at=entry.at) if entry.event == SENT else None
+    code = change if entry.event == PROPOSED else sign_in_code
+    if entry.event in {PROPOSED, SENT} and (code is None or code.expires_at <= now):
         raise Undeliverable("too late")
     barcode = find_announced(session, entry.consent_id, entry.at) if entry.event == ANNOUNCED else None
     if entry.event == ANNOUNCED and (barcode is None or barcode.code_expires_at <= now):
@@ -40,6 +44,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         created_at=created_at,
         change=change,
         barcode=barcode,
+        sign_in_code=sign_in_code,
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

@@ -13,6 +13,7 @@ from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.naming import desk_name
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
+from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.phrases import say
@@ -21,6 +22,8 @@ from authz_server.notices.wording import TOLD, Told
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
 WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
+# What brings a code, and how its sentences begin.
+CODES: Final = {PROPOSED: "code", ANNOUNCED: "visit_code", SENT: "sign_in_code"}
 # What leads to the page of a consent; the rest leads to the record.
 OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "anomaly.")
 
@@ -112,7 +115,7 @@ class Writer:
         if entry.event == ANNOUNCED:
             return say("sms_visit_code", locale, code=self._code(errand))
         if entry.event == PROPOSED:
-            return say("sms_code", locale, code=self._code(errand), minutes=self._minutes)
+            return say("sms_code", locale, code=self._code(errand), minutes=self._minutes(errand))
         pieces = [
             say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
@@ -130,7 +133,7 @@ class Writer:
 
     def part(self, errand: Errand, locale: str) -> Part:
         """The message in one language."""
-        if errand.entry.event in {PROPOSED, ANNOUNCED}:
+        if errand.entry.event in CODES:
             return self._code_part(errand, locale)
         entry, issuer = errand.entry, self._services.settings.issuer
         told: Told = TOLD[entry.event]
@@ -167,25 +170,28 @@ class Writer:
 
     def _code_part(self, errand: Errand, locale: str) -> Part:
         """A code for whoever reads at this address, who may be a stranger: it says nothing of whose account it is."""
+        name = CODES[errand.entry.event]
         return Part(
             locale=locale,
             title=say("code_title", locale),
-            more=say("visit_code_more" if errand.barcode else "code_more", locale, minutes=self._minutes),
+            more=say(f"{name}_more", locale, minutes=self._minutes(errand)),
             facts=((say("code", locale), self._code(errand)),),
             links=(),
             not_me=(),
             why=(),
-            closing=say("visit_code_not_me" if errand.barcode else "code_not_me", locale),
+            closing=say(f"{name}_not_me", locale),
         )
 
     def _code(self, errand: Errand) -> str:
         if errand.barcode:
             return one_time_code(self._services.secret, errand.barcode.digest, errand.barcode.announced_at)
+        if errand.sign_in_code:
+            return errand.sign_in_code.digits(self._services.secret)
         return errand.change.code(self._services.secret) if errand.change else ""
 
-    @property
-    def _minutes(self) -> int:
-        return self._services.settings.limits.contact_code_ttl_s // 60
+    def _minutes(self, errand: Errand) -> int:
+        limits = self._services.settings.limits
+        return (limits.email_code_ttl_s if errand.sign_in_code else limits.contact_code_ttl_s) // 60
 
     def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
         services = self._services

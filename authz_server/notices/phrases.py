@@ -47,6 +47,16 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "您要在這裡收到本平臺的通知。請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面。",
         "You want to be told here by this platform. Type this code into your open page, within {minutes} minutes.",
     ),
+    "sign_in_code_more": (
+        "有人要登入您在本平臺的頁面。如果是您，請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面；只能用一次。",
+        "Somebody wants to sign in to your pages on this platform. If it is you, type this code into your open page, "
+        "within {minutes} minutes; it works once.",
+    ),
+    "sign_in_code_not_me": (
+        "如果不是您，請不要理會，也不要告訴任何人：可能有人打錯了使用者名稱。只憑這組號碼，無法提供您的任何資料。",
+        "If it is not you, ignore it and tell it to nobody: somebody may have mistyped their user name. Nothing of "
+        "yours can be shared by it alone.",
+    ),
     "code": ("驗證碼", "Code"),
     "code_not_me": (
         "如果不是您要的，請不要理會，也不要告訴任何人：可能有人打錯了地址。",

@@ -1,4 +1,4 @@
-"""What citizens are told, and in which words: every text of every message, each in 繁體中文 and English.
+"""What citizens are told, and in which words, in 繁體中文 and English; what stands in every message: phrases.py.
 
 A message is one event of the record, put into a title and a sentence on what it means or what to do. What it may name:
 the client, the dataset, when, the reference number. Never a value, an address, or a secret but the "not me" link.
@@ -143,6 +143,30 @@ TOLD: Final[Mapping[str, Told]] = {
         "您的帳號少了一種登入方式",
         "A way to sign in was removed from your account",
         *_IF_NOT_YOU,
+    ),
+    "password.changed": _safe(
+        "您的密碼改了",
+        "Your password was changed",
+        "其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
+        "All other browsers were signed out. " + _IF_NOT_YOU[1],
+    ),
+    "authenticator.changed": _safe(
+        "您的帳號換了驗證器應用程式",
+        "Another authenticator app was set up for your account",
+        "先前的不能再用，其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
+        "The old one works no longer, and all other browsers were signed out. " + _IF_NOT_YOU[1],
+    ),
+    "recovery.renewed": _safe(
+        "您的帳號有了新的復原碼",
+        "New recovery codes were made for your account",
+        "先前的不能再用。" + _IF_NOT_YOU[0],
+        "The old ones work no longer. " + _IF_NOT_YOU[1],
+    ),
+    "recovery.used": _safe(
+        "有人用復原碼登入您的帳號",
+        "Your account was signed in to with a recovery code",
+        "密碼也輸入正確了。" + _IF_NOT_YOU[0],
+        "The password was right, too. " + _IF_NOT_YOU[1],
     ),
     "contact.changed": _safe(
         "您的聯絡資料改了",

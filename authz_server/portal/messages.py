@@ -19,7 +19,7 @@ from authz_server.core import clock
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, enrolment
 from authz_server.identity.contact import contact_of
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
@@ -112,7 +112,7 @@ def choices(signed_in: SignedIn) -> Response:
 
 
 @blueprint.post("/account/notices")
-@citizen_required
+@enrolment.strongly
 def choose(signed_in: SignedIn) -> Response:
     """Remember the choice. What concerns security goes everywhere, whatever is chosen."""
     if not csrf.check(cookies.session_secret(), CHOOSE, request.form.get("csrf")):

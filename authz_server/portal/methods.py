@@ -42,6 +42,7 @@ class Way:
     worth: str
     added: str
     used: str | None
+    note: str | None
     remove_url: str | None
     change_url: str | None
 
@@ -151,6 +152,7 @@ def _way(method: Method, one: Held) -> Way:
         worth=_worth(method, one),
         added=_day(one.added_at),
         used=_day(one.last_used_at) if one.last_used_at else None,
+        note=one.note.get(locale.current()) if one.note else None,
         remove_url=remove_url,
         change_url=url_for(method.change) if method.change else None,
     )

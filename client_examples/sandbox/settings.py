@@ -37,6 +37,7 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
             "certificate": 1,
             "health_card": 3,
             "two_documents": 4,
+            "email_code": 5,
         },
     }
 

@@ -35,6 +35,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
             "health_card": 3,
             "two_documents": 4,
             "upstream": 3,
+            "email_code": 5,
         },
         # Where nobody is: its pages are looked at, and what they say then.
         "upstream": {

@@ -23,6 +23,7 @@ pytestmark = pytest.mark.browser
 
 # Each leaves the visitor on the page that it names; one after the other they are a whole visit.
 Step = Callable[[Visitor], None]
+RENEW = "/account/methods/password_totp"
 
 
 def fail_to_sign_in(visitor: Visitor) -> None:
@@ -33,6 +34,11 @@ def fail_to_sign_in(visitor: Visitor) -> None:
 def fail_by_health_card(visitor: Visitor) -> None:
     for name, value in {"national_id": "F131104093", "card_number": "123456789012", "password": "wrong"}.items():
         visitor.page.fill(f"#{name}", value)
+    visitor.page.click("#login-submit")
+
+
+def ask_for_a_code(visitor: Visitor, username: str) -> None:
+    visitor.page.fill("#username", username)
     visitor.page.click("#login-submit")
 
 
@@ -138,8 +144,8 @@ def check_a_file(visitor: Visitor, changed: bool = False) -> None:
     visitor.page.wait_for_selector(".verdict-bad" if changed else ".verdict-good")
 
 
-def open_as_citizen(visitor: Visitor, path: str) -> None:
-    visitor.prove()
+def open_as_citizen(visitor: Visitor, path: str, method: str = "certificate") -> None:
+    visitor.prove(method=method)
     visitor.open(path)
 
 
@@ -213,6 +219,10 @@ VISIT: dict[str, Step] = {
     "health card, refused": fail_by_health_card,
     "two documents": lambda visitor: visitor.open("/sign-in?method=two_documents"),
     "two documents, incomplete": lambda visitor: visitor.page.click("#login-submit"),
+    "code by e-mail": lambda visitor: visitor.open("/sign-in?method=email_code"),
+    "code by e-mail, sent": lambda visitor: ask_for_a_code(visitor, visitor.citizen.username),
+    "code by e-mail, wrong": lambda visitor: visitor.page.click("#login-submit"),
+    "code by e-mail, no more": lambda visitor: visitor.page.click("#another-code"),
     "provider, away": go_to_the_provider,
     "provider, answer refused": lambda visitor: visitor.open("/sign-in/provider/bank?state=x"),
     "sign-in": lambda visitor: visitor.open_request(),
@@ -286,6 +296,14 @@ VISIT: dict[str, Step] = {
     "add a certificate": lambda visitor: visitor.open("/account/methods/certificate"),
     "add a certificate, text": lambda visitor: visitor.page.click("#add-ask"),
     "add a certificate, refused": lambda visitor: visitor.page.click("#add-confirm"),
+    "password and code": lambda visitor: open_as_citizen(visitor, RENEW, method="password_totp"),
+    "password": lambda visitor: visitor.open(f"{RENEW}/password"),
+    "password, refused": lambda visitor: visitor.page.click("#password-save"),
+    "authenticator": lambda visitor: visitor.open(f"{RENEW}/authenticator"),
+    "authenticator, refused": lambda visitor: visitor.page.click("#authenticator-save"),
+    "recovery codes": lambda visitor: visitor.open(f"{RENEW}/recovery-codes"),
+    "recovery codes, refused": with_a_stale_form("#recovery-renew"),
+    "recovery codes, new": lambda visitor: visitor.page.click("#recovery-renew"),
     "remove a way": remove_a_way,
     "remove a way, refused": with_a_stale_form("#remove-confirm"),
     "one more way": lambda visitor: visitor.open("/sign-in?return_to=/account/methods&second=1"),

@@ -158,6 +158,9 @@ def test_a_barcode_is_shown_only_to_the_session_that_asked_for_it(platform: Plat
     elsewhere = Visit(platform.citizen(), visit.path)
     assert "shown in another browser" in elsewhere.page().text
     assert elsewhere.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404
+    by_mail_alone = Visit(platform.citizen(level=5), visit.path)
+    for address in (visit.path, f"{visit.path}/qr.svg", f"{visit.path}/state"):
+        assert by_mail_alone.citizen.client.get(address).location.startswith("/sign-in?")
     stranger = Visit(platform.citizen("citizen2"), visit.path)
     assert stranger.page().status_code == 404
     assert stranger.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404

@@ -1,14 +1,17 @@
 """One of several processes that fight for one secret: `python -m tests.identity.racer URL CITIZEN_ID THREADS`.
 
-Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `count <account>` makes an
-attempt at a door, `challenge <handle>` answers a challenge, `bind <external id>` binds a credential,
-`remove <id> <id>` removes one of two, `passkey <count>` uses the passkey of id `key` with what its device has counted.
+Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `recovery <code>` uses a
+recovery code, `ask <number>` asks for a code by e-mail, `count <account>` makes an attempt at a door,
+`challenge <handle>` answers a challenge, `bind <external id>` binds a credential, `remove <id> <id>` removes one of
+two, `passkey <count>` uses the passkey of id `key` with what its device has counted.
 The answer is how many of this process's threads succeeded.
 """
 
+import secrets
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -20,15 +23,15 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits, Settings
 from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
-from authz_server.identity import challenges, credentials, enrolment, lockout
+from authz_server.identity import challenges, credentials, enrolment, lockout, sign_in_codes
 from authz_server.identity.errors import LastMethod, PasskeyCopied, SignInLocked, WrongCredentials
 from authz_server.identity.methods.passkey import PasskeyAttempt
-from authz_server.identity.methods.password_totp import PasswordTotpAttempt
+from authz_server.identity.methods.password_totp import PASSWORD_TOTP, PasswordTotpAttempt
 from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.webauthn import Site, Use
 from tests.identity.second_method import Key
-from tests.identity.support import NOW, SERVER_SECRET
+from tests.identity.support import NOW, PERSON, SERVER_SECRET
 
 LIMITS = Limits()
 SETTINGS = Settings(
@@ -56,12 +59,28 @@ def spend(engine: Engine, citizen_id: int, step: int) -> bool:
             totp_secret_encrypted=row.totp_secret_encrypted,
         )
         attempt.proved_step = step
-        try:
-            attempt.accept(session)
-        except WrongCredentials:
-            return False
-        session.commit()
-        return True
+        return accepted(session, attempt)
+
+
+def accepted(session: Session, attempt: PasswordTotpAttempt) -> bool:
+    """Try to be the one whom what was proved signs in."""
+    try:
+        attempt.accept(session)
+    except WrongCredentials:
+        return False
+    session.commit()
+    return True
+
+
+def recover(engine: Engine, citizen_id: int, code: str) -> bool:
+    """Come out of the slow part with a recovery code, and try to be the one whom it signs in."""
+    form = {"username": PERSON.username, "one_time_code": code}
+    with Session(engine) as session:
+        attempt = PASSWORD_TOTP.begin(session, form, server_secret=SERVER_SECRET)
+        session.rollback()
+        assert attempt.citizen_id == citizen_id
+        attempt.now = NOW
+        return attempt.recovery_id is not None and accepted(session, attempt)
 
 
 def count(engine: Engine, account: str, *, of_the_day: bool = False) -> bool:
@@ -71,6 +90,19 @@ def count(engine: Engine, account: str, *, of_the_day: bool = False) -> bool:
         door = kind("password_totp", account, LIMITS)
         try:
             lockout.count(session, door, now=NOW)
+        except SignInLocked:
+            return False
+        finally:
+            session.commit()
+        return True
+
+
+def ask(engine: Engine, day: int) -> bool:
+    """Have a code sent by e-mail, from an address that nobody else has."""
+    with Session(engine) as session:
+        try:
+            address, now = f"10.{secrets.randbelow(256)}.{secrets.randbelow(256)}.1", NOW + timedelta(minutes=2 * day)
+            sign_in_codes.ask(session, PERSON.username, address=address, limits=LIMITS, now=now)
         except SignInLocked:
             return False
         finally:
@@ -152,6 +184,8 @@ def main() -> None:
     engine = new_engine(url)
     turns: dict[str, Iterator[int]] = {}
     acts: dict[str, Callable[[str], bool]] = {
+        "recovery": lambda code: recover(engine, citizen_id, code),
+        "ask": lambda day: ask(engine, int(day)),
         "totp": lambda step: spend(engine, citizen_id, int(step)),
         "count": lambda account: count(engine, account),
         "guess": lambda account: count(engine, account, of_the_day=True),

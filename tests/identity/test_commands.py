@@ -1,12 +1,15 @@
 """`mydata citizen ...` as an operator types it."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
+from authz_server.identity import recovery
 from authz_server.identity.commands import citizen
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
@@ -39,9 +42,17 @@ def test_an_account_is_made_with_options_and_its_code_shown(run: Run, engine: En
     assert f"otpauth://totp/MyData:citizen-a?secret={TOTP_SECRET}&issuer=MyData" in result.output
     assert "█" in result.output
     assert PASSWORD not in result.output
+    codes = re.findall(r"^\d{4}(?: \d{4}){3}$", result.output, re.MULTILINE)
     with engine.connect() as connection:
         row = connection.execute(select(CITIZEN)).one()
     assert (row.username, row.name, row.email, row.locale) == ("citizen-a", PERSON.name, "a@example.org", "zh-TW")
+    with Session(engine) as session:
+        assert len(codes) == recovery.COUNT
+        assert recovery.all_in_force(session, row.id, codes, server_secret=SERVER_SECRET)
+    run("reset", PERSON.username, "--password", PASSWORD)
+    with Session(engine) as session:
+        assert not recovery.all_in_force(session, row.id, codes[:1], server_secret=SERVER_SECRET)
+        assert recovery.left(session, row.id).count == recovery.COUNT
 
 
 def test_what_is_left_out_is_asked_for_and_the_password_not_shown(run: Run) -> None:

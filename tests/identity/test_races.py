@@ -10,10 +10,10 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz_server.identity import challenges, credentials
+from authz_server.identity import challenges, credentials, recovery
 from authz_server.identity.models import CITIZEN
 from tests.identity.racer import BROWSER
-from tests.identity.support import NOW, enrol
+from tests.identity.support import NOW, SERVER_SECRET, enrol
 from tests.support.tree import ROOT
 
 PROCESSES = 2
@@ -63,8 +63,20 @@ def test_a_one_time_code_signs_in_exactly_one_of_all_who_present_it(racers: Race
     assert [racers.race(f"totp {step}") for step in range(1, ROUNDS + 1)] == [1] * ROUNDS
 
 
+def test_a_recovery_code_signs_in_exactly_one_of_all_who_present_it(racers: Racers, session: Session) -> None:
+    (citizen_id,) = session.scalars(select(CITIZEN.c.id))
+    codes = recovery.renew(session, citizen_id, server_secret=SERVER_SECRET, now=NOW)
+    session.commit()
+    assert [racers.race(f"recovery {code}") for code in codes] == [1] * len(codes)
+    assert recovery.left(session, citizen_id).count == 0
+
+
 def test_exactly_five_of_all_simultaneous_guesses_are_looked_at(racers: Racers) -> None:
     assert [racers.race(f"count account-{number}") for number in range(ROUNDS)] == [5] * ROUNDS
+
+
+def test_after_a_code_by_e_mail_of_all_who_ask_at_once_one_is_heard(racers: Racers) -> None:
+    assert [racers.race(f"ask {number}") for number in range(5)] == [1] * 5
 
 
 def test_a_challenge_is_answered_by_exactly_one_of_all_who_try(racers: Racers, session: Session) -> None:

@@ -11,7 +11,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.identity import views
-from authz_server.identity.methods.password_totp import PasswordTotp
+from authz_server.identity.methods.password_totp import PASSWORD_TOTP
 from authz_server.identity.models import CITIZEN
 from tests.identity.second_method import SecondMethod
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, TOTP_SECRET, Browser, KnownRequests, code_at, enrol
@@ -22,7 +22,7 @@ SESSION_COOKIE = "__Host-mydata"
 @pytest.fixture
 def settings(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """Settings of a server with two methods."""
-    monkeypatch.setattr(views, "METHODS", (PasswordTotp(), SecondMethod()))
+    monkeypatch.setattr(views, "METHODS", (PASSWORD_TOTP, SecondMethod()))
     return replace(settings, method_levels={"password_totp": 3, "two_documents": 4})
 
 

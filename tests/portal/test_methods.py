@@ -107,7 +107,7 @@ def test_removing_demands_a_fresh_sign_in(someone: CitizenBrowser, own_platform:
     path = f"{LIST}/remove/{keys(own_platform)[0]}"
     form = hidden_fields(someone.client.get(path).text)
     with clock.frozen(clock.now() + timedelta(minutes=6)):
-        where = f"/sign-in?return_to={path.replace('/', '%2F')}&again=1"
+        where = f"/sign-in?return_to={path.replace('/', '%2F')}&level=3&again=1"
         assert someone.client.get(path).location == where
         assert someone.client.post(path, data=form).location == where
         assert someone.client.get(LIST).status_code == 200

@@ -3,7 +3,9 @@
 Where it happened: django-oauth-toolkit #727, Authlib 1.9.1. Consents of another: test_11.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -16,6 +18,7 @@ from tests.support.belongings import OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, address
 from tests.support.platform import Platform, answer_of
 from tests.support.protocol import dataset_token, error_page, everything, opened, refused, userinfo
 
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # by which a request is found in the log
 AWAY = ("/sign-in", "/consent/", "/account/methods")
 
 
@@ -96,3 +99,28 @@ def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(own_pl
         for rule, method in addresses(own_platform.app):
             if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint != "consent.extended":
                 assert mine.browser.client.get(mine.path(rule)).status_code == 200, rule.rule
+
+
+def test_what_is_another_s_is_answered_as_what_is_nobody_s(own_platform: Platform) -> None:
+    """Else an answer would tell which numbers there are. Nobody guesses a `request_id`, and who has one is led back."""
+    with clock.frozen(clock.now()):
+        mine, other = belongings(own_platform), own_platform.citizen("citizen2")
+        nobody_s = {
+            "request_id": "unknown",
+            "transaction_id": "T0000-0000-0000",
+            "message_id": 99_999_999,
+            "credential_id": 99_999_999,
+            "reference": "T0000-0000-0000",
+        }
+        none = replace(mine, ids=nobody_s)
+        for rule, method in addresses(own_platform.app):
+            if not rule.arguments & (OF_SOMEBODY - {"request_id"}):
+                continue
+            answers = []
+            for whose in (mine, none):
+                answer = other.client.open(
+                    whose.path(rule), method=method, data={"csrf": "x"} if method != "GET" else None
+                )
+                shown = unquote(f"{answer.location} {answer.text}").replace(whose.path(rule), "")
+                answers.append((answer.status, UUID.sub("", shown)))
+            assert answers[0] == answers[1], f"{method} {rule.rule}"

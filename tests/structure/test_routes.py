@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from authz_server.oauth.routes import CALLERS
+from tests.security import test_27_what_a_weak_session_reaches as weakest
 
 
 def rules_of(app: Flask) -> list[Rule]:
@@ -15,6 +16,11 @@ def rules_of(app: Flask) -> list[Rule]:
 
 def test_every_route_declares_who_may_call_it(app: Flask) -> None:
     assert {rule.endpoint for rule in rules_of(app)} == set(CALLERS)
+
+
+def test_every_route_of_citizens_says_whether_a_code_by_e_mail_alone_opens_it() -> None:
+    said = [*weakest.READ, *weakest.PROTECT, *weakest.ASK_FOR_MORE, *weakest.SENT_TO_SIGN_IN]
+    assert sorted(said) == sorted(endpoint for endpoint, caller in CALLERS.items() if caller == "citizen")
 
 
 def test_routes_for_citizens_turn_strangers_away(app: Flask) -> None:

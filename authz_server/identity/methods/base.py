@@ -113,19 +113,20 @@ class Field:
 class Accepted:
     """Who has proved it. `amr` and `level` only where this one proof differs from what the method says of all.
 
-    A level is never better than the one that the settings give the method.
+    A level is never better than the one that the settings give the method. `event`: what the record says besides.
     """
 
     citizen_id: CitizenId
     amr: tuple[str, ...] | None = None
     level: int | None = None
+    event: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
     """One thing that a citizen has set up, as the list of their ways to sign in shows it.
 
-    `credential_id` None: it can't be removed there; `level` None: that of the method.
+    `credential_id` None: it can't be removed there; `level` None: that of the method; `note`: what else is to be known.
     """
 
     credential_id: int | None
@@ -133,6 +134,7 @@ class Held:
     added_at: datetime
     last_used_at: datetime | None
     level: int | None = None
+    note: Text | None = None
 
 
 class Attempt(Protocol):

@@ -13,6 +13,7 @@ from authz_server.core.errors import DomainError
 from authz_server.extensions import Services
 from authz_server.identity.contact import CHANGED, Change, Kind
 from authz_server.identity.models import CONTACT_CHANGE
+from authz_server.identity.sign_in_codes import SignInCode
 from authz_server.notices.wording import TOLD
 
 # A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
@@ -51,6 +52,7 @@ class Errand:
 
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
     `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
+    `sign_in_code`: it brings this.
     """
 
     entry: AuditEntry
@@ -61,6 +63,7 @@ class Errand:
     first_time: bool = False
     change: Change | None = None
     barcode: Any | None = None
+    sign_in_code: SignInCode | None = None
 
 
 class Channel(Protocol):

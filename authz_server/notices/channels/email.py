@@ -21,6 +21,7 @@ from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
+from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
@@ -58,19 +59,11 @@ class Email:
 
     def entitled(self) -> ColumnElement[bool]:
         declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
-        own = (
-            TOLD_HERE
-            & Citizen.email.is_not(None)
-            # What happened before the address was verified was told elsewhere.
-            & (Citizen.email_verified_at <= AuditEntry.at)
-            & or_(AuditEntry.event.in_(SECURITY), ~declined)
-        )
+        # What happened before the address was verified was told elsewhere.
         verified = Citizen.email.is_not(None) & (Citizen.email_verified_at <= AuditEntry.at)
-        return (
-            own
-            | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
-            | ((AuditEntry.event == ANNOUNCED) & verified)
-        )
+        own = TOLD_HERE & or_(AuditEntry.event.in_(SECURITY), ~declined)
+        code = AuditEntry.event.in_((ANNOUNCED, SENT))
+        return (verified & (own | code)) | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
 
     def send(self, errand: Errand) -> None:
         recipient = self.address(errand)
@@ -105,7 +98,7 @@ class Email:
         letter["Message-ID"] = f"<{known}@{self._host}>"
         letter["List-Id"] = f"<notices.{self._host}>"  # RFC 2919
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no reply by machines
-        if errand.entry.event not in SECURITY:
+        if errand.entry.event not in {*SECURITY, SENT}:
             letter["List-Unsubscribe"] = f"<{self._issuer}/account/notices>"  # RFC 2369
         letter.set_content(written.as_text())
         letter.add_alternative(written.as_html(), subtype="html")

@@ -1,0 +1,110 @@
+"""Codes that go to the e-mail address of an account, to open its own pages: asked for, sent, looked up, spent.
+
+A code is a challenge to the browser that asked for it. It is derived from the challenge and the server's secret, so
+nothing of it rests; the worker that sends it derives it again. The address is that of the account, verified, and never
+comes from who asks. How many are sent is limited by what was typed, whether or not there is such an account, and by
+address: in the database, for all processes.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, bindparam, select
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry, record
+from authz_server.config import Limits
+from authz_server.core import secrets
+from authz_server.identity import lockout
+from authz_server.identity.lockout import Door
+from authz_server.identity.methods.password_totp import USERNAME
+from authz_server.identity.models import CITIZEN, IDENTITY_CHALLENGE
+
+METHOD: Final = "email_code"
+KIND: Final = "code"
+SENT: Final = "sign_in.code_sent"
+DIGITS: Final = 6
+_challenge, _citizen = IDENTITY_CHALLENGE.c, CITIZEN.c
+_REACHED: Final = (
+    _citizen.email.is_not(None),
+    _citizen.email_verified_at.is_not(None),
+    _citizen.suspended_at.is_(None),
+)
+_FIND: Final = select(_citizen.id).where(_citizen.username == bindparam("typed_username"), *_REACHED)
+# To the address that was verified when the code was asked for, or to none.
+STILL_VERIFIED: Final[ColumnElement[bool]] = _citizen.email_verified_at <= _challenge.created_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignInCode:
+    """A code that was asked for. `citizen_id` None: there is nobody to send it to."""
+
+    digest: bytes = field(repr=False)
+    citizen_id: int | None
+    expires_at: datetime
+    account: str = field(repr=False)  # what was typed, as it is counted at the doors
+
+    def digits(self, server_secret: bytes) -> str:
+        """What goes to the address."""
+        return secrets.derive_digits(server_secret, DIGITS, "sign-in-code", self.digest.hex())
+
+
+def account_of(username: str) -> str:
+    """What failures are counted under: whatever was typed, it is not kept as such."""
+    return secrets.digest(username).hex()
+
+
+def ask(session: Session, username: str, *, address: str | None, limits: Limits, now: datetime) -> int | None:
+    """Count one more code for what was typed and note that it is to be sent; whose it is, None if nobody's.
+
+    The caller keeps the challenge, of this same moment, and commits, also when this raises.
+    Args: username: as it was typed.  Raises: SignInLocked, for accounts that are there and that are not.
+    """
+    for door in _doors(account_of(username), address, limits):
+        lockout.count(session, door, now=now)
+    # What can't be a user name is looked up as the empty one, which nobody has.
+    known = username if USERNAME.fullmatch(username) else ""
+    citizen_id = session.execute(_FIND, {"typed_username": known}).scalar_one_or_none()
+    # Written for nobody, too: it takes the same time.
+    record(session, Entry(at=now, event=SENT, success=citizen_id is not None, actor="unknown", citizen_id=citizen_id))
+    return citizen_id
+
+
+def find(session: Session, handle: str, *, browser: str | None, now: datetime) -> SignInCode | None:
+    """The code that this browser has asked for, if it can still be typed. It is spent by `challenges.spend`."""
+    return _one(
+        session,
+        _challenge.digest == secrets.digest(handle),
+        _challenge.browser == secrets.digest(browser or ""),
+        _challenge.used_at.is_(None),
+        _challenge.expires_at > now,
+    )
+
+
+def find_sent(session: Session, citizen_id: int, *, at: datetime) -> SignInCode | None:
+    """The code that an entry of the record tells of, unless the address has changed since or the account is shut."""
+    reached = select(_citizen.id).where(_citizen.id == _challenge.citizen_id, *_REACHED, STILL_VERIFIED)
+    return _one(session, _challenge.citizen_id == citizen_id, _challenge.created_at == at, reached.exists())
+
+
+def _one(session: Session, *conditions: ColumnElement[bool]) -> SignInCode | None:
+    columns = (_challenge.digest, _challenge.citizen_id, _challenge.expires_at, _challenge.payload)
+    found = select(*columns).where(_challenge.method == METHOD, _challenge.kind == KIND, *conditions)
+    row: Any = session.execute(found.limit(1)).one_or_none()
+    if row is None:
+        return None
+    account = row.payload["account"]
+    return SignInCode(digest=row.digest, citizen_id=row.citizen_id, expires_at=row.expires_at, account=account)
+
+
+def _doors(account: str, address: str | None, limits: Limits) -> tuple[Door, ...]:
+    def sending(most: int, span: timedelta) -> Door:
+        key = secrets.digest(f"{METHOD}\0{span}\0{account}")
+        return Door(kind=lockout.ACCOUNT, key=key, most=most, window=span, lock=span)
+
+    return (
+        lockout.address_day(METHOD, address, limits),
+        sending(1, timedelta(seconds=limits.email_code_pause_s)),
+        sending(limits.email_codes_per_day, lockout.DAY),
+    )
