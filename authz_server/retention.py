@@ -30,7 +30,14 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import models as clients
 from authz_server.config import Limits
-from authz_server.consent.models import Anomaly, AnomalyWatch, AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.consent.models import (
+    Anomaly,
+    AnomalyWatch,
+    AuthorizationCode,
+    AuthorizationRequest,
+    Consent,
+    Correction,
+)
 from authz_server.counter.models import Barcode
 from authz_server.database import Base, table_of
 from authz_server.identity.browsers import KEPT
@@ -109,6 +116,7 @@ KEEP = (
     Keep(AuditEntry, "at", leaving=NUMBERED, held_by=table_of(Notice).c.audit_entry_id),
     Keep(Anomaly, "at"),
     Keep(Barcode, "shown_at", leaving=NUMBERED),  # before the consent that it points at
+    Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
     Keep(Consent, "decided_at", leaving=EMPTIED),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.

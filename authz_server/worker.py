@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
 from authz_server.config import Limits
-from authz_server.consent import anomalies, erasure
+from authz_server.consent import anomalies, correction, erasure
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -45,6 +45,7 @@ def tick(
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
         + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
+        + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )

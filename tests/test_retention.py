@@ -10,7 +10,9 @@ from sqlalchemy import select
 
 from authz_server import leaving, worker
 from authz_server.clients import service as clients
+from authz_server.consent import correction
 from authz_server.core import clock
+from authz_server.core.identifiers import new_transaction_id
 from authz_server.database import Base
 from authz_server.identity import browsers, challenges, contact, credentials
 from authz_server.identity.browsers import Browser
@@ -35,6 +37,7 @@ GOES = {
     "audit_entry": ("at", 730),
     "anomaly": ("at", 730),
     "consent": ("decided_at", 730),
+    "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
 }
 STAYS = {"notice_choice", "client", "agency", "suspended_dataset", "registry_version", "anomaly_watch"}
@@ -72,6 +75,10 @@ def live(platform: Platform) -> None:
         limits = platform.settings.limits
         browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
+        about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}
+        of = {"agency_id": "ris", "dataset_id": "ris.personal", "field_id": "name"}
+        wanted = correction.Wanted(citizen_id=number, **about, **of)
+        correction.request(session, correction.new_id(), wanted, sealed="x", now=now)
         contact.propose(session, number, "email", "new@citizen.example", limits=limits, now=now)
         for name in ("taken away", "in force"):
             values: Any = {"external_id": f"{name} {now}", "label": name, "data": {}}

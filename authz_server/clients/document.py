@@ -39,6 +39,7 @@ An agency:
 
     id = "fia"                                   # as in the catalogue
     connector = "jose"                           # or plain: our connector holds the keys and signs in its name
+    correction_endpoint = "https://fia.example/corrections"   # if it takes requests to correct; jose only
     jwks_file = "jwks.json"                      # or a table [jwks]; at least one key of use sig and one of use enc
 """
 
@@ -130,6 +131,9 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
         table.note("has no key of use enc, EC P-256 or RSA, to encrypt tickets to", "jwks")
     if jwks and not signing:
         table.note("has no key of use sig, with which packages are signed", "jwks")
+    endpoint = _read_url(table, "correction_endpoint", context) if "correction_endpoint" in table else None
+    if endpoint and connector != "jose":
+        table.note("is for agencies that open what is encrypted to them", "correction_endpoint")
     table.done()
     if problems or encryption_key is None:
         raise RegistrationError(problems)
@@ -138,6 +142,7 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
         connector=cast(Connector, connector),
         encryption_key=encryption_key,
         signing_jwks=public_jwks(KeySet(signing)),
+        correction_endpoint=endpoint,
         suspended=suspended,
     )
 

@@ -84,4 +84,5 @@ class RegisteredAgency:
     connector: Connector
     encryption_key: Key
     signing_jwks: Mapping[str, Any]
+    correction_endpoint: str | None
     suspended: bool

@@ -41,6 +41,7 @@ class Agency(Base):
     connector: Mapped[str] = mapped_column(String(20))
     jwks: Mapped[dict[str, Any]] = mapped_column(JSON)
     registered_on: Mapped[date]
+    correction_endpoint: Mapped[str | None] = mapped_column(String(2000), default=None)
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

@@ -148,6 +148,8 @@ class Registry:
         agencies = {}
         for row in connection.execute(select(AgencyRow.__table__)):
             document = {"id": row.id, "connector": row.connector, "jwks": row.jwks}
+            if row.correction_endpoint:
+                document["correction_endpoint"] = row.correction_endpoint
             try:
                 agencies[row.id] = read_agency(document, self._context, suspended=row.suspended_at is not None)
             except RegistrationError as error:

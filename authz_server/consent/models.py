@@ -10,6 +10,8 @@ from authz_server.database import Base, BigKey, table_of
 
 # Asked for, and neither answered nor reminded of.
 ERASURE_OPEN = text("erasure_requested_at IS NOT NULL AND erasure_answered_at IS NULL AND erasure_reminded_at IS NULL")
+SEALED = text("sealed IS NOT NULL")
+UNSETTLED = text("settled_at IS NULL")
 
 
 class AuthorizationRequest(Base):
@@ -65,6 +67,38 @@ class Consent(Base):
     erasure_reminded_at: Mapped[datetime | None] = mapped_column(default=None)
     erasure_answered_at: Mapped[datetime | None] = mapped_column(default=None)
     erasure_refusal: Mapped[str | None] = mapped_column(String(20), default=None)  # None: erased, once it is answered
+
+
+class Correction(Base):
+    """One field that a citizen wants corrected by its agency. `sealed` says what to; only the agency can open it."""
+
+    __tablename__ = "correction"
+    __table_args__ = (
+        Index("ix_correction_sealed", "requested_at", postgresql_where=SEALED, sqlite_where=SEALED),
+        Index(
+            "uq_correction_open",
+            "transaction_id",
+            "dataset_id",
+            "field_id",
+            unique=True,
+            postgresql_where=UNSETTLED,
+            sqlite_where=UNSETTLED,
+        ),
+    )
+
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    transaction_id: Mapped[str] = mapped_column(String(20))
+    citizen_id: Mapped[int] = mapped_column(BigKey, index=True)
+    client_id: Mapped[str] = mapped_column(String(100))
+    consent_id: Mapped[str] = mapped_column(String(40))
+    agency_id: Mapped[str] = mapped_column(String(40))
+    dataset_id: Mapped[str] = mapped_column(String(80))
+    field_id: Mapped[str] = mapped_column(String(80))
+    requested_at: Mapped[datetime] = mapped_column(index=True)
+    sealed: Mapped[bytes | None] = mapped_column(LargeBinary, repr=False, default=None)
+    delivered_at: Mapped[datetime | None] = mapped_column(default=None)
+    settled_at: Mapped[datetime | None] = mapped_column(default=None)
+    outcome: Mapped[str | None] = mapped_column(String(20), default=None)
 
 
 class AuthorizationCode(Base):

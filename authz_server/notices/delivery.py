@@ -3,11 +3,13 @@
 import logging
 import threading
 from dataclasses import replace
+from typing import Any
 
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from authz_server.consent import correction
 from authz_server.core import clock
 from authz_server.core.logging import event
 from authz_server.notices import outbox
@@ -42,27 +44,34 @@ def deliver_next(engine: Engine, channel: Channel) -> bool:
     if claim is None:
         return False
     failure: NotDelivered | None = None
+    errand: Errand | None = None
     try:
-        channel.send(_errand(engine, claim))
+        errand = _errand(engine, claim)
+        channel.send(errand)
     except NotDelivered as error:
         failure = error
     except Exception as error:
         failure = NotDelivered(type(error).__name__)
         event("notice.broken", level=logging.ERROR, kind=channel.id, error=failure.detail)
-    _settle(engine, claim, failure)
+    _settle(engine, claim, failure, None if channel.to_citizen or errand is None else errand.correction)
     return True
 
 
-def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None) -> None:
+def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried: Any | None) -> None:
+    """Args: carried: what was sealed for the receiver, to be destroyed in the same transaction."""
     now, over = clock.now(), False
     with Session(engine) as session, session.begin():
         if failure is None:
             outbox.delivered(session, claim, now=now)
+            if carried is not None:
+                correction.delivered(session, carried.id, now=now)
         elif isinstance(failure, Undeliverable):
             outbox.given_up(session, claim, failure.detail, now=now)
             over = True
         else:
             over = outbox.postponed(session, claim, failure.detail, now=now)
+        if over and carried is not None:
+            correction.undelivered(session, carried.id, now=now)
     if failure is not None:
         event(
             "notice.given_up" if over else "notice.postponed",

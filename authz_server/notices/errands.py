@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.consent import correction
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
 from authz_server.counter.desk import ANNOUNCED
@@ -45,6 +46,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         change=change,
         barcode=barcode,
         sign_in_code=sign_in_code,
+        correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

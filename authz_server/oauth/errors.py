@@ -2,6 +2,7 @@
 
 from flask import Response, request
 
+from authz_server.consent.correction import CorrectionSettled
 from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NoSuchConsent
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
@@ -101,6 +102,7 @@ STATUS: dict[type[DomainError], int] = {
     InsufficientScope: 403,
     NoSuchConsent: 404,
     ErasureSettled: 409,
+    CorrectionSettled: 409,
     LeaseNotUsable: 409,
 }
 

@@ -15,7 +15,7 @@ from authz_server.core.logging import event
 from authz_server.counter.errors import BarcodeNotUsable
 from authz_server.database import db
 from authz_server.extensions import Services
-from authz_server.oauth import authorize, client_access, grant_management, metadata, outcomes, userinfo
+from authz_server.oauth import authorize, client_access, corrections, grant_management, metadata, outcomes, userinfo
 from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
 from authz_server.oauth.responses import json_response, public_json
 from authz_server.oauth.server import ConsentServer
@@ -39,6 +39,7 @@ CALLERS: Mapping[str, str] = {
     "oauth.revoke_grant": "client",
     "oauth.query_erasure": "client",
     "oauth.answer_erasure": "client",
+    "oauth.answer_correction": "agency",
     "catalogue.show": "anyone",
     "counter.offices": "anyone",
     "counter.service": "citizen",
@@ -56,6 +57,8 @@ CALLERS: Mapping[str, str] = {
     "outcome.stop": "citizen",
     "report.prepare": "citizen",
     "report.report": "citizen",
+    "correction.ask": "citizen",
+    "correction.send": "citizen",
     "erasure.ask": "citizen",
     "erasure.request_erasure": "citizen",
     "receipts.as_json": "citizen",
@@ -130,7 +133,7 @@ CALLERS: Mapping[str, str] = {
 }
 
 View = Callable[[], BaseResponse]
-GRANT_ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 
 def init_app(app: Flask, services: Services) -> None:
@@ -156,6 +159,7 @@ def init_app(app: Flask, services: Services) -> None:
     route("/revoke", "revoke", back(lambda: server.create_endpoint_response("revocation", request)), "POST")
     route("/announce", "announce", back(lambda: server.create_endpoint_response("announcement", request)), "POST")
     route("/outcomes", "outcomes", back(_outcomes), "POST")
+    route("/corrections/<correction_id>", "answer_correction", back(_answered_correction), "POST")
     resource = protected_resource(algorithms)
     route(
         "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
@@ -178,9 +182,13 @@ def init_app(app: Flask, services: Services) -> None:
 
 
 def _grant_id() -> str:
-    """What is no id at all becomes one that nobody has."""
-    named = str((request.view_args or {})["grant_id"])
-    return named if GRANT_ID.fullmatch(named) else ""
+    return _named("grant_id")
+
+
+def _named(part: str) -> str:
+    """A part of the address. What is no id at all becomes one that nobody has."""
+    named = str((request.view_args or {})[part])
+    return named if ID.fullmatch(named) else ""
 
 
 def _revoked_grant(server: ConsentServer) -> Response:
@@ -193,6 +201,11 @@ def _answered_erasure(server: ConsentServer) -> Response:
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
+def _answered_correction() -> Response:
+    corrections.answer(request, _named("correction_id"))
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
 def _outcomes() -> Response:
     outcomes.report(request)
     return Response(status=204, headers={"Cache-Control": "no-store"})
@@ -202,7 +215,7 @@ def back_channel(view: View) -> View:
     """One transaction: committed when the view answers, undone when it raises; errors become JSON."""
 
     @wraps(view)
-    def answer() -> BaseResponse:
+    def answer(**_path: str) -> BaseResponse:
         return _in_transaction(view, error_response)
 
     return answer

@@ -9,6 +9,7 @@ from authz_server.portal import (
     consents,
     contact,
     context,
+    correction,
     counter,
     erasure,
     errors,
@@ -47,7 +48,7 @@ def init_app(app: Flask, services: Services) -> None:
     errors.init_app(app)
     refusals.init_app(app)
     for module in (
-        views, account, methods, sessions, consents, record, export, verify, outcome, erasure, report, receipts, freeze,
-        leave, not_me, messages, contact, counter, visit,
+        views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
+        receipts, freeze, leave, not_me, messages, contact, counter, visit,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

@@ -27,7 +27,8 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
-from authz_server.portal.erasure import erasure_facts, is_offered
+from authz_server.portal.correction import corrections_facts
+from authz_server.portal.erasure import erasure_facts, is_erasable
 from authz_server.portal.outcome import client_facts, fetches_of, moment, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
@@ -58,7 +59,13 @@ ACTIONS: Final = (
         "erasure.ask",
         lazy_gettext("Ask them to erase your data"),
         lazy_gettext("What was delivered can't be called back. The recipient is asked to erase it, and has to answer."),
-        is_offered,
+        is_erasable,
+    ),
+    Action(
+        "correction.ask",
+        lazy_gettext("Ask the agency to correct your data"),
+        lazy_gettext("If something is wrong in what was delivered, the agency that holds it can set it right."),
+        lambda decided: decided.delivered,
     ),
     Action(
         "report.prepare",
@@ -127,6 +134,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         steps_of={fetch.dataset_id: _steps_of(fetch.dataset_id, steps) for fetch in listed.outcome.fetches},
         cut_off=len(entries) > MOST_STEPS,
         erasure=erasure_facts(listed.outcome),
+        corrections=corrections_facts(signed_in, listed.outcome),
         receipt=_receipt(signed_in, listed.outcome),
     )
 

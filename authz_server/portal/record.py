@@ -36,6 +36,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.erasure_requested": lazy_gettext("You asked %(client)s to erase your data"),
     "consent.erasure_reminded": lazy_gettext("%(client)s was reminded that your data has to be erased"),
     "consent.erasure_acknowledged": lazy_gettext("%(client)s said what became of your data"),
+    "consent.correction_requested": lazy_gettext("You asked the agency to correct %(dataset)s"),
+    "consent.correction_settled": lazy_gettext("Your request to correct %(dataset)s was settled"),
     "consent.reported": lazy_gettext("You reported %(client)s to the authority"),
     "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
     "code.replayed": lazy_gettext(
@@ -137,6 +139,10 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "legal_obligation": lazy_gettext("It says that a law makes it keep the data."),
     "legal_claims": lazy_gettext("It says that it needs the data to settle a claim."),
     "contract": lazy_gettext("It says that it needs the data to fulfil a contract with you."),
+    "corrected": lazy_gettext("The agency has corrected it."),
+    "refused": lazy_gettext("The agency keeps it as it is."),
+    "in_person": lazy_gettext("The agency needs you to come in person."),
+    "undelivered": lazy_gettext("The agency could not be reached. Ask it yourself, please."),
     "email": lazy_gettext("E-mail address."),
     "phone": lazy_gettext("Telephone number."),
     "not_me": lazy_gettext("By the link in a message to you."),
@@ -224,9 +230,12 @@ def method_name(method_id: str | None) -> str:
 
 def actor_name(actor: str) -> str:
     """Who did it."""
-    kind, _, client_id = actor.partition(":")
-    if kind == "client" and not _is_ours(client_id):
-        return client_name(client_id)
+    kind, _, named = actor.partition(":")
+    if kind == "client" and not _is_ours(named):
+        return client_name(named)
+    if kind == "agency":
+        agency = services().catalogue.find_agency(named)
+        return agency.name.get(locale.current()) if agency else named
     if kind == "desk":
         return desk_name(actor, services().registry, locale.current())
     names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}

@@ -51,7 +51,9 @@ def main() -> None:
     keys = {agency_id: load_or_create(folder / agency_id) for agency_id in JOSE_AGENCIES}
     api_keys = {agency_id: load_or_create_api_key(folder / agency_id) for agency_id in PLAIN_AGENCIES}
     for agency_id, pair in keys.items():
-        (folder / agency_id / "agency.toml").write_text(agency_toml(agency_id, pair.public_jwks()))
+        (folder / agency_id / "agency.toml").write_text(
+            agency_toml(agency_id, pair.public_jwks(), f"http://{options.bind}")
+        )
     print(f"keys, agency.toml and api-key of each agency are in {folder}/<agency id>/", flush=True)
     if options.init:
         return

@@ -12,6 +12,7 @@ from flask import Flask, Response, abort, request
 from joserfc.jwk import ECKey
 
 from .answers import Office, Wanted
+from .corrections import CorrectionRefused, Corrections
 from .document import document_pdf
 from .keys import AgencyKeys
 from .misbehave import Mode, cut_off
@@ -63,6 +64,14 @@ def create_app(agencies: Agencies) -> Flask:
         dataset = agencies.platform.dataset(agency_id, dataset_id) or abort(404)
         return plain(agencies, dataset, agency_id)
 
+    @app.post("/<agency_id>/corrections")
+    def correction(agency_id: str) -> Response:
+        """What a citizen wants corrected, sealed to this agency; decided at once, as no real one would."""
+        keys, _ = agencies.jose.get(agency_id) or abort(404)
+        desk = Corrections(agency_id, agencies.platform, keys)
+        desk.take(request.get_data(as_text=True), now=agencies.office.now())
+        return Response(status=202)
+
     @app.get("/health")
     def health() -> Response:
         return Response("ok\n", mimetype="text/plain")
@@ -70,6 +79,7 @@ def create_app(agencies: Agencies) -> Flask:
     if agencies.admin:
         add_switchboard(app, agencies)
     app.register_error_handler(TicketRefused, refused)
+    app.register_error_handler(CorrectionRefused, lambda error: problem(400, str(error)))
     app.register_error_handler(TooBusy, lambda _: retry_later("too many requests at once"))
     app.register_error_handler(PlatformUnavailable, lambda _: retry_later("the platform cannot be reached"))
     app.after_request(echo_trace_id)

@@ -236,7 +236,7 @@ class Sandbox:
         server |= message_settings(self._bind("smtp"), self.mailbox_url, self._sms_token)
         server |= certificate_settings(self.work / "ca")
         # Elsewhere these are https, and public.
-        server["allowed_outbound_hosts"] = [self._bind("ca"), self._bind("bank")]
+        server["allowed_outbound_hosts"] = [self._bind(name) for name in ("ca", "bank", "agency")]
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"

@@ -95,6 +95,13 @@ def let_fetch(visitor: Visitor) -> None:
     open_consent(visitor)
 
 
+def correct(visitor: Visitor) -> None:
+    visitor.page.select_option("#field", index=1)
+    visitor.page.fill("#value", "測試")
+    visitor.page.click("#correct-confirm")
+    visitor.page.wait_for_selector("#corrections")
+
+
 def open_all_of_consent(visitor: Visitor) -> None:
     visitor.open("/consents")
     open_consent(visitor)
@@ -255,6 +262,9 @@ VISIT: dict[str, Step] = {
     "report": lambda visitor: visitor.open(visitor.page.url.removeprefix(visitor.sandbox.issuer)[:-5] + "report"),
     "report, refused": with_a_stale_form("#report-confirm"),
     "reported": lambda visitor: visitor.page.click("#report-confirm"),
+    "correct": lambda visitor: visitor.open(visitor.page.url.removeprefix(visitor.sandbox.issuer)[:-6] + "correct"),
+    "correct, refused": lambda visitor: visitor.page.click("#correct-confirm"),
+    "consent, to be corrected": correct,
     "freeze": lambda visitor: visitor.open("/account/freeze"),
     "freeze, refused": with_a_stale_form("#freeze-confirm"),
     "frozen": lambda visitor: visitor.page.click("#freeze-confirm"),

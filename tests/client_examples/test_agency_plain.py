@@ -137,6 +137,11 @@ def test_keys_are_made_once_and_are_nobody_elses(tmp_path: Path) -> None:
 
 def test_the_registration_holds_the_public_keys_only(tmp_path: Path) -> None:
     keys = load_or_create(tmp_path)
-    text = agency_toml("ris", keys.public_jwks())
-    assert tomllib.loads(text) == {"id": "ris", "connector": "jose", "jwks": keys.public_jwks()}
+    text = agency_toml("ris", keys.public_jwks(), "http://127.0.0.1:8100")
+    assert tomllib.loads(text) == {
+        "id": "ris",
+        "connector": "jose",
+        "correction_endpoint": "http://127.0.0.1:8100/ris/corrections",
+        "jwks": keys.public_jwks(),
+    }
     assert not re.search(r"\bd = ", text)

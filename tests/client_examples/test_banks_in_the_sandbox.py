@@ -104,11 +104,16 @@ def test_the_bank_asks_no_more_once_it_is_stopped_and_erases_when_it_is_asked(sa
     heard = sandbox.processes["bank"]
     wait_until(lambda: "ended: " in heard.log_tail(), "the bank is told")
     assert statuses(visit.browser.open(page.url)) == ["ended", "ended", "done"]
+    question = visit.browser.open(f"{sandbox.issuer}/consent/{reference[0]}/correct")
+    wrong = {"field": "fia.income-certificate/gross_income", "value": "1"}
+    visit.browser.submit(question, "correct-confirm", fields=wrong)
+    detail = f"{sandbox.issuer}/consents/{reference[0]}"
+    wait_until(lambda: "機關已更正。" in visit.browser.open(detail).text, "the agency answers what is to be corrected")
     question = visit.browser.open(f"{sandbox.issuer}/consent/{reference[0]}/erase")
     visit.browser.submit(question, "erase-confirm")
     wait_until(lambda: "erased: " in heard.log_tail(), "the bank is asked, erases, and says so")
     assert visit.browser.open(page.url).status == 400
-    assert "刪除您的資料：" in visit.browser.open(f"{sandbox.issuer}/consents/{reference[0]}").text
+    assert "刪除您的資料：" in visit.browser.open(detail).text
 
 
 def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:

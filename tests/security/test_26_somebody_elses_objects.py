@@ -14,7 +14,7 @@ from flask import Flask
 
 from authz_server.core import clock
 from authz_server.identity import csrf
-from tests.support.belongings import OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, addresses, belongings
+from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, addresses, belongings
 from tests.support.platform import Platform, answer_of
 from tests.support.protocol import dataset_token, error_page, everything, opened, refused, userinfo
 
@@ -59,7 +59,7 @@ def test_a_lease_is_its_holders_and_over_when_it_is_over(platform: Platform) -> 
 
 def test_every_address_says_of_its_parts_whether_they_name_something_of_somebody(app: Flask) -> None:
     named = {name for rule, _ in addresses(app) for name in rule.arguments}
-    assert named == OF_SOMEBODY | OF_NOBODY | OF_CLIENTS
+    assert named == OF_SOMEBODY | OF_NOBODY | OF_CLIENTS | OF_AGENCIES
 
 
 def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -71,6 +71,7 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
         ("stop", "transaction_id"),
         ("erase", "transaction_id"),
         ("report", "transaction_id"),
+        ("correct", "transaction_id"),
         ("remove-method", "credential_id"),
         ("visit", "reference"),
     ):

@@ -37,6 +37,7 @@ ASK_FOR_MORE = {
 }  # fmt: skip
 SENT_TO_SIGN_IN = {
     "certificate.set_up", "certificate.set_up_by_connection", "consent.decide", "consent.page", "messages.choose",
+    "correction.ask", "correction.send",
     "visit.page", "visit.picture", "visit.show_barcode", "visit.state",
     "methods.ask_to_remove", "methods.remove", "passkey.add", "passkey.ask_for_new", "passkey.show_set_up",
     "password_totp.change_authenticator", "password_totp.change_password", "password_totp.renew_recovery_codes",

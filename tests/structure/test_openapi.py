@@ -44,7 +44,12 @@ def described(document: dict[str, Any], *, at_proxy: bool) -> set[tuple[str, str
 
 def routed(app: Flask, endpoints: set[str]) -> set[tuple[str, str]]:
     return {
-        (method, rule.rule.replace("<dataset_id>", "{dataset}").replace("<grant_id>", "{grant_id}"))
+        (
+            method,
+            rule.rule.replace("<dataset_id>", "{dataset}")
+            .replace("<grant_id>", "{grant_id}")
+            .replace("<correction_id>", "{correction_id}"),
+        )
         for rule in app.url_map.iter_rules()
         if rule.endpoint in endpoints
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}

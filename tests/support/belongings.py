@@ -25,6 +25,8 @@ OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credenti
 OF_NOBODY = frozenset({"kind", "filename", "provider_id", "client_id", "purpose_id", "picture"})
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
+# And of one agency's: tests/portal/test_correction.py.
+OF_AGENCIES = frozenset({"correction_id"})
 
 
 @dataclass(frozen=True)

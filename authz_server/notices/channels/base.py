@@ -53,6 +53,7 @@ class Errand:
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
     `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
     `sign_in_code`: it brings this.
+    `correction`: id and sealed of what is to be sent to an agency.
     """
 
     entry: AuditEntry
@@ -64,6 +65,7 @@ class Errand:
     change: Change | None = None
     barcode: Any | None = None
     sign_in_code: SignInCode | None = None
+    correction: Any | None = None
 
 
 class Channel(Protocol):

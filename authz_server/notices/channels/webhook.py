@@ -26,20 +26,18 @@ from authz_server.catalogue.model import Text
 from authz_server.clients.models import Client
 from authz_server.config import Settings
 from authz_server.consent import erasure
-from authz_server.core import jose, outbound_http, secrets
-from authz_server.core.circuit import Circuit, CircuitOpen
-from authz_server.core.outbound_http import Answer, FetchError
+from authz_server.core import jose, secrets
+from authz_server.core.outbound_http import Answer
 from authz_server.extensions import Services
 from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.push import Pusher
 
 TYPE: Final = "secevent+jwt"
 SIGNING_ALG: Final = "ES256"
-LATER: Final = frozenset({408, 425, 429})
 # RFC 8935 section 2.4: what a receiver may say of a token that it does not take. Its description is for nobody's log.
 ERRORS: Final = frozenset(
     {"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed", "access_denied"}
 )
-COOL_DOWN_S: Final = 60
 
 
 def _ended(entry: AuditEntry) -> dict[str, Any]:
@@ -66,9 +64,7 @@ class Webhook:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._allowed = frozenset(services.settings.allowed_outbound_hosts)
-        # So that a receiver that hangs costs the others a wait a minute, however much there is to tell it.
-        self._doors: dict[str, Circuit] = {}
+        self._pusher = Pusher(services)
 
     @staticmethod
     def is_on(settings: Settings) -> bool:
@@ -84,12 +80,8 @@ class Webhook:
             raise NotDelivered("no such client")
         if client.security_event_endpoint is None:
             raise Undeliverable("no endpoint")
-        answer = self._push(client.security_event_endpoint, self.token(errand).encode())
-        if 200 <= answer.status < 300:
-            return
-        if answer.status in LATER or not 400 <= answer.status < 500:
-            raise NotDelivered(f"status {answer.status}")
-        raise Undeliverable(_error_in(answer) or f"status {answer.status}")
+        token, kind = self.token(errand).encode(), f"application/{TYPE}"
+        self._pusher.push(client.security_event_endpoint, token, content_type=kind, error_in=_error_in)
 
     def token(self, errand: Errand) -> str:
         """The Security Event Token, with the same claims at each attempt (RFC 8417 section 2.2)."""
@@ -110,28 +102,6 @@ class Webhook:
 
     def rest(self) -> None:
         """Each event has a connection of its own."""
-
-    def _push(self, endpoint: str, token: bytes) -> Answer:
-        door = self._doors.setdefault(endpoint, Circuit(max_concurrent=1, failures=3, cool_down_s=COOL_DOWN_S))
-        try:
-            permit = door.enter()
-        except CircuitOpen as error:
-            raise NotDelivered(error.detail) from None
-        works = False
-        try:
-            answer = outbound_http.post(
-                endpoint,
-                token,
-                content_type=f"application/{TYPE}",
-                headers={"Accept": "application/json"},
-                allowed_hosts=self._allowed,
-            )
-            works = answer.status < 500
-        except FetchError as error:
-            raise NotDelivered(error.detail) from None
-        finally:
-            permit.settle(peer_works=works)
-        return answer
 
 
 def _error_in(answer: Answer) -> str | None:

@@ -1,0 +1,147 @@
+"""The citizen says that a field is wrong at the agency it came from; the agency answers.
+
+What it should say instead goes to the agency alone: sealed to its key before it gets here, destroyed as soon as the
+agency has taken it, and after eight hours in any case. The record keeps which field it was, and how it ended.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from sqlalchemy import ColumnElement, bindparam, null, select, update
+from sqlalchemy.orm import Session
+
+from authz_server.audit.service import Entry, record
+from authz_server.consent.errors import NoSuchConsent
+from authz_server.consent.models import Correction
+from authz_server.core.errors import DomainError
+from authz_server.core.secrets import new_secret
+from authz_server.database import insert_if_absent, table_of
+from authz_server.single_use.decision import Decision
+
+REQUESTED: Final = "consent.correction_requested"
+SETTLED: Final = "consent.correction_settled"
+# What an agency may answer; what citizens read of it is in portal.record.
+OUTCOMES: Final = ("corrected", "refused", "in_person")
+UNDELIVERED: Final = "undelivered"
+Outcome = Literal["corrected", "refused", "in_person"]
+SEALED_FOR: Final = timedelta(hours=8)  # MISSION, limits: whatever must rest encrypted
+
+CORRECTION = table_of(Correction)
+OPEN = CORRECTION.c.settled_at.is_(None)
+SHOWN = ("id", "dataset_id", "field_id", "requested_at", "delivered_at", "settled_at", "outcome")
+
+
+class CorrectionSettled(DomainError):
+    """Answered otherwise before, or given up."""
+
+    code = "correction_settled"
+    public = "Another answer was given before, or the request never arrived."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """One field that a citizen wants corrected."""
+
+    transaction_id: str
+    citizen_id: int
+    client_id: str
+    consent_id: str
+    agency_id: str
+    dataset_id: str
+    field_id: str
+
+
+def _settle(*conditions: ColumnElement[bool]) -> Decision:
+    named = ("transaction_id", "citizen_id", "client_id", "consent_id", "agency_id", "dataset_id")
+    return Decision(
+        lambda fresh: (
+            update(CORRECTION)
+            .where(fresh, OPEN, *conditions)
+            .values(sealed=null(), settled_at=bindparam("now"), outcome=bindparam("ending"))
+            .returning(*(CORRECTION.c[name] for name in named))
+        )
+    )
+
+
+SETTLE = _settle(CORRECTION.c.id == bindparam("correction"))
+LAPSE = _settle(CORRECTION.c.sealed.is_not(None), CORRECTION.c.requested_at <= bindparam("too_old"))
+
+
+def new_id() -> str:
+    """The name of a request to be, for what is sealed has to say it."""
+    return new_secret("")[:22]
+
+
+def request(session: Session, correction_id: str, wanted: Wanted, *, sealed: str, now: datetime) -> bool:
+    """Keep what is sealed for the agency until that has taken it; False if it has an open request for this field.
+
+    The caller commits.
+    """
+    values = {**vars(wanted), "id": correction_id, "sealed": sealed.encode(), "requested_at": now}
+    statement = insert_if_absent(session.get_bind().dialect.name, Correction).values(values)
+    if not session.execute(statement.returning(CORRECTION.c.id)).all():
+        return False
+    about = {name: value for name, value in vars(wanted).items() if name != "field_id"}
+    # The field is one of the catalogue's: a closed list.
+    record(session, Entry(at=now, event=REQUESTED, success=True, actor="citizen", reason=wanted.field_id, **about))
+    return True
+
+
+def find_sealed(session: Session, entry: Any) -> Any | None:
+    """The open request that an entry of the record tells of: id and sealed; None if nothing is to be sent any more."""
+    of_entry = (
+        CORRECTION.c.transaction_id == entry.transaction_id,
+        CORRECTION.c.dataset_id == entry.dataset_id,
+        CORRECTION.c.field_id == entry.reason,
+        CORRECTION.c.requested_at == entry.at,
+        CORRECTION.c.sealed.is_not(None),
+    )
+    return session.execute(select(CORRECTION.c.id, CORRECTION.c.sealed).where(*of_entry)).one_or_none()
+
+
+def delivered(session: Session, correction_id: str, *, now: datetime) -> None:
+    """Destroy what was sealed: the agency has it. The caller commits."""
+    own = (CORRECTION.c.id == correction_id, CORRECTION.c.sealed.is_not(None))
+    session.execute(update(CORRECTION).where(*own).values(sealed=null(), delivered_at=now))
+
+
+def undelivered(session: Session, correction_id: str, *, now: datetime) -> None:
+    """Give up: the agency will not take it. The caller commits."""
+    entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED)
+    SETTLE.run(session, entry=entry, correction=correction_id, ending=UNDELIVERED, now=now)
+
+
+def lapse(session: Session, *, now: datetime) -> Sequence[Any]:
+    """Give up what was not taken in time, and destroy what was sealed. The caller commits."""
+    entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED)
+    return LAPSE.run(session, entry=entry, too_old=now - SEALED_FOR, ending=UNDELIVERED, now=now)
+
+
+def agency_of(session: Session, correction_id: str) -> str:
+    """Which agency a request is for.  Raises: NoSuchConsent."""
+    found: str | None = session.scalar(select(CORRECTION.c.agency_id).where(CORRECTION.c.id == correction_id))
+    if found is None:
+        raise NoSuchConsent("no such request")
+    return found
+
+
+def settle(session: Session, correction_id: str, outcome: Outcome, *, agency_id: str, now: datetime) -> None:
+    """Record what the agency, which the caller has verified, answered. The same again is fine. The caller commits.
+
+    Raises: CorrectionSettled.
+    """
+    success = outcome == "corrected"
+    entry = Entry(at=now, event=SETTLED, success=success, actor=f"agency:{agency_id}", reason=outcome)
+    if SETTLE.run(session, entry=entry, correction=correction_id, ending=outcome, now=now):
+        return
+    if session.scalar(select(CORRECTION.c.outcome).where(CORRECTION.c.id == correction_id)) != outcome:
+        raise CorrectionSettled("answered otherwise")
+
+
+def corrections_of(session: Session, transaction_id: str, *, citizen_id: int) -> Sequence[Any]:
+    """The citizen's own requests about one consent, oldest first: SHOWN."""
+    own = (CORRECTION.c.transaction_id == transaction_id, CORRECTION.c.citizen_id == citizen_id)
+    columns = (CORRECTION.c[name] for name in SHOWN)
+    return session.execute(select(*columns).where(*own).order_by(CORRECTION.c.requested_at)).all()

@@ -1,0 +1,62 @@
+"""One push to a URL that a client or an agency registered, and what its answer means."""
+
+from collections.abc import Callable
+from typing import Final
+
+from authz_server.core import outbound_http
+from authz_server.core.circuit import Circuit, CircuitOpen
+from authz_server.core.outbound_http import Answer, FetchError
+from authz_server.extensions import Services
+from authz_server.notices.channels.base import NotDelivered, Undeliverable
+
+LATER: Final = frozenset({408, 425, 429})
+COOL_DOWN_S: Final = 60
+
+
+class Pusher:
+    """Pushes, for one thread. A receiver that hangs costs the others a wait a minute, however much it is to be told."""
+
+    def __init__(self, services: Services) -> None:
+        self._allowed = frozenset(services.settings.allowed_outbound_hosts)
+        self._doors: dict[str, Circuit] = {}
+
+    def push(
+        self,
+        endpoint: str,
+        body: bytes,
+        *,
+        content_type: str,
+        error_in: Callable[[Answer], str | None] = lambda _: None,
+    ) -> None:
+        """Returns when it was taken: 2xx. 408, 425, 429, 5xx and no answer mean later; everything else never.
+
+        Args: error_in: the receiver's own reason, from a closed list.  Raises: Undeliverable, NotDelivered.
+        """
+        answer = self._post(endpoint, body, content_type)
+        if 200 <= answer.status < 300:
+            return
+        if answer.status in LATER or not 400 <= answer.status < 500:
+            raise NotDelivered(f"status {answer.status}")
+        raise Undeliverable(error_in(answer) or f"status {answer.status}")
+
+    def _post(self, endpoint: str, body: bytes, content_type: str) -> Answer:
+        door = self._doors.setdefault(endpoint, Circuit(max_concurrent=1, failures=3, cool_down_s=COOL_DOWN_S))
+        try:
+            permit = door.enter()
+        except CircuitOpen as error:
+            raise NotDelivered(error.detail) from None
+        works = False
+        try:
+            answer = outbound_http.post(
+                endpoint,
+                body,
+                content_type=content_type,
+                headers={"Accept": "application/json"},
+                allowed_hosts=self._allowed,
+            )
+            works = answer.status < 500
+        except FetchError as error:
+            raise NotDelivered(error.detail) from None
+        finally:
+            permit.settle(peer_works=works)
+        return answer

@@ -1,0 +1,198 @@
+"""Ask the agency to correct a field of what was delivered. What it should say is sealed to the agency in this very
+request; nothing here keeps it in a form that anybody else could read.
+
+Routes, both by reference number
+    GET  /consent/<reference>/correct   which field, and what it should say; for other agencies, whom to ask
+    POST /consent/<reference>/correct   form: csrf, field (dataset/field), value; sends it, and leads to the consent
+
+What the agency gets is a JWE to its key, in it a JWT of type mydata-correction+jwt, signed like a ticket:
+    iss, aud (the agency), iat, jti (of the request), txn, sub (the national id), dataset, parameters, field, claimed
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask_babel import gettext
+from werkzeug.wrappers import Response
+
+from authz_server.catalogue.model import Dataset
+from authz_server.clients.model import RegisteredAgency
+from authz_server.consent import correction
+from authz_server.consent.models import Consent
+from authz_server.consent.outcome import DELIVERED, Decided
+from authz_server.consent.receipt import find_consent
+from authz_server.core import clock, jose
+from authz_server.database import db
+from authz_server.extensions import services
+from authz_server.identity import cookies, csrf
+from authz_server.identity.enrolment import identified
+from authz_server.identity.models import Citizen
+from authz_server.identity.sessions import SignedIn
+from authz_server.notices.channels.webhook import SIGNING_ALG
+from authz_server.portal import locale
+from authz_server.portal.outcome import approved, client_facts, moment
+from authz_server.portal.record import REASONS
+
+blueprint = Blueprint("correction", __name__)
+TYPE: Final = "mydata-correction+jwt"
+MOST_CHARS: Final = 500
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A delivered dataset whose agency takes requests; `detail`: as it was granted."""
+
+    dataset: Dataset
+    detail: Mapping[str, Any]
+    agency: RegisteredAgency
+
+    def items(self) -> list[dict[str, str]]:
+        """The granted fields, for a select."""
+        spoken = locale.current()
+        known = [self.dataset.field(name) for name in self.detail["fields"] if name in self.dataset.field_ids]
+        return [{"value": f"{self.dataset.id}/{field.id}", "text": field.name.get(spoken)} for field in known]
+
+
+@blueprint.get("/consent/<transaction_id>/correct")
+@identified
+def ask(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Ask which field, and what it should say."""
+    return _form(signed_in, approved(signed_in, transaction_id))
+
+
+@blueprint.post("/consent/<transaction_id>/correct")
+@identified
+def send(signed_in: SignedIn, transaction_id: str) -> Response:
+    """Seal it for the agency, and have it sent."""
+    if any(len(request.form.getlist(name)) > 1 for name in ("csrf", "field", "value")):
+        abort(400)
+    found = approved(signed_in, transaction_id)
+    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+        return _form(signed_in, found, {"csrf": gettext("The form was too old. Please try again.")}, status=403)
+    field, value = request.form.get("field", ""), " ".join(request.form.get("value", "").split())
+    offers = {item["value"]: offer for offer in _offers(signed_in, found) for item in offer.items()}
+    problems = {}
+    if field not in offers:
+        problems["field"] = gettext("Choose the field that is wrong.")
+    if not 0 < len(value) <= MOST_CHARS or not value.isprintable():
+        problems["value"] = gettext("Write what it should say, in 500 characters at most.")
+    if problems:
+        return _form(signed_in, found, problems, status=400)
+    now, correction_id, offer = clock.now(), correction.new_id(), offers[field]
+    field_id = field.partition("/")[2]
+    wanted = _wanted(signed_in, found, offer, field_id)
+    sealed = _seal(wanted, offer, value, correction_id=correction_id, now=now)
+    if not correction.request(db.session(), correction_id, wanted, sealed=sealed, now=now):
+        problem = gettext("You have asked for this already, and the agency has not answered yet.")
+        return _form(signed_in, found, {"field": problem}, status=409)
+    db.session.commit()
+    return redirect(f"/consents/{transaction_id}", code=303)
+
+
+def corrections_facts(signed_in: SignedIn, decided: Decided) -> list[dict[str, Any]]:
+    """What was asked about a consent, for the page of it: dataset, field, requested, state (texts)."""
+    found = correction.corrections_of(db.session(), decided.transaction_id, citizen_id=signed_in.citizen_id)
+    return [_facts(row) for row in found]
+
+
+def _facts(row: Any) -> dict[str, Any]:
+    dataset, spoken = services().catalogue.find_dataset(row.dataset_id), locale.current()
+    known = dataset is not None and row.field_id in dataset.field_ids
+    if row.outcome:
+        reason = REASONS.get(row.outcome)
+        state = f"{moment(row.settled_at)} {reason}" if reason else row.outcome
+    elif row.delivered_at:
+        state = gettext("The agency has it, and has not answered yet.")
+    else:
+        state = gettext("On its way to the agency.")
+    return {
+        "dataset": dataset.name.get(spoken) if dataset else row.dataset_id,
+        "field": dataset.field(row.field_id).name.get(spoken) if dataset and known else row.field_id,
+        "requested": moment(row.requested_at),
+        "state": state,
+    }
+
+
+def _delivered(signed_in: SignedIn, found: Decided) -> Iterator[tuple[Dataset, Mapping[str, Any]]]:
+    """The granted datasets that were delivered, or may have been, with what was granted of each."""
+    known, ids = services().catalogue, {fetch.dataset_id for fetch in found.fetches if fetch.state in DELIVERED}
+    for detail in _consent(signed_in, found).granted:
+        dataset = known.find_dataset(detail["dataset"])
+        if dataset is not None and detail["dataset"] in ids:
+            yield dataset, detail
+
+
+def _offers(signed_in: SignedIn, found: Decided) -> list[Offer]:
+    agency_of = services().registry.agency
+    pairs = ((dataset, detail, agency_of(dataset.agency_id)) for dataset, detail in _delivered(signed_in, found))
+    return [
+        Offer(dataset, detail, agency) for dataset, detail, agency in pairs if agency and agency.correction_endpoint
+    ]
+
+
+def _elsewhere(signed_in: SignedIn, found: Decided, offers: list[Offer]) -> list[dict[str, str]]:
+    """The agencies that are asked by telephone: name, phone, url."""
+    asked_here = {offer.dataset.agency_id for offer in offers}
+    ids = dict.fromkeys(dataset.agency_id for dataset, _ in _delivered(signed_in, found))
+    agencies = [services().catalogue.agency(agency_id) for agency_id in ids if agency_id not in asked_here]
+    return [{"name": each.name.get(locale.current()), "phone": each.phone, "url": each.url} for each in agencies]
+
+
+def _consent(signed_in: SignedIn, found: Decided) -> Consent:
+    return find_consent(db.session(), found.transaction_id, citizen_id=signed_in.citizen_id) or abort(404)
+
+
+def _wanted(signed_in: SignedIn, found: Decided, offer: Offer, field_id: str) -> correction.Wanted:
+    return correction.Wanted(
+        transaction_id=found.transaction_id,
+        citizen_id=signed_in.citizen_id,
+        client_id=found.client_id,
+        consent_id=_consent(signed_in, found).id,
+        agency_id=offer.agency.id,
+        dataset_id=offer.dataset.id,
+        field_id=field_id,
+    )
+
+
+def _seal(wanted: correction.Wanted, offer: Offer, value: str, *, correction_id: str, now: datetime) -> str:
+    here, citizen = services(), db.session().get_one(Citizen, wanted.citizen_id)
+    claims = {
+        "iss": here.settings.issuer,
+        "aud": wanted.agency_id,
+        "iat": int(now.timestamp()),
+        "jti": correction_id,
+        "txn": wanted.transaction_id,
+        "sub": citizen.national_id,
+        "dataset": wanted.dataset_id,
+        "parameters": offer.detail["parameters"],
+        "field": wanted.field_id,
+        "claimed": value,
+    }
+    signed = jose.sign(claims, here.keys.get(SIGNING_ALG), typ=TYPE)
+    return jose.encrypt(signed.encode(), offer.agency.encryption_key, cty="JWT")
+
+
+def _form(
+    signed_in: SignedIn, found: Decided, problems: Mapping[str, str] | None = None, *, status: int = 200
+) -> Response:
+    offers = _offers(signed_in, found)
+    page = render_template(
+        "correct.html",
+        signed_in=signed_in,
+        transaction_id=found.transaction_id,
+        client=client_facts(found),
+        groups=[(offer.dataset.name.get(locale.current()), offer.items()) for offer in offers],
+        elsewhere=_elsewhere(signed_in, found, offers),
+        chosen=request.form.get("field", ""),
+        value=request.form.get("value", ""),
+        errors=problems or {},
+        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+    )
+    return make_response(page, status)
+
+
+def _action(transaction_id: str) -> str:
+    return f"correct:{transaction_id}"

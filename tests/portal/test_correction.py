@@ -1,0 +1,250 @@
+"""A citizen asks an agency to correct a field: only the agency learns what to, and what it answers is on the record."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from authz_server.audit.models import AuditEntry
+from authz_server.clients.models import Agency
+from authz_server.consent.models import Consent, Correction
+from authz_server.core import clock, jose
+from authz_server.core.identifiers import AgencyId
+from authz_server.core.jose import Key
+from authz_server.notices.outbox import figures
+from tests.notices.support import Hands
+from tests.support.platform import CitizenBrowser, Platform, hidden_fields, new_key
+from tests.support.protocol import Fetch, everything, new_citizen, refused, rows, services_of, writing
+from tests.support.receiver import Receiver, receiving
+
+AGENCY, DATASET, FIELD = AgencyId("ris"), "ris.personal", "ris.personal/national_id"
+VALUE = "看錯一個字母了"
+
+
+class Scene:
+    """A citizen whose register entry was delivered, and the desk of the agency that keeps it."""
+
+    def __init__(self, platform: Platform, receiver: Receiver) -> None:
+        self.platform, self.receiver = platform, receiver
+        self.keys: tuple[Key, Key] = platform.agency_keys[AGENCY]
+        with writing(platform) as session:
+            session.execute(update(Agency).where(Agency.id == AGENCY).values(correction_endpoint=receiver.url))
+        self.hands = Hands(platform, allowed_outbound_hosts=(receiver.address,))
+        self.citizen: CitizenBrowser = platform.citizen(new_citizen(platform))
+        body = platform.bank.redeem(platform.code(platform.detail(DATASET), citizen=self.citizen)).get_json()
+        lease = Fetch(platform, body["authorization_details"][0]["access_token"]).exchange().get_json()["lease"]
+        assert platform.proxy.report(lease, "delivered").status_code == 204
+        (self.consent,) = rows(platform, Consent, id=body["grant_id"])
+        self.path = f"/consent/{self.consent.transaction_id}/correct"
+
+    def ask(self, field: str = FIELD, value: str = VALUE, **form: Any) -> TestResponse:
+        known = hidden_fields(self.citizen.client.get(self.path).text) | {"field": field, "value": value}
+        return self.citizen.client.post(f"{self.path}?lang=en", data=known | form)
+
+    def carry(self) -> int:
+        self.hands.tick()
+        return self.hands.deliver("agency")
+
+    def page(self) -> str:
+        return self.citizen.client.get(f"/consents/{self.consent.transaction_id}?lang=en").text
+
+    @property
+    def rows(self) -> list[Any]:
+        return rows(self.platform, Correction, transaction_id=self.consent.transaction_id)
+
+    @property
+    def row(self) -> Any:
+        (only,) = self.rows
+        return only
+
+    def entries(self, event: str) -> list[Any]:
+        return rows(self.platform, AuditEntry, event=event, transaction_id=self.consent.transaction_id)
+
+    def answer(self, outcome: str = "corrected", *, key: Key | None = None, typ: str = "", **claims: Any) -> Any:
+        """What the agency says of the request, with changes."""
+        told = {"iss": AGENCY, "aud": self.platform.settings.issuer, "iat": int(clock.now().timestamp())}
+        told |= {"correction": self.row.id, "outcome": outcome} | claims
+        token = jose.sign(told, key or self.keys[0], typ=typ or "mydata-correction-outcome+jwt")
+        return self.post(self.row.id, token)
+
+    def post(self, correction_id: str, token: str, content_type: str = "application/jwt") -> TestResponse:
+        return self.platform.browser().post(f"/corrections/{correction_id}", data=token, content_type=content_type)
+
+
+@pytest.fixture
+def scene(own_platform: Platform) -> Iterator[Scene]:
+    with clock.frozen(clock.now()), receiving() as receiver:
+        yield Scene(own_platform, receiver)
+
+
+def test_only_the_agency_learns_what_it_should_say_and_nothing_of_it_stays(scene: Scene) -> None:
+    assert scene.path in scene.page()
+    answer = scene.ask()
+    assert (answer.status_code, answer.location) == (303, f"/consents/{scene.consent.transaction_id}")
+    assert "On its way to the agency." in scene.page()
+    everywhere = str(everything(scene.platform))
+    assert VALUE not in everywhere
+    assert scene.row.sealed is not None
+    assert scene.carry() == 1
+    (request,) = scene.receiver.server.requests
+    assert b"Content-Type: application/jose" in request
+    signed = jose.decrypt(scene.receiver.tokens[0], scene.keys[1]).decode()
+    platform_keys = services_of(scene.platform).keys
+    claims = jose.verify(signed, platform_keys, algorithms=("ES256",), typ="mydata-correction+jwt").claims
+    assert claims == {
+        "iss": scene.platform.settings.issuer,
+        "aud": AGENCY,
+        "iat": int(clock.now().timestamp()),
+        "jti": scene.row.id,
+        "txn": scene.consent.transaction_id,
+        "sub": claims["sub"],
+        "dataset": DATASET,
+        "parameters": {},
+        "field": "national_id",
+        "claimed": VALUE,
+    }
+    assert (scene.row.sealed, scene.row.delivered_at) == (None, clock.now())
+    assert "The agency has it, and has not answered yet." in scene.page()
+    (entry,) = scene.entries("consent.correction_requested")
+    assert (entry.actor, entry.agency_id, entry.dataset_id, entry.reason) == ("citizen", AGENCY, DATASET, "national_id")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("corrected", "The agency has corrected it."),
+        ("refused", "The agency keeps it as it is."),
+        ("in_person", "The agency needs you to come in person."),
+    ],
+)
+def test_what_the_agency_answers_is_told_once(scene: Scene, outcome: str, words: str) -> None:
+    scene.ask()
+    scene.carry()
+    for _ in range(2):
+        assert scene.answer(outcome).status_code == 204, "the same again is fine"
+    refused(scene.answer("refused" if outcome != "refused" else "corrected"), 409, "correction_settled")
+    (entry,) = scene.entries("consent.correction_settled")
+    assert (entry.actor, entry.reason, entry.dataset_id) == (f"agency:{AGENCY}", outcome, DATASET)
+    assert scene.page().count(words) == 2
+    assert "Department of Household Registration" in scene.page()
+    scene.hands.tick()
+    assert "was settled" in scene.citizen.client.get("/messages?lang=en").text
+    assert scene.ask().status_code == 303, "and may be asked anew"
+
+
+def test_only_the_agency_itself_answers_in_time_and_about_this_request(scene: Scene) -> None:
+    scene.ask()
+    scene.carry()
+    wrong: list[dict[str, Any]] = [
+        {"key": new_key()},
+        {"key": scene.platform.agency_keys[AgencyId("fia")][0]},
+        {"typ": "JWT"},
+        {"iss": "fia"},
+        {"aud": "https://elsewhere.example"},
+        {"correction": "another"},
+        {"iat": int(clock.now().timestamp()) - 3600},
+        {"iat": "now"},
+    ]
+    for changes in wrong:
+        refused(scene.answer(**changes), 401, "invalid_client")
+    refused(scene.answer("whatever"), 400, "invalid_request")
+    refused(scene.post(scene.row.id, "x"), 401, "invalid_client")
+    refused(scene.post(scene.row.id, "\u00e9"), 401, "invalid_client")
+    refused(scene.post(scene.row.id, "x", "application/json"), 400, "invalid_request")
+    for unknown in ("none", "%00", "x" * 50):
+        refused(scene.post(unknown, "x"), 404, "not_found")
+    with writing(scene.platform) as session:
+        session.execute(update(Agency).where(Agency.id == AGENCY).values(suspended_at=clock.now()))
+    services_of(scene.platform).registry.reload()
+    refused(scene.answer(), 401, "invalid_client")
+    assert scene.row.settled_at is None
+
+
+def test_a_field_is_asked_about_once_until_it_is_answered(scene: Scene) -> None:
+    assert scene.ask().status_code == 303
+    answer = scene.ask()
+    assert answer.status_code == 409
+    assert "You have asked for this already" in answer.text
+    assert scene.ask("ris.personal/name", "測試市民").status_code == 303
+    assert len(scene.rows) == len(scene.entries("consent.correction_requested")) == 2
+
+
+@pytest.mark.parametrize(
+    ("form", "status"),
+    [
+        ({"csrf": "x"}, 403),
+        ({"csrf": ["x", "x"]}, 400),
+        ({"field": ""}, 400),
+        ({"field": "ris.personal/none"}, 400),
+        ({"field": "fia.property/items"}, 400),
+        ({"value": " "}, 400),
+        ({"value": "x" * 501}, 400),
+        ({"value": "\x07"}, 400),
+    ],
+    ids=str,
+)
+def test_a_form_that_is_not_right_sends_nothing(scene: Scene, form: dict[str, Any], status: int) -> None:
+    assert scene.ask(**form).status_code == status
+    assert scene.rows == []
+
+
+def test_an_agency_that_is_away_gets_the_very_same_later(scene: Scene) -> None:
+    scene.receiver.answers = [b"500 Oops"]
+    scene.ask()
+    scene.carry()
+    assert scene.row.sealed is not None
+    clock.advance(timedelta(minutes=5))
+    scene.carry()
+    assert len(set(scene.receiver.tokens)) == 1
+    assert len(scene.receiver.tokens) == 2
+    assert scene.row.sealed is None
+
+
+def test_after_eight_hours_it_is_destroyed_and_the_citizen_is_told(scene: Scene) -> None:
+    scene.receiver.taken = b"503 Away"
+    scene.ask()
+    scene.carry()
+    clock.advance(timedelta(hours=8) - timedelta(seconds=1))
+    scene.hands.tick()
+    assert scene.row.sealed is not None
+    clock.advance(timedelta(seconds=1))
+    scene.hands.tick()
+    assert (scene.row.sealed, scene.row.outcome, scene.row.settled_at) == (None, "undelivered", clock.now())
+    pushed = len(scene.receiver.tokens)
+    scene.carry()
+    assert len(scene.receiver.tokens) == pushed, "there is nothing to send any more"
+    (entry,) = scene.entries("consent.correction_settled")
+    assert (entry.actor, entry.success, entry.reason) == ("worker", False, "undelivered")
+    scene.citizen = scene.platform.citizen(scene.citizen.username)
+    assert "could not be reached" in scene.page()
+
+
+def test_an_agency_that_will_never_take_it_is_not_asked_again(scene: Scene) -> None:
+    scene.receiver.answers = [b"400 No"]
+    scene.ask()
+    scene.carry()
+    assert (scene.row.sealed, scene.row.outcome) == (None, "undelivered")
+    with Session(scene.platform.engine) as session:
+        (row,) = (one for one in figures(session, since=clock.now() - timedelta(days=1)) if one.channel == "agency")
+    assert row.given_up == 1
+
+
+def test_of_an_agency_that_takes_no_requests_the_citizen_learns_whom_to_call(scene: Scene) -> None:
+    with writing(scene.platform) as session:
+        session.execute(update(Agency).where(Agency.id == AGENCY).values(correction_endpoint=None))
+    services_of(scene.platform).registry.reload()
+    page = scene.citizen.client.get(f"{scene.path}?lang=en").text
+    assert "Agencies that you ask yourself" in page
+    assert scene.platform.catalogue.agency(AGENCY).phone in page
+    assert '<form id="correct"' not in page
+    assert scene.ask().status_code == 403
+
+
+def test_another_citizen_asks_nothing_about_it(scene: Scene) -> None:
+    other = scene.platform.citizen(new_citizen(scene.platform)).client
+    assert other.get(scene.path).status_code == 404
+    assert other.post(scene.path, data={"csrf": "x"}).status_code == 404
