@@ -107,7 +107,9 @@ class Pages:
         if case is None or not case.fetches:
             return redirect(url_for("start"), code=303)
         self.desk.fetch_all(case)
-        return self.page("data.html", case=case)
+        # Comes back for what is being prepared, and to be empty when the time is over.
+        refresh_s = min(case.wait_s or case.seconds_left, case.seconds_left)
+        return *self.page("data.html", case=case), {"Refresh": str(refresh_s)}
 
     def clear(self) -> Any:
         self.cases.end()

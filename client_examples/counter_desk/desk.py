@@ -18,9 +18,9 @@ class Case:
     """One citizen at the counter. Nothing of it outlives `ends_at`."""
 
     barcode: str
-    told: dict[str, Any]  # what the platform said of it: masked name, purpose, datasets
-    announced_at: float
-    ends_at: float
+    told: dict[str, Any] = field(default_factory=dict)  # what the platform said of it: masked name, purpose, datasets
+    datasets: list[tuple[Any, list[Any]]] = field(default_factory=list)  # as the catalogue describes them, with fields
+    ends_at: float = 0.0
     journey: Journey = field(default_factory=Journey)
 
     @property
@@ -46,16 +46,21 @@ class Desk(Client):
 
     def announce(self, barcode: str) -> Case:
         """Say whose turn it is; the platform sends the citizen a one-time code.  Raises: Refused."""
-        journey, now = Journey(), time.monotonic()
-        form = {"pre-authorized_code": barcode, "counter": self.counter}
-        told = self.post("barcode_announcement_endpoint", journey, form)
-        return Case(barcode, told, now, now + self.shown_s, journey)
+        case = Case(barcode)
+        self.announce_again(case)
+        return case
 
     def announce_again(self, case: Case) -> None:
-        """Have a new one-time code sent, once the first is over.  Raises: Refused."""
+        """Have a new one-time code sent, once the one before is over.  Raises: Refused."""
         form = {"pre-authorized_code": case.barcode, "counter": self.counter}
         case.told = self.post("barcode_announcement_endpoint", case.journey, form)
-        case.announced_at, case.ends_at = time.monotonic(), time.monotonic() + self.shown_s
+        case.ends_at = time.monotonic() + self.shown_s
+        agencies = self._get(f"{self.issuer}/catalogue")["agencies"]
+        known = {dataset["id"]: dataset for agency in agencies for dataset in agency["datasets"]}
+        case.datasets = [
+            (known[asked["dataset"]], [it for it in known[asked["dataset"]]["fields"] if it["id"] in asked["fields"]])
+            for asked in case.told["authorization_details"]
+        ]
 
     def redeem(self, case: Case, code: str) -> None:
         """Get the tokens. Sources: OpenID4VCI 1.0 section 6.1 (the grant), RFC 9396.  Raises: Refused."""

@@ -1,0 +1,101 @@
+"""The desk of a counter reads barcodes as people bring them, and nothing else; and forgets what it has shown."""
+
+import io
+import json
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+import zxingcpp
+from PIL import Image, ImageDraw, ImageFilter
+
+from authz_server.portal import barcode, pdf
+from client_examples.counter_desk.reading import NothingRead, read_upload
+from client_examples.sandbox.scenes.counter import photographed
+
+DIGITS = f"{secrets.randbits(128):040}"
+Change = Callable[[Image.Image], Image.Image]
+
+
+def drawn(picture: barcode.Picture, module: int) -> Image.Image:
+    """The picture as pixels, with some of the page around it."""
+    image = Image.new("L", (picture.width * module + 40, picture.height * module + 40), 255)
+    whole = Image.new("1", (picture.width * module, picture.height * module), 1)
+    picture.draw(ImageDraw.Draw(whole), 0, 0, module)
+    image.paste(whole.convert("L"), (20, 20))
+    return image
+
+
+def halved(image: Image.Image) -> Image.Image:
+    return image.resize((image.width // 2, image.height // 2), Image.Resampling.BILINEAR)
+
+
+def turned(degrees: float) -> Change:
+    return lambda image: image.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=255)
+
+
+CHANGES: Mapping[str, Change] = {
+    "as it is": lambda image: image,
+    "half the size": halved,
+    "turned by 4 degrees": turned(4),
+    "turned by a quarter": turned(90),
+    "upside down": turned(180),
+    "slightly blurred": lambda image: image.filter(ImageFilter.GaussianBlur(1.5)),
+    "dark": lambda image: image.point(lambda value: 20 + value // 3),
+    "photographed": lambda image: Image.open(io.BytesIO(photographed(as_file(image)))),
+}
+KINDS: Mapping[str, Callable[[], Image.Image]] = {
+    "QR code": lambda: drawn(barcode.qr(DIGITS), 8),
+    "Code 128": lambda: drawn(barcode.bars(DIGITS), 4),
+    "both, as saved": lambda: Image.open(io.BytesIO(barcode.png(DIGITS))).convert("L"),
+}
+
+
+def as_file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    output = io.BytesIO()
+    image.save(output, kind, **options)
+    return output.getvalue()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_decoder_that_is_not_ours_reads_every_kind_however_it_is_brought(kind: str, change: str) -> None:
+    image = CHANGES[change](KINDS[kind]())
+    assert {found.text for found in zxingcpp.read_barcodes(image.convert("L"))} == {DIGITS}
+    assert read_upload(as_file(image)) == DIGITS
+    assert read_upload(as_file(image.convert("RGB"), "JPEG", quality=60)) == DIGITS
+
+
+def test_the_paper_is_read_too() -> None:
+    pictures = [barcode.Printed(barcode.qr(DIGITS), module_pt=5), barcode.Printed(barcode.bars(DIGITS), module_pt=1.5)]
+    part = pdf.Part(heading="有效到 18:51", facts=[("可輸入的號碼", "EX11-8GK8-4XAB9")], pictures=pictures)
+    assert read_upload(pdf.render("條碼", "條碼裡沒有資料。", [part], foot="x", lang="zh-Hant-TW")) == DIGITS
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "neither PNG"),
+        (b"%PDF-1.7 and nothing else", "neither PNG"),
+        (b"\x89PNG\r\n\x1a\n" + b"x" * 100, "neither PNG"),
+        (b"GIF89a" + b"x" * 100, "neither PNG"),
+        (json.dumps({}).encode(), "neither PNG"),
+        (as_file(Image.new("L", (400, 400), 255)), "no barcode"),
+        (as_file(Image.new("1", (8000, 8000), 1)), "too large"),
+        (b"x" * (21 * 1024 * 1024), "too large"),
+    ],
+    ids=["nothing", "broken PDF", "broken PNG", "GIF", "JSON", "white page", "very many pixels", "very many bytes"],
+)
+def test_what_is_no_barcode_is_told_apart(content: bytes, reason: str) -> None:
+    with pytest.raises(NothingRead, match=reason):
+        read_upload(content)
+
+
+def test_of_two_barcodes_none_is_taken() -> None:
+    one, other = drawn(barcode.qr(DIGITS), 6), drawn(barcode.qr("7" * 40), 6)
+    both = Image.new("L", (one.width + other.width, one.height), 255)
+    both.paste(one, (0, 0))
+    both.paste(other, (one.width, 0))
+    with pytest.raises(NothingRead, match="more than one"):
+        read_upload(as_file(both))
