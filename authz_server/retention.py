@@ -117,7 +117,8 @@ KEEP = (
     Keep(Anomaly, "at"),
     Keep(Barcode, "shown_at", leaving=NUMBERED),  # before the consent that it points at
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
-    Keep(Consent, "decided_at", leaving=EMPTIED),
+    # A barcode may be younger than its consent by hours.
+    Keep(Consent, "decided_at", leaving=EMPTIED, held_by=table_of(Barcode).c.consent_id),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.
     Keep(ContactChange, "created_at", 30, leaving=ERASED),

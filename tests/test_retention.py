@@ -11,8 +11,11 @@ from sqlalchemy import select
 from authz_server import leaving, worker
 from authz_server.clients import service as clients
 from authz_server.consent import correction
+from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
+from authz_server.core.secrets import digest
+from authz_server.counter.models import Barcode
 from authz_server.database import Base
 from authz_server.identity import browsers, challenges, contact, credentials
 from authz_server.identity.browsers import Browser
@@ -36,6 +39,7 @@ GOES = {
     "notice": ("created_at", 365),
     "audit_entry": ("at", 730),
     "anomaly": ("at", 730),
+    "barcode": ("shown_at", 730),
     "consent": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
@@ -64,7 +68,7 @@ def world(own_platform: Platform) -> Iterator[Platform]:
 def live(platform: Platform) -> None:
     """A consent that is used, one that is refused, a request that nobody answers; and what a citizen does beside."""
     citizen, now = platform.citizen("citizen2"), clock.now()
-    platform.tokens(platform.detail("ris.personal"))
+    grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
     citizen.decide(opened(citizen, platform.bank, platform.bank.push()), "deny")
     opened(platform.citizen(), platform.bank, platform.bank.push())
     stranger = platform.citizen(signed_in=False)
@@ -73,6 +77,19 @@ def live(platform: Platform) -> None:
     with writing(platform) as session:
         number = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
         limits = platform.settings.limits
+        consent = session.get_one(Consent, grant_id)
+        session.add(
+            Barcode(
+                digest=digest(grant_id),
+                short_digest=digest(f"short {grant_id}"),
+                consent_id=grant_id,
+                transaction_id=consent.transaction_id,
+                citizen_id=number,
+                client_id=consent.client_id,
+                shown_at=now,
+                expires_at=now,
+            )
+        )
         browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
         about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}
