@@ -1,29 +1,23 @@
 """Fixtures that every room uses: a migrated database of each kind, settings, the application, a populated platform."""
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import orjson
 import pytest
 from flask import Flask
 from hypothesis import settings as hypothesis_settings
 from sqlalchemy.orm import Session
 
-from authz_server import config
 from authz_server.app import create_app
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
-from authz_server.cli import migrate_database
 from authz_server.config import Settings
-from authz_server.core import jose
 from authz_server.database import db, new_engine
 from tests.support import postgres
-from tests.support.platform import Platform
+from tests.support.platform import Platform, settings_for
+from tests.support.templates import CompiledPages, Templates
 
-ISSUER = "https://mydata.example"
-PROXY_URL = "https://data.mydata.example"
+COMPILED_PAGES = CompiledPages()
 
 # How long one example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
@@ -43,30 +37,31 @@ def catalogue() -> Catalogue:
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated SQLite database, to be copied."""
-    path = tmp_path_factory.mktemp("template") / "template.sqlite3"
-    migrate_database(f"sqlite:///{path}")
-    return path
+def templates(tmp_path_factory: pytest.TempPathFactory, catalogue: Catalogue) -> Templates:
+    """Databases to be copied."""
+    return Templates(tmp_path_factory.mktemp("templates"), catalogue)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> Iterator[str]:
-    """A fresh migrated database; every test that asks for it runs on both kinds."""
-    with _database(request.param, tmp_path, sqlite_template) as url:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, templates: Templates) -> Iterator[str]:
+    """A fresh migrated database; every test that asks for it runs on both kinds.
+
+    It is empty, unless the test has a platform of its own: its peers are there from the start.
+    """
+    with templates.copied(request.param, tmp_path, populated="own_platform" in request.fixturenames) as url:
         yield url
 
 
 @pytest.fixture
 def settings(database_url: str, tmp_path: Path) -> Settings:
     """Settings of a server behind https, where a password with a one-time code is worth level 1 as in the sandbox."""
-    return _settings(database_url, tmp_path)
+    return settings_for(database_url, tmp_path)
 
 
 @pytest.fixture
 def app(settings: Settings, catalogue: Catalogue) -> Iterator[Flask]:
     """The authorization server, with an empty database."""
-    app = create_app(settings, catalogue=catalogue)
+    app = _application(settings, catalogue)
     yield app
     with app.app_context():
         db.engine.dispose()
@@ -82,9 +77,12 @@ def session(database_url: str) -> Iterator[Session]:
 
 
 @pytest.fixture
-def own_platform(app: Flask, settings: Settings, catalogue: Catalogue) -> Iterator[Platform]:
+def own_platform(
+    request: pytest.FixtureRequest, app: Flask, settings: Settings, templates: Templates
+) -> Iterator[Platform]:
     """A platform of one test alone, for tests that suspend, lock or count what others would notice."""
-    with Platform(app, settings, catalogue) as platform:
+    kind = str(request.node.callspec.params["database_url"])
+    with Platform(app, settings, templates.catalogue, templates.populated(kind)[1]) as platform:
         yield platform
 
 
@@ -92,40 +90,21 @@ def own_platform(app: Flask, settings: Settings, catalogue: Catalogue) -> Iterat
 def platform(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    sqlite_template: Path,
+    templates: Templates,
     catalogue: Catalogue,
 ) -> Iterator[Platform]:
     """A bank, the proxy, all agencies and citizens, shared: each test makes requests of its own."""
     folder = tmp_path_factory.mktemp("platform")
-    with _database(request.param, folder, sqlite_template) as url:
-        settings = _settings(url, folder)
-        app = create_app(settings, catalogue=catalogue)
-        with Platform(app, settings, catalogue) as platform:
+    with templates.copied(request.param, folder, populated=True) as url:
+        settings = settings_for(url, folder)
+        app = _application(settings, catalogue)
+        with Platform(app, settings, catalogue, templates.populated(request.param)[1]) as platform:
             yield platform
         with app.app_context():
             db.engine.dispose()
 
 
-@contextmanager
-def _database(kind: str, folder: Path, sqlite_template: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{shutil.copy(sqlite_template, folder / 'mydata.sqlite3')}"
-    else:
-        with postgres.fresh_database(migrate_database) as url:
-            yield url
-
-
-def _settings(database_url: str, folder: Path) -> Settings:
-    (folder / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
-    (folder / "keys.json").chmod(0o600)
-    (folder / "secret").write_bytes(b"s" * 32)
-    document = {
-        "issuer": ISSUER,
-        "database_url": database_url,
-        "keys_file": "keys.json",
-        "secret_file": "secret",
-        "proxy_url": PROXY_URL,
-        "sandbox": True,
-        "method_levels": {"password_totp": 1, "passkey": 2},
-    }
-    return config.parse(document, base=folder)
+def _application(settings: Settings, catalogue: Catalogue) -> Flask:
+    app = create_app(settings, catalogue=catalogue)
+    app.jinja_env.bytecode_cache = COMPILED_PAGES
+    return app

@@ -18,7 +18,7 @@ def test_tables_of_another_release_are_told_with_the_command_that_mends_it(datab
 
 
 def test_a_database_without_tables_is_told() -> None:
-    with postgres.empty_database() as url, pytest.raises(SettingsError, match="version none"):
+    with postgres.copied() as url, pytest.raises(SettingsError, match="version none"):
         check_migrated(url)
 
 

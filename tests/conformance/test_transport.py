@@ -23,6 +23,7 @@ from authz_server.core.settings import SettingsError
 from tests.support.platform import Platform
 from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
+from tests.support.templates import Templates
 
 ALERT, HANDSHAKE_FAILURE, PROTOCOL_VERSION = 21, 40, 70
 CBC_AND_STATIC_RSA = (0xC013, 0xC014, 0xC009, 0xC00A, 0xC027, 0x002F, 0x0035, 0x009C, 0x009D, 0x0033, 0x009E)
@@ -32,14 +33,14 @@ BCP_195 = ("ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384")
 class Served:
     """The authorization server behind TLS on a free port."""
 
-    def __init__(self, folder: Path, sqlite_template: Path) -> None:
+    def __init__(self, folder: Path, database_url: str) -> None:
         self.port = free_port()
         certificate = self_signed(folder, "127.0.0.1")
         lines = {
             "issuer": f"https://127.0.0.1:{self.port}",
             "proxy_url": "https://data.example",
             "bind": f"127.0.0.1:{self.port}",
-            "database_url": f"sqlite:///{sqlite_template}",
+            "database_url": database_url,
             "keys_file": "keys.json",
             "secret_file": "secret",
             "tls_cert": certificate.name,
@@ -124,13 +125,15 @@ def client_hello(version: int, suites: tuple[int, ...]) -> bytes:
 
 
 @pytest.fixture(scope="session")
-def served(tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path) -> Iterator[Served]:
-    server = Served(tmp_path_factory.mktemp("served"), sqlite_template)
-    try:
-        server.wait()
-        yield server
-    finally:
-        server.stop()
+def served(tmp_path_factory: pytest.TempPathFactory, templates: Templates) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    with templates.copied("sqlite", folder, populated=False) as database_url:
+        server = Served(folder, database_url)
+        try:
+            server.wait()
+            yield server
+        finally:
+            server.stop()
 
 
 @pytest.mark.row("S-01")

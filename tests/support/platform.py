@@ -7,8 +7,11 @@ import base64
 import hashlib
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qsl, urlsplit
 
@@ -21,6 +24,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from authz_server import config
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import service as clients
 from authz_server.config import Settings
@@ -34,6 +38,8 @@ from authz_server.identity.models import Citizen
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
+ISSUER = "https://mydata.example"
+PROXY_URL = "https://data.mydata.example"
 PASSWORD = "correct horse battery"
 CALLBACK = "https://bank.example/callback"
 PURPOSE = "loan"
@@ -45,9 +51,32 @@ def new_key(alg: str = "ES256") -> jose.Key:
     return key
 
 
+@cache
+def key_of(owner: str, alg: str = "ES256") -> jose.Key:
+    """The key of somebody who is registered on every platform of this process."""
+    return new_key(alg)
+
+
 def public(*keys: jose.Key) -> dict[str, Any]:
     """The JWKS that their owner publishes."""
     return {"keys": [key.public_jwk() for key in keys]}
+
+
+def settings_for(database_url: str, folder: Path) -> Settings:
+    """Settings of a server behind https, with its keys in this folder."""
+    (folder / "keys.json").write_bytes(orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    (folder / "keys.json").chmod(0o600)
+    (folder / "secret").write_bytes(b"s" * 32)
+    document = {
+        "issuer": ISSUER,
+        "database_url": database_url,
+        "keys_file": "keys.json",
+        "secret_file": "secret",
+        "proxy_url": PROXY_URL,
+        "sandbox": True,
+        "method_levels": {"password_totp": 1, "passkey": 2},
+    }
+    return config.parse(document, base=folder)
 
 
 @dataclass
@@ -195,20 +224,31 @@ class CitizenBrowser:
 
 
 class Platform:
-    """Everything registered; use it as a context manager."""
+    """Everything registered; use it as a context manager.
 
-    def __init__(self, app: Flask, settings: Settings, catalogue: Catalogue) -> None:
+    Args: totp_secrets: of the citizens of a database where everybody is registered; None: `register` is still to come.
+    """
+
+    def __init__(
+        self, app: Flask, settings: Settings, catalogue: Catalogue, totp_secrets: Mapping[str, str] | None = None
+    ) -> None:
         self.app = app
         self.settings = settings
         self.catalogue = catalogue
         self.engine = new_engine(settings.database_url)
         issuer = settings.issuer
-        self.bank = Bank("jia-bank", issuer, self.browser())
-        self.other_bank = Bank("yi-bank", issuer, self.browser())
-        self.proxy = Proxy("proxy", issuer, self.browser(), proxy_url=settings.proxy_url)
-        self.agency_keys = {agency.id: (new_key("ES256"), new_key("ECDH-ES")) for agency in catalogue.agencies}
+        self.bank, self.other_bank = (
+            Bank(name, issuer, self.browser(), key_of(name), encryption_key=key_of(name, "ECDH-ES"))
+            for name in ("jia-bank", "yi-bank")
+        )
+        self.proxy = Proxy("proxy", issuer, self.browser(), key_of("proxy"), proxy_url=settings.proxy_url)
+        self.agency_keys = {
+            agency.id: (key_of(agency.id), key_of(agency.id, "ECDH-ES")) for agency in catalogue.agencies
+        }
+        self.totp_secrets = dict(totp_secrets or {})
 
-    def __enter__(self) -> Self:
+    def register(self) -> None:
+        """Register the banks, the proxy, all agencies and two citizens."""
         services: Services = self.app.extensions["mydata"]
         context = clients.Context(self.catalogue, sandbox=True)
         now = clock.now()
@@ -221,8 +261,11 @@ class Platform:
             for agency_id, keys in self.agency_keys.items():
                 document = {"id": agency_id, "connector": "jose", "jwks": public(*keys)}
                 clients.register_agency(session, document, context=context, now=now)
-            self.totp_secrets = {
-                username: identity.create_citizen(
+            for username, name, national_id in (
+                ("citizen1", "測試市民甲", "A123456789"),
+                ("citizen2", "測試市民乙", "B123456780"),
+            ):
+                self.totp_secrets[username] = identity.create_citizen(
                     session,
                     identity.Person(
                         username=username,
@@ -237,12 +280,9 @@ class Platform:
                     now=now,
                     checked_in_person=True,
                 ).totp_secret
-                for username, name, national_id in (
-                    ("citizen1", "測試市民甲", "A123456789"),
-                    ("citizen2", "測試市民乙", "B123456780"),
-                )
-            }
         services.registry.reload()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

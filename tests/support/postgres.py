@@ -1,4 +1,4 @@
-"""One real PostgreSQL server for a whole test run, and a fresh migrated database for whoever asks.
+"""One real PostgreSQL server for a whole test run, and a fresh database for whoever asks.
 
 The process that was started by hand owns the server: with pytest-xdist that is the controller (`start_for_workers`),
 and the workers find it by an environment variable. Without xdist it starts when first asked for. It ends with its
@@ -19,7 +19,6 @@ from psycopg import sql
 from client_examples.sandbox.postgres import PostgresServer
 
 _ENVIRONMENT = "MYDATA_TEST_POSTGRES"
-_TEMPLATE = "mydata_template"
 _TEMPLATE_LOCK = 7_001
 
 
@@ -28,39 +27,42 @@ def start_for_workers() -> None:
     os.environ[_ENVIRONMENT] = str(_own_server().directory)
 
 
-@contextmanager
-def fresh_database(migrate: Callable[[str], object]) -> Iterator[str]:
-    """The SQLAlchemy URL of a new migrated database, dropped at the end (connections still open are cut).
+def create(name: str, *, template: str = "template1") -> str:
+    """Create a database as a copy of another; its SQLAlchemy URL."""
+    # Copying files is the quicker way for small templates when fsync is off.
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    with _connect() as connection:
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+    return _url(name)
 
-    Args: migrate: brings the database of a given URL to the newest version; called once per run, for a template.
+
+@contextmanager
+def copied(template: str = "template1") -> Iterator[str]:
+    """The SQLAlchemy URL of a new database, dropped at the end (connections still open are cut).
+
+    Args: template: what it is a copy of; by default a database without tables.
     """
-    _ensure_template(migrate)
     name = f"t_{secrets.token_hex(6)}"
+    url = create(name, template=template)
+    try:
+        yield url
+    finally:
+        with _connect() as connection:
+            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def shared_template(name: str, make: Callable[[str], object]) -> str:
+    """The name again of a database that is made once per run. Args: make: fills the empty database of a given URL."""
     with _connect() as connection:
-        # Copying files is the quicker way for small templates when fsync is off.
-        connection.execute(
-            sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy").format(
-                sql.Identifier(name), sql.Identifier(_TEMPLATE)
+        # The workers of one run share it; the first one makes it while the others wait.
+        connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
+        if connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone() is None:
+            building = f"{name}_building"
+            make(create(building))
+            connection.execute(
+                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(name))
             )
-        )
-    try:
-        yield _url(name)
-    finally:
-        with _connect() as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
-
-
-@contextmanager
-def empty_database() -> Iterator[str]:
-    """The SQLAlchemy URL of a new database without tables, for the tests of the migrations; dropped at the end."""
-    name = f"t_{secrets.token_hex(6)}"
-    with _connect() as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    try:
-        yield _url(name)
-    finally:
-        with _connect() as connection:
-            connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+    return name
 
 
 @cache
@@ -80,18 +82,3 @@ def _url(database: str) -> str:
 
 def _connect() -> psycopg.Connection[tuple[object, ...]]:
     return psycopg.connect(host=str(_directory()), user="postgres", dbname="postgres", autocommit=True)
-
-
-@cache
-def _ensure_template(migrate: Callable[[str], object]) -> None:
-    with _connect() as connection:
-        # The workers of one run share the template; the first one makes it while the others wait.
-        connection.execute("SELECT pg_advisory_lock(%s)", [_TEMPLATE_LOCK])
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [_TEMPLATE]).fetchone()
-        if known is None:
-            building = f"{_TEMPLATE}_building"
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(building)))
-            migrate(_url(building))
-            connection.execute(
-                sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(building), sql.Identifier(_TEMPLATE))
-            )
