@@ -1,9 +1,10 @@
-"""One of several processes that fight for one secret: `python -m tests.identity.racer URL CITIZEN_ID THREADS`.
+"""One of several processes that fight for one secret: `python -m tests.identity.racer THREADS`.
 
-Each line on its standard input is a race: `totp <step>` spends a one-time code's step, `recovery <code>` uses a
-recovery code, `ask <number>` asks for a code by e-mail, `count <account>` makes an attempt at a door,
-`challenge <handle>` answers a challenge, `bind <external id>` binds a credential, `remove <id> <id>` removes one of
-two, `passkey <count>` uses the passkey of id `key` with what its device has counted.
+A line `open <citizen id> <url>` on its standard input says whose secrets they are, and in which database; `close` lets
+go of it. Every other line is a race: `totp <step>` spends a one-time code's step, `recovery <code>` uses a recovery
+code, `ask <number>` asks for a code by e-mail, `count <account>` makes an attempt at a door, `challenge <handle>`
+answers a challenge, `bind <external id>` binds a credential, `remove <id> <id>` removes one of two, `passkey <count>`
+uses the passkey of id `key` with what its device has counted.
 The answer is how many of this process's threads succeeded.
 """
 
@@ -11,8 +12,8 @@ import secrets
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from threading import Barrier
@@ -178,30 +179,51 @@ def race(pool: ThreadPoolExecutor, threads: int, act: Callable[[], bool]) -> int
     return sum(future.result() for future in [pool.submit(run) for _ in range(threads)])
 
 
+@dataclass
+class Ground:
+    """Where races take place, and whose secrets are fought for."""
+
+    engine: Engine
+    citizen_id: int
+
+    def act(self, kind: str, value: str) -> Callable[[], bool]:
+        """What all threads of this process do in a race."""
+        engine, citizen_id = self.engine, self.citizen_id
+        if kind == "remove":
+            turns = cycle(map(int, value.split()))
+            return lambda: remove(engine, citizen_id, turns)
+        acts: dict[str, Callable[[], bool]] = {
+            "recovery": lambda: recover(engine, citizen_id, value),
+            "ask": lambda: ask(engine, int(value)),
+            "totp": lambda: spend(engine, citizen_id, int(value)),
+            "count": lambda: count(engine, value),
+            "guess": lambda: count(engine, value, of_the_day=True),
+            "challenge": lambda: answer(engine, value),
+            "bind": lambda: bind(engine, citizen_id, value),
+            "passkey": lambda: use(engine, int(value)),
+        }
+        return acts[kind]
+
+
 def main() -> None:
     """Run the races that standard input names."""
-    url, citizen_id, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    engine = new_engine(url)
-    turns: dict[str, Iterator[int]] = {}
-    acts: dict[str, Callable[[str], bool]] = {
-        "recovery": lambda code: recover(engine, citizen_id, code),
-        "ask": lambda day: ask(engine, int(day)),
-        "totp": lambda step: spend(engine, citizen_id, int(step)),
-        "count": lambda account: count(engine, account),
-        "guess": lambda account: count(engine, account, of_the_day=True),
-        "challenge": lambda handle: answer(engine, handle),
-        "remove": lambda ids: remove(engine, citizen_id, turns[ids]),
-        "bind": lambda external_id: bind(engine, citizen_id, external_id),
-        "passkey": lambda count: use(engine, int(count)),
-    }
+    threads = int(sys.argv[1])
+    ground: Ground | None = None
     with ThreadPoolExecutor(threads) as pool:
-        print("ready", flush=True)  # noqa: T201 - the answer to whoever started this process
         for line in sys.stdin:
             kind, _, value = line.strip().partition(" ")
-            turns = {value: cycle(map(int, value.split()))} if kind == "remove" else {}
-            won = race(pool, threads, partial(acts[kind], value))
-            print(won, flush=True)  # noqa: T201 - as above
-    engine.dispose()
+            if kind == "open":
+                citizen_id, _, url = value.partition(" ")
+                ground = Ground(new_engine(url), int(citizen_id))
+                said: object = "ready"
+            elif kind == "close":
+                assert ground is not None
+                ground.engine.dispose()
+                said = "closed"
+            else:
+                assert ground is not None
+                said = race(pool, threads, ground.act(kind, value))
+            print(said, flush=True)  # noqa: T201 - the answer to whoever started this process
 
 
 if __name__ == "__main__":

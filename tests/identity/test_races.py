@@ -30,11 +30,15 @@ class Racers:
 
     def race(self, command: str) -> int:
         """Let all go at once; how many succeeded in all."""
+        return sum(map(int, self.tell(command)))
+
+    def tell(self, command: str) -> list[str]:
+        """Say something to all at once; what each answers."""
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.write(f"{command}\n")
             process.stdin.flush()
-        return sum(int(line(process)) for process in self.processes)
+        return [line(process) for process in self.processes]
 
 
 def line(process: subprocess.Popen[str]) -> str:
@@ -42,21 +46,27 @@ def line(process: subprocess.Popen[str]) -> str:
     return process.stdout.readline().strip()
 
 
-@pytest.fixture
-def racers(session: Session, database_url: str) -> Iterator[Racers]:
-    """Several processes with several threads each, on one citizen."""
-    citizen_id = enrol(session).citizen_id
-    session.close()
-    command = [sys.executable, "-m", "tests.identity.racer", database_url, str(citizen_id), str(THREADS)]
+@pytest.fixture(scope="module")
+def team() -> Iterator[Racers]:
+    """Several processes with several threads each: to start them takes longer than their races."""
+    command = [sys.executable, "-m", "tests.identity.racer", str(THREADS)]
     with ExitStack() as stack:
         started = []
         for _ in range(PROCESSES):
             process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             stack.enter_context(process)  # closes its input, which ends it, and waits
             started.append(process)
-        for process in started:
-            assert line(process) == "ready"
         yield Racers(started)
+
+
+@pytest.fixture
+def racers(team: Racers, session: Session, database_url: str) -> Iterator[Racers]:
+    """The same on one citizen, in a database of the test's own."""
+    citizen_id = enrol(session).citizen_id
+    session.close()
+    assert team.tell(f"open {citizen_id} {database_url}") == ["ready"] * PROCESSES
+    yield team
+    assert team.tell("close") == ["closed"] * PROCESSES
 
 
 def test_a_one_time_code_signs_in_exactly_one_of_all_who_present_it(racers: Racers) -> None:
