@@ -16,6 +16,7 @@ from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
 from authz_server.audit.service import NEWEST, entries_of
+from authz_server.consent.correction import REQUESTED
 from authz_server.consent.history import KINDS, Kind, Listed, clients_of, find_listed, look_through
 from authz_server.consent.outcome import Decided
 from authz_server.consent.receipt import find_consent
@@ -118,6 +119,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
     if listed is None:
         abort(404)
     entries = entries_of(session, citizen_id, transaction_id=transaction_id, limit=MOST_STEPS + 1)
+    asked = any(entry.event == REQUESTED for entry in entries)
     steps = [(entry.dataset_id, line_of(entry)) for entry in reversed(entries[:MOST_STEPS])]
     return render_template(
         "consent_detail.html",
@@ -134,7 +136,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         steps_of={fetch.dataset_id: _steps_of(fetch.dataset_id, steps) for fetch in listed.outcome.fetches},
         cut_off=len(entries) > MOST_STEPS,
         erasure=erasure_facts(listed.outcome),
-        corrections=corrections_facts(signed_in, listed.outcome),
+        corrections=corrections_facts(signed_in, listed.outcome) if asked else [],
         receipt=_receipt(signed_in, listed.outcome),
     )
 
