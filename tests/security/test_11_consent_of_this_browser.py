@@ -24,8 +24,6 @@ ANSWERED_OTHERWISE = {
     "certificate.set_up": 404,  # not switched on here; with it on: tests/flows/test_certificate.py
     "certificate.set_up_by_connection": 404,
     "upstream.set_up": 404,  # likewise: tests/identity/test_upstream.py
-    "password_totp.change_authenticator": 404,  # nobody here has one; with one: tests/identity/test_recovery.py
-    "password_totp.renew_recovery_codes": 404,
 }
 PAGES_CALLERS = frozenset({"citizen", "anyone", "holder of a link"})
 

@@ -83,10 +83,10 @@ def change_authenticator(signed_in: SignedIn) -> Response:
     """Take a new authenticator app, once it shows the right code."""
     form = singles(request.form)
     handle = form.get("handle", "")
-    if request.method == "GET" or len(handle) != _HANDLE_CHARS:
+    if request.method == "GET":
         _demand_held(signed_in)
         return _authenticator_page(signed_in, _issue(signed_in))
-    if "lang" in form:
+    if "lang" in form and len(handle) == _HANDLE_CHARS:
         return _authenticator_page(signed_in, handle)
     if not _ours(form):
         return _authenticator_page(signed_in, handle, error="form", status=403)
@@ -112,8 +112,8 @@ def renew_recovery_codes(signed_in: SignedIn) -> Response:
     """Make new recovery codes and show them. In another language they are shown to whoever sends them."""
     session, secret, now = db.session(), services().secret, clock.now()
     form = singles(request.form)
-    _demand_held(signed_in)
     if request.method == "GET":
+        _demand_held(signed_in)
         return _codes_page(signed_in)
     if "lang" in form:
         shown = form.get("codes", "").split(",")
@@ -121,6 +121,7 @@ def renew_recovery_codes(signed_in: SignedIn) -> Response:
         return _codes_page(signed_in, codes=tuple(shown[: recovery.COUNT]) if known else ())
     if not _ours(form):
         return _codes_page(signed_in, error="form", status=403)
+    _demand_held(signed_in)
     codes = recovery.renew(session, signed_in.citizen_id, server_secret=secret, now=now)
     # The other sessions stay: whoever has the codes needs the password besides.
     enrolment.tell(session, signed_in, "recovery.renewed", now=now)
