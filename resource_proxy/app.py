@@ -42,7 +42,7 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
         catalogue, url=settings.url, issuer=settings.issuer, agencies=frozenset(proxy.agencies)
     )
     errors.register(app, proxy)
-    routes.register(app, proxy, metadata=orjson.dumps(metadata), secure=settings.secure)
+    routes.register(app, proxy, metadata=orjson.dumps(metadata), secure=settings.secure, origin=settings.allowed_origin)
     return app
 
 

@@ -43,6 +43,7 @@ class ProxySettings:
     queue: int = 32  # per worker: requests that wait for their turn; one more is told to come back
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    browser_origin: str | None = None  # of the pages that may fetch with a script; default: the issuer's
     ca_file: Path | None = None  # trusted for outgoing TLS, beside the system's authorities
     sandbox: bool = False
     nonce_secret_file: Path | None = None  # if set, every proof needs our nonce (RFC 9449 section 9)
@@ -54,6 +55,12 @@ class ProxySettings:
     breaker_cool_down_s: int = 30
     log_level: str = "INFO"
     agencies: Mapping[str, AgencySettings] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def allowed_origin(self) -> str:
+        """The one origin whose scripts may read what is fetched here, as browsers write it (RFC 6454 section 6.2)."""
+        parts = urlsplit(self.browser_origin or self.issuer)
+        return f"{parts.scheme}://{parts.netloc}".lower()
 
     @property
     def secure(self) -> bool:
@@ -92,6 +99,8 @@ def parse(document: Mapping[str, Any], *, base: Path) -> ProxySettings:
 def contradictions(parsed: ProxySettings) -> list[str]:
     """Settings that are each well-formed but can't stand together."""
     urls = {"url": parsed.url, "issuer": parsed.issuer}
+    if parsed.browser_origin:
+        urls["browser_origin"] = parsed.browser_origin
     urls |= {f"agencies.{name}.url": agency.url for name, agency in parsed.agencies.items()}
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
@@ -119,6 +128,7 @@ READERS: Mapping[str, settings.Reader] = {
     "queue": settings.count,
     "tls_cert": settings.path,
     "tls_key": settings.path,
+    "browser_origin": settings.url,
     "ca_file": settings.path,
     "sandbox": settings.boolean,
     "nonce_secret_file": settings.path,

@@ -14,8 +14,20 @@ from resource_proxy.one_shot_fetch import Asked, Delivery, Proxy, fetch
 TRACE_HEADER = "X-FAPI-Interaction-ID"
 
 
-def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None:
-    """Add the three routes, and what every answer of them has in common."""
+# What a page that fetches may send and read (Fetch Standard, section 3.2: CORS protocol), besides what all may.
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET",
+    "Access-Control-Allow-Headers": f"Authorization, DPoP, {TRACE_HEADER}",
+    "Access-Control-Max-Age": "600",
+}
+EXPOSED = f"Retry-After, DPoP-Nonce, WWW-Authenticate, {TRACE_HEADER}"
+
+
+def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool, origin: str) -> None:
+    """Add the routes, and what every answer of them has in common.
+
+    Args: origin: whose pages may fetch by a script; no cookie is involved.
+    """
 
     @app.get("/data/<dataset_id>", provide_automatic_options=False)
     def data(dataset_id: str) -> Response:
@@ -28,6 +40,13 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None
             trace_id=identifiers.TraceId(logging.current_trace_id() or ""),
         )
         return respond(fetch(asked, proxy))
+
+    @app.route("/data/<dataset_id>", methods=["OPTIONS"], provide_automatic_options=False)
+    def preflight(dataset_id: str) -> Response:
+        del dataset_id  # which there are, the catalogue says
+        if request.headers.get("Origin") != origin or "Access-Control-Request-Method" not in request.headers:
+            raise MethodNotAllowed(valid_methods=["GET"])
+        return Response(status=204, headers=PREFLIGHT)
 
     @app.get(METADATA_PATH, provide_automatic_options=False)
     def protected_resource() -> Response:
@@ -53,6 +72,9 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool) -> None
         response.headers["X-Content-Type-Options"] = "nosniff"
         if request.endpoint == "data" and (nonce := fresh_nonce(proxy)):
             response.headers["DPoP-Nonce"] = nonce  # RFC 9449 section 8.2: also with success, for the next request
+        if request.path.startswith("/data/") and request.headers.get("Origin") == origin:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = EXPOSED
         if secure:
             response.headers["Strict-Transport-Security"] = HSTS
         return response

@@ -30,8 +30,8 @@ class Purpose:
     id: str
     text: Text
     datasets: Mapping[DatasetId, PurposeDataset]
-    use_until_days: int  # both counted from the day on which the citizen was asked
-    erase_by_days: int
+    use_until_days: int | None  # both counted from the day on which the citizen was asked; None: for good
+    erase_by_days: int | None
     passed_on_to: tuple[Text, ...]
 
 

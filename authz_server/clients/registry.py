@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
+from authz_server.clients import own
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
 from authz_server.clients.keys import encryption_key
 from authz_server.clients.model import Client, RegisteredAgency
@@ -132,12 +133,18 @@ class Registry:
     def _clients(self, connection: Connection) -> Mapping[str, Client]:
         clients = {}
         for row in connection.execute(select(ClientRow.__table__)):
+            suspended = row.suspended_at is not None
+            if row.client_id == own.CLIENT_ID:
+                clients[row.client_id] = own.download_client(
+                    self._context.catalogue, registered_on=row.registered_on, suspended=suspended
+                )
+                continue
             try:
                 clients[row.client_id] = read_client(
                     document_of_client(row),
                     self._context,
                     registered_on=row.registered_on,
-                    suspended=row.suspended_at is not None,
+                    suspended=suspended,
                 )
             except RegistrationError as error:
                 # The catalogue has moved on, or the sandbox's database came along: this client is out, not all.

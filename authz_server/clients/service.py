@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.catalogue.document import Problem
 from authz_server.catalogue.model import Catalogue
+from authz_server.clients import own
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
@@ -59,6 +60,8 @@ def register(
     """
     client = read_client(document, context, registered_on=day_of(now))
     known = session.get(ClientRow, client.client_id)
+    if client.client_id == own.CLIENT_ID:
+        raise RegistrationError([Problem(("client_id",), "is the platform's own")])
     if known is not None and not replace:
         raise RegistrationError([Problem(("client_id",), "is registered already")])
     row = ClientRow(

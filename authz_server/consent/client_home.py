@@ -19,6 +19,6 @@ def home_of(client: Client, locale: str) -> Home:
 
     Its origin only: a redirect URI is for answers, and an error page must not link to it (op.md, "Error page").
     """
-    parts = urlsplit(client.redirect_uris[0])
+    parts = urlsplit(client.redirect_uris[0] if client.redirect_uris else "")  # none: the platform's own
     home = f"{parts.scheme}://{parts.netloc}/" if parts.scheme in {"http", "https"} else None
     return Home(name=client.name.get(locale), home=home)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.service import Entry, record
+from authz_server.clients import own
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Limits
 from authz_server.consent.errors import CodeNotUsable, WrongProofKey
@@ -88,8 +89,10 @@ def unshown(server_secret: bytes, transaction_id: str) -> str:
     return derive(server_secret, "unshown-barcode", transaction_id)
 
 
-def collectable_s(limits: Limits, *, at_counter: bool) -> int:
+def collectable_s(limits: Limits, *, at_counter: bool, client_id: str = "") -> int:
     """How long what was agreed to may be collected."""
+    if client_id == own.CLIENT_ID:
+        return limits.transaction_ttl_s  # by a page that has to be read first
     return limits.visit_ttl_s if at_counter else limits.code_ttl_s
 
 

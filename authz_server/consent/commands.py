@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ import orjson
 from authz_server import config
 from authz_server.consent.figures import COUNTED, Figures, Span
 from authz_server.consent.figures import figures as count
-from authz_server.core import clock, documents, jose, outbound_http
+from authz_server.core import clock, documents, jose, outbound_http, packages
 from authz_server.core.documents import Cause, Genuine, NotGenuine
 from authz_server.core.jose import BadKey, KeySet
+from authz_server.core.packages import Package, agencies_of
 from authz_server.database import session_for
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -66,10 +68,10 @@ def _table(found: Sequence[Figures]) -> str:
 
 
 WRONG: Mapping[Cause, str] = {
-    "form": "it is no receipt and no record as they are downloaded, or a part of it is missing",
-    "key": "it is signed with a key that its platform does not publish",
+    "form": "it is no receipt, record or package as they are downloaded, or a part of it is missing",
+    "key": "it is signed with a key that is not published by its platform, or for its agency",
     "signature": "its signature is wrong: it was changed, or not signed by that key",
-    "text": "what is there to read is not what was signed",
+    "text": "what is there to read, or the files in it, is not what was signed",
     "issuer": "it is signed for another platform",
 }
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -81,11 +83,13 @@ NOT_GENUINE, UNDECIDED = 1, 2
 @click.option(
     "--keys",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The published keys, a file: what <issuer>/jwks answered. Nothing is asked of any network then.",
+    help="The published keys, a file: what <issuer>/jwks answered, or, for packages, <issuer>/catalogue. Nothing is "
+    "asked of any network then.",
 )
 @click.option("--issuer", help="URL of the platform, which has to be the signer; without --keys its keys are fetched.")
 def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None:
-    """Verify receipts (JSON or PDF) and exported records (JSON) with the published keys of the platform.
+    """Verify receipts (JSON or PDF), exported records (JSON) and downloaded packages (ZIP) with the published keys of
+    the platform, or of its agencies.
 
     Every bit counts. Says what was verified, and by whose signature. Needs no settings, database or server.
 
@@ -95,7 +99,7 @@ def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None
     if keys is None and issuer is None:
         raise click.UsageError("give --keys FILE or --issuer URL: whose keys they are a file can't say of itself")
     try:
-        known = _keys(keys, issuer or "")
+        known = _keys(keys, issuer or "", packages=any(map(_is_package, files)))
     except (OSError, ValueError, BadKey, outbound_http.FetchError) as error:
         # What a domain error has to say is in its detail; of the others, the kind.
         click.echo(f"can not be judged: the keys: {getattr(error, 'detail', '') or type(error).__name__}", err=True)
@@ -104,7 +108,23 @@ def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None
     sys.exit(next(status for status in (NOT_GENUINE, UNDECIDED, 0) if status in found))
 
 
-def _verify(file: Path, known: KeySet, keys: Path | None, issuer: str | None) -> int:
+@dataclass(frozen=True)
+class Known:
+    """The published keys: the platform's, and those of its agencies, None where they were not to be had."""
+
+    platform: KeySet
+    agencies: Mapping[str, KeySet] | None
+
+
+def _is_package(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return packages.is_package(opened.read(len(packages.MAGIC)))
+    except OSError:
+        return False
+
+
+def _verify(file: Path, known: Known, keys: Path | None, issuer: str | None) -> int:
     """Say what one file is; return its status."""
     try:
         with file.open("rb") as opened:
@@ -114,13 +134,20 @@ def _verify(file: Path, known: KeySet, keys: Path | None, issuer: str | None) ->
     if len(octets) > documents.MAX_BYTES:
         return _told(file, UNDECIDED, f"it is larger than {documents.MAX_BYTES // 1024 // 1024} MB")
     try:
-        genuine = documents.verify(octets, known, issuer=issuer)
+        if not packages.is_package(octets):
+            lines = _verdict(documents.verify(octets, known.platform, issuer=issuer))
+        elif known.agencies is None:
+            return _told(
+                file, UNDECIDED, f"a package needs the keys of agencies, what <issuer>/catalogue says, not {keys}"
+            )
+        else:
+            lines = _of_package(packages.verify(octets, known.agencies))
     except NotGenuine as wrong:
         if keys is not None and wrong.cause == "key":
             why = f"it is signed with a key that is not in {keys}; if that is old, get the keys of now"
             return _told(file, UNDECIDED, why)
         return _told(file, NOT_GENUINE, WRONG[wrong.cause])
-    click.echo(f"{file}: " + "\n".join(_verdict(genuine)))
+    click.echo(f"{file}: " + "\n".join(lines))
     return 0
 
 
@@ -129,18 +156,46 @@ def _told(file: Path, status: int, why: str) -> int:
     return status
 
 
-def _keys(file: Path | None, issuer: str) -> KeySet:
-    """The keys in the file, else those that the issuer publishes, by https unless it is this machine."""
+def _keys(file: Path | None, issuer: str, *, packages: bool) -> Known:
+    """The keys in the file, else those that the issuer publishes, by https unless it is this machine.
+
+    Args: packages: those of the agencies are wanted, too.
+    """
     if file is not None:
-        return jose.parse_public_keys(orjson.loads(file.read_bytes()))
+        document = orjson.loads(file.read_bytes())
+        if isinstance(document, dict) and "agencies" in document:
+            return Known(KeySet([]), agencies_of(document))
+        return Known(jose.parse_public_keys(document), None)
     parts = urlsplit(issuer)
     if parts.scheme != "https" and parts.hostname not in LOOPBACK:
         raise outbound_http.FetchRefused("an issuer is an https URL")
     # The user names the host, nobody else: it may be one of a network of their own.
     allowed = frozenset({outbound_http.authority(issuer)})
-    return jose.parse_public_keys(
-        orjson.loads(outbound_http.fetch(f"{issuer.rstrip('/')}/jwks", allowed_hosts=allowed))
-    )
+
+    def published(path: str) -> Any:
+        return orjson.loads(
+            outbound_http.fetch(issuer.rstrip("/") + path, allowed_hosts=allowed, max_bytes=documents.MAX_BYTES)
+        )
+
+    return Known(jose.parse_public_keys(published("/jwks")), agencies_of(published("/catalogue")) if packages else None)
+
+
+def _of_package(package: Package) -> Iterator[str]:
+    yield "intact: package of an agency"
+    facts = {name: package.manifest.get(name) for name in ("dataset", "fields", "parameters", "aud", "txn", "files")}
+    names = [str(file.get("name")) for file in package.manifest["files"]]
+    for name, value in (
+        ("data", facts["dataset"]),
+        ("parameters", ", ".join(f"{key} {value}" for key, value in dict(facts["parameters"] or {}).items())),
+        ("files", ", ".join(names)),
+        ("recipient", facts["aud"]),
+        ("reference", facts["txn"]),
+        ("signed by", package.agency_id),
+        ("signed at", package.signed_at.isoformat()),
+        ("key", package.kid),
+    ):
+        if value:
+            yield f"  {name:10} {value}"
 
 
 def _verdict(genuine: Genuine) -> Iterator[str]:

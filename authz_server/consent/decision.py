@@ -11,7 +11,9 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
+from authz_server.clients import own
 from authz_server.config import Settings
+from authz_server.consent import download
 from authz_server.consent.codes import AT_COUNTER, PREFIX, collectable_s, unshown
 from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
@@ -63,20 +65,21 @@ def approve(
     settings: Settings,
     server_secret: bytes,
     now: datetime,
+    session_secret: str = "",
 ) -> str:
     """Record the consent and issue the code; the location that takes the browser back to the client with it,
     or to where the citizen is shown a barcode in its place.
 
     Request spent, consent, code and entries are one decision. The caller commits.
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
-        what was shown, for nothing is looked at again.
+        what was shown, for nothing is looked at again; session_secret: what a download's code is derived from.
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, or the citizen was frozen
         or suspended meanwhile.
     """
     level, auth_time = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]
-    code = unshown(server_secret, pending.transaction_id) if asked.at_counter else new_secret(PREFIX)
+    code = _code(pending, server_secret, session_secret)
     owner = {"transaction_id": pending.transaction_id, "citizen_id": who, "client_id": pending.client_id}
     consent = {
         "id": consent_id,
@@ -103,16 +106,31 @@ def approve(
         "dpop_jkt": asked.dpop_jkt,
         "nonce": asked.nonce,
         "claims": {**asked.claims, "acr": asked.stated_acr(level)},
-        "expires_at": now + timedelta(seconds=collectable_s(settings.limits, at_counter=asked.at_counter)),
+        "expires_at": now
+        + timedelta(seconds=collectable_s(settings.limits, at_counter=asked.at_counter, client_id=pending.client_id)),
         "used_at": None,
     }
     entries = _entries(pending, "approved", citizen_id=who, consent_id=consent_id, now=now)
     rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
     if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=who, now=now):
         raise RequestNotUsable("decided, expired or frozen meanwhile")
-    if asked.at_counter:
+    return _location(pending, code, settings)
+
+
+def _code(pending: PendingRequest, server_secret: bytes, session_secret: str) -> str:
+    if pending.parameters.at_counter:
+        return unshown(server_secret, pending.transaction_id)
+    if pending.client_id == own.CLIENT_ID:
+        return PREFIX + download.Page(session_secret, pending.transaction_id).code
+    return new_secret(PREFIX)
+
+
+def _location(pending: PendingRequest, code: str, settings: Settings) -> str:
+    if pending.parameters.at_counter:
         return f"{settings.issuer}/counter/{pending.transaction_id}"
-    return response_location(asked, settings.issuer, code=code)
+    if pending.client_id == own.CLIENT_ID:
+        return f"{download.PATH}/{pending.transaction_id}"
+    return response_location(pending.parameters, settings.issuer, code=code)
 
 
 def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> tuple[int, datetime]:

@@ -24,7 +24,7 @@ class RequestedDataset:
     fields_required: tuple[str, ...]
     fields_optional: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
-    recipient_jwk: dict[str, Any] = field(hash=False, repr=False)
+    recipient_jwk: dict[str, Any] | None = field(hash=False, repr=False)  # None: whoever redeems says it
 
     def to_json(self) -> dict[str, Any]:
         """For storage; `from_json` gives an equal object back."""

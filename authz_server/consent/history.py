@@ -27,6 +27,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import DECISIONS, AuditEntry
 from authz_server.audit.service import NEWEST, Position, after
+from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent.codes import AT_COUNTER, collectable_s
 from authz_server.consent.models import Consent
@@ -179,7 +180,12 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     collected = counted([*ENDED, *UNDER_WAY]) > 0
     granted = func.json_array_length(CONSENT.c.granted)
     ages = {at: now - timedelta(seconds=collectable_s(limits, at_counter=at)) for at in (False, True)}
-    in_time = case((DECISION.c.reason == AT_COUNTER, DECISION.c.at >= ages[True]), else_=DECISION.c.at >= ages[False])
+    download_age = now - timedelta(seconds=collectable_s(limits, at_counter=False, client_id=own.CLIENT_ID))
+    in_time = case(
+        (DECISION.c.reason == AT_COUNTER, DECISION.c.at >= ages[True]),
+        (DECISION.c.client_id == own.CLIENT_ID, DECISION.c.at >= download_age),
+        else_=DECISION.c.at >= ages[False],
+    )
     fetchable = and_(counted(ENDED) < granted, or_(collected, in_time))
     known = DECISION.c.at >= now - timedelta(seconds=limits.code_ttl_s + limits.access_token_ttl_s)
     held = and_(delivered, CONSENT.c.erase_by >= day_of(now))

@@ -14,6 +14,7 @@ from typing import Final
 import orjson
 
 from authz_server.catalogue.model import Catalogue
+from authz_server.clients import own
 from authz_server.clients.model import Client
 from authz_server.consent import question
 from authz_server.consent.question import Sentences
@@ -21,7 +22,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.5"
+VERSION: Final = "2026-11.6"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,32 +65,37 @@ def compose(
     name = client.name.get(locale)
     purpose = client.purposes[pending.purpose_id] if pending.purpose_id else None
     began = day_of(pending.started_at)
-    use_until = began + timedelta(days=purpose.use_until_days) if purpose else None
-    erase_by = began + timedelta(days=purpose.erase_by_days) if purpose else None
+    use_until = began + timedelta(days=purpose.use_until_days) if purpose and purpose.use_until_days else None
+    erase_by = began + timedelta(days=purpose.erase_by_days) if purpose and purpose.erase_by_days else None
+    download = client.client_id == own.CLIENT_ID
     items = question.datasets(pending, catalogue, client_name=name, locale=locale, suspended=suspended)
     agencies = {
         agency: catalogue.agency(agency).name.get(locale) for agency in question.agencies(asked.datasets, catalogue)
     }
+    kind = question.DOWNLOAD if download else "" if items else question.IDENTITY
     content: Sentences = {
-        "title": say("title" if items else "title_identity", locale, client=name),
-        "lead": say("lead_counter" if asked.at_counter else "lead" if items else "lead_identity", locale, client=name),
+        "title": say(f"title{kind}", locale, client=name),
+        "lead": say("lead_counter" if asked.at_counter else f"lead{kind}", locale, client=name),
         "who": question.who(client, locale=locale),
         "why": {"heading": say("why", locale), "text": purpose.text.get(locale)} if purpose else None,
-        "changes": question.changes(pending, catalogue, client_name=name, locale=locale),
+        # What somebody last took home for themselves is no reason to look twice.
+        "changes": None if download else question.changes(pending, catalogue, client_name=name, locale=locale),
         "needed": question.needed(items, locale=locale),
         "optional": question.optional(items, locale=locale),
         "identity": question.identity(asked, client_name=name, locale=locale),
         "route": question.route(agencies.values(), purpose, client_name=name, locale=locale),
-        "times": question.times(use_until, erase_by, client_name=name, locale=locale, at_counter=asked.at_counter),
+        "times": question.times(use_until, erase_by, client_name=name, locale=locale, at_counter=asked.at_counter)
+        if items
+        else None,
         "never": question.never(
             [agencies[agency] for agency in agencies if agency in unencrypting],
             client_name=name,
             locale=locale,
-            fetches=bool(items),
+            kind=kind,
         ),
-        "stop": question.stop(client, locale=locale, fetches=bool(items)),
-        "leaving": question.leaving(asked, client_name=name, locale=locale),
-        "approve": say("approve" if items else "approve_identity", locale),
+        "stop": question.stop(client, locale=locale, kind=kind),
+        "leaving": question.leaving(asked, client_name=name, locale=locale, kind=kind),
+        "approve": say(f"approve{kind}", locale),
         "deny": say("deny", locale),
     }
     return Notice(

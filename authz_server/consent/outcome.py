@@ -11,6 +11,7 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent.codes import AT_COUNTER, collectable_s
 from authz_server.consent.models import Consent
@@ -138,6 +139,11 @@ class Decided:
         """Whether the recipient has something, or may have."""
         return any(fetch.state in DELIVERED for fetch in self.fetches)
 
+    @property
+    def elsewhere(self) -> bool:
+        """Whether a recipient has something who can be asked to erase it: not the citizen's own browser."""
+        return self.delivered and self.client_id != own.CLIENT_ID
+
 
 def find_outcome(
     session: Session, transaction_id: str, *, citizen_id: int, limits: Limits, now: datetime
@@ -174,8 +180,9 @@ def _outcome(
     entries = [entry for entry in entries if entry.event != WITHDRAWN]
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
+    at_counter = decision.reason == AT_COUNTER
     missed = not collected and now > decision.at + timedelta(
-        seconds=collectable_s(limits, at_counter=decision.reason == AT_COUNTER)
+        seconds=collectable_s(limits, at_counter=at_counter, client_id=decision.client_id)
     )
     untouched: State = "stopped" if withdrawn_at else "expired" if missed else "open"
     return Decided(

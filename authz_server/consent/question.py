@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from authz_server.catalogue.model import Catalogue, Dataset, Field
+from authz_server.clients import own
 from authz_server.clients.model import Client, Purpose
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
@@ -20,6 +21,10 @@ CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
     "address": ("address",),
 }
 CLAIMS: Final = tuple(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)
+
+# The kinds of notices that have sentences of their own.
+DOWNLOAD: Final = "_download"
+IDENTITY: Final = "_identity"
 
 Sentences = dict[str, Any]  # JSON: strings, lists and objects of them
 
@@ -62,7 +67,8 @@ def _dataset(
         always = say("optional_always", locale, fields=listed(names, locale))
     wait = None
     if dataset.typical_wait_s:
-        wait = say("wait", locale, duration=duration(dataset.typical_wait_s, locale), client=client_name)
+        sentence = "wait_download" if wanted.purpose_id == own.PURPOSE_ID else "wait"
+        wait = say(sentence, locale, duration=duration(dataset.typical_wait_s, locale), client=client_name)
     return {
         "position": position,
         "name": name,
@@ -121,6 +127,8 @@ def optional(items: Sequence[Sentences], *, locale: str) -> Sentences:
 def who(client: Client, *, locale: str) -> Sentences:
     """Who is asking, by what the operator has verified."""
     name = client.name.get(locale)
+    if client.client_id == own.CLIENT_ID:
+        return {"heading": say("who_download", locale), "name": name, "facts": [], "privacy": None}
     return {
         "heading": say("who", locale),
         "name": name,
@@ -204,43 +212,45 @@ def route(names: Iterable[str], purpose: Purpose | None, *, client_name: str, lo
 
 def times(
     use_until: date | None, erase_by: date | None, *, client_name: str, locale: str, at_counter: bool
-) -> Sentences | None:
-    """How long, in three lines; None where nothing is fetched."""
-    if use_until is None or erase_by is None:
-        return None
-    return {
-        "heading": say("times", locale),
-        "lines": [
-            say("fetch_once_counter" if at_counter else "fetch_once", locale),
-            say("use_until", locale, client=client_name, date=day(use_until, locale)),
-            say("erase_by", locale, client=client_name, date=day(erase_by, locale)),
-        ],
-    }
+) -> Sentences:
+    """How long, in three lines; in one where it is for good."""
+    lines = [say("fetch_once_counter" if at_counter else "fetch_once", locale)]
+    if use_until is not None:
+        lines.append(say("use_until", locale, client=client_name, date=day(use_until, locale)))
+    if erase_by is not None:
+        lines.append(say("erase_by", locale, client=client_name, date=day(erase_by, locale)))
+    return {"heading": say("times", locale), "lines": lines}
 
 
-def never(unencrypting: Sequence[str], *, client_name: str, locale: str, fetches: bool) -> Sentences:
+def never(unencrypting: Sequence[str], *, client_name: str, locale: str, kind: str) -> Sentences:
     """What will not happen. Args: unencrypting: names of the agencies for which the platform encrypts."""
     lines = []
-    if fetches:
+    if kind == DOWNLOAD:
+        client_name = say("own_browser", locale)
+        lines = [say("never_others", locale)]
+    if kind != IDENTITY:
         read = "never_read_except" if unencrypting else "never_read"
-        lines = [
+        lines += [
             say("never_keep", locale),
             say("never_again", locale),
             say(read, locale, client=client_name, agencies=listed(unencrypting, locale)),
         ]
-    return {"heading": say("never", locale), "lines": [*lines, say("never_password", locale, client=client_name)]}
+    if kind != DOWNLOAD:
+        lines.append(say("never_password", locale, client=client_name))
+    return {"heading": say("never", locale), "lines": lines}
 
 
-def stop(client: Client, *, locale: str, fetches: bool) -> Sentences:
+def stop(client: Client, *, locale: str, kind: str) -> Sentences:
     """How to stop it afterwards, in one line."""
-    text = say(
-        "stop_text" if fetches else "stop_identity", locale, client=client.name.get(locale), phone=client.contact_phone
-    )
+    sentence = f"stop{kind}" if kind else "stop_text"
+    text = say(sentence, locale, client=client.name.get(locale), phone=client.contact_phone)
     return {"heading": say("stop", locale), "text": text}
 
 
-def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str) -> str:
+def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str, kind: str) -> str:
     """Where the citizen goes next, whatever the decision."""
+    if kind == DOWNLOAD:
+        return say("leaving_download", locale)
     if asked.at_counter:
         return say("leaving_counter", locale, client=client_name)
     parts = urlsplit(asked.redirect_uri)

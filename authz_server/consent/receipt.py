@@ -147,7 +147,7 @@ def _dataset(granted: Mapping[str, Any], catalogue: Catalogue, locale: str) -> d
         "name": dataset.name.get(locale) if dataset else granted["dataset"],
         "source": dataset.agency_id if dataset else None,
         "parameters": granted["parameters"],
-        "recipient_key_thumbprint": jose.thumbprint(granted["recipient_jwk"]),
+        "recipient_key_thumbprint": jose.thumbprint(granted["recipient_jwk"]) if granted["recipient_jwk"] else None,
     }
 
 

@@ -19,6 +19,7 @@ from flask import Blueprint, abort, g, make_response, redirect, render_template,
 from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
+from authz_server.clients import own
 from authz_server.clients.service import Client
 from authz_server.consent import service
 from authz_server.consent.decision import approve, deny, require_identity
@@ -136,6 +137,7 @@ def show(
         "can_extend": _can_extend(pending, now),
         "nothing_left": _nothing_left(pending, notice),
         "error": problem,
+        "own": pending.client_id == own.CLIENT_ID,
         "ticked": frozenset(ticked),
     }
 
@@ -217,6 +219,7 @@ def _approve(
                 settings=services().settings,
                 server_secret=services().secret,
                 now=clock.now(),
+                session_secret=cookies.session_secret() or "",
             )
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Final
 
+from authz_server.clients import own
 from authz_server.consent import decision, service
 from authz_server.consent.errors import RequestNotUsable
 from authz_server.extensions import services
@@ -27,6 +28,7 @@ class PushedRequests:
             request_id=request_id,
             transaction_id=pending.transaction_id,
             client_name=client.name,
+            own=client.client_id == own.CLIENT_ID,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),
             wished_level=pending.wished_level,

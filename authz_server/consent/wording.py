@@ -32,6 +32,14 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "You want to hand in the data below at a counter of {client}. Read, then decide. Nothing is sent unless you "
         "agree and show your barcode there.",
     ),
+    "title_download": ("要下載您的這些資料嗎？", "Download your data?"),
+    "lead_download": (
+        "您想把下列資料從機關取到這個瀏覽器，只給您自己。請讀完再決定；在您同意之前，什麼都不會取。",
+        "You want the data below in this browser, for yourself alone. Read, then decide. Nothing is fetched unless you "
+        "agree.",
+    ),
+    "who_download": ("誰會收到", "Who gets it"),
+    "own_browser": ("您的瀏覽器", "your browser"),
     "who": ("誰在要求", "Who is asking"),
     "registered_id": ("統一編號", "Registered id"),
     "registered_on": ("登記於本平臺", "Registered here since"),
@@ -66,6 +74,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "wait": (
         "這項資料通常需要約 {duration}準備。您不必等待，備妥後{client}會自行取得。",
         "This usually takes about {duration} to prepare. You need not wait: {client} fetches it when it is ready.",
+    ),
+    "wait_download": (
+        "這項資料通常需要約 {duration}準備。頁面開著時會自己等，備妥後立刻取得。",
+        "This usually takes about {duration} to prepare. The page waits for it by itself while you leave it open.",
     ),
     "minute": (" {count} 分鐘", "{count} minute"),
     "minutes": (" {count} 分鐘", "{count} minutes"),
@@ -103,6 +115,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
     "erase_by": ("{client}必須在 {date} 前刪除", "They must erase it by {date}"),
     "never": ("不會發生的事", "What will not happen"),
+    "never_others": ("除了您自己，沒有任何人會收到。", "Nobody but you gets it."),
     "never_keep": ("本平臺不會留存您的資料。", "This platform does not keep your data."),
     "never_again": (
         "這次同意不能用來再取一次；下次必須再問您。",
@@ -131,6 +144,16 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
         "To stop, call {client} on {phone} and quote your reference number.",
     ),
+    "stop_download": (
+        "資料送達您的瀏覽器之前，可在本平臺停止（連結在「我的紀錄」）。存下來之後，就由您自己保管。",
+        "Until it has arrived in your browser, stop it on this platform: the link is in your record. What you have "
+        "saved is in your own keeping.",
+    ),
+    "leaving_download": (
+        "同意之後，下一頁會立刻取得資料並在這個瀏覽器裡解密。請讓那一頁開著，直到存好：離開它，金鑰就沒了，得重新來過。",
+        "If you agree, the next page fetches the data at once and decrypts it in this browser. Keep that page open "
+        "until you have saved everything: leaving it loses the keys, and you would have to start again.",
+    ),
     "leaving": (
         "不論同意與否，接下來都會離開本平臺，回到{client}（{place}）。",
         "Whichever you choose, you then leave this platform and return to {client} ({place}).",
@@ -146,6 +169,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "approve": ("同意並提供", "Agree and share"),
     "approve_identity": ("同意並登入", "Agree and sign in"),
+    "approve_download": ("同意並下載", "Agree and download"),
     "deny": ("不同意", "Do not agree"),
 }
 

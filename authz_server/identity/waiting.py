@@ -22,6 +22,7 @@ class WaitingRequest:
         wished_level: a level that the client would like and does not demand, or None.
         authenticated_after: `prompt=login` and `max_age` (OpenID Connect Core section 3.1.2.1): the sign-in must not be
             older than this moment; None: any age.
+        own: the citizen asks, for themselves (a download).
         redirect_uri: where cancelling leads; pages allow their forms to end there.
     """
 
@@ -34,6 +35,7 @@ class WaitingRequest:
     ui_locales: tuple[str, ...] = ()
     demanded_by: tuple[Text, ...] = ()
     wished_level: int | None = None
+    own: bool = False
 
 
 class WaitingRequests(Protocol):

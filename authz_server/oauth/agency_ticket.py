@@ -45,7 +45,7 @@ def issue(services: Services, lease: Lease, *, now: datetime) -> str:
         "grant_id": row.consent_id,
         "acr": acr_of_level(row.level),
         "auth_time": int(row.auth_time.timestamp()),
-        "recipient_jwk": detail["recipient_jwk"],
+        "recipient_jwk": lease.recipient_jwk,
     }
     signed = jose.sign(claims, services.keys.get(SIGNING_ALG), typ=TYPE)
     return jose.encrypt(signed.encode(), agency.encryption_key, cty="JWT")

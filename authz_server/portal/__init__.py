@@ -11,9 +11,11 @@ from authz_server.portal import (
     context,
     correction,
     counter,
+    download,
     erasure,
     errors,
     export,
+    fetching,
     freeze,
     headers,
     leave,
@@ -49,6 +51,7 @@ def init_app(app: Flask, services: Services) -> None:
     refusals.init_app(app)
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
-        receipts, freeze, leave, not_me, messages, contact, counter, visit,
+        receipts, freeze, leave, not_me, messages, contact, counter, visit, download,
+        fetching,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

@@ -42,7 +42,7 @@ def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
     found = approved(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)
-    if found.delivered:
+    if found.elsewhere:
         erasure.ask(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
         db.session.commit()
     return redirect(f"/consents/{transaction_id}", code=303)
@@ -70,7 +70,7 @@ def erasure_facts(decided: Decided) -> dict[str, Any] | None:
 
 def is_erasable(decided: Decided) -> bool:
     """Whether the citizen can still ask."""
-    return decided.delivered and decided.erasure is None
+    return decided.elsewhere and decided.erasure is None
 
 
 def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:

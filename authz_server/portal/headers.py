@@ -8,7 +8,8 @@ asks for nothing secret says `flask.g.form_goes_on`, and may end anywhere in the
 https. What is given up is little: such a form holds a choice and a CSRF token that is good for that choice alone, and
 to send it elsewhere somebody would have to write markup into a page that escapes everything. Forms with a password
 never say it. A page that needs a script of ours (`script` in its template) is
-allowed it by `flask.g.scripts_allowed`; all others allow none.
+allowed it by `flask.g.scripts_allowed`; all others allow none. The page of a download names the proxy in
+`flask.g.data_origin`: its script asks that for data, and shows what it has decrypted from blob: addresses.
 """
 
 from typing import Final
@@ -46,6 +47,7 @@ def init_app(app: Flask, *, secure: bool) -> None:
                 g.get("form_action_uris", ()),
                 goes_on=g.get("form_goes_on", False),
                 scripts=g.get("scripts_allowed", False),
+                data_origin=g.get("data_origin"),
             )
         elif request.endpoint == "static" and "v" in request.args:
             headers["Cache-Control"] = ASSET_CACHE
@@ -53,18 +55,27 @@ def init_app(app: Flask, *, secure: bool) -> None:
 
 
 def content_security_policy(
-    form_action_uris: tuple[str, ...] = (), *, goes_on: bool = False, scripts: bool = False
+    form_action_uris: tuple[str, ...] = (),
+    *,
+    goes_on: bool = False,
+    scripts: bool = False,
+    data_origin: str | None = None,
 ) -> str:
     """The policy of a page: our own style sheet and images, no script at all, forms to us and on to these URIs.
 
     Args: goes_on: the client may send the browser on from there; scripts: the page can't do without one of our own
-        files, which may ask this server (passkeys).
+        files, which may ask this server (passkeys); data_origin: the proxy, which such a script may ask as well, to
+        show what it has fetched and decrypted.
     """
     sources = {f"{urlsplit(uri).scheme}:" if goes_on else source(uri) for uri in form_action_uris}
     targets = " ".join(["'self'", *sorted(sources)])
+    shown = scripts and data_origin
+    allowed = SCRIPTS if scripts else ""
+    if shown:
+        allowed = allowed.replace("connect-src 'self'", f"connect-src 'self' {data_origin}") + "frame-src blob:; "
     return (
-        "default-src 'none'; style-src 'self'; img-src 'self'; "
-        f"{SCRIPTS if scripts else ''}form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
+        f"default-src 'none'; style-src 'self'; img-src 'self'{' blob:' if shown else ''}; "
+        f"{allowed}form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
     )
 
 

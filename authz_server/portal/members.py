@@ -99,6 +99,11 @@ ACCOUNT: Final = (
         lazy_gettext("Your data in your hands"),
         (
             Entry(
+                "download.catalogue",
+                lazy_gettext("Download your data"),
+                lazy_gettext("From the agencies to this browser, for you alone, signed by them."),
+            ),
+            Entry(
                 "export.page",
                 lazy_gettext("Download my record"),
                 lazy_gettext("As a table, or signed by this platform with all receipts."),

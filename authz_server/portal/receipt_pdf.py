@@ -63,7 +63,7 @@ def _summary(consent: Consent, client: Client | None) -> pdf.Part:
         (content["who"]["heading"], content["who"]["name"]),
         *((name, value) for name, value in content["who"]["facts"]),
     ]
-    if client is not None:
+    if client is not None and client.contact_email:
         facts.append((gettext("E-mail"), client.contact_email))
     if content["why"]:
         facts.append((content["why"]["heading"], content["why"]["text"]))
@@ -98,7 +98,8 @@ def _notice(content: Sentences, spoken: str) -> Iterator[pdf.Part]:
     """Every sentence of the notice, in the order in which it was read."""
     colon = ": " if spoken == "en" else "："
     privacy = content["who"]["privacy"]
-    yield pdf.Part(heading=content["title"], sentences=[content["lead"], privacy["text"] + colon + privacy["url"]])
+    more = [privacy["text"] + colon + privacy["url"]] if privacy else []
+    yield pdf.Part(heading=content["title"], sentences=[content["lead"], *more])
     if content["changes"]:
         yield pdf.Part(
             heading=content["changes"]["heading"], sentences=[content["changes"]["intro"], *content["changes"]["lines"]]

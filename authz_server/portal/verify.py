@@ -4,7 +4,8 @@ Routes
     GET  /verify   the form
     POST /verify   form: csrf, document (a file) or text (pasted); says what it is, or what is wrong with it
 
-The command `mydata verify` does the same without this server.
+The command `mydata verify` does the same without this server. Packages of agencies, which hold data, are verified by a
+script of the page (static/verify.js), and stay in the browser; only the public catalogue is asked for.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
-from authz_server.core import documents
+from authz_server.core import documents, packages
 from authz_server.core.documents import Cause, Genuine, Kind, NotGenuine
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
@@ -38,6 +39,12 @@ WRONG: Final[Mapping[Cause, LazyString]] = {
 }
 
 
+PACKAGE: Final = lazy_gettext(
+    "A package of an agency is checked in your own browser, for which it needs JavaScript; or by the command "
+    "mydata verify. It was not looked at here."
+)
+
+
 @blueprint.get("/verify")
 def form() -> Response:
     """Show the form."""
@@ -54,6 +61,8 @@ def check() -> Response:
         # The language was switched, or nothing was chosen.
         error = None if "lang" in request.form else gettext("Choose a file, or paste its text.")
         return _page(error=error, status=200 if error is None else 400)
+    if packages.is_package(sent):
+        return _page(error=str(PACKAGE), status=400)
     known = services()
     try:
         genuine = documents.verify(sent, known.keys, issuer=known.settings.issuer)

@@ -81,6 +81,7 @@ LEASE = _edge(
     *STANDS,
     returning=(
         TOKEN.c.position,
+        TOKEN.c.recipient_jwk,
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
         looked_up(CITIZEN.c.national_id, where=CITIZEN.c.id, equals=TOKEN.c.citizen_id),
     ),
@@ -156,7 +157,9 @@ REVOKE_OF_CONSENT = _edge(
 )
 
 
-def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime) -> dict[str, Any]:
+def new_row(
+    token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime, recipient_jwk: str | None = None
+) -> dict[str, Any]:
     """The columns of a token that is being issued: all but its owner and its position in the consent."""
     expires_at = now + timedelta(seconds=ttl_s)
     return {
@@ -169,6 +172,7 @@ def new_row(token: str, *, jkt: str, dataset: Dataset, ttl_s: int, now: datetime
         "attempt": 1,
         "not_before": None,
         "spent_at": None,
+        "recipient_jwk": recipient_jwk,
         **ENDED,
     }
 

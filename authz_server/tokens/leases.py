@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+import orjson
+
 
 class LeasedRow(Protocol):
     """A leased token, its citizen's number, and what its consent says: columns that `dataset_tokens.LEASE` returns."""
@@ -20,6 +22,7 @@ class LeasedRow(Protocol):
     level: int
     auth_time: datetime
     national_id: str
+    recipient_jwk: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +36,9 @@ class Lease:
     def detail(self) -> dict[str, Any]:
         """The granted dataset: fields, parameters, purpose and the recipient's key, as consented."""
         return self.row.granted[self.row.position]
+
+    @property
+    def recipient_jwk(self) -> Any:
+        """Whom the data is encrypted to: as consented, or the browser that took the token."""
+        own = self.row.recipient_jwk
+        return self.detail["recipient_jwk"] if own is None else orjson.loads(own)

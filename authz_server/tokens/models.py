@@ -56,3 +56,5 @@ class DatasetToken(Base):
     lease_expires_at: Mapped[datetime | None] = mapped_column(default=None)
     first_byte_at: Mapped[datetime | None] = mapped_column(default=None)
     spent_at: Mapped[datetime | None] = mapped_column(default=None)
+    # Whom the data is encrypted to (JSON), where that was not known at the consent: a browser that downloads.
+    recipient_jwk: Mapped[str | None] = mapped_column(String(400), default=None)

@@ -1,10 +1,11 @@
 """Redeem an authorization code: the code spent, its tokens issued, and all of that on the record, in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
@@ -48,14 +49,17 @@ def redeem(
     limits: Limits,
     spend: Sequence[Identifier],
     now: datetime,
+    recipient_jwk: Mapping[str, Any] | None = None,
     decision: Decision = REDEEM,
     told: tuple[str, str] | None = None,
     **conditions: Any,
 ) -> Issued:
-    """Issue one access token for UserInfo, and one dataset token for each granted dataset, bound to the key `jkt`.
+    """Issue one dataset token for each granted dataset, and one access token for UserInfo, bound to the key `jkt`.
 
+    A browser that downloads gets no access token.
     Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof;
-        decision: what `redeeming` made, with the parameters of its conditions; told: event and actor for the record.
+        recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
+        made, with the parameters of its conditions; told: event and actor for the record.
     Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(
@@ -64,14 +68,19 @@ def redeem(
     )
     owner = {name: getattr(code, name) for name in OWNED}
     event, actor = told or ("code.redeemed", f"client:{code.client_id}")
+    recipient = None if recipient_jwk is None else orjson.dumps(recipient_jwk).decode()
     tokens, entries = [], [Entry(at=now, event=event, success=True, actor=actor, **owner)]
     for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
         dataset = catalogue.dataset(detail["dataset"])
         place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
-        row = dataset_tokens.new_row(token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now)
+        row = dataset_tokens.new_row(
+            token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now, recipient_jwk=recipient
+        )
         tokens.append(place | row | {"position": position})
         entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
-    rows = [[_access_token(issued, code, jkt, limits, now)], tokens, [entry.values() for entry in entries]]
+    # A browser that downloads knows whose it is.
+    access = [] if recipient else [_access_token(issued, code, jkt, limits, now)]
+    rows = [access, tokens, [entry.values() for entry in entries]]
     if not decision.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now, **conditions):
         if get_code(session, code.digest, jkt=jkt, now=now).used_at is not None:
             raise CodeReplayed("redeemed before")

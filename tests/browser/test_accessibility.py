@@ -6,7 +6,7 @@ from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Response
+from playwright.sync_api import Browser, FilePayload, Response, expect
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import MapAdapter
 
@@ -151,6 +151,17 @@ def check_a_file(visitor: Visitor, changed: bool = False) -> None:
     visitor.page.wait_for_selector(".verdict-bad" if changed else ".verdict-good")
 
 
+def fill_the_basket(visitor: Visitor) -> None:
+    for choice in visitor.page.locator("#basket select").all():
+        choice.select_option(index=2)
+    visitor.page.click("#continue")
+
+
+def download(visitor: Visitor) -> None:
+    visitor.page.click("#consent-approve")
+    expect(visitor.page).to_have_title(re.compile(r"\(2/2\)"), timeout=30_000)
+
+
 def open_as_citizen(visitor: Visitor, path: str, method: str = "certificate") -> None:
     visitor.prove(method=method)
     visitor.open(path)
@@ -280,6 +291,14 @@ VISIT: dict[str, Step] = {
     "verify, nothing sent": lambda visitor: visitor.page.click("#verify-submit"),
     "verify, genuine": check_a_file,
     "verify, changed": lambda visitor: check_a_file(visitor, changed=True),
+    "downloads": lambda visitor: visitor.open("/download"),
+    "downloads, none found": lambda visitor: visitor.open("/download?q=xyzzy"),
+    "downloads, none chosen": lambda visitor: visitor.page.click("#continue"),
+    "basket": lambda visitor: visitor.open("/download/basket?dataset=ris.personal&dataset=fia.house-tax"),
+    "basket, incomplete": lambda visitor: visitor.page.click("#continue"),
+    "download, asked": fill_the_basket,
+    "download": download,
+    "download, over": lambda visitor: visitor.open(visitor.page.url.removeprefix(visitor.sandbox.issuer)),
     "messages": open_messages,
     "message": lambda visitor: visitor.page.click(".rows a >> nth=0"),
     "notices": lambda visitor: visitor.open("/account/notices"),

@@ -67,7 +67,7 @@ def test_what_is_somebody_elses_is_status_1(run: Run) -> None:
     elsewhere = run("receipt.json", "--keys", "jwks.json", "--issuer", "https://other.example", status=1)
     assert "signed for another platform" in elsewhere.stderr
     Path("letter.json").write_text("{}")
-    assert "no receipt and no record" in run("letter.json", "--keys", "jwks.json", status=1).stderr
+    assert "no receipt, record or package" in run("letter.json", "--keys", "jwks.json", status=1).stderr
 
 
 def test_of_several_files_each_is_told_and_the_worst_counts(run: Run) -> None:
@@ -113,7 +113,7 @@ def test_the_keys_are_fetched_of_the_issuer_and_of_nobody_else(run: Run) -> None
         assert issuer in run("own.json", "--issuer", f"{issuer}/", status=0).output
         # What is fetched now is what counts: another key is not the platform's.
         foreign = run("receipt.json", "--issuer", issuer, status=1)
-        assert "a key that its platform does not publish" in foreign.stderr
+        assert "a key that is not published by its platform" in foreign.stderr
     assert [request.split(b"\r\n")[0] for request in server.requests] == [b"GET /jwks HTTP/1.1"] * 2
     assert run("own.json", "--issuer", issuer, status=2).stderr.startswith("can not be judged: ")
     assert "https" in run("own.json", "--issuer", "http://mydata.example", status=2).stderr

@@ -24,5 +24,11 @@ def test_no_branding_of_another_government() -> None:
 
 
 def test_style_and_pictures_of_a_page_stay_far_below_the_limit() -> None:
-    total = sum(len(gzip.compress(path.read_bytes())) for path in STATIC.iterdir())
-    assert total < 20_000
+    sizes = {path.name: len(gzip.compress(path.read_bytes())) for path in STATIC.iterdir()}
+    scripts = {
+        "passkey.js": ["passkey.js"],
+        "verify.js": ["verify.js", "package.js"],
+        "download.js": ["download.js", "package.js"],
+    }
+    heaviest = max(sum(sizes[name] for name in page) for page in scripts.values())
+    assert sizes["mydata.css"] + sizes["mark.svg"] + heaviest < 20_000

@@ -17,11 +17,11 @@ from authz_server.identity import credentials
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import Notice
 from tests.counter.office import agree, new_office
-from tests.support.platform import CitizenBrowser, Platform, answer_of
+from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import new_citizen, opened, rows, writing
 
 # The parts of addresses that name something of one citizen's, and those that name nothing of anybody's.
-OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id", "reference"})
+OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id", "reference", "download_id"})
 OF_NOBODY = frozenset({"kind", "filename", "provider_id", "client_id", "purpose_id", "picture"})
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
@@ -66,6 +66,7 @@ def belongings(platform: Platform) -> Belongings:
     office = new_office(platform)
     visit = agree(platform, office, browser)
     visit.show()
+    download_id = downloading(browser)
     request = re.search(r'action="/consent/([^"/]+)"', page.text)
     assert request is not None
     ids = {
@@ -74,8 +75,16 @@ def belongings(platform: Platform) -> Belongings:
         "message_id": message_id,
         "credential_id": credential_id,
         "reference": visit.reference,
+        "download_id": download_id,
     }
     return Belongings(username, citizen_id, browser, ids, {"client_id": office.client_id, "purpose_id": "childcare"})
+
+
+def downloading(citizen: CitizenBrowser) -> str:
+    """The reference number of a download that they have agreed to and not fetched."""
+    basket = citizen.client.get("/download/basket?dataset=ris.personal")
+    asked = citizen.client.post("/download/basket", data=hidden_fields(basket.text))
+    return citizen.decide(citizen.client.get(asked.location)).location.rsplit("/", 1)[-1]
 
 
 def addresses(app: Flask) -> Iterator[tuple[Rule, str]]:

@@ -1,0 +1,72 @@
+// Verifies a package of an agency (ZIP) on the page /verify: chosen or dropped, read here, and never sent anywhere. All
+// other files go to the server with the form, as without this script; dropped ones are put into it.
+//
+//   #package                    shown: that files can be dropped
+//   #package-verdict            gets heading, sentence and facts
+//   <template id="verify-texts">  a <p data-name> for each text
+
+import { NotIntact, unzip, verify } from './package.js'
+
+const chooser = document.getElementById('document')
+const verdict = document.getElementById('package-verdict')
+const texts = document.getElementById('verify-texts').content
+const language = document.documentElement.lang.startsWith('en') ? 'en' : 'zh'
+const text = (name) => texts.querySelector(`[data-name="${name}"]`).textContent
+const element = (tag, content) => Object.assign(document.createElement(tag), { textContent: content })
+
+function show(good, sentence, facts = []) {
+  verdict.className = `verdict verdict-${good ? 'good' : 'bad'}`
+  verdict.querySelector('h2').textContent = text(good ? 'good' : 'bad')
+  verdict.querySelector('p').textContent = text(sentence)
+  verdict.querySelector('dl').replaceChildren(
+    ...facts.filter(([, value]) => value).map(([name, value]) => {
+      const fact = element('div', '')
+      fact.append(element('dt', text(name)), element('dd', value))
+      return fact
+    }),
+  )
+  verdict.hidden = false
+  verdict.focus()
+}
+
+async function judge(octets) {
+  const answer = await fetch('/catalogue').catch(() => null)
+  if (!answer?.ok) return show(false, 'no-answer')
+  const { agencies } = await answer.json()
+  try {
+    const { manifest, agency } = await verify(await unzip(octets), agencies)
+    const dataset = agency.datasets.find((one) => one.id === manifest.dataset)
+    const moment = new Date(manifest.iat * 1000)
+    return show(true, 'intact', [
+      ['agency', agency.name[language]],
+      ['when', moment.toLocaleString(document.documentElement.lang, { dateStyle: 'long', timeStyle: 'medium' })],
+      ['data', dataset?.name[language] ?? manifest.dataset],
+      ['parameters', Object.values(manifest.parameters ?? {}).join(', ')],
+      ['of', manifest.files.map((file) => file.name).join(', ')],
+      ['recipient', manifest.aud],
+      ['reference', manifest.txn],
+    ])
+  } catch (error) {
+    if (!(error instanceof NotIntact)) throw error
+    return show(false, texts.querySelector(`[data-name="${error.message}"]`) ? error.message : 'form')
+  }
+}
+
+async function take(file) {
+  verdict.hidden = true
+  const octets = new Uint8Array(await file.arrayBuffer())
+  const isZip = octets.length > 4 && octets[0] === 0x50 && octets[1] === 0x4b
+  if (!isZip) return false
+  chooser.value = '' // so that the form can't send it
+  await judge(octets)
+  return true
+}
+
+chooser.addEventListener('change', () => chooser.files[0] && take(chooser.files[0]))
+document.addEventListener('dragover', (event) => event.preventDefault())
+document.addEventListener('drop', async (event) => {
+  event.preventDefault()
+  const { files } = event.dataTransfer
+  if (files.length && !(await take(files[0]))) chooser.files = files
+})
+document.getElementById('package').hidden = false

@@ -1,0 +1,144 @@
+"""A download in a real browser, under the content security policy as it is, and what it leaves nowhere else."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Route, expect
+
+from client_examples.sandbox.sandbox import Sandbox
+from tests.browser.support import Visitor, visitor
+
+pytestmark = pytest.mark.browser
+SIGNED = {"zh-TW": "內容完整", "en": "and intact"}
+NO_RECORD = {"zh-TW": "機關沒有您的這項資料", "en": "The agency has no record of you here"}
+PREPARING = {"zh-TW": "機關準備中", "en": "The agency is preparing it"}
+# What every script would try to read of the keys; they are made before anything of the page can see them.
+SPY = """
+for (const name of ['generateKey', 'exportKey']) {
+  const real = crypto.subtle[name].bind(crypto.subtle)
+  crypto.subtle[name] = async (...given) => {
+    const made = await real(...given)
+    window.made = [...(window.made ?? []), made]
+    return made
+  }
+}
+"""
+READABLE = """async () => {
+  const pairs = window.made.filter(one => one.privateKey)
+  const tried = pairs.flatMap(pair => ['jwk', 'pkcs8'].map(format => crypto.subtle.exportKey(format, pair.privateKey)))
+  const outcomes = await Promise.allSettled(tried)
+  return [pairs.map(pair => pair.privateKey.extractable), outcomes.map(one => one.status)]
+}"""
+
+
+@contextmanager
+def downloading(chromium: Browser, sandbox: Sandbox, lang: str, who: int, *datasets: str) -> Iterator[Visitor]:
+    """A citizen who has agreed to a download, and waits for the page to end."""
+    with visitor(chromium, sandbox, lang=lang, who=who, scripts=True, strict=True) as guest:
+        guest.prove()
+        guest.page.add_init_script(SPY)
+        guest.open(f"/download?lang={lang}")
+        for dataset in datasets:
+            guest.page.check(f"[id='{dataset}']")
+        guest.page.click("#continue")
+        for choice in guest.page.locator("#basket select").all():
+            choice.select_option(index=2)
+        guest.page.click("#continue")
+        guest.page.click("#consent-approve")
+        yield guest
+
+
+@pytest.mark.parametrize(("lang", "who"), [("zh-TW", 1), ("en", 1)])
+def test_a_download_from_the_catalogue_to_the_saved_files(
+    chromium: Browser, sandbox: Sandbox, tmp_path: Path, lang: str, who: int
+) -> None:
+    problems: list[str] = []
+    with downloading(chromium, sandbox, lang, who, "bli.pension", "fia.income", "ris.id-card-image") as guest:
+        page = guest.page
+        page.on(
+            "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
+        )
+        page.wait_for_selector("[data-dataset='fia.income'][data-state=preparing]")
+        assert PREPARING[lang] in page.inner_text("[data-dataset='fia.income']")
+        expect(page).to_have_title(re.compile(r"\(3/3\)"), timeout=60_000)
+        assert NO_RECORD[lang] in page.inner_text("[data-dataset='bli.pension']")
+        for dataset in ("fia.income", "ris.id-card-image"):
+            card = page.locator(f"[data-dataset='{dataset}']")
+            assert SIGNED[lang] in card.inner_text()
+            assert card.locator("tbody tr").count() >= 12
+        image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
+        assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
+        page.click("[data-dataset='fia.income'] [data-documents] summary")
+        assert page.locator("[data-dataset='fia.income'] iframe[src^=blob]").is_visible()
+        assert page.evaluate(READABLE) == [[False, False], ["rejected"] * 4]
+        saved = save(guest, "fia.income", tmp_path)
+        assert saved["zip"].startswith(b"PK")
+        assert saved["pdf"].startswith(b"%PDF")
+        assert saved["csv"].decode("utf-8-sig").count("\r\n") > 12
+        with zipfile.ZipFile(io.BytesIO(saved["zip"])) as archive:
+            assert archive.read("data.json") == saved["json"]
+        verify_in_the_browser(guest, saved["zip"])
+    assert problems == []
+
+
+def save(guest: Visitor, dataset: str, folder: Path) -> dict[str, bytes]:
+    """Press every button that saves; what the files hold, by ending."""
+    saved = {}
+    for kind in ("zip", "pdf", "json", "csv"):
+        with guest.page.expect_download() as found:
+            guest.page.click(f"[data-dataset='{dataset}'] [data-kind={kind}]")
+        name = found.value.suggested_filename
+        assert re.fullmatch(rf"{dataset}-T[0-9A-Z-]+\.{kind}", name)
+        found.value.save_as(folder / name)
+        saved[kind] = (folder / name).read_bytes()
+    return saved
+
+
+def verify_in_the_browser(guest: Visitor, package: bytes) -> None:
+    """On the page that verifies: intact, then changed, and nothing of it is sent to any server."""
+    sent: list[str] = []
+    guest.page.on("request", lambda request: sent.append(request.method) if request.post_data_buffer else None)
+    guest.open("/verify")
+    changed = bytearray(package)
+    changed[package.index(b'"name"')] ^= 1
+    for octets, verdict in ((package, "verdict-good"), (bytes(changed), "verdict-bad")):
+        file: FilePayload = {"name": "package.zip", "mimeType": "application/zip", "buffer": octets}
+        guest.page.set_input_files("#document", files=[file])
+        guest.page.wait_for_selector(f"#package-verdict.{verdict}")
+    assert sent == []
+
+
+def test_what_is_not_intact_is_neither_shown_nor_saved(chromium: Browser, sandbox: Sandbox) -> None:
+    with visitor(chromium, sandbox, lang="en", who=2, scripts=True, strict=True) as guest:
+        guest.prove()
+        # Whoever stands between could change what comes, and does.
+        guest.page.route("**/data/ris.personal", spoil)
+        guest.open("/download/basket?lang=en&dataset=ris.personal")
+        guest.page.click("#continue")
+        guest.page.click("#consent-approve")
+        expect(guest.page).to_have_title(re.compile(r"\(1/1\)"))
+        card = guest.page.locator("[data-dataset='ris.personal']")
+        assert "Do not use it" in card.inner_text()
+        assert card.locator("button:visible, td:visible").count() == 0
+
+
+def spoil(route: Route) -> None:
+    """Let the answer through with one character changed."""
+    answer = route.fetch()
+    body = bytearray(answer.body())
+    body[len(body) // 2] = ord("A") if body[len(body) // 2] != ord("A") else ord("B")
+    route.fulfill(response=answer, body=bytes(body))
+
+
+def test_without_javascript_the_page_says_why_it_is_needed(chromium: Browser, sandbox: Sandbox) -> None:
+    with visitor(chromium, sandbox, lang="en", who=2) as guest:
+        guest.prove()
+        guest.open("/download/basket?lang=en&dataset=ris.personal")
+        guest.page.click("#continue")
+        guest.page.click("#consent-approve")
+        assert "This page needs JavaScript" in guest.page.inner_text("main")
