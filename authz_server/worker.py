@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
 from authz_server.config import Limits
-from authz_server.consent import anomalies, correction, erasure
+from authz_server.consent import anomalies, codes, correction, erasure
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -44,11 +44,17 @@ def tick(
     return (
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
+        + _committed(engine, lambda session: len(codes.tidy(session, look_back=_of_codes(look_back), now=now)))
         + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )
+
+
+def _of_codes(look_back: timedelta) -> timedelta:
+    """A thorough look goes as far back as codes are kept: what no worker saw, however long none ran, is found."""
+    return timedelta(days=1) if look_back >= notices.LATEST else look_back
 
 
 def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -> int:

@@ -10,7 +10,10 @@ from sqlalchemy.orm import Session
 from authz_server import retention, worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
+from authz_server.consent.codes import JUST_EXPIRED
+from authz_server.consent.models import AuthorizationCode
 from authz_server.core import clock
+from authz_server.core.secrets import digest
 from authz_server.database import Base
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
@@ -69,6 +72,30 @@ def test_a_token_that_nobody_used_ends_on_the_record(platform: Platform) -> None
         clock.advance(timedelta(seconds=platform.settings.limits.dataset_token_ttl_s + 1))
         worker.tick(platform.engine, now=clock.now())
         assert events(platform, granted["transaction"])[-1] == "token.expired"
+
+
+def test_a_permission_that_nobody_collected_ends_on_the_record_once_and_is_told(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        code = own_platform.code(own_platform.detail("ris.personal"))
+        with Session(own_platform.engine) as session:
+            row = session.scalars(select(AuthorizationCode).where(AuthorizationCode.digest == digest(code))).one()
+            transaction = row.transaction_id
+        clock.advance(timedelta(seconds=own_platform.settings.limits.code_ttl_s) + JUST_EXPIRED - timedelta(seconds=1))
+        worker.tick(own_platform.engine, now=clock.now())
+        assert "code.expired" not in events(own_platform, transaction), "its redemption may be under way"
+        clock.advance(timedelta(hours=20))
+        for _ in range(2):
+            worker.tick(own_platform.engine, now=clock.now())
+        assert events(own_platform, transaction).count("code.expired") == 1
+        assert told(own_platform, transaction)[-1] == "code.expired"
+
+
+def test_a_permission_that_was_collected_does_not_expire(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+        clock.advance(timedelta(seconds=platform.settings.limits.code_ttl_s) + 2 * JUST_EXPIRED)
+        worker.tick(platform.engine, now=clock.now())
+        assert "code.expired" not in events(platform, granted["transaction"])
 
 
 def test_a_request_that_nobody_answered_ends_on_the_record_of_who_read_it(platform: Platform) -> None:

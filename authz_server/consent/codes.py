@@ -82,6 +82,19 @@ MISUSE = Decision(spending)
 JUST_EXPIRED = timedelta(minutes=5)
 OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
 REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
+# The row goes, so that each is told of once.
+EXPIRED = Decision(
+    lambda fresh: (
+        delete(CODE)
+        .where(
+            fresh,
+            CODE.c.used_at.is_(None),
+            CODE.c.expires_at > bindparam("earliest"),
+            CODE.c.expires_at <= bindparam("latest"),
+        )
+        .returning(*(CODE.c[name] for name in OWNED))
+    )
+)
 
 
 def unshown(server_secret: bytes, transaction_id: str) -> str:
@@ -132,6 +145,16 @@ def record_replay(session: Session, code: CodeRow, *, client_id: str, now: datet
     """Put on the record that a code was presented again. The caller commits."""
     owner = {name: getattr(code, name) for name in OWNED}
     record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))
+
+
+def tidy(session: Session, *, look_back: timedelta, now: datetime) -> Sequence[Any]:
+    """Put on the record the permissions that nobody collected, a while after their time. The caller commits.
+
+    Args: look_back: how long before that while; what is older was seen to before.
+    """
+    entry = Entry(at=now, event="code.expired", success=False, actor="worker")
+    latest = now - JUST_EXPIRED
+    return EXPIRED.run(session, entry=entry, earliest=latest - look_back, latest=latest)
 
 
 def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:

@@ -200,11 +200,11 @@ def _against(row: Any, office: str, now: datetime) -> str | None:
         return "wrong_office"
     if row.withdrawn_at is not None or row.held:
         return "consent_ended"
-    if row.until is None:
+    if row.until is None and row.expires_at > now:  # else it may have gone with its time
         return "shown_again"
     if row.used_at is not None:
         return "used"
-    return "too_late" if min(row.expires_at, row.until) <= now else None
+    return "too_late" if row.until is None or min(row.expires_at, row.until) <= now else None
 
 
 def _check_code(session: Session, row: Any, tx_code: str, desk: Desk, bounds: Bounds) -> None:

@@ -92,6 +92,12 @@ TOLD: Final[Mapping[str, Told]] = {
         "這項資料不會送出。",
         "It will not be sent.",
     ),
+    "code.expired": _told(
+        "{client}沒有在期限內領取您同意提供的資料",
+        "{client} did not collect in time what you agreed to",
+        "您給的許可已經失效，沒有送出任何資料。如果還需要，必須再問您一次。",
+        "Your permission has expired, and nothing was sent. If it is still needed, you have to be asked again.",
+    ),
     "code.replayed": _safe(
         "有人第二次使用{client}的許可",
         "A permission of {client} was presented a second time",
