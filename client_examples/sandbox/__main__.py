@@ -107,6 +107,7 @@ def show(sandbox: Sandbox) -> None:
         ("a bank (Node.js)", sandbox.node_bank_url),
         ("an office's counter", sandbox.desk_url),
         ("the platform", sandbox.issuer),
+        ("download", f"{sandbox.issuer}/download"),
         ("to a counter", f"{sandbox.issuer}/counter"),
         ("your record", f"{sandbox.issuer}/record"),
         ("set up a passkey", f"{sandbox.issuer}/account/methods/passkey"),
