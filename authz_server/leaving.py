@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final, cast
 
-from sqlalchemy import ColumnElement, CursorResult, Table, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, Table, bindparam, delete, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -96,7 +96,7 @@ def sweep(session: Session, *, now: datetime) -> int:
     gone = select(CITIZEN.c.id).where(CITIZEN.c.left_at > now - SWEPT)
     again = update(CITIZEN).where(
         CITIZEN.c.left_at > now - SWEPT,
-        CITIZEN.c.email.is_not(None) | CITIZEN.c.phone.is_not(None) | CITIZEN.c.password_hash.is_not(None),
+        or_(*(CITIZEN.c[name].is_not(None) for name in ("email", "phone", "password_hash", "totp_secret_encrypted"))),
     )
     swept = session.execute(again.values(NAMELESS).returning(CITIZEN.c.id)).all()
     # Not the last message, which may still be on its way.

@@ -59,7 +59,8 @@ BATCH = 5000
 CLOCK = select(func.clock_timestamp())  # of the database; now() would be that of the transaction's beginning
 LOCK_PATIENCE_MS = 50
 STANDSTILL_MS = 5000
-LOCK_NOT_AVAILABLE = "55P03"
+# PostgreSQL: not in that time; or two waited for each other, and the one that stood still too long was sent away.
+LOCK_NOT_AVAILABLE = frozenset({"55P03", "40P01"})
 
 
 class TableInUse(Exception):
@@ -115,10 +116,9 @@ KEEP = (
     # A notice may be younger than its entry by as long as no worker ran.
     Keep(AuditEntry, "at", leaving=NUMBERED, held_by=table_of(Notice).c.audit_entry_id),
     Keep(Anomaly, "at"),
-    Keep(Barcode, "shown_at", leaving=NUMBERED),  # before the consent that it points at
+    Keep(Barcode, "shown_at", 1, leaving=NUMBERED),  # as its code; what became of it is on the record
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
-    # A barcode may be younger than its consent by hours.
-    Keep(Consent, "decided_at", leaving=EMPTIED, held_by=table_of(Barcode).c.consent_id),
+    Keep(Consent, "decided_at", leaving=EMPTIED),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.
     Keep(ContactChange, "created_at", 30, leaving=ERASED),
@@ -196,7 +196,7 @@ def _lock(session: Session, table: Table) -> None:
     try:
         session.execute(text(f"LOCK TABLE {table.name}"))
     except OperationalError as error:
-        if getattr(error.orig, "sqlstate", None) == LOCK_NOT_AVAILABLE:
+        if getattr(error.orig, "sqlstate", None) in LOCK_NOT_AVAILABLE:
             raise TableInUse(table.name) from error
         raise
 

@@ -119,7 +119,7 @@ def serve(settings: ProxySettings) -> None:
 def _worker(settings: ProxySettings) -> Served:
     logging.configure(settings.log_level, strict=settings.sandbox)
     app = create_app(settings)
-    return Served(app, busy.refusal(app))
+    return Served(app, busy.refusal(app, origin=settings.allowed_origin))
 
 
 def _nonce_secret(path: Path | None) -> bytes | None:

@@ -11,9 +11,12 @@ from resource_proxy.errors import problem
 ESSENTIAL: Final = ("/health",)  # to who watches the proxy a refusal would say that it is ill, not busy
 
 
-def refusal(app: Flask) -> ReadyAnswer:
-    """A WSGI application that answers 503 with Retry-After; the token that came with the request is untouched."""
-    with app.test_request_context("/"):
+def refusal(app: Flask, *, origin: str) -> ReadyAnswer:
+    """A WSGI application that answers 503 with Retry-After; the token that came with the request is untouched.
+
+    Args: origin: whose pages may read it: they wait, and come again.
+    """
+    with app.test_request_context("/data/-", headers={"Origin": origin}):
         logging.set_trace_id(TRACE_PLACE)
         made = problem(503, "server_busy", "The server is busy. Try again.")
         made.headers["Retry-After"] = str(RETRY_AFTER_S)

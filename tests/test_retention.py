@@ -39,7 +39,7 @@ GOES = {
     "notice": ("created_at", 365),
     "audit_entry": ("at", 730),
     "anomaly": ("at", 730),
-    "barcode": ("shown_at", 730),
+    "barcode": ("shown_at", 1),
     "consent": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),

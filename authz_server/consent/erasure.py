@@ -1,20 +1,23 @@
 """After the last byte is out: a citizen asks the recipient to erase, and the recipient says what it did.
 
-Once asked, once answered; only a refusal may still be followed by the word that it was erased after all. Neither needs
-the consent to stand: what was delivered outlives it.
+Once asked, once answered; only a refusal may still be followed by the word that it was erased after all. What was
+delivered after an answer is another matter: the citizen can ask anew. Neither needs the consent to stand: what was
+delivered outlives it.
 """
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, TextClause, bindparam, null, or_, select, update
+from sqlalchemy import ColumnElement, TextClause, and_, bindparam, exists, null, or_, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.consent.errors import ErasureSettled, NoSuchConsent
 from authz_server.consent.models import CONSENT, ERASURE_OPEN, NAMED
 from authz_server.core.clock import day_of
+from authz_server.database import table_of
 from authz_server.single_use.decision import Decision
 
 REQUESTED: Final = "consent.erasure_requested"
@@ -24,6 +27,7 @@ ERASED: Final = "erased"
 # Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
 # portal.record.
 REFUSALS: Final = ("not_held", "legal_obligation", "legal_claims", "contract")
+ENTRY = table_of(AuditEntry).c
 Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "contract"]
 # A recipient that was asked just before its day, or after it, is not reminded of what it has just heard.
 REMINDED_AFTER: Final = timedelta(days=1)
@@ -36,7 +40,20 @@ def _change(*conditions: ColumnElement[bool] | TextClause, **values: Any) -> Dec
 UNANSWERED = CONSENT.c.erasure_answered_at.is_(None)
 OWN = (CONSENT.c.transaction_id == bindparam("reference"), CONSENT.c.citizen_id == bindparam("citizen"))
 OF_CLIENT = (CONSENT.c.id == bindparam("grant"), CONSENT.c.client_id == bindparam("owner"))
-ASK = _change(*OWN, CONSENT.c.erasure_requested_at.is_(None), UNANSWERED, erasure_requested_at=bindparam("now"))
+# Else a client that says early "erased", and fetches then, could never be asked.
+DELIVERED_SINCE = exists().where(
+    ENTRY.transaction_id == CONSENT.c.transaction_id,
+    ENTRY.event.in_(("token.delivering", "token.delivered", "token.spent_unknown")),
+    ENTRY.at > CONSENT.c.erasure_answered_at,
+)
+ASK = _change(
+    *OWN,
+    or_(and_(CONSENT.c.erasure_requested_at.is_(None), UNANSWERED), DELIVERED_SINCE),
+    erasure_requested_at=bindparam("now"),
+    erasure_reminded_at=null(),
+    erasure_answered_at=null(),
+    erasure_refusal=null(),
+)
 CONFIRM = _change(
     *OF_CLIENT,
     or_(UNANSWERED, CONSENT.c.erasure_refusal.is_not(None)),

@@ -144,6 +144,13 @@ class Decided:
         """Whether a recipient has something who can be asked to erase it: not the citizen's own browser."""
         return self.delivered and self.client_id != own.CLIENT_ID
 
+    @property
+    def erasable(self) -> bool:
+        """Whether they can be asked now: they were not yet, or have received something since they answered."""
+        answered_at = self.erasure.answered_at if self.erasure else None
+        since = answered_at is not None and self.used_at is not None and self.used_at > answered_at
+        return self.elsewhere and (self.erasure is None or since)
+
 
 def find_outcome(
     session: Session, transaction_id: str, *, citizen_id: int, limits: Limits, now: datetime

@@ -57,7 +57,8 @@ class AuthorizationParameters:
             "claims": self.claims,
             "ui_locales": self.ui_locales,
             "hinted_subject": self.hinted_subject,
-            "at_counter": self.at_counter,
+            # Only where it is so: what an older version, still running beside this one, does not know.
+            **({"at_counter": True} if self.at_counter else {}),
         }
 
     @classmethod

@@ -86,6 +86,8 @@ def _files(octets: bytes) -> dict[str, bytes]:
             size_bytes = sum(entry.file_size for entry in entries)
             if len(names) != len(entries) or len(entries) > MOST_FILES or size_bytes > MAX_BYTES:
                 raise NotGenuine("form", "a name twice, or too much")
+            if any(entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) for entry in entries):
+                raise NotGenuine("form", "packed in a way that browsers do not read")
             return {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, OSError):
         raise NotGenuine("text", "the ZIP is damaged") from None

@@ -14,7 +14,7 @@ from typing import Final
 from authz_server.core.identifiers import CROCKFORD, crockford
 from authz_server.core.secrets import derive, derive_digits, derive_number, digest
 
-PREFIX: Final = "mdb_"
+PREFIX: Final = "mdv_"
 DIGITS: Final = 40  # 2^128 has 39; two go into a symbol
 SHORT: Final = 12
 CODE_DIGITS: Final = 6

@@ -24,7 +24,7 @@ from authz_server.counter.models import BARCODE
 from authz_server.database import table_of
 from authz_server.identity import lockout
 from authz_server.identity.errors import SignInLocked
-from authz_server.identity.lockout import Door, usual_door
+from authz_server.identity.lockout import ADDRESS_FACTOR, Door, usual_door
 from authz_server.identity.models import CITIZEN, HELD
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -106,8 +106,8 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     The caller commits also when it raises, for that was counted. A second time within the two minutes nothing changes.
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed.
     """
-    door = _count_at_desk(session, desk, bounds)
-    row = _judged(session, presented, desk, bounds)
+    door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures)
+    row = _judged(session, presented, desk, bounds, door)
     entry = Entry(at=bounds.now, event=ANNOUNCED, success=True, actor=desk.actor)
     decided = ANNOUNCE.run(
         session,
@@ -122,7 +122,6 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     row = _judged(session, presented, desk, bounds)
     if not decided and row.counter_id != desk.counter_id:
         raise _refused(session, row, "elsewhere", desk, bounds)
-    lockout.take_back(session, door)
     return row
 
 
@@ -143,9 +142,9 @@ def redeem_barcode(
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
     anonymous = Desk(client_id=office)
-    door = _count_at_desk(session, anonymous, bounds)
-    row = _judged(session, presented, anonymous, bounds)
-    lockout.take_back(session, door)
+    # It does not say which of the office's counters it is at, so all of them share this door.
+    door = _count_at_desk(session, anonymous, bounds, most=bounds.limits.sign_in_failures * ADDRESS_FACTOR)
+    row = _judged(session, presented, anonymous, bounds, door)
     desk = Desk(client_id=office, counter_id=row.counter_id)
     _check_code(session, row, tx_code, desk, bounds)
     try:
@@ -168,9 +167,9 @@ def redeem_barcode(
     return row, issued
 
 
-def _count_at_desk(session: Session, desk: Desk, bounds: Bounds) -> Door:
+def _count_at_desk(session: Session, desk: Desk, bounds: Bounds, *, most: int) -> Door:
     """Count an attempt, before it is known whether it is good.  Raises: DeskLocked."""
-    door = usual_door("desk", f"{desk.client_id}\0{desk.counter_id or ''}", bounds.limits)
+    door = usual_door("desk", f"{desk.client_id}\0{desk.counter_id or ''}", bounds.limits, most=most)
     try:
         lockout.count(session, door, now=bounds.now)
     except SignInLocked as locked:
@@ -178,8 +177,11 @@ def _count_at_desk(session: Session, desk: Desk, bounds: Bounds) -> Door:
     return door
 
 
-def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds) -> Any:
-    """The row of a barcode with which this office may go on.  Raises: BarcodeNotUsable."""
+def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds, door: Door | None = None) -> Any:
+    """The row of a barcode with which this office may go on.  Raises: BarcodeNotUsable.
+
+    Args: door: where it was counted; one that exists was not guessed, so whatever else speaks against it locks nobody.
+    """
     if digits := find_digits(presented):
         found = session.execute(BY_DIGITS, {"presented": barcode_digest(digits)})
     elif short := find_short(presented):
@@ -189,6 +191,8 @@ def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds) -> Any
     row = found.one_or_none()
     if row is None:
         raise BarcodeNotUsable("unknown")
+    if door is not None:
+        lockout.take_back(session, door)
     if reason := _against(row, desk.client_id, bounds.now):
         raise _refused(session, row, reason, desk, bounds)
     return row

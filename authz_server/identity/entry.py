@@ -167,12 +167,13 @@ def challenge(
     *,
     kind: str,
     ttl: timedelta,
+    now: datetime,
     payload: Mapping[str, Any] | None = None,
     citizen_id: int | None = None,
 ) -> str:
     """Keep a challenge for this browser, which remembers the visit; its handle. The caller commits.
 
-    Args: citizen_id: who alone can answer it, if that is known.
+    Args: now: when it was made; citizen_id: who alone can answer it, if that is known.
     """
     return challenges.issue(
         db.session(),
@@ -181,7 +182,7 @@ def challenge(
         browser=cookies.form_secret(),
         payload={"visit": dict(visit.named), **(payload or {})},
         ttl=ttl,
-        now=clock.now(),
+        now=now,
         citizen_id=citizen_id,
     )
 

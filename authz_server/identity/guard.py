@@ -20,12 +20,14 @@ from authz_server.prepared import lone_connection
 P = ParamSpec("P")
 # With the request, not with Flask's `g`: a test that holds an application context open would carry one citizen over.
 _FOUND: Final = "mydata.signed_in"
+UNATTENDED: Final = "unattended"
 
 
 def current() -> SignedIn | None:
     """The citizen who is signed in, looked up once per request. Also tells the pages which language the account has.
 
-    Once a minute it pushes the session's idle limit back, and commits: call it before anything is written.
+    Once a minute it pushes the session's idle limit back, and commits: call it before anything is written. What a page
+    asks by itself, with `?unattended`, is no sign of anybody, and keeps no session alive.
     """
     if _FOUND not in request.environ:
         request.environ[_FOUND] = _look_up()
@@ -40,7 +42,11 @@ def _look_up() -> SignedIn | None:
         return None
     with lone_connection(read_only=True) as connection:
         found = sessions.find(connection, cookie, now=now)
-    if found is not None and sessions.touch(db.session(), found, now=now, limits=services().settings.limits):
+    if (
+        found is not None
+        and UNATTENDED not in request.args
+        and sessions.touch(db.session(), found, now=now, limits=services().settings.limits)
+    ):
         db.session.commit()
     return found
 

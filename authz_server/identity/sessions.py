@@ -119,9 +119,11 @@ def open_session(
     proofs = [Proof(method=method, level=level, at=now)]
     if before is not None and before.citizen_id == citizen_id:
         amr = [*before.amr, *(value for value in amr if value not in before.amr)]
-        oldest = now - timedelta(seconds=limits.session_max_s)  # stepping up never makes a sign-in last longer
+        oldest = now - timedelta(seconds=limits.session_max_s)
         proofs += [proof for proof in before.proofs if proof.method != method and proof.at > oldest]
     strongest = min(proofs, key=lambda proof: proof.level)
+    # A proof counts for so long and no longer: a weaker one beside it must not prolong it.
+    ends_at = strongest.at + timedelta(seconds=limits.session_max_s)
     secret = new_secret(PREFIX)
     session.execute(
         insert(CITIZEN_SESSION).values(
@@ -134,7 +136,7 @@ def open_session(
             created_at=now,
             last_seen_at=now,
             idle_until=now + timedelta(seconds=limits.session_idle_s),
-            expires_at=now + timedelta(seconds=limits.session_max_s),
+            expires_at=ends_at,
             **({"browser": browser.digest_for(citizen_id), "browser_kind": browser.kind} if browser else {}),
         )
     )

@@ -69,6 +69,9 @@ def complete(
         only: the citizen whom it must be, if any.
     Raises: SignInRefused; then nothing was opened, and `fail` must follow.
     """
+    # Judged before anything is spent, where it is known, and after: a recovery code must not be lost on nothing.
+    if only is not None and tried.attempt.citizen_id not in {None, only}:
+        raise AnotherCitizen("another_citizen")
     accepted = tried.attempt.accept(session)
     if only not in {None, accepted.citizen_id}:
         raise AnotherCitizen("another_citizen")

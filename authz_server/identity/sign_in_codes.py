@@ -103,8 +103,9 @@ def _doors(account: str, address: str | None, limits: Limits) -> tuple[Door, ...
         key = secrets.digest(f"{METHOD}\0{span}\0{account}")
         return Door(kind=lockout.ACCOUNT, key=key, most=most, window=span, lock=span)
 
+    # The address last: what the others refuse is not held against its neighbours.
     return (
-        lockout.address_day(METHOD, address, limits),
         sending(1, timedelta(seconds=limits.email_code_pause_s)),
         sending(limits.email_codes_per_day, lockout.DAY),
+        lockout.address_day(METHOD, address, limits),
     )

@@ -29,7 +29,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
 from authz_server.portal.correction import corrections_facts
-from authz_server.portal.erasure import erasure_facts, is_erasable
+from authz_server.portal.erasure import erasure_facts
 from authz_server.portal.outcome import client_facts, fetches_of, moment, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
@@ -60,7 +60,7 @@ ACTIONS: Final = (
         "erasure.ask",
         lazy_gettext("Ask them to erase your data"),
         lazy_gettext("What was delivered can't be called back. The recipient is asked to erase it, and has to answer."),
-        is_erasable,
+        lambda decided: decided.erasable,
     ),
     Action(
         "correction.ask",

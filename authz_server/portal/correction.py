@@ -129,7 +129,9 @@ def _offers(signed_in: SignedIn, found: Decided) -> list[Offer]:
     agency_of = services().registry.agency
     pairs = ((dataset, detail, agency_of(dataset.agency_id)) for dataset, detail in _delivered(signed_in, found))
     return [
-        Offer(dataset, detail, agency) for dataset, detail, agency in pairs if agency and agency.correction_endpoint
+        Offer(dataset, detail, agency)
+        for dataset, detail, agency in pairs
+        if agency and agency.correction_endpoint and not agency.suspended
     ]
 
 

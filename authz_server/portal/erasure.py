@@ -68,14 +68,9 @@ def erasure_facts(decided: Decided) -> dict[str, Any] | None:
     }
 
 
-def is_erasable(decided: Decided) -> bool:
-    """Whether the citizen can still ask."""
-    return decided.elsewhere and decided.erasure is None
-
-
 def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:
     client = client_facts(found)
-    offered = is_erasable(found)
+    offered = found.erasable
     if offered:
         heading = gettext("Ask %(client)s to erase your data?", client=client["name"])
     elif found.erasure:

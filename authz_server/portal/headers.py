@@ -69,12 +69,14 @@ def content_security_policy(
     """
     sources = {f"{urlsplit(uri).scheme}:" if goes_on else source(uri) for uri in form_action_uris}
     targets = " ".join(["'self'", *sorted(sources)])
-    shown = scripts and data_origin
-    allowed = SCRIPTS if scripts else ""
-    if shown:
-        allowed = allowed.replace("connect-src 'self'", f"connect-src 'self' {data_origin}") + "frame-src blob:; "
+    allowed, images = SCRIPTS if scripts else "", "'self'"
+    if scripts and data_origin is not None:
+        allowed = (
+            allowed.replace("connect-src 'self'", f"connect-src 'self' {source(data_origin)}") + "frame-src blob:; "
+        )
+        images += " blob:"
     return (
-        f"default-src 'none'; style-src 'self'; img-src 'self'{' blob:' if shown else ''}; "
+        f"default-src 'none'; style-src 'self'; img-src {images}; "
         f"{allowed}form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
     )
 

@@ -45,7 +45,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "by_citizen": found.withdrawn_by == "citizen",
             "stoppable": found.stoppable,
             "delivered": found.delivered,
-            "erasable": found.elsewhere and found.erasure is None,
+            "erasable": found.erasable,
             "fetches": fetches_of(found),
             "use_until": day(found.use_until, locale.current()) if found.use_until else None,
             "erase_by": day(found.erase_by, locale.current()) if found.erase_by else None,

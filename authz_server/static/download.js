@@ -17,7 +17,7 @@ const parts = document.getElementById('dataset-parts').content
 const summary = document.querySelector('[data-summary]')
 const language = document.documentElement.lang.startsWith('en') ? 'en' : 'zh'
 const PREPARING = [202, 502, 503, 504] // not delivered: the same token again, later
-const TRIES_WITHOUT_ANSWER = 3
+const TRIES_WITHOUT_ANSWER = 60 // of five seconds: a nap, a tunnel
 const utf8 = new TextEncoder()
 
 const text = (name, places = {}) =>
@@ -68,9 +68,15 @@ async function getTokens() {
   const url = form.dataset.tokens
   const body = new URLSearchParams(new FormData(form))
   body.set('recipient_jwk', JSON.stringify(recipientJwk))
-  const answer = await send('POST', url, { body }).catch(() => {
-    throw new Failed('no-answer')
-  })
+  const ask = () =>
+    send('POST', url, { body }).catch(() => {
+      throw new Failed('no-answer')
+    })
+  let answer = await ask()
+  while (answer.status === 503) {
+    await pause(Number(answer.headers.get('Retry-After')) || 5)
+    answer = await ask()
+  }
   const isOurs = answer.headers.get('content-type')?.startsWith('application/json') && !answer.redirected
   if (!isOurs) throw new Failed('session')
   const said = await answer.json()
@@ -137,6 +143,7 @@ async function fetchOne(granted, offer, card) {
     if (answer?.status === 404) {
       throw new Failed((await answer.json()).type === 'urn:mydata:problem:no-record' ? 'no-record' : 'over')
     }
+    if (answer) unanswered = 0
     if (!answer && (unanswered += 1) > TRIES_WITHOUT_ANSWER) throw new Failed('no-answer')
     if (answer && !PREPARING.includes(answer.status)) throw new Failed('over')
     const wait = Number(answer?.headers.get('Retry-After')) || 5
@@ -275,7 +282,8 @@ function problem(name) {
 let busy = true
 
 async function main() {
-  const [details, catalogue] = [await getTokens(), await (await fetch('/catalogue')).json()]
+  const catalogue = await (await fetch('/catalogue')).json() // first: what follows can be done only once
+  const details = await getTokens()
   let finished = 0
   const count = () => {
     summary.textContent = text('summary', { count: finished, all: details.length })

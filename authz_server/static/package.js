@@ -187,6 +187,7 @@ export async function verify(files, agencies, made = {}) {
   const jws = files.get(MANIFEST)
   check(jws, 'form')
   const claimed = json(decoded(parts(jws, 3)[1]))
+  check(claimed && typeof claimed === 'object', 'form')
   const agency = agencies.find((one) => one.id === claimed.iss)
   check(agency, 'signer')
   let manifest

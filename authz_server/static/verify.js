@@ -47,14 +47,18 @@ async function judge(octets) {
       ['reference', manifest.txn],
     ])
   } catch (error) {
-    if (!(error instanceof NotIntact)) throw error
-    return show(false, texts.querySelector(`[data-name="${error.message}"]`) ? error.message : 'form')
+    const known = error instanceof NotIntact && texts.querySelector(`[data-name="${error.message}"]`)
+    return show(false, known ? error.message : 'form')
   }
 }
 
+let reading = false
+
 async function take(file) {
   verdict.hidden = true
+  reading = true
   const octets = new Uint8Array(await file.arrayBuffer())
+  reading = false
   const isZip = octets.length > 4 && octets[0] === 0x50 && octets[1] === 0x4b
   if (!isZip) return false
   chooser.value = '' // so that the form can't send it
@@ -62,6 +66,8 @@ async function take(file) {
   return true
 }
 
+// Until it is known whether it is a package, which must not leave.
+chooser.form.addEventListener('submit', (event) => reading && event.preventDefault())
 chooser.addEventListener('change', () => chooser.files[0] && take(chooser.files[0]))
 document.addEventListener('dragover', (event) => event.preventDefault())
 document.addEventListener('drop', async (event) => {

@@ -6,6 +6,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from authz_server.core import clock
+from authz_server.counter.codes import PREFIX
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.support.platform import Bank, Platform, hidden_fields
 
@@ -124,6 +125,26 @@ def test_five_wrong_barcodes_lock_the_counter_for_a_quarter_of_an_hour(platform:
         assert announce(office, barcode).status_code == 200
 
 
+def test_what_was_once_a_barcode_is_no_guess_and_locks_nobody(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        assert redeem(office, barcode, code).status_code == 200
+        for _ in range(6):
+            assert refused(announce(office, barcode))
+            assert refused(redeem(office, barcode, code))
+        assert announce(office, agree(platform, office).show()).status_code == 200
+        assert visit.page().status_code == 200
+
+
+def test_a_page_that_looks_by_itself_keeps_no_session_alive(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        visit = agree(platform, office)
+        for _ in range(11):
+            clock.advance(timedelta(minutes=2))
+            answer = visit.citizen.client.get(f"{visit.path}/state?unattended")
+        assert answer.location.startswith("/sign-in?")
+
+
 def test_a_code_is_made_anew_after_two_minutes_and_not_before(platform: Platform, office: Bank) -> None:
     with clock.frozen(clock.now()):
         visit, barcode, first = announced(platform, office)
@@ -213,6 +234,8 @@ def test_a_barcode_is_no_authorization_code(platform: Platform, office: Bank) ->
     visit = agree(platform, office)
     visit.show()
     digits = scan(visit.citizen.client.get(f"{visit.path}/barcode.png").data)
-    assert refused(office.redeem(digits))
+    for anybody in (office, platform.bank):
+        for shown in (digits, f"{PREFIX}{digits}"):
+            assert refused(anybody.redeem(shown))
     assert refused(redeem(office, platform.code(platform.detail("ris.personal")), "000000"))
     assert announce(office, digits).status_code == 200

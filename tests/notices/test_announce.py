@@ -71,5 +71,12 @@ def test_what_ended_with_something_else_is_told_with_it(hands: Hands, event: str
 
 def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
     families = ("sign_in.", "method.", "password.", "authenticator.", "recovery.", "contact.", "account.", "session.")
-    unusual = ("code.", "anomaly.again", "anomaly.unusual_", "anomaly.passkey_", "counter.locked")
+    unusual = (
+        "code.replayed",
+        "code.misused",
+        "anomaly.again",
+        "anomaly.unusual_",
+        "anomaly.passkey_",
+        "counter.locked",
+    )
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)

@@ -240,3 +240,12 @@ def test_a_foreign_page_has_no_code_sent(
     break_it(form)
     assert browser.post(PATH, data=form).status_code == 403
     assert not rows(own_platform, AuditEntry, event="sign_in.code_sent")
+
+
+def test_the_code_is_sent_also_while_time_goes_on(own_platform: Platform, office: PostOffice) -> None:
+    mail = MailSettings(host="127.0.0.1", port=office.port, sender=SENDER, tls="none")
+    hands = Hands(own_platform, mail=mail)
+    ask(own_platform.browser())
+    hands.tick()
+    hands.deliver("email")
+    assert any("Code: " in text_of(letter) for letter in office.letters)

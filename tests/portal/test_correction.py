@@ -248,3 +248,12 @@ def test_another_citizen_asks_nothing_about_it(scene: Scene) -> None:
     other = scene.platform.citizen(new_citizen(scene.platform)).client
     assert other.get(scene.path).status_code == 404
     assert other.post(scene.path, data={"csrf": "x"}).status_code == 404
+
+
+def test_an_agency_that_was_suspended_is_sent_nothing(scene: Scene) -> None:
+    assert 'name="field"' in scene.citizen.client.get(scene.path).text
+    with writing(scene.platform) as session:
+        session.execute(update(Agency).where(Agency.id == AGENCY).values(suspended_at=clock.now()))
+    services_of(scene.platform).registry.reload()
+    page = scene.citizen.client.get(scene.path).text
+    assert 'name="field"' not in page

@@ -27,9 +27,9 @@ class Scene:
         self.citizen: CitizenBrowser = platform.citizen(new_citizen(platform))
         code = platform.code(platform.detail("ris.personal"), citizen=self.citizen)
         body = platform.bank.redeem(code).get_json()
-        self.grant_id = body["grant_id"]
+        self.grant_id, self.granted = body["grant_id"], body["authorization_details"]
         if delivered:
-            lease = Fetch(platform, body["authorization_details"][0]["access_token"]).exchange().get_json()["lease"]
+            lease = Fetch(platform, self.granted[0]["access_token"]).exchange().get_json()["lease"]
             assert platform.proxy.report(lease, "delivered").status_code == 204
 
     @property
@@ -206,3 +206,17 @@ def test_who_has_answered_is_not_reminded(scene: Scene) -> None:
     clock.advance(timedelta(days=400))
     worker.tick(scene.platform.engine, now=clock.now())
     assert scene.entries("reminded") == []
+
+
+def test_who_says_erased_before_the_data_came_is_asked_all_the_same(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        scene = Scene(platform, delivered=False)
+        (token,) = [row["access_token"] for row in scene.granted]
+        assert scene.answer(status="erased").status_code == 204
+        clock.advance(timedelta(seconds=1))
+        lease = Fetch(platform, token).exchange().get_json()["lease"]
+        assert platform.proxy.report(lease, "delivered").status_code == 204
+        assert "Ask them to erase your data" in scene.page()
+        assert scene.ask().status_code == 303
+        assert (scene.consent.erasure_requested_at, scene.consent.erasure_answered_at) == (clock.now(), None)
+        assert scene.asked().get_json()["status"] == "requested"

@@ -57,11 +57,14 @@ def main() -> None:
     url, processes, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     # Forked after the imports, which cost more than all else, and before there is any thread.
     fork = multiprocessing.get_context("fork")
-    pairs = [fork.Pipe() for _ in range(processes)]
-    children = [fork.Process(target=work, args=(theirs, url, threads)) for _, theirs in pairs]
-    for child in children:
+    connections, children = [], []
+    for _ in range(processes):
+        ours, theirs = fork.Pipe()
+        child = fork.Process(target=work, args=(theirs, url, threads))
         child.start()
-    connections = [ours for ours, _ in pairs]
+        theirs.close()  # so that the child alone has it, and its end is seen here
+        connections.append(ours)
+        children.append(child)
     print("ready", flush=True)  # noqa: T201 - the answer to whoever started this program
     for line in sys.stdin.buffer:
         shares = orjson.loads(line)

@@ -7,13 +7,16 @@ from flask.testing import FlaskClient
 from werkzeug.test import Client as Caller
 
 from resource_proxy import busy
+from resource_proxy.config import ProxySettings
 
 TRACE_HEADER = "X-FAPI-Interaction-ID"
 
 
-def test_a_client_is_told_by_a_problem_document_when_to_come_back(app: Flask) -> None:
+def test_a_client_is_told_by_a_problem_document_when_to_come_back(app: Flask, settings: ProxySettings) -> None:
     trace_id = str(uuid4())
-    answer = Caller(busy.refusal(app)).get("/data/ris.personal", headers={TRACE_HEADER: trace_id})
+    answer = Caller(busy.refusal(app, origin=settings.allowed_origin)).get(
+        "/data/ris.personal", headers={TRACE_HEADER: trace_id}
+    )
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
     assert answer.mimetype == "application/problem+json"
     assert answer.get_json() == {
@@ -24,6 +27,9 @@ def test_a_client_is_told_by_a_problem_document_when_to_come_back(app: Flask) ->
     }
 
 
-def test_a_refusal_has_the_headers_of_every_answer(app: Flask, http: FlaskClient) -> None:
-    refused = Caller(busy.refusal(app)).get("/data/ris.personal")
-    assert set(refused.headers.keys()) == {*http.get("/nowhere").headers.keys(), "Retry-After"}
+def test_a_refusal_has_the_headers_of_every_answer(app: Flask, http: FlaskClient, settings: ProxySettings) -> None:
+    origin = settings.allowed_origin
+    refused = Caller(busy.refusal(app, origin=origin)).get("/data/ris.personal")
+    answered = http.get("/data/nowhere", headers={"Origin": origin}).headers
+    assert set(refused.headers.keys()) == {*answered.keys(), "Retry-After"} - {"DPoP-Nonce", "WWW-Authenticate"}
+    assert refused.headers["Access-Control-Allow-Origin"] == origin, "a page that fetches may read when to come back"

@@ -112,6 +112,7 @@ def test_what_is_another_s_is_answered_as_what_is_nobody_s(own_platform: Platfor
             "message_id": 99_999_999,
             "credential_id": 99_999_999,
             "reference": "T0000-0000-0000",
+            "download_id": "T0000-0000-0000",
         }
         none = replace(mine, ids=nobody_s)
         for rule, method in addresses(own_platform.app):

@@ -99,19 +99,20 @@ def post_office(
         office.talks.append(SMTP(office, **more))
         return office.talks[-1]
 
-    opening = office.loop.create_server(talk, "127.0.0.1", 0, ssl=implicit)
-    server = office.loop.run_until_complete(opening)
-    office.port = server.sockets[0].getsockname()[1]
+    # All of it in the thread: in this one another loop may be running, that of a browser's driver.
     thread = threading.Thread(target=office.loop.run_forever, daemon=True)
     thread.start()
+    opening = office.loop.create_server(talk, "127.0.0.1", 0, ssl=implicit)
+    server = asyncio.run_coroutine_threadsafe(opening, office.loop).result()
+    office.port = server.sockets[0].getsockname()[1]
     try:
         yield office
     finally:
         office.loop.call_soon_threadsafe(server.close)
         office.hang_up()
+        asyncio.run_coroutine_threadsafe(office.loop.shutdown_asyncgens(), office.loop).result()
         office.loop.call_soon_threadsafe(office.loop.call_later, 0.05, office.loop.stop)
         thread.join()
-        office.loop.run_until_complete(office.loop.shutdown_asyncgens())
         office.loop.close()
 
 

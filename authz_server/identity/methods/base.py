@@ -32,7 +32,7 @@ because what is slow in the middle (hashing, asking another server) must not hol
     @use.post("/sign-in/passkey/challenge")           # the first step: a question that only this browser may answer
     @entry.received(PASSKEY)                          # token, language switch, cancelling, level: all done by it
     def ask(visit, form):
-        handle = entry.challenge(visit, PASSKEY, kind="sign_in", payload={...}, ttl=timedelta(minutes=5))
+        handle = entry.challenge(visit, PASSKEY, kind="sign_in", payload={...}, ttl=PATIENCE, now=clock.now())
         db.session.commit()
         return entry.page(visit, PASSKEY, shown={"handle": handle})     # or JSON, or a redirect to another server
 

@@ -23,6 +23,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
+from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import challenges, entry, visits
@@ -93,7 +94,7 @@ def load(state: BlueprintSetupState) -> None:
 @entry.received(CERTIFICATE)
 def ask(visit: Visit, _form: Form) -> Response:
     """Give out a text to sign."""
-    handle = entry.challenge(visit, CERTIFICATE, kind="sign_in", ttl=TTL)
+    handle = entry.challenge(visit, CERTIFICATE, kind="sign_in", ttl=TTL, now=clock.now())
     db.session.commit()
     return entry.page(visit, CERTIFICATE, shown=text_shown("sign_in", handle))
 

@@ -104,6 +104,7 @@ def _send(visit: Visit, form: Form) -> Response:
         EMAIL_CODE,
         kind=sign_in_codes.KIND,
         ttl=timedelta(seconds=limits.email_code_ttl_s),
+        now=now,  # that of its entry, by which the worker finds it
         payload={"account": sign_in_codes.account_of(username)},
         citizen_id=citizen_id,
     )

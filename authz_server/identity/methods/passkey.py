@@ -91,7 +91,7 @@ def amr_of(passkey: Passkey) -> tuple[str, ...]:
 @entry.received(PASSKEY)
 def ask(visit: Visit, _form: Form) -> Response:
     """Ask any passkey of this site."""
-    handle = entry.challenge(visit, PASSKEY, kind=SIGN_IN, ttl=webauthn.PATIENCE)
+    handle = entry.challenge(visit, PASSKEY, kind=SIGN_IN, ttl=webauthn.PATIENCE, now=clock.now())
     db.session.commit()
     return jsonify(webauthn.request_options(_site(), challenge=handle.encode()))
 

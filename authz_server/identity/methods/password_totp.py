@@ -44,8 +44,10 @@ _ENTER = (
     )
     .returning(_citizen.suspended_at)
 )
-# The step is spent by whoever comes first.
-_SPEND = _ENTER.where(_citizen.totp_last_step < bindparam("step")).values(totp_last_step=bindparam("step"))
+# The step is spent by whoever comes first, and only of the authenticator that it was compared with.
+_SPEND = _ENTER.where(
+    _citizen.totp_last_step < bindparam("step"), _citizen.totp_secret_encrypted == bindparam("proved_totp")
+).values(totp_last_step=bindparam("step"))
 use = Blueprint("password_totp", __name__)
 
 
@@ -166,7 +168,8 @@ class PasswordTotpAttempt:
             raise WrongCredentials("not_proved")
         values = {"citizen": self.citizen_id, "proved_hash": self.password_hash, "renewed_hash": self.renewed_hash}
         if self.recovery_id is None:
-            row = session.execute(_SPEND, values | {"step": self.proved_step}).one_or_none()
+            proved = {"step": self.proved_step, "proved_totp": self.totp_secret_encrypted}
+            row = session.execute(_SPEND, values | proved).one_or_none()
         else:
             row = session.execute(_ENTER, values).one_or_none()
         if row is None:

@@ -93,7 +93,7 @@ def ask(visit: Visit, form: Form) -> Response:
         return entry.page(visit, UPSTREAM, status=400)
     try:
         provider.metadata()
-        handle = entry.challenge(visit, UPSTREAM, kind=SIGN_IN, ttl=TTL, payload=_remembered(provider))
+        handle = entry.challenge(visit, UPSTREAM, kind=SIGN_IN, ttl=TTL, payload=_remembered(provider), now=clock.now())
         url = provider.authorization_url(_journey(provider, handle, begun_at=clock.now()), acr_values=acr_values)
     except PeerUnavailable as away:
         db.session.rollback()

@@ -47,6 +47,8 @@ class Agency:
         agency = self._services.registry.agency(errand.entry.agency_id or "")
         if agency is None:  # its registration can't be read at present
             raise NotDelivered("no such agency")
+        if agency.suspended:  # its key or its address may be in wrong hands: what is sealed lapses, or waits
+            raise NotDelivered("agency suspended")
         if agency.correction_endpoint is None:
             raise Undeliverable("no endpoint")
         self._pusher.push(agency.correction_endpoint, errand.correction.sealed, content_type="application/jose")

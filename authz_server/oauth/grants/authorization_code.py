@@ -5,7 +5,7 @@ import hashlib
 import re
 from typing import Any
 
-from authz_server.consent.codes import CodeRow, get_code, spend_misused
+from authz_server.consent.codes import PREFIX, CodeRow, get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
 from authz_server.core.secrets import digest, equal
@@ -31,6 +31,8 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()
         presented = self.request.payload.get("code")
+        if not presented.startswith(PREFIX):  # a barcode, say, which a client that saw it must not spend here
+            raise CodeNotUsable("no code at all")
         who = {"client_id": self.client.client_id, "now": now}
         # Spent only after everything that a mistaken but honest client can get wrong (op.md T-19).
         spend = [self.client.identifier, dpop.identifier(self.proof)]
