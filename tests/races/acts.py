@@ -265,7 +265,10 @@ def watch(session: Session, at: float) -> str:
 
 def purge(session: Session, table: str, at: float) -> str:
     """What a worker does about old rows."""
-    retention.purge(session, keep=retention.tables()[table], limits=LIMITS, time=lambda: _moment(at))
+    try:
+        retention.purge(session, keep=retention.tables()[table], limits=LIMITS, time=lambda: _moment(at))
+    except retention.TableInUse:  # by another worker: later will do
+        session.rollback()
     return "purged"
 
 
