@@ -8,22 +8,24 @@ Routes, both by reference number, of any request that was decided
 from datetime import datetime
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
+from sqlalchemy import select
 from werkzeug.wrappers import Response
 
-from authz_server.audit.service import Entry, entries_of, record
+from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import Entry, record
 from authz_server.consent.outcome import Decided
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required
+from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
 
 blueprint = Blueprint("report", __name__)
 REPORTED = "consent.reported"
-MOST_STEPS = 500
 
 
 @blueprint.get("/consent/<transaction_id>/report")
@@ -42,6 +44,8 @@ def report(signed_in: SignedIn, transaction_id: str) -> Response:
     found = decided_of(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _page(signed_in, found, stale=True)
+    # Pressed twice in one moment: the second waits here, and then finds what the first has written.
+    db.session().execute(select(CITIZEN.c.id).where(CITIZEN.c.id == signed_in.citizen_id).with_for_update())
     if _reported_at(signed_in, transaction_id) is None:
         entry = Entry(
             at=clock.now(),
@@ -58,8 +62,8 @@ def report(signed_in: SignedIn, transaction_id: str) -> Response:
 
 
 def _reported_at(signed_in: SignedIn, transaction_id: str) -> datetime | None:
-    entries = entries_of(db.session(), signed_in.citizen_id, transaction_id=transaction_id, limit=MOST_STEPS)
-    return next((entry.at for entry in entries if entry.event == REPORTED), None)
+    of_transaction = (AuditEntry.transaction_id == transaction_id, AuditEntry.citizen_id == signed_in.citizen_id)
+    return db.session().scalar(select(AuditEntry.at).where(*of_transaction, AuditEntry.event == REPORTED).limit(1))
 
 
 def _page(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Response:

@@ -179,7 +179,9 @@ def test_what_is_no_string_is_refused(token: Any) -> None:
 
 def test_what_went_wrong_inside_is_not_quoted() -> None:
     token = foreign_encrypt(b"secret")
+    whole, _, tag = token.rpartition(".")
+    another = ("A" if tag[0] != "A" else "B") + tag[1:]  # never by chance the tag that it had
     with pytest.raises(jose.BadToken) as caught:
-        jose.decrypt(token[:-2] + "AA", own_keys("ECDH-ES"))
+        jose.decrypt(f"{whole}.{another}", own_keys("ECDH-ES"))
     assert caught.value.__suppress_context__
     assert token[:20] not in caught.value.detail

@@ -60,7 +60,8 @@ def main() -> None:
     connections, children = [], []
     for _ in range(processes):
         ours, theirs = fork.Pipe()
-        child = fork.Process(target=work, args=(theirs, url, threads))
+        # A daemon: should another die, this program ends with an error, and must not wait for those that are left.
+        child = fork.Process(target=work, args=(theirs, url, threads), daemon=True)
         child.start()
         theirs.close()  # so that the child alone has it, and its end is seen here
         connections.append(ours)
