@@ -11,9 +11,10 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.identity import national_id, passwords, service, sessions, totp
-from authz_server.identity.errors import AccountProblem
+from authz_server.identity.errors import AccountProblem, WrongCredentials
+from authz_server.identity.methods.password_totp import PasswordTotp, set_totp
 from authz_server.identity.models import CITIZEN
-from tests.identity.support import NOW, OTHER_PERSON, PASSWORD, PERSON, SERVER_SECRET, TOTP_SECRET, enrol
+from tests.identity.support import NOW, OTHER_PERSON, PASSWORD, PERSON, SERVER_SECRET, TOTP_SECRET, code_at, enrol
 
 CANARIES = (PASSWORD, TOTP_SECRET)
 
@@ -150,3 +151,13 @@ def test_valid_national_ids(number: str) -> None:
 )
 def test_invalid_national_ids(number: str) -> None:
     assert not national_id.check(number)
+
+
+def test_a_new_authenticator_counts_at_once_against_who_was_just_proving_the_old_one(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    form = {"username": PERSON.username, "password": PASSWORD, "one_time_code": code_at(NOW)}
+    attempt = PasswordTotp().begin(session, form, server_secret=SERVER_SECRET)
+    attempt.prove(now=NOW)
+    set_totp(session, citizen_id, totp.encrypt(TOTP_SECRET[::-1], SERVER_SECRET, citizen_id))
+    with pytest.raises(WrongCredentials):
+        attempt.accept(session)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.config import Limits
@@ -205,3 +205,25 @@ def test_nothing_is_carried_over_from_another_citizens_session_or_one_that_ended
 def test_a_method_without_a_line_in_the_settings_is_worth_no_fetch(settings: object) -> None:
     assert level_of_method(settings, "no-such-method") == 5  # type: ignore[arg-type] # a fixture of this package
     assert level_of_method(settings, "password_totp") == 3  # type: ignore[arg-type] # a fixture of this package
+
+
+def test_a_weaker_proof_does_not_prolong_a_stronger_one(session: Session, cookie: str) -> None:
+    signed_in = found(session, cookie, MINUTE)
+    assert signed_in is not None
+    limits = Limits(session_idle_s=8 * 60 * 60)
+    late = timedelta(seconds=limits.session_max_s) - MINUTE
+    session.execute(update(CITIZEN_SESSION).values(idle_until=NOW + timedelta(days=1)))
+    stepped = sessions.open_session(
+        session,
+        signed_in.citizen_id,
+        level=5,
+        amr=("otp",),
+        method="email_code",
+        now=NOW + late,
+        replaces=cookie,
+        limits=limits,
+    )
+    still = found(session, stepped, late)
+    assert still is not None
+    assert still.level == 3
+    assert found(session, stepped, late + 2 * MINUTE) is None

@@ -17,6 +17,7 @@ from authz_server.core import clock
 from authz_server.identity import credentials, sessions
 from authz_server.identity import service as identity
 from authz_server.identity.errors import AccountProblem
+from authz_server.identity.methods.password_totp import set_totp
 from authz_server.identity.models import CITIZEN, Citizen, CitizenSession, Credential
 from authz_server.notices.models import Notice, NoticeChoice
 from authz_server.oauth.id_token import pairwise_subject
@@ -282,7 +283,11 @@ def changed_the_address(session: Session, number: int) -> None:
     session.execute(update(CITIZEN).where(CITIZEN.c.id == number).values(email="late@citizen.example"))
 
 
-@pytest.mark.parametrize("late", [added_a_passkey, opened_a_session, changed_the_address])
+def changed_the_authenticator(session: Session, number: int) -> None:
+    set_totp(session, number, b"late-secret")
+
+
+@pytest.mark.parametrize("late", [added_a_passkey, opened_a_session, changed_the_address, changed_the_authenticator])
 def test_what_somebody_adds_in_that_very_moment_is_swept_away(
     own_platform: Platform, late: Callable[[Session, int], None]
 ) -> None:

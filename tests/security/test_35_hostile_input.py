@@ -193,3 +193,9 @@ def test_a_nul_in_any_address_or_form_is_just_wrong(platform: Platform, name: st
             for parameter in ("request", "client_id", "request_uri", "return_to", "before", "username", name):
                 answered_properly(client.get(path, query_string={parameter: name}), page=True)
                 answered_properly(client.post(path, data={parameter: name}), page=True)
+
+
+def test_a_nul_is_just_wrong_also_to_who_takes_any_kind_of_answer(platform: Platform) -> None:
+    citizen = platform.citizen().client
+    for part in ("consent", "consents", "counter", "download", "messages", "record"):
+        assert citizen.get(f"/{part}/x\0y", headers={"Accept": "*/*"}).status_code in {400, 404}, part
