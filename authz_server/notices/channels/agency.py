@@ -14,29 +14,16 @@ from sqlalchemy import ColumnElement
 
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
-from authz_server.config import Settings
 from authz_server.consent.correction import REQUESTED
-from authz_server.extensions import Services
 from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
-from authz_server.notices.channels.push import Pusher
+from authz_server.notices.channels.push import Pushed
 
 
-class Agency:
+class Agency(Pushed):
     """To the agency of the dataset that an entry is about."""
 
     id: ClassVar[str] = "agency"
     name: ClassVar[Text] = Text(zh="機關的系統", en="The agency's own system")
-    default: ClassVar[bool | None] = None
-    immediate: ClassVar[bool] = False
-    to_citizen: ClassVar[bool] = False
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._pusher = Pusher(services)
-
-    @staticmethod
-    def is_on(settings: Settings) -> bool:
-        return True
 
     def entitled(self) -> ColumnElement[bool]:
         return AuditEntry.event == REQUESTED
@@ -52,6 +39,3 @@ class Agency:
         if agency.correction_endpoint is None:
             raise Undeliverable("no endpoint")
         self._pusher.push(agency.correction_endpoint, errand.correction.sealed, content_type="application/jose")
-
-    def rest(self) -> None:
-        """Each request has a connection of its own."""

@@ -1,8 +1,9 @@
 """One push to a URL that a client or an agency registered, and what its answer means."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import ClassVar, Final
 
+from authz_server.config import Settings
 from authz_server.core import outbound_http
 from authz_server.core.circuit import Circuit, CircuitOpen
 from authz_server.core.outbound_http import Answer, FetchError
@@ -60,3 +61,24 @@ class Pusher:
         finally:
             permit.settle(peer_works=works)
         return answer
+
+
+class Pushed:
+    """What channels have in common whose reader is a program at an address that it registered, not the citizen."""
+
+    default: ClassVar[bool | None] = None
+    immediate: ClassVar[bool] = False
+    to_citizen: ClassVar[bool] = False
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._pusher = Pusher(services)
+
+    @staticmethod
+    def is_on(settings: Settings) -> bool:
+        """Whoever registered an address is told there."""
+        del settings
+        return True
+
+    def rest(self) -> None:
+        """Each push has a connection of its own."""

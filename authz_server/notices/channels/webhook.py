@@ -24,13 +24,11 @@ from sqlalchemy import ColumnElement, exists
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
 from authz_server.clients.models import Client
-from authz_server.config import Settings
 from authz_server.consent import erasure
 from authz_server.core import jose, secrets
 from authz_server.core.outbound_http import Answer
-from authz_server.extensions import Services
 from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
-from authz_server.notices.channels.push import Pusher
+from authz_server.notices.channels.push import Pushed
 
 TYPE: Final = "secevent+jwt"
 SIGNING_ALG: Final = "ES256"
@@ -53,22 +51,11 @@ EVENTS: Final[Mapping[str, tuple[str, Callable[[AuditEntry], dict[str, Any]]]]] 
 }
 
 
-class Webhook:
+class Webhook(Pushed):
     """To the client whose consent an entry is about, each at an endpoint of its own."""
 
     id: ClassVar[str] = "webhook"
     name: ClassVar[Text] = Text(zh="接收者的系統", en="The recipient's own system")
-    default: ClassVar[bool | None] = None
-    immediate: ClassVar[bool] = False
-    to_citizen: ClassVar[bool] = False
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._pusher = Pusher(services)
-
-    @staticmethod
-    def is_on(settings: Settings) -> bool:
-        return True
 
     def entitled(self) -> ColumnElement[bool]:
         listens = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_not(None))
@@ -99,9 +86,6 @@ class Webhook:
             "events": {name: tell(entry)},
         }
         return jose.sign(claims, self._services.keys.get(SIGNING_ALG), typ=TYPE)
-
-    def rest(self) -> None:
-        """Each event has a connection of its own."""
 
 
 def _error_in(answer: Answer) -> str | None:
