@@ -64,17 +64,17 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
             "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
         )
         page.wait_for_selector("[data-dataset='fia.income'][data-state=preparing]")
-        assert PREPARING[lang] in page.inner_text("[data-dataset='fia.income']")
+        expect(page.locator("[data-dataset='fia.income']")).to_contain_text(PREPARING[lang])
         expect(page).to_have_title(re.compile(r"\(3/3\)"), timeout=60_000)
-        assert NO_RECORD[lang] in page.inner_text("[data-dataset='bli.pension']")
+        expect(page.locator("[data-dataset='bli.pension']")).to_contain_text(NO_RECORD[lang])
         for dataset in ("fia.income", "ris.id-card-image"):
             card = page.locator(f"[data-dataset='{dataset}']")
-            assert SIGNED[lang] in card.inner_text()
+            expect(card).to_contain_text(SIGNED[lang])
             assert card.locator("tbody tr").count() >= 12
         image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
         page.click("[data-dataset='fia.income'] [data-documents] summary")
-        assert page.locator("[data-dataset='fia.income'] iframe[src^=blob]").is_visible()
+        expect(page.locator("[data-dataset='fia.income'] iframe[src^=blob]")).to_be_visible()
         assert page.evaluate(READABLE) == [[False, False], ["rejected"] * 4]
         saved = save(guest, "fia.income", tmp_path)
         assert saved["zip"].startswith(b"PK")
@@ -123,7 +123,7 @@ def test_what_is_not_intact_is_neither_shown_nor_saved(chromium: Browser, sandbo
         guest.page.click("#consent-approve")
         expect(guest.page).to_have_title(re.compile(r"\(1/1\)"))
         card = guest.page.locator("[data-dataset='ris.personal']")
-        assert "Do not use it" in card.inner_text()
+        expect(card).to_contain_text("Do not use it")
         assert card.locator("button:visible, td:visible").count() == 0
 
 
