@@ -1,14 +1,15 @@
 """Reads the data files into a `Catalogue`, or says everything that is wrong with them, by file and line.
 
 One folder per agency: `<agency>/agency.toml`, and per dataset `<agency>/<dataset>.toml` with its
-`<agency>/<dataset>.schema.json`. The dataset's id, and scope, is `<agency>.<dataset>`.
+`<agency>/<dataset>.schema.json`. The dataset's id, and scope, is `<agency>.<dataset>`. `members.toml` names what stands
+inside of fields, for all.
 """
 
 import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -16,7 +17,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 from authz_server.catalogue.document import Problem, Table
-from authz_server.catalogue.model import Agency, Catalogue, Dataset, Field, Parameter, Sensitivity
+from authz_server.catalogue.model import Agency, Catalogue, Dataset, Field, Parameter, Sensitivity, Text
 from authz_server.catalogue.parameters import ParameterKind
 from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
 from authz_server.core.errors import DomainError
@@ -25,6 +26,7 @@ from authz_server.core.identifiers import AgencyId, DatasetId
 T = TypeVar("T")
 
 DEFAULT_DIRECTORY = Path(__file__).parent
+MEMBERS = "members.toml"
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 FORMATS = ("json", "pdf", "png")
 _AGENCY_ID = re.compile(r"[a-z]{2,20}")
@@ -54,7 +56,8 @@ def load(directory: Path | None = None) -> Catalogue:
     directory = directory or DEFAULT_DIRECTORY
     problems: list[str] = []
     folders = sorted(path for path in directory.iterdir() if path.is_dir() and any(path.glob("*.toml")))
-    agencies = [agency for folder in folders if (agency := _agency(folder, problems)) is not None]
+    words = _read(directory / MEMBERS, _words, problems) or {}
+    agencies = [agency for folder in folders if (agency := _agency(folder, words, problems)) is not None]
     if not folders:
         problems.append(f"{directory}:1: has no folder of an agency")
     if problems:
@@ -64,14 +67,19 @@ def load(directory: Path | None = None) -> Catalogue:
 
 def _version(directory: Path, folders: list[Path]) -> str:
     digest = hashlib.sha256()
-    for path in sorted(path for folder in folders for path in folder.iterdir() if path.suffix in {".toml", ".json"}):
+    in_folders = (path for folder in folders for path in folder.iterdir() if path.suffix in {".toml", ".json"})
+    for path in sorted([directory / MEMBERS, *in_folders]):
         digest.update(f"{path.relative_to(directory).as_posix()}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
-def _agency(folder: Path, problems: list[str]) -> Agency | None:
+def _words(table: Table) -> Mapping[str, Text]:
+    return {name: item.as_text() for name, item in table.items()}
+
+
+def _agency(folder: Path, words: Mapping[str, Text], problems: list[str]) -> Agency | None:
     paths = sorted(path for path in folder.glob("*.toml") if path.name != "agency.toml")
-    datasets = tuple(dataset for path in paths if (dataset := _dataset(path, problems)) is not None)
+    datasets = tuple(dataset for path in paths if (dataset := _dataset(path, words, problems)) is not None)
     if not paths:
         problems.append(f"{folder / 'agency.toml'}:1: the agency has no dataset")
     for path in sorted(folder.glob("*.schema.json")):
@@ -92,7 +100,7 @@ def _agency(folder: Path, problems: list[str]) -> Agency | None:
     return _read(folder / "agency.toml", read, problems)
 
 
-def _dataset(path: Path, problems: list[str]) -> Dataset | None:
+def _dataset(path: Path, words: Mapping[str, Text], problems: list[str]) -> Dataset | None:
     dataset_id = f"{path.parent.name}.{path.stem}"
     schema_path = path.with_suffix(".schema.json")
     schema = _schema(schema_path, problems)
@@ -114,6 +122,7 @@ def _dataset(path: Path, problems: list[str]) -> Dataset | None:
             formats=table.texts("formats", most=len(FORMATS)),
             parameters=tuple(_parameter(item) for item in table.tables("parameters")),
             fields=tuple(_field(item) for item in table.tables("fields")),
+            members={name: words[name] for name in _members(schema) if name in words},
             schema=schema or {},
         )
         _check_dataset(dataset, table)
@@ -197,6 +206,21 @@ def _check_schema_fits(dataset: Dataset, path: Path, table: Table, problems: lis
             table.note(f"is not described in {path.name}", "fields", index, "id")
     if set(schema.get("required", [])) != dataset.required_fields:
         problems.append(f"{path}:{_line_of_member(path, ['required'])}: required must list exactly the required fields")
+    for name in _members(schema):
+        if name not in dataset.members:
+            problems.append(f"{path}:{_line_of_member(path, [name])}: {name} has no name in {MEMBERS}")
+
+
+def _members(schema: Any) -> Iterator[str]:
+    """What stands inside of a content's fields: the properties of every object below the topmost."""
+    for part in _properties(schema).values():
+        described = part.get("items", part) if isinstance(part, dict) else part
+        yield from _properties(described)
+        yield from _members(described)
+
+
+def _properties(schema: Any) -> Mapping[str, Any]:
+    return schema.get("properties", {}) if isinstance(schema, dict) else {}
 
 
 def _line_of_member(path: Path, members: Any) -> int:

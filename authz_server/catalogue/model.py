@@ -68,6 +68,7 @@ class Dataset:
         typical_wait_s: what a citizen is told; 0 = at once.
         preparing_limit_s: how long after it was issued an agency that prepares may keep a token alive.
         large: the package holds a scan of some 20 MB.
+        members: what stands inside of fields that hold an object or a list of objects, by name.
         schema: JSON Schema (draft 2020-12) of data.json; its properties are exactly the fields. Not to be changed.
         formats: the files of a package: json, pdf, png.
     """
@@ -82,6 +83,7 @@ class Dataset:
     typical_wait_s: int
     preparing_limit_s: int
     large: bool
+    members: Mapping[str, Text] = field(repr=False, hash=False)
     schema: Mapping[str, Any] = field(repr=False, hash=False)
     formats: tuple[str, ...]
 

@@ -67,5 +67,6 @@ def _dataset(dataset: Dataset) -> dict[str, Any]:
             }
             for item in dataset.fields
         ],
+        "members": {name: text.to_json() for name, text in dataset.members.items()},
         "schema": dataset.schema,
     }

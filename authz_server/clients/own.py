@@ -32,6 +32,7 @@ POLICY: Final = Policy(
     may_introspect=False,
 )
 NAME: Final = Text(zh="您自己的瀏覽器", en="Your own browser")
+_WITHIN: Final = {NAME.en: "your own browser"}
 PURPOSE: Final = Text(zh="下載自己的資料，由您自己保存。", en="To download your own data and keep it yourself.")
 
 
@@ -68,3 +69,8 @@ def download_client(catalogue: Catalogue, *, registered_on: date, suspended: boo
         security_event_endpoint=None,
         suspended=suspended,
     )
+
+
+def name_within(sentence: str, place: str, name: str) -> str:
+    """A client's name as a sentence has it in its `place`: ours is no proper noun, so its capital is lost within."""
+    return name if sentence.startswith(place) else _WITHIN.get(name, name)

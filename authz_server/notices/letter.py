@@ -6,6 +6,7 @@ from html import escape
 from typing import Final
 
 from authz_server.audit.models import AuditEntry
+from authz_server.clients import own
 from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.counter.codes import one_time_code
@@ -16,8 +17,8 @@ from authz_server.identity.contact import PROPOSED
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
+from authz_server.notices.downloads import told_of
 from authz_server.notices.phrases import say
-from authz_server.notices.wording import TOLD, Told
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
@@ -125,18 +126,20 @@ class Writer:
 
     def title(self, entry: AuditEntry, locale: str) -> str:
         """The event in a few words; its name, if it is none that is told of any more."""
-        told = TOLD.get(entry.event)
+        told = told_of(entry)
         if told is None:
             return entry.event
         datasets = (entry.dataset_id,) if entry.dataset_id else ()
-        return told.title.get(locale).format(**self._names(entry, datasets, locale))
+        return _sentence(told.title.get(locale), self._names(entry, datasets, locale))
 
     def part(self, errand: Errand, locale: str) -> Part:
         """The message in one language."""
         if errand.entry.event in CODES:
             return self._code_part(errand, locale)
         entry, issuer = errand.entry, self._services.settings.issuer
-        told: Told = TOLD[entry.event]
+        told = told_of(entry)
+        if told is None:
+            raise LookupError(f"nobody is told of {entry.event}")
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
         names = self._names(entry, errand.datasets, locale)
         facts = [
@@ -154,7 +157,7 @@ class Writer:
         if entry.event in WITH_RECEIPT:
             links.append(("get_receipt", f"{issuer}/consent/{entry.transaction_id}/receipt.pdf"))
         first_time = say("first_time", locale, **names) if errand.first_time else ""
-        more = told.more.get(locale).format(**names)
+        more = _sentence(told.more.get(locale), names)
         gone = entry.event == LEFT
         why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
         return Part(
@@ -221,3 +224,7 @@ class Writer:
         services = self._services
         link = not_me.link(services.settings.issuer, services.secret, errand.entry.id, errand.channel)
         return f"{link}&lang={locale}"  # the page speaks the language in which it was read
+
+
+def _sentence(text: str, names: dict[str, str]) -> str:
+    return text.format(**names | {"client": own.name_within(text, "{client}", names["client"])})

@@ -23,12 +23,12 @@ class Told:
     security: bool = False
 
 
-def _told(zh: str, en: str, more_zh: str, more_en: str, *, security: bool = False) -> Told:
+def told(zh: str, en: str, more_zh: str, more_en: str, *, security: bool = False) -> Told:
     return Told(Text(zh=zh, en=en), Text(zh=more_zh, en=more_en), security)
 
 
 def _safe(zh: str, en: str, more_zh: str, more_en: str) -> Told:
-    return _told(zh, en, more_zh, more_en, security=True)
+    return told(zh, en, more_zh, more_en, security=True)
 
 
 _CALL_THEM: Final = (
@@ -38,61 +38,61 @@ _CALL_THEM: Final = (
 _IF_NOT_YOU: Final = ("如果不是您，請立刻按下面的連結。", "If that was not you, use the link below at once.")
 
 TOLD: Final[Mapping[str, Told]] = {
-    "consent.approved": _told(
+    "consent.approved": told(
         "您同意把資料提供給{client}",
         "You agreed to share data with {client}",
         "每一項只能取一次。在取走之前，可以從下面的連結停止。",
         "Each dataset can be fetched once. Until then you can stop it: follow the link below.",
     ),
-    "consent.denied": _told(
+    "consent.denied": told(
         "您沒有同意{client}的要求",
         "You did not agree to a request of {client}",
         "什麼都沒有送出。",
         "Nothing was sent.",
     ),
-    "consent.withdrawn": _told(
+    "consent.withdrawn": told(
         "您給{client}的同意已停止",
         "Your consent for {client} was stopped",
         "不會再因此送出任何資料。" + _CALL_THEM[0],
         "Nothing more is sent because of it. " + _CALL_THEM[1],
     ),
-    "token.delivered": _told(
+    "token.delivered": told(
         "「{dataset}」已送達{client}",
         "{dataset} was delivered to {client}",
         "這次同意不能再取一次。想停止對方使用，請致電並報上參考編號。",
         "It can't be fetched again with this consent. To stop its use, call them and quote the reference number.",
     ),
-    "token.failed": _told(
+    "token.failed": told(
         "「{dataset}」未能送達{client}",
         "{dataset} could not be delivered to {client}",
         "您不必做什麼；原因記在您的紀錄裡。",
         "You need do nothing; the reason is on your record.",
     ),
-    "token.no_record": _told(
+    "token.no_record": told(
         "機關沒有您的「{dataset}」",
         "The agency has no record of you in {dataset}",
         "{client}已經知道沒有這項資料。如果您認為應該有，請洽該機關。",
         "{client} was told so. If you think that there should be one, ask the agency.",
     ),
-    "token.spent_unknown": _told(
+    "token.spent_unknown": told(
         "「{dataset}」送往{client}時中斷了",
         "The delivery of {dataset} to {client} was interrupted",
         "資料可能已經送達，不能再取一次。",
         "It may have arrived, and can't be fetched again.",
     ),
-    "token.expired": _told(
+    "token.expired": told(
         "{client}沒有在期限內取走「{dataset}」",
         "{client} did not fetch {dataset} in time",
         "現在不能再取了。如果還需要，對方必須再問您一次。",
         "It no longer can. If it is still needed, they have to ask you again.",
     ),
-    "token.revoked": _told(
+    "token.revoked": told(
         "{client}放棄取得「{dataset}」",
         "{client} gave up its permission to fetch {dataset}",
         "這項資料不會送出。",
         "It will not be sent.",
     ),
-    "code.expired": _told(
+    "code.expired": told(
         "{client}沒有在期限內領取您同意提供的資料",
         "{client} did not collect in time what you agreed to",
         "您給的許可已經失效，沒有送出任何資料。如果還需要，必須再問您一次。",
@@ -110,7 +110,7 @@ TOLD: Final[Mapping[str, Told]] = {
         "已拒絕，那次許可也已作廢。您不必做什麼。",
         "It was refused, and the permission is void now. You need do nothing.",
     ),
-    "counter.redeemed": _told(
+    "counter.redeemed": told(
         "{client}的櫃檯接受了您的條碼",
         "Your barcode was accepted at a counter of {client}",
         "櫃檯現在可以取一次您同意的資料。如果您不在那裡，請立刻從下面的連結停止。",
@@ -236,44 +236,44 @@ TOLD: Final[Mapping[str, Told]] = {
         "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
         "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
     ),
-    "anomaly.many_denials": _told(
+    "anomaly.many_denials": told(
         "您沒有同意，{client}仍一再要求您的資料",
         "{client} asked for your data again and again although you did not agree",
         "什麼都沒有送出。如果您覺得受到打擾，請致電{client}，或從您的紀錄向主管機關反映。",
         "Nothing was sent. If you feel pestered, call {client}, or report it to the authority from your record.",
     ),
-    "consent.erasure_requested": _told(
+    "consent.erasure_requested": told(
         "您請{client}刪除資料",
         "You asked {client} to erase your data",
         "對方的回覆會通知您。",
         "You are told when they answer.",
     ),
-    "consent.erasure_reminded": _told(
+    "consent.erasure_reminded": told(
         "{client}還沒有回覆您的刪除請求",
         "{client} has not answered your request to erase your data",
         "刪除期限已到，本平臺已提醒對方。如果仍沒有回覆，您可以從這次同意的頁面向主管機關反映。",
         "The day by which it must be erased has come, and it was reminded. If it stays silent, you can report it to "
         "the authority from the page of this consent.",
     ),
-    "consent.erasure_acknowledged": _told(
+    "consent.erasure_acknowledged": told(
         "{client}回覆了您的刪除請求",
         "{client} answered your request to erase your data",
         "回覆的內容在這次同意的頁面上。",
         "You find the answer on the page of this consent.",
     ),
-    "consent.correction_requested": _told(
+    "consent.correction_requested": told(
         "您請機關更正「{dataset}」",
         "You asked the agency to correct {dataset}",
         "有結果時會通知您。",
         "You are told of the outcome.",
     ),
-    "consent.correction_settled": _told(
+    "consent.correction_settled": told(
         "您的更正請求有結果了：「{dataset}」",
         "Your request to correct {dataset} was settled",
         "結果在這次同意的頁面上。",
         "You find the outcome on the page of this consent.",
     ),
-    "consent.reported": _told(
+    "consent.reported": told(
         "您向主管機關反映了{client}",
         "You reported {client} to the authority",
         "您的反映已記在紀錄裡。",

@@ -12,6 +12,7 @@ from flask_babel.speaklater import LazyString
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import NEWEST, Position, entries_of
+from authz_server.clients import own
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.counter.naming import desk_name
@@ -194,7 +195,7 @@ def line_of(entry: AuditEntry) -> Line:
     sentence = by_whom.get(entry.event) or SENTENCES.get(entry.event)
     reason = REASONS.get(entry.reason) if entry.reason else None
     names = {
-        "client": client_name(entry.client_id),
+        "client": own.name_within(str(sentence or ""), "%(client)s", client_name(entry.client_id)),
         "dataset": dataset_name(entry.dataset_id),
         "method": method_name(entry.reason),
     }

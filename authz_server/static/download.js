@@ -9,7 +9,7 @@
 //   <template id="fetching-texts">         a <p data-name> for each text, in the language of the page
 //   <template id="dataset-parts">          what each dataset's card gets
 
-import { base64url, decrypt, NotIntact, unzip, verify } from './package.js'
+import { base64url, decrypt, NotIntact, signedAt, unzip, verify } from './package.js'
 
 const form = document.getElementById('fetching')
 const texts = document.getElementById('fetching-texts').content
@@ -156,14 +156,14 @@ async function fetchOne(granted, offer, card) {
 
 const display = (value) => (value === null || value === undefined ? '–' : typeof value === 'boolean' ? text(value ? 'yes' : 'no') : String(value))
 
-// What fields hold is a text, a number, an object, or a list of these.
-function shown(value) {
+// What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects.
+function shown(value, names) {
   if (Array.isArray(value)) {
     if (!value.length) return document.createTextNode(text('none'))
     const list = element('ul')
     for (const one of value) {
       const item = element('li')
-      item.append(shown(one))
+      item.append(shown(one, names))
       list.append(item)
     }
     return list
@@ -171,8 +171,8 @@ function shown(value) {
   if (value && typeof value === 'object') {
     const pairs = element('dl')
     for (const [name, one] of Object.entries(value)) {
-      const [term, detail] = [element('dt', name.replaceAll('_', ' ')), element('dd')]
-      detail.append(shown(one))
+      const [term, detail] = [element('dt', names[name][language]), element('dd')]
+      detail.append(shown(one, names))
       pairs.append(term, detail)
     }
     return pairs
@@ -181,31 +181,32 @@ function shown(value) {
 }
 
 // Name and value of every field, in the order of the catalogue; lists and objects within by their path.
-function rows(data, fields) {
-  const flat = (name, value) =>
-    value && typeof value === 'object'
-      ? Object.entries(value).flatMap(([key, one]) => flat(`${name} ${Array.isArray(value) ? Number(key) + 1 : key}`, one))
-      : [[name, display(value)]]
+function rows(data, { fields, members }) {
+  const flat = (name, value) => {
+    if (!value || typeof value !== 'object') return [[name, display(value)]]
+    const part = (key) => (Array.isArray(value) ? Number(key) + 1 : members[key][language])
+    return Object.entries(value).flatMap(([key, one]) => flat(`${name} ${part(key)}`, one))
+  }
   return fields.filter((field) => field.id in data).flatMap((field) => flat(field.name[language], data[field.id]))
 }
 
-function csv(data, fields) {
+function csv(data, offer) {
   // What a spreadsheet takes for a formula (CWE-1236), in the forms of both widths.
   const harmless = (cell) => (/^[=+\-@\t\r\n＝＋－＠]/.test(cell) ? `'${cell}` : cell)
   const cell = (value) => `"${harmless(value).replaceAll('"', '""')}"`
-  const lines = [[text('field'), text('value')], ...rows(data, fields)]
+  const lines = [[text('field'), text('value')], ...rows(data, offer)]
   return `\ufeff${lines.map((line) => line.map(cell).join(',')).join('\r\n')}\r\n`
 }
 
 const TYPES = { json: 'application/json', pdf: 'application/pdf', png: 'image/png', jpg: 'image/jpeg' }
 const typeOf = (name) => TYPES[name.split('.').pop().toLowerCase()] ?? 'application/octet-stream'
 
-function preview(card, files, data, fields) {
+function preview(card, files, data, { fields, members }) {
   const table = card.item.querySelector('tbody')
   for (const field of fields.filter((one) => one.id in data)) {
     const row = element('tr')
     const value = element('td')
-    value.append(shown(data[field.id]))
+    value.append(shown(data[field.id], members))
     row.append(Object.assign(element('th', field.name[language]), { scope: 'row' }), value)
     table.append(row)
   }
@@ -227,7 +228,7 @@ function preview(card, files, data, fields) {
 
 let unsaved = 0
 
-function saving(card, name, whole, files, data, fields) {
+function saving(card, name, whole, files, data, offer) {
   const buttons = card.item.querySelector('[data-save]')
   const offers = [['package', 'zip', new Blob([whole], { type: 'application/zip' })]]
   for (const [file, content] of files) {
@@ -235,7 +236,7 @@ function saving(card, name, whole, files, data, fields) {
     if (ending !== 'json') offers.push(['file', ending, new Blob([content], { type: typeOf(file) })])
   }
   offers.push(['file', 'json', new Blob([files.get('data.json')], { type: TYPES.json })])
-  offers.push(['file', 'csv', new Blob([csv(data, fields)], { type: 'text/csv' })])
+  offers.push(['file', 'csv', new Blob([csv(data, offer)], { type: 'text/csv' })])
   let counted = true
   unsaved += 1
   for (const [kind, ending, blob] of offers) {
@@ -265,11 +266,10 @@ async function take(granted, agencies, card) {
   const { manifest } = await verify(files, [agency], made)
   const data = JSON.parse(new TextDecoder().decode(files.get('data.json')))
   files.delete('manifest.jws')
-  preview(card, files, data, offer.fields)
-  saving(card, `${dataset}-${transaction}`, whole, files, data, offer.fields)
+  preview(card, files, data, offer)
+  saving(card, `${dataset}-${transaction}`, whole, files, data, offer)
   card.item.querySelector('[data-result]').hidden = false
-  const signed = new Date(manifest.iat * 1000).toLocaleString(document.documentElement.lang)
-  card.end('done', { agency: agency.name[language], when: signed })
+  card.end('done', { agency: agency.name[language], when: signedAt(manifest) })
 }
 
 function problem(name) {

@@ -4,6 +4,7 @@
 //   decrypt(jwe, key)               RFC 7516, compact; ECDH-ES, directly or wrapping (RFC 7518 section 4.6), A256GCM
 //   unzip(octets)                   the files of a ZIP, as a Map; stored or deflated
 //   verify(files, agencies, made)   the manifest, if an agency of the catalogue signed it, and exactly these files
+//   signedAt(manifest)              when that was, as all pages write a moment: in Taiwan's time
 //
 // Each throws NotIntact, with the reason's name.
 
@@ -204,4 +205,10 @@ export async function verify(files, agencies, made = {}) {
     check(base64url(digest) === file.sha256, 'files')
   }
   return { manifest, agency }
+}
+
+export function signedAt(manifest) {
+  const { lang } = document.documentElement
+  const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'Asia/Taipei', hourCycle: 'h23' }
+  return new Date(manifest.iat * 1000).toLocaleString(lang.startsWith('en') ? 'en-GB' : 'zh-TW', style)
 }

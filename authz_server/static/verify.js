@@ -5,7 +5,7 @@
 //   #package-verdict            gets heading, sentence and facts
 //   <template id="verify-texts">  a <p data-name> for each text
 
-import { NotIntact, unzip, verify } from './package.js'
+import { NotIntact, signedAt, unzip, verify } from './package.js'
 
 const chooser = document.getElementById('document')
 const verdict = document.getElementById('package-verdict')
@@ -36,10 +36,9 @@ async function judge(octets) {
   try {
     const { manifest, agency } = await verify(await unzip(octets), agencies)
     const dataset = agency.datasets.find((one) => one.id === manifest.dataset)
-    const moment = new Date(manifest.iat * 1000)
     return show(true, 'intact', [
       ['agency', agency.name[language]],
-      ['when', moment.toLocaleString(document.documentElement.lang, { dateStyle: 'long', timeStyle: 'medium' })],
+      ['when', signedAt(manifest)],
       ['data', dataset?.name[language] ?? manifest.dataset],
       ['parameters', Object.values(manifest.parameters ?? {}).join(', ')],
       ['of', manifest.files.map((file) => file.name).join(', ')],

@@ -47,7 +47,7 @@ NOTE = "本文件為系統測試用之合成資料，不具任何效力。 Synth
 
 def document_pdf(dataset: Dataset, data: dict[str, Any], *, recipient: str, reference: str, issued: str) -> bytes:
     """Return the dataset as a PDF. `issued`: the date, as people write it."""
-    rows = [[cell(label), cell(value)] for label, value in lines(data, dataset.field_names)]
+    rows = [[cell(label), cell(value)] for label, value in lines(data, dataset)]
     head = [
         ("發文機關 Agency", dataset.agency_name),
         ("提供予 For", recipient),
@@ -74,25 +74,25 @@ def cell(text: str) -> Paragraph:
     return Paragraph(escape(text), TEXT)
 
 
-def lines(data: dict[str, Any], names: dict[str, str]) -> Iterator[tuple[str, str]]:
+def lines(data: dict[str, Any], dataset: Dataset) -> Iterator[tuple[str, str]]:
     """Walk the data in order; lists of objects become numbered blocks."""
     for key, value in data.items():
-        label = names.get(key, key)
+        label = dataset.field_names.get(key, key)
         if isinstance(value, list) and value and isinstance(value[0], dict):
             for number, item in enumerate(value, start=1):
-                yield f"{label} {number}", "；".join(f"{name} {shown(part)}" for name, part in item.items())
+                yield f"{label} {number}", shown(item, dataset.member_names)
         else:
-            yield label, shown(value)
+            yield label, shown(value, dataset.member_names)
 
 
-def shown(value: object) -> str:
-    """A JSON value as a person reads it."""
+def shown(value: object, names: dict[str, str]) -> str:
+    """A JSON value as a person reads it. `names`: of the members of objects."""
     if isinstance(value, bool):
         return "是" if value else "否"
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, list):
-        return "、".join(shown(item) for item in value) or "無"
+        return "、".join(shown(item, names) for item in value) or "無"
     if isinstance(value, dict):
-        return "；".join(f"{name} {shown(part)}" for name, part in value.items())
+        return "；".join(f"{names.get(name, name)} {shown(part, names)}" for name, part in value.items())
     return "無" if value is None else str(value)

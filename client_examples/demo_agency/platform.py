@@ -27,6 +27,7 @@ class Dataset:
     name_zh: str
     name_en: str
     field_names: dict[str, str]  # field id -> name zh
+    member_names: dict[str, str]  # the same for what stands inside of fields
     level: int
     schema: dict[str, Any]
 
@@ -84,6 +85,7 @@ def parse_catalogue(document: dict[str, Any]) -> dict[tuple[str, str], Dataset]:
             name_zh=dataset["name"]["zh"],
             name_en=dataset["name"]["en"],
             field_names={field["id"]: field["name"]["zh"] for field in dataset["fields"]},
+            member_names={member: name["zh"] for member, name in dataset["members"].items()},
             level=dataset["level"],
             schema=dataset["schema"],
         )

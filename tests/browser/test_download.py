@@ -17,6 +17,7 @@ pytestmark = pytest.mark.browser
 SIGNED = {"zh-TW": "內容完整", "en": "and intact"}
 NO_RECORD = {"zh-TW": "機關沒有您的這項資料", "en": "The agency has no record of you here"}
 PREPARING = {"zh-TW": "機關準備中", "en": "The agency is preparing it"}
+INSIDE = {"zh-TW": "給付單位", "en": "Payer"}  # how the catalogue calls what stands inside of a field
 # What every script would try to read of the keys; they are made before anything of the page can see them.
 SPY = """
 for (const name of ['generateKey', 'exportKey']) {
@@ -71,6 +72,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
             card = page.locator(f"[data-dataset='{dataset}']")
             expect(card).to_contain_text(SIGNED[lang])
             assert card.locator("tbody tr").count() >= 12
+        expect(page.locator("[data-dataset='fia.income'] dt").first).to_have_text(INSIDE[lang])
         image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
         page.click("[data-dataset='fia.income'] [data-documents] summary")

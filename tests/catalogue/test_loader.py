@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +29,7 @@ EXPECTED = {
 def folder(tmp_path: Path) -> Path:
     """A catalogue of one agency, free to be broken."""
     shutil.copytree(loader.DEFAULT_DIRECTORY / "fia", tmp_path / "fia")
+    shutil.copy(loader.DEFAULT_DIRECTORY / loader.MEMBERS, tmp_path)
     return tmp_path
 
 
@@ -57,12 +59,18 @@ def test_one_dataset_is_slow_and_one_is_large() -> None:
 def test_a_dataset_is_complete_in_both_languages(dataset: Dataset) -> None:
     assert 8 <= len(dataset.fields) <= 20
     names = [item.name for item in dataset.fields] + [item.name for item in dataset.parameters]
-    for text in (dataset.name, dataset.description, *names):
+    for text in (dataset.name, dataset.description, *names, *dataset.members.values()):
         assert re.search(r"[一-鿿]", text.get("zh-TW"))
         assert re.fullmatch(r"[\x20-\x7e]+", text.get("en"))
     assert dataset.required_fields <= set(dataset.field_ids)
     assert dataset.in_order(frozenset(dataset.field_ids)) == dataset.field_ids
     assert dataset.field(dataset.field_ids[0]).required
+
+
+def test_each_name_for_what_is_inside_of_fields_is_used() -> None:
+    words = tomllib.loads((loader.DEFAULT_DIRECTORY / loader.MEMBERS).read_text(encoding="utf-8"))
+    assert {name for dataset in DATASETS for name in dataset.members} == set(words)
+    assert CATALOGUE.dataset("ris.personal").members["changed_on"].get("zh-TW") == "變更日期"
 
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.id)
@@ -125,6 +133,7 @@ BROKEN: dict[str, tuple[Callable[[Path], tuple[str, int]], str]] = {
         replaced('"additionalProperties": false', '"additionalProperties": true', "income.schema.json"),
         "additionalProperties must be false",
     ),
+    "inside without a name": (replaced('"withheld":', '"kept_back":', "income.schema.json"), "kept_back has no name"),
     "schema requires another": (
         replaced('"required": ["name", "national_id"]', '"required": ["name"]', "income.schema.json"),
         "required must list exactly",

@@ -235,4 +235,4 @@ def test_one_that_can_t_be_put_into_words_holds_up_no_other(hands: Hands, office
     hands.tick()
     assert hands.deliver("email") == 2
     assert len(office.letters) == 1
-    assert hands.notices("email")[-2].failure == "KeyError"
+    assert hands.notices("email")[-2].failure == "LookupError"

@@ -10,6 +10,7 @@ from werkzeug.test import TestResponse
 
 from authz_server import worker
 from authz_server.audit.service import Entry, record
+from authz_server.clients import own
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.identity.models import Citizen
@@ -25,13 +26,14 @@ from tests.support.protocol import rows, writing
 class Someone:
     """A citizen with messages, at a browser."""
 
-    def __init__(self, platform: Platform, *events: str, username: str = "citizen1") -> None:
+    def __init__(self, platform: Platform, *events: str, username: str = "citizen1", **about: Any) -> None:
         self.platform = platform
         self.browser = platform.citizen(username)
         with Session(platform.engine) as session, session.begin():
             found = session.scalars(select(Citizen.id).where(Citizen.username == username)).one()
             entries = [
-                Entry(at=clock.now(), event=event, success=True, actor="citizen", citizen_id=found) for event in events
+                Entry(at=clock.now(), event=event, success=True, actor="citizen", citizen_id=found, **about)
+                for event in events
             ]
             if entries:
                 record(session, *entries)
@@ -62,6 +64,21 @@ def test_every_kind_of_message_can_be_opened_in_both_languages(own_platform: Pla
             assert page.status_code == 200
             closed = TOLD["account.left"].title.get(lang) in page.text  # then there is nothing left to stop
             assert ("/not-me?key=mdn_" in page.text) is not closed
+
+
+def test_of_a_download_it_speaks_of_the_citizens_own_browser(own_platform: Platform) -> None:
+    events = ("token.delivered", "token.failed", "token.expired")
+    someone = Someone(own_platform, *events, client_id=own.CLIENT_ID, dataset_id="fia.income")
+    page = someone.get("/messages").text
+    for title in (
+        "Personal income was downloaded to your own browser",
+        "Personal income could not be delivered to your own browser",
+        "Your own browser did not fetch Personal income in time",
+    ):
+        assert title in page
+    record_page = someone.get("/record").text
+    assert "Personal income was delivered to your own browser" in record_page
+    assert "Your own browser did not fetch Personal income in time" in record_page
 
 
 def test_a_message_says_who_what_when_and_where_else_it_went(own_platform: Platform) -> None:

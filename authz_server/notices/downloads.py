@@ -1,0 +1,29 @@
+"""What is told in other words if the recipient is the citizen's own browser, and how every event is told."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from authz_server.audit.models import AuditEntry
+from authz_server.clients import own
+from authz_server.notices.wording import TOLD, Told, told
+
+DOWNLOADED: Final[Mapping[str, Told]] = {
+    "consent.approved": told(
+        "您同意下載自己的資料",
+        "You agreed to download your data",
+        "只有您開著的那一頁能取，每一項只能取一次。",
+        "Only the page that you have open can fetch it, each dataset once.",
+    ),
+    "token.delivered": told(
+        "「{dataset}」已下載到您自己的瀏覽器",
+        "{dataset} was downloaded to your own browser",
+        "資料是加密給那個瀏覽器的，別人打不開。",
+        "It was encrypted for that browser: nobody else can open it.",
+    ),
+}
+
+
+def told_of(entry: AuditEntry) -> Told | None:
+    """How an event is told; None if it is not."""
+    of_download = DOWNLOADED.get(entry.event) if entry.client_id == own.CLIENT_ID else None
+    return of_download or TOLD.get(entry.event)
