@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, bindparam, null, select, update
+from sqlalchemy import ColumnElement, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
@@ -18,6 +18,7 @@ from authz_server.consent.models import Correction
 from authz_server.core.errors import DomainError
 from authz_server.core.secrets import new_secret
 from authz_server.database import insert_if_absent, table_of
+from authz_server.identity.models import CITIZEN, HELD
 from authz_server.single_use.decision import Decision
 
 REQUESTED: Final = "consent.correction_requested"
@@ -27,6 +28,7 @@ OUTCOMES: Final = ("corrected", "refused", "in_person")
 UNDELIVERED: Final = "undelivered"
 Outcome = Literal["corrected", "refused", "in_person"]
 SEALED_FOR: Final = timedelta(hours=8)  # MISSION, limits: whatever must rest encrypted
+MOST: Final = 3  # requests about one field of one consent: after as many answers it is a matter for the telephone
 
 CORRECTION = table_of(Correction)
 OPEN = CORRECTION.c.settled_at.is_(None)
@@ -89,8 +91,18 @@ def request(session: Session, correction_id: str, wanted: Wanted, *, sealed: str
     return True
 
 
+def asked_before(session: Session, wanted: Wanted) -> int:
+    """How often this was asked, answered or not."""
+    names = ("transaction_id", "citizen_id", "dataset_id", "field_id")
+    same = (CORRECTION.c[name] == getattr(wanted, name) for name in names)
+    return session.scalar(select(func.count()).select_from(CORRECTION).where(*same)) or 0
+
+
 def find_sealed(session: Session, entry: Any) -> Any | None:
-    """The open request that an entry of the record tells of: id and sealed; None if nothing is to be sent any more."""
+    """The open request that an entry of the record tells of: id and sealed; None if nothing is to be sent any more.
+
+    Of an account that is frozen by then, nothing is: whoever froze it may not be who asked.
+    """
     of_entry = (
         CORRECTION.c.transaction_id == entry.transaction_id,
         CORRECTION.c.dataset_id == entry.dataset_id,
@@ -98,7 +110,8 @@ def find_sealed(session: Session, entry: Any) -> Any | None:
         CORRECTION.c.requested_at == entry.at,
         CORRECTION.c.sealed.is_not(None),
     )
-    return session.execute(select(CORRECTION.c.id, CORRECTION.c.sealed).where(*of_entry)).one_or_none()
+    found = select(CORRECTION.c.id, CORRECTION.c.sealed).join(CITIZEN, CITIZEN.c.id == CORRECTION.c.citizen_id)
+    return session.execute(found.where(*of_entry, ~HELD)).one_or_none()
 
 
 def delivered(session: Session, correction_id: str, *, now: datetime) -> None:

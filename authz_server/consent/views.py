@@ -15,7 +15,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 
-from flask import Blueprint, abort, g, make_response, redirect, render_template, request
+from flask import Blueprint, g, make_response, redirect, render_template, request
 from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
@@ -38,7 +38,6 @@ from authz_server.prepared import lone_connection
 
 blueprint = Blueprint("consent", __name__)
 LOCALES: Final = ("zh-TW", "en")
-REPEATABLE: Final = {"optional"}
 Problem = Literal["changed", "form"]
 # Nothing of a citizen is in them but what changed since they last agreed.
 _NOTICES: Remembered[tuple[Client, Notice]] = Remembered()
@@ -61,7 +60,7 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
 @citizen_required
 def decide(signed_in: SignedIn, request_id: str) -> Response:
     """Take the decision and send the citizen back to the client; or show the question again, with what was ticked."""
-    form = _form()
+    form = request.form
     pending = _open(signed_in, request_id)
     ticked = request.form.getlist("optional")
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
@@ -94,7 +93,7 @@ def extended(request_id: str) -> Response:
 @citizen_required
 def extend(signed_in: SignedIn, request_id: str) -> Response:
     """Give a slow reader the full time again, and the same page with what was ticked."""
-    form = _form()
+    form = request.form
     pending = _open(signed_in, request_id)
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return show(pending, signed_in, problem="form", status=403)
@@ -251,13 +250,6 @@ def _can_extend(pending: PendingRequest, now: datetime) -> bool:
     # As `service.extend` does it: the full time again, at most four times over in all.
     full = timedelta(seconds=services().settings.limits.transaction_ttl_s)
     return min(now + full, pending.pushed_at + 4 * full) > pending.deadline_at
-
-
-def _form() -> Mapping[str, str]:
-    """The form. Two readers of a doubled parameter may read different ones, so a doubled one is refused."""
-    if any(len(values) > 1 for name, values in request.form.lists() if name not in REPEATABLE):
-        abort(400)
-    return request.form
 
 
 def _action(request_id: str) -> str:

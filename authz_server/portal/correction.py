@@ -67,11 +67,12 @@ def ask(signed_in: SignedIn, transaction_id: str) -> Response:
 @identified
 def send(signed_in: SignedIn, transaction_id: str) -> Response:
     """Seal it for the agency, and have it sent."""
-    if any(len(request.form.getlist(name)) > 1 for name in ("csrf", "field", "value")):
-        abort(400)
     found = approved(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _form(signed_in, found, {"csrf": gettext("The form was too old. Please try again.")}, status=403)
+    if signed_in.frozen_at is not None:
+        problem = gettext("Your account is frozen, so nothing of yours is sent. Unfreeze it first.")
+        return _form(signed_in, found, {"csrf": problem}, status=403)
     field, value = request.form.get("field", ""), " ".join(request.form.get("value", "").split())
     offers = {item["value"]: offer for offer in _offers(signed_in, found) for item in offer.items()}
     problems = {}
@@ -82,8 +83,10 @@ def send(signed_in: SignedIn, transaction_id: str) -> Response:
     if problems:
         return _form(signed_in, found, problems, status=400)
     now, correction_id, offer = clock.now(), correction.new_id(), offers[field]
-    field_id = field.partition("/")[2]
-    wanted = _wanted(signed_in, found, offer, field_id)
+    wanted = _wanted(signed_in, found, offer, field.partition("/")[2])
+    if correction.asked_before(db.session(), wanted) >= correction.MOST:
+        problem = gettext("The agency has answered about this field already. Call it, and quote the reference number.")
+        return _form(signed_in, found, {"field": problem}, status=409)
     sealed = _seal(wanted, offer, value, correction_id=correction_id, now=now)
     if not correction.request(db.session(), correction_id, wanted, sealed=sealed, now=now):
         problem = gettext("You have asked for this already, and the agency has not answered yet.")

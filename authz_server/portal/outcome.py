@@ -69,8 +69,6 @@ def ask_to_stop(signed_in: SignedIn, transaction_id: str) -> Response:
 @citizen_required
 def stop(signed_in: SignedIn, transaction_id: str) -> Response:
     """Stop it and show what came of it. A second time leads to the same page."""
-    if len(request.form.getlist("csrf")) > 1:
-        abort(400)
     found = approved(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)

@@ -1,13 +1,18 @@
 """What no page of ours ever sends, refused before any view sees it.
 
 A NUL is text to Python and SQLite, and an error to PostgreSQL: as part of a name in an address or a form it would be a
-500 there. And a body that is too large is found out here, where its own error page can still be made.
+500 there. Two readers of a doubled field may read different ones, so that there is no right one. And a body that is too
+large is found out here, where its own error page can still be made.
 """
+
+from typing import Final
 
 from flask import Flask, abort, request
 
 from authz_server.portal import verify
 from authz_server.portal.errors import for_people
+
+SEVERAL: Final = frozenset({"channel", "dataset", "optional"})  # fields of which a form has one for each choice
 
 
 def init_app(app: Flask) -> None:
@@ -20,6 +25,8 @@ def init_app(app: Flask) -> None:
         if request.endpoint == "verify.check":
             request.max_content_length = request.max_form_memory_size = verify.MAX_BYTES
         if "\0" in request.path or any("\0" in value for value in _values()):
+            abort(400)
+        if any(len(values) > 1 and name not in SEVERAL for name, values in request.form.lists()):
             abort(400)
 
 

@@ -7,7 +7,7 @@ Routes, both by reference number, of any request that was decided
 
 from datetime import datetime
 
-from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template, request
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -39,8 +39,6 @@ def prepare(signed_in: SignedIn, transaction_id: str) -> Response:
 @citizen_required
 def report(signed_in: SignedIn, transaction_id: str) -> Response:
     """Put it on the record, once."""
-    if len(request.form.getlist("csrf")) > 1:
-        abort(400)
     found = decided_of(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _page(signed_in, found, stale=True)

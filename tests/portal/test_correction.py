@@ -5,12 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
+from authz_server.consent import correction
 from authz_server.consent.models import Consent, Correction
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
@@ -248,6 +249,31 @@ def test_another_citizen_asks_nothing_about_it(scene: Scene) -> None:
     other = scene.platform.citizen(new_citizen(scene.platform)).client
     assert other.get(scene.path).status_code == 404
     assert other.post(scene.path, data={"csrf": "x"}).status_code == 404
+
+
+def test_after_three_answers_about_a_field_no_more_is_asked(scene: Scene) -> None:
+    for _ in range(3):
+        assert scene.ask().status_code == 303
+        scene.carry()
+        with writing(scene.platform) as session:
+            (row,) = session.scalars(select(Correction).where(Correction.settled_at.is_(None)))
+            correction.settle(session, row.id, "refused", agency_id=AGENCY, now=clock.now())
+    answer = scene.ask()
+    assert answer.status_code == 409
+    assert "has answered about this field already" in answer.text
+    assert len(scene.rows) == 3
+    assert scene.ask("ris.personal/name", "測試市民").status_code == 303
+
+
+def test_of_a_frozen_account_nothing_is_sent(scene: Scene) -> None:
+    assert scene.ask().status_code == 303
+    scene.hands.change(scene.citizen.username, frozen_at=clock.now())
+    assert scene.carry() == 1
+    assert scene.receiver.tokens == [], "what was asked before"
+    answer = scene.ask("ris.personal/name", "測試市民")
+    assert answer.status_code == 403
+    assert "Your account is frozen" in answer.text
+    assert len(scene.rows) == 1
 
 
 def test_an_agency_that_was_suspended_is_sent_nothing(scene: Scene) -> None:

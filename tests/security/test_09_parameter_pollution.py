@@ -1,9 +1,13 @@
 """Class 9: two readers of one request read different things (Keycloak CVE-2026-9689)."""
 
+import re
 from urllib.parse import urlencode
 
 import pytest
+from flask import Flask
 
+from authz_server.oauth.routes import CALLERS
+from tests.support.belongings import addresses
 from tests.support.platform import ASSERTION_TYPE, Platform, hidden_fields
 from tests.support.protocol import dataset_token, opened, refused, userinfo
 
@@ -34,6 +38,16 @@ def test_a_parameter_that_comes_twice_is_refused(platform: Platform, path: str) 
             headers = {"DPoP": platform.bank.proof("POST", url)} if path == "/token" else {}
             answer = platform.browser().post(path, data=encoded, content_type=FORM, headers=headers)
             refused(answer, 400, "invalid_request")
+
+
+def test_a_field_of_a_page_that_comes_twice_is_refused(app: Flask) -> None:
+    browser, looked_at = app.test_client(), set()
+    for rule, method in addresses(app):
+        if method == "POST" and CALLERS[rule.endpoint] in {"anyone", "citizen"}:
+            path = re.sub(r"<[^>]*>", "1", rule.rule)
+            assert browser.post(path, data={"csrf": ["one", "other"]}).status_code == 400, path
+            looked_at.add(rule.endpoint)
+    assert {"consent.decide", "counter.ask", "download.ask", "correction.send"} <= looked_at
 
 
 @pytest.mark.parametrize("path", ["/par", "/token", "/introspect", "/revoke", "/outcomes"])
