@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import requests
 
@@ -151,6 +152,16 @@ def check_record(entries: Sequence[str], found: Mapping[str, Got], names: Mappin
         what = f"{name}, {got.status}: {letters}: {of_dataset}"
         check(re.fullmatch(EXPECTED[got.status], letters), f"the record is complete and in order: {what}")
         check(("P" in letters) == got.was_preparing, f"'preparing' is on the record if it was said: {what}")
+
+
+def nothing_in_memory(sandbox: Sandbox, canary: str, say: Say) -> None:
+    """Search the memory of the platform's processes for the data. That it is found is seen at the agencies."""
+    say("searching the memory of the platform's processes for the data")
+    check(Path("/proc/self/mem").exists(), "memory can be searched, as on Linux")
+    names = ("server", "worker", "proxy", "agency")
+    found = [name for name in names if traces.in_memory(sandbox.processes[name].pid, canary)]
+    check(found[-1:] == ["agency"], "the agencies hold the data, and the search finds it")
+    check(len(found) == 1, f"no process of the platform ever had the data in a form that it can read: {found[:-1]}")
 
 
 def nothing_left_behind(sandbox: Sandbox, canary: str, say: Say) -> None:

@@ -2,6 +2,8 @@
 
 import base64
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,18 @@ def test_what_stands_only_in_the_write_ahead_log_of_sqlite_is_found(tmp_path: Pa
     assert traces.in_bytes(traces.sqlite_dump(path), NEEDLE)
     assert path.with_name(path.name + "-wal") in traces.in_folder(tmp_path, NEEDLE)
     connection.close()
+
+
+def test_what_a_process_holds_in_memory_is_found() -> None:
+    code = "import sys; held = sys.stdin.readline().strip()[::-1]; print(flush=True); sys.stdin.readline()"
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(NEEDLE[::-1] + "\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        assert traces.in_memory(process.pid, NEEDLE)
+        assert not traces.in_memory(process.pid, NEEDLE.swapcase())
+        process.stdin.close()
