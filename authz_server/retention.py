@@ -37,6 +37,7 @@ from authz_server.consent.models import (
     AuthorizationRequest,
     Consent,
     Correction,
+    Preparation,
 )
 from authz_server.counter.models import Barcode
 from authz_server.database import Base, table_of
@@ -118,6 +119,7 @@ KEEP = (
     Keep(Anomaly, "at"),
     Keep(Barcode, "shown_at", 1, leaving=NUMBERED),  # as its code; what became of it is on the record
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
+    Keep(Preparation, "until", 1, leaving=NUMBERED),  # its agency may still have to be told to drop it
     Keep(Consent, "decided_at", leaving=EMPTIED),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
 from authz_server.config import Limits
-from authz_server.consent import anomalies, codes, correction, erasure
+from authz_server.consent import anomalies, codes, correction, erasure, preparation
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -47,6 +47,7 @@ def tick(
         + _committed(engine, lambda session: len(codes.tidy(session, look_back=_of_codes(look_back), now=now)))
         + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
+        + _committed(engine, lambda session: len(preparation.drop_ended(session, now=now)))
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )

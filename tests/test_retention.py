@@ -11,7 +11,7 @@ from sqlalchemy import select
 from authz_server import leaving, worker
 from authz_server.clients import service as clients
 from authz_server.consent import correction
-from authz_server.consent.models import Consent
+from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest
@@ -40,6 +40,7 @@ GOES = {
     "audit_entry": ("at", 730),
     "anomaly": ("at", 730),
     "barcode": ("shown_at", 1),
+    "preparation": ("until", 1),
     "consent": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
@@ -90,6 +91,9 @@ def live(platform: Platform) -> None:
                 expires_at=now,
             )
         )
+        owner: Any = {"consent_id": grant_id, "transaction_id": consent.transaction_id, "citizen_id": number}
+        of_agency: Any = {"client_id": consent.client_id, "agency_id": "fia", "dataset_id": "fia.income"}
+        session.add(Preparation(id=grant_id, position=0, asked_at=now, until=now, **owner, **of_agency))
         browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
         about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}

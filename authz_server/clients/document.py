@@ -40,6 +40,7 @@ An agency:
     id = "fia"                                   # as in the catalogue
     connector = "jose"                           # or plain: our connector holds the keys and signs in its name
     correction_endpoint = "https://fia.example/corrections"   # if it takes requests to correct; jose only
+    preparation_endpoint = "https://fia.example/preparations" # if it prepares what is slow, when asked; jose only
     jwks_file = "jwks.json"                      # or a table [jwks]; at least one key of use sig and one of use enc
 """
 
@@ -68,6 +69,8 @@ _MOST_REDIRECT_URIS = 20
 _MOST_PURPOSES = 50
 _COUNTER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _MOST_COUNTERS = 200
+# Where an agency is told what is sealed to it.
+AGENCY_ENDPOINTS = ("correction_endpoint", "preparation_endpoint")
 
 
 class RegistrationError(DomainError):
@@ -131,9 +134,10 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
         table.note("has no key of use enc, EC P-256 or RSA, to encrypt tickets to", "jwks")
     if jwks and not signing:
         table.note("has no key of use sig, with which packages are signed", "jwks")
-    endpoint = _read_url(table, "correction_endpoint", context) if "correction_endpoint" in table else None
-    if endpoint and connector != "jose":
-        table.note("is for agencies that open what is encrypted to them", "correction_endpoint")
+    endpoints = {name: _read_url(table, name, context) if name in table else None for name in AGENCY_ENDPOINTS}
+    for name, endpoint in endpoints.items():
+        if endpoint and connector != "jose":
+            table.note("is for agencies that open what is encrypted to them", name)
     table.done()
     if problems or encryption_key is None:
         raise RegistrationError(problems)
@@ -142,8 +146,8 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
         connector=cast(Connector, connector),
         encryption_key=encryption_key,
         signing_jwks=public_jwks(KeySet(signing)),
-        correction_endpoint=endpoint,
         suspended=suspended,
+        **endpoints,
     )
 
 

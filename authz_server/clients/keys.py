@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+from authz_server.clients.model import RegisteredAgency
+from authz_server.core import jose
 from authz_server.core.jose import KEY_MANAGEMENT, SIGNING, BadKey, Key, KeySet, parse_public_key
 
 # It goes into headers and records; a database or a serialiser may choke on what else JSON allows in a string.
@@ -17,6 +19,14 @@ def encryption_key(keys: KeySet) -> Key | None:
 def signing_keys(keys: KeySet) -> tuple[Key, ...]:
     """The keys with which the owner may sign."""
     return tuple(key for key in keys if any(key.fits(alg) for alg in SIGNING))
+
+
+def seal(claims: dict[str, Any], agency: RegisteredAgency, key: Key, *, typ: str) -> str:
+    """What this agency alone can open, and knows to come from us: a JWT of this type, encrypted to it.
+
+    Args: key: ours, to sign with.
+    """
+    return jose.encrypt(jose.sign(claims, key, typ=typ).encode(), agency.encryption_key, cty="JWT")
 
 
 def is_recipient(key: Key) -> bool:

@@ -85,4 +85,5 @@ class RegisteredAgency:
     encryption_key: Key
     signing_jwks: Mapping[str, Any]
     correction_endpoint: str | None
+    preparation_endpoint: str | None
     suspended: bool

@@ -42,6 +42,7 @@ class Agency(Base):
     jwks: Mapped[dict[str, Any]] = mapped_column(JSON)
     registered_on: Mapped[date]
     correction_endpoint: Mapped[str | None] = mapped_column(String(2000), default=None)
+    preparation_endpoint: Mapped[str | None] = mapped_column(String(2000), default=None)
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

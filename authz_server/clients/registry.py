@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, select
 
 from authz_server.clients import own
-from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
+from authz_server.clients.document import AGENCY_ENDPOINTS, Context, RegistrationError, read_agency, read_client
 from authz_server.clients.keys import encryption_key
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
@@ -155,8 +155,7 @@ class Registry:
         agencies = {}
         for row in connection.execute(select(AgencyRow.__table__)):
             document = {"id": row.id, "connector": row.connector, "jwks": row.jwks}
-            if row.correction_endpoint:
-                document["correction_endpoint"] = row.correction_endpoint
+            document |= {name: value for name in AGENCY_ENDPOINTS if (value := getattr(row, name))}
             try:
                 agencies[row.id] = read_agency(document, self._context, suspended=row.suspended_at is not None)
             except RegistrationError as error:

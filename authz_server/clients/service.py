@@ -103,6 +103,7 @@ def register_agency(
         connector=agency.connector,
         jwks=public_jwks(parse_public_keys(document["jwks"])),
         correction_endpoint=agency.correction_endpoint,
+        preparation_endpoint=agency.preparation_endpoint,
         registered_on=known.registered_on if known else day_of(now),
         suspended_at=known.suspended_at if known else None,
     )

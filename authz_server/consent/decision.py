@@ -1,6 +1,6 @@
 """The decision: approve or deny, once, with everything that it leaves behind in one transaction."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,8 +12,9 @@ from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own
+from authz_server.clients.model import RegisteredAgency
 from authz_server.config import Settings
-from authz_server.consent import download
+from authz_server.consent import download, preparation
 from authz_server.consent.codes import AT_COUNTER, PREFIX, collectable_s, unshown
 from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
@@ -43,10 +44,10 @@ AT_LIBERTY = exists(
     .where(CITIZEN.c.id == bindparam("citizen"), ~HELD)
     .with_for_update(read=True)
 )
-APPROVE = Decision(
-    lambda fresh: _decide(fresh, OWN, AT_LIBERTY),
-    leaves=[table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry)],
-)
+LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
+APPROVE = Decision(lambda fresh: _decide(fresh, OWN, AT_LIBERTY), leaves=LEAVES)
+# Apart from the other, which most consents are, so that it costs them nothing.
+APPROVE_SLOW = Decision(lambda fresh: _decide(fresh, OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
 DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
 # What may still happen to a consent.
 NOTHING_SINCE: Final = dict.fromkeys(
@@ -66,13 +67,15 @@ def approve(
     server_secret: bytes,
     now: datetime,
     session_secret: str = "",
+    agency_of: Callable[[str], RegisteredAgency | None] = lambda _: None,
 ) -> str:
     """Record the consent and issue the code; the location that takes the browser back to the client with it,
     or to where the citizen is shown a barcode in its place.
 
     Request spent, consent, code and entries are one decision. The caller commits.
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
-        what was shown, for nothing is looked at again; session_secret: what a download's code is derived from.
+        what was shown, for nothing is looked at again; session_secret: what a download's code is derived from;
+        agency_of: the registration of an agency, which may take requests to prepare what is slow.
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, or the citizen was frozen
         or suspended meanwhile.
     """
@@ -80,12 +83,14 @@ def approve(
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]
     code = _code(pending, server_secret, session_secret)
+    granted = grant_of(asked, chosen, catalogue=catalogue, unavailable=notice.unavailable)
+    collected_by = _collected_by(pending, settings, now=now)
     owner = {"transaction_id": pending.transaction_id, "citizen_id": who, "client_id": pending.client_id}
     consent = {
         "id": consent_id,
         "scopes": asked.scopes,
         "purpose_id": pending.purpose_id,
-        "granted": grant_of(asked, chosen, catalogue=catalogue, unavailable=notice.unavailable),
+        "granted": granted,
         "notice": notice.to_json(),
         "notice_version": notice.version,
         "notice_locale": notice.locale,
@@ -98,7 +103,22 @@ def approve(
         "decided_at": now,
         **NOTHING_SINCE,
     }
-    answer = {
+    answer = _answer(pending, code, consent_id, level, collected_by)
+    entries = _entries(pending, "approved", citizen_id=who, consent_id=consent_id, now=now)
+    rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
+    decision = APPROVE
+    if asked.at_counter or pending.client_id == own.CLIENT_ID:  # somebody comes later
+        askable = preparation.Askable(catalogue, agency_of, collected_by, settings.limits.dataset_token_ttl_s)
+        decision = _with_preparations(rows, granted, owner | {"consent_id": consent_id}, askable, now=now)
+    if not decision.run(session, rows=rows, request_id=pending.request_id, citizen=who, now=now):
+        raise RequestNotUsable("decided, expired or frozen meanwhile")
+    return _location(pending, code, settings)
+
+
+def _answer(pending: PendingRequest, code: str, consent_id: str, level: int, collected_by: datetime) -> dict[str, Any]:
+    """The columns of the code: all but its owner."""
+    asked = pending.parameters
+    return {
         "digest": digest(code),
         "consent_id": consent_id,
         "redirect_uri": asked.redirect_uri,
@@ -106,15 +126,32 @@ def approve(
         "dpop_jkt": asked.dpop_jkt,
         "nonce": asked.nonce,
         "claims": {**asked.claims, "acr": asked.stated_acr(level)},
-        "expires_at": now
-        + timedelta(seconds=collectable_s(settings.limits, at_counter=asked.at_counter, client_id=pending.client_id)),
+        "expires_at": collected_by,
         "used_at": None,
     }
-    entries = _entries(pending, "approved", citizen_id=who, consent_id=consent_id, now=now)
-    rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
-    if not APPROVE.run(session, rows=rows, request_id=pending.request_id, citizen=who, now=now):
-        raise RequestNotUsable("decided, expired or frozen meanwhile")
-    return _location(pending, code, settings)
+
+
+def _collected_by(pending: PendingRequest, settings: Settings, *, now: datetime) -> datetime:
+    at_counter = pending.parameters.at_counter
+    ttl_s = collectable_s(settings.limits, at_counter=at_counter, client_id=pending.client_id)
+    return now + timedelta(seconds=ttl_s)
+
+
+def _with_preparations(
+    rows: list[list[dict[str, Any]]],
+    granted: Sequence[Mapping[str, Any]],
+    owner: Mapping[str, Any],
+    askable: preparation.Askable,
+    *,
+    now: datetime,
+) -> Decision:
+    """Add the rows and entries of what agencies are asked to have ready, if anything; the decision that leaves them."""
+    ahead, entries = preparation.ask(granted, owner, askable, now=now)
+    if not ahead:
+        return APPROVE
+    rows[-1] += [entry.values() for entry in entries]
+    rows.append(ahead)
+    return APPROVE_SLOW
 
 
 def _code(pending: PendingRequest, server_secret: bytes, session_secret: str) -> str:

@@ -69,6 +69,32 @@ class Consent(Base):
     erasure_refusal: Mapped[str | None] = mapped_column(String(20), default=None)  # None: erased, once it is answered
 
 
+class Preparation(Base):
+    """A slow dataset that its agency was asked to have ready before anybody comes for it, and what it said of that.
+
+    No use of the consent, and none of the data: that moves by a fetch alone. `id` names it to the agency.
+    """
+
+    __tablename__ = "preparation"
+    __table_args__ = (Index("uq_preparation_consent_id", "consent_id", "position", unique=True),)
+
+    id: Mapped[str] = mapped_column(String(22), primary_key=True)
+    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"))
+    position: Mapped[int]  # which of the consent's granted datasets
+    transaction_id: Mapped[str] = mapped_column(String(20))
+    citizen_id: Mapped[int] = mapped_column(BigKey)
+    client_id: Mapped[str] = mapped_column(String(100))
+    agency_id: Mapped[str] = mapped_column(String(40))
+    dataset_id: Mapped[str] = mapped_column(String(80))
+    asked_at: Mapped[datetime]
+    until: Mapped[datetime] = mapped_column(index=True)  # nobody comes for it later
+    expected_at: Mapped[datetime | None] = mapped_column(default=None)  # about when it is ready, the agency says
+    kept_until: Mapped[datetime | None] = mapped_column(default=None)  # a token that waits for it lives that long
+    ready_at: Mapped[datetime | None] = mapped_column(default=None)
+    refused_at: Mapped[datetime | None] = mapped_column(default=None)  # it does not work ahead; a fetch starts it
+    dropped_at: Mapped[datetime | None] = mapped_column(default=None)  # the consent ended before
+
+
 class Correction(Base):
     """One field that a citizen wants corrected by its agency. `sealed` says what to; only the agency can open it."""
 

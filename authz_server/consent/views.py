@@ -219,6 +219,7 @@ def _approve(
                 server_secret=services().secret,
                 now=clock.now(),
                 session_secret=cookies.session_secret() or "",
+                agency_of=services().registry.agency,
             )
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)

@@ -20,6 +20,12 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
         "資料是加密給那個瀏覽器的，別人打不開。",
         "It was encrypted for that browser: nobody else can open it.",
     ),
+    "preparation.ready": told(
+        "「{dataset}」準備好了",
+        "{dataset} is ready",
+        "請回到下載的頁面。如果已經關掉了，下面的連結告訴您怎麼做。",
+        "Go back to the page of your download. If you have closed it, the link below says what to do.",
+    ),
 }
 
 

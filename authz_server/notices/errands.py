@@ -1,12 +1,13 @@
 """What there is to say of a notice, and to whom: read at each attempt, and whenever its page is opened."""
 
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.consent import correction
+from authz_server.consent import correction, preparation
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
 from authz_server.counter.desk import ANNOUNCED
@@ -16,6 +17,8 @@ from authz_server.identity.contact import CHANGED, PROPOSED, change_at
 from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
+
+PREPARATIONS: Final = frozenset({preparation.ASKED, preparation.DROPPED})
 
 
 def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at: datetime, now: datetime) -> Errand:
@@ -47,6 +50,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         barcode=barcode,
         sign_in_code=sign_in_code,
         correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
+        preparation=preparation.find_errand(session, entry) if entry.event in PREPARATIONS else None,
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

@@ -7,8 +7,10 @@ from typing import Final
 
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
+from authz_server.consent import download
 from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, listed, time_of_day
+from authz_server.counter import service as counter
 from authz_server.counter.codes import one_time_code
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.naming import desk_name
@@ -19,6 +21,7 @@ from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.downloads import told_of
 from authz_server.notices.phrases import say
+from authz_server.tokens.readiness import READY
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
@@ -154,6 +157,9 @@ class Writer:
         links = [("see_record", f"{issuer}/record")]
         if entry.transaction_id and entry.event.startswith(OF_CONSENTS):
             links = [("see_consent", f"{issuer}/consent/{entry.transaction_id}/outcome")]
+        if entry.event == READY:
+            place = download.PATH if entry.client_id == own.CLIENT_ID else counter.PATH
+            links = [("go_on", f"{issuer}{place}/{entry.transaction_id}")]
         if entry.event in WITH_RECEIPT:
             links.append(("get_receipt", f"{issuer}/consent/{entry.transaction_id}/receipt.pdf"))
         first_time = say("first_time", locale, **names) if errand.first_time else ""

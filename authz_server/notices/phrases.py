@@ -22,6 +22,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "fact": ("{label}：{text}", "{label}: {text}"),
     "see_consent": ("看這件事的詳情", "See the details"),
     "get_receipt": ("下載收據（PDF）", "Get the receipt (PDF)"),
+    "go_on": ("接下來怎麼做", "How to go on"),
     "see_record": ("看您的紀錄", "See your record"),
     "why": ("為什麼收到這則訊息", "Why you get this"),
     "why_use": (

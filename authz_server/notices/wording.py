@@ -117,6 +117,12 @@ TOLD: Final[Mapping[str, Told]] = {
         "The counter may now fetch what you agreed to, once. If you are not there, stop it at once: follow the link "
         "below.",
     ),
+    "preparation.ready": told(
+        "「{dataset}」準備好了",
+        "{dataset} is ready",
+        "現在可以到{client}的櫃檯出示條碼了。",
+        "You can go to the counter of {client} now, and show your barcode there.",
+    ),
     "counter.locked": _safe(
         "您的條碼暫時鎖住了",
         "Your barcode is locked for a while",

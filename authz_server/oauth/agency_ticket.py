@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from authz_server.core import jose
+from authz_server.clients import keys
 from authz_server.core.identifiers import acr_of_level
 from authz_server.extensions import Services
 from authz_server.oauth.id_token import SIGNING_ALG
@@ -47,5 +47,4 @@ def issue(services: Services, lease: Lease, *, now: datetime) -> str:
         "auth_time": int(row.auth_time.timestamp()),
         "recipient_jwk": lease.recipient_jwk,
     }
-    signed = jose.sign(claims, services.keys.get(SIGNING_ALG), typ=TYPE)
-    return jose.encrypt(signed.encode(), agency.encryption_key, cty="JWT")
+    return keys.seal(claims, agency, services.keys.get(SIGNING_ALG), typ=TYPE)

@@ -10,6 +10,7 @@ from authz_server.counter.errors import DeskLocked
 from authz_server.oauth.responses import json_response
 from authz_server.single_use.identifiers import AssertionReplayed, ProofReplayed
 from authz_server.tokens.errors import AuthenticationNotSufficient, LeaseNotUsable, TokenNotReady
+from authz_server.tokens.readiness import PreparationOver
 
 
 class InvalidRequest(DomainError):
@@ -103,6 +104,7 @@ STATUS: dict[type[DomainError], int] = {
     NoSuchConsent: 404,
     ErasureSettled: 409,
     CorrectionSettled: 409,
+    PreparationOver: 409,
     LeaseNotUsable: 409,
 }
 

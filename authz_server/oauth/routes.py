@@ -15,7 +15,16 @@ from authz_server.core.logging import event
 from authz_server.counter.errors import BarcodeNotUsable
 from authz_server.database import db
 from authz_server.extensions import Services
-from authz_server.oauth import authorize, client_access, corrections, grant_management, metadata, outcomes, userinfo
+from authz_server.oauth import (
+    authorize,
+    client_access,
+    corrections,
+    grant_management,
+    metadata,
+    outcomes,
+    preparations,
+    userinfo,
+)
 from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
 from authz_server.oauth.responses import json_response, public_json
 from authz_server.oauth.server import ConsentServer
@@ -40,6 +49,7 @@ CALLERS: Mapping[str, str] = {
     "oauth.query_erasure": "client",
     "oauth.answer_erasure": "client",
     "oauth.answer_correction": "agency",
+    "oauth.answer_preparation": "agency",
     "catalogue.show": "anyone",
     "counter.offices": "anyone",
     "counter.service": "citizen",
@@ -165,6 +175,7 @@ def init_app(app: Flask, services: Services) -> None:
     route("/announce", "announce", back(lambda: server.create_endpoint_response("announcement", request)), "POST")
     route("/outcomes", "outcomes", back(_outcomes), "POST")
     route("/corrections/<correction_id>", "answer_correction", back(_answered_correction), "POST")
+    route("/preparations/<preparation_id>", "answer_preparation", back(_answered_preparation), "POST")
     resource = protected_resource(algorithms)
     route(
         "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
@@ -208,6 +219,11 @@ def _answered_erasure(server: ConsentServer) -> Response:
 
 def _answered_correction() -> Response:
     corrections.answer(request, _named("correction_id"))
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _answered_preparation() -> Response:
+    preparations.answer(request, _named("preparation_id"))
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -19,12 +19,13 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Dataset
+from authz_server.clients import keys
 from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import correction
 from authz_server.consent.models import Consent
 from authz_server.consent.outcome import DELIVERED, Decided
 from authz_server.consent.receipt import find_consent
-from authz_server.core import clock, jose
+from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
@@ -176,8 +177,7 @@ def _seal(wanted: correction.Wanted, offer: Offer, value: str, *, correction_id:
         "field": wanted.field_id,
         "claimed": value,
     }
-    signed = jose.sign(claims, here.keys.get(SIGNING_ALG), typ=TYPE)
-    return jose.encrypt(signed.encode(), offer.agency.encryption_key, cty="JWT")
+    return keys.seal(claims, offer.agency, here.keys.get(SIGNING_ALG), typ=TYPE)
 
 
 def _form(

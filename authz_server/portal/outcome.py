@@ -14,10 +14,12 @@ from flask import Blueprint, abort, make_response, redirect, render_template, re
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
+from authz_server.consent import preparation
 from authz_server.consent.client_home import home_of
 from authz_server.consent.outcome import STOPPABLE, Decided, find_outcome
-from authz_server.consent.wording import day, time_of_day
+from authz_server.consent.wording import day, duration, time_of_day
 from authz_server.core import clock, transfers
+from authz_server.core.clock import day_of
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
@@ -140,6 +142,31 @@ def fetches_of(found: Decided) -> list[dict[str, Any]]:
         told = {"dataset_id": fetch.dataset_id, "state": fetch.state, "at": moment(fetch.at)}
         fetches.append(names | told | {"by_citizen": found.withdrawn_by == "citizen"})
     return fetches
+
+
+def preparations_of(signed_in: SignedIn, transaction_id: str) -> list[dict[str, Any]]:
+    """The slow datasets that agencies were asked to have ready: dataset_id, name, ready (bool), text (when)."""
+    known, spoken, now = services().catalogue, locale.current(), clock.now()
+    found = preparation.preparations_of(db.session(), transaction_id, citizen_id=signed_in.citizen_id)
+    facts = []
+    for row in found:
+        dataset = known.find_dataset(row.dataset_id)
+        wait = duration(dataset.typical_wait_s, spoken) if dataset and dataset.typical_wait_s else ""
+        if row.ready_at:
+            text = gettext("Ready.")
+        elif row.refused_at:
+            text = gettext("The agency prepares it only once it is fetched. That takes about %(wait)s.", wait=wait)
+        elif row.expected_at is None:
+            text = gettext("The agency was asked to prepare it. That takes about %(wait)s.", wait=wait)
+        elif row.expected_at <= now:
+            text = gettext("It should be ready about now. The agency has not said so yet.")
+        elif day_of(row.expected_at) == day_of(now):
+            text = gettext("Ready at about %(time)s: go then.", time=time_of_day(row.expected_at))
+        else:
+            text = gettext("Ready at about %(time)s: go then.", time=moment(row.expected_at))
+        name = dataset.name.get(spoken) if dataset else row.dataset_id
+        facts.append({"dataset_id": row.dataset_id, "name": name, "ready": row.ready_at is not None, "text": text})
+    return facts
 
 
 def stopped_by(actor: str | None) -> str:

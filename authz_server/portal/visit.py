@@ -9,6 +9,7 @@ Routes, all by reference number
 A barcode and its code open a fetch, so a session by a code by e-mail alone does not do.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.audit.service import entries_of
+from authz_server.consent.outcome import STOPPABLE
 from authz_server.consent.wording import time_of_day
 from authz_server.core import clock
 from authz_server.counter.codes import Face, one_time_code
@@ -30,7 +32,7 @@ from authz_server.identity.enrolment import identified
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import barcode, locale, pdf
-from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
+from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment, preparations_of
 from authz_server.portal.record import line_of
 
 blueprint = Blueprint("visit", __name__)
@@ -69,7 +71,7 @@ def show_barcode(signed_in: SignedIn, reference: str) -> Response:
 @identified
 def state(signed_in: SignedIn, reference: str) -> Response:
     """Tell the page's script whether there is anything new."""
-    return json_response({"state": _state(_found(signed_in, reference))})
+    return json_response({"state": _state(_found(signed_in, reference), preparations_of(signed_in, reference))})
 
 
 @blueprint.get("/counter/<reference>/<picture>")
@@ -126,7 +128,15 @@ PICTURES: Final[Mapping[str, tuple[str, Callable[[Visit, Face], bytes]]]] = {
 def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response:
     outcome = decided_of(signed_in, visit.transaction_id)
     steps = entries_of(db.session(), signed_in.citizen_id, transaction_id=visit.transaction_id, limit=STEPS)
-    waits = [services().catalogue.dataset(one.dataset_id).typical_wait_s for one in outcome.fetches]
+    awaited = {one.dataset_id for one in outcome.fetches if one.state in STOPPABLE}
+    prepared = preparations_of(signed_in, visit.transaction_id)
+    ahead = [one for one in prepared if one["dataset_id"] in awaited]
+    asked = {one["dataset_id"] for one in ahead}
+    waits = [
+        services().catalogue.dataset(one.dataset_id).typical_wait_s
+        for one in outcome.fetches
+        if one.dataset_id not in asked
+    ]
     text = render_template(
         "visit.html",
         signed_in=signed_in,
@@ -145,7 +155,9 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         fetches=fetches_of(outcome),
         steps=[line_of(entry) for entry in steps],
         counters=_counters(visit),
-        state=_state(visit),
+        ahead=ahead,
+        all_ready=all(one["ready"] for one in ahead),
+        state=_state(visit, prepared),
         stale=stale,
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),
     )
@@ -183,10 +195,11 @@ def _counters(visit: Visit) -> list[dict[str, Any]]:
     return [{"name": one.name.get(spoken), "address": one.address.get(spoken)} for one in counters]
 
 
-def _state(visit: Visit) -> str:
-    """What of the page may change without its citizen: entries, and what runs out. It says nothing."""
+def _state(visit: Visit, ahead: list[dict[str, Any]]) -> str:
+    """What of the page may change without its citizen: entries, what is prepared, what runs out. It says nothing."""
     newest = entries_of(db.session(), visit.citizen_id, transaction_id=visit.transaction_id, limit=1)
-    return f"{newest[0].id if newest else 0}-{_face(visit) is not None:d}{_code(visit) is not None:d}"
+    said = hashlib.sha256("".join(one["text"] for one in ahead).encode()).hexdigest()[:8]
+    return f"{newest[0].id if newest else 0}-{_face(visit) is not None:d}{_code(visit) is not None:d}-{said}"
 
 
 def _action(reference: str) -> str:

@@ -12,12 +12,14 @@ from flask import Flask, Response, abort, request
 from joserfc.jwk import ECKey
 
 from .answers import Office, Wanted
-from .corrections import CorrectionRefused, Corrections
+from .corrections import Corrections
 from .document import document_pdf
 from .keys import AgencyKeys
+from .mail import Mail, PushRefused
 from .misbehave import Mode, cut_off
 from .package import File, build
 from .platform import Dataset, Platform, PlatformUnavailable
+from .preparations import Preparations
 from .problems import problem, retry_later
 from .ticket import Ticket, TicketRefused, TooBusy, Verifier
 
@@ -39,6 +41,7 @@ class Agencies:
 def create_app(agencies: Agencies) -> Flask:
     """Return the WSGI application."""
     app = Flask(__name__)
+    preparations = Preparations(agencies.office.queue, agencies.office.now)
 
     @app.get("/<agency_id>/datasets/<dataset_id>")
     def dataset_by_ticket(agency_id: str, dataset_id: str) -> Response:
@@ -68,8 +71,17 @@ def create_app(agencies: Agencies) -> Flask:
     def correction(agency_id: str) -> Response:
         """What a citizen wants corrected, sealed to this agency; decided at once, as no real one would."""
         keys, _ = agencies.jose.get(agency_id) or abort(404)
-        desk = Corrections(agency_id, agencies.platform, keys)
+        desk = Corrections(Mail(agency_id, agencies.platform, keys))
         desk.take(request.get_data(as_text=True), now=agencies.office.now())
+        return Response(status=202)
+
+    @app.post("/<agency_id>/preparations")
+    def preparation(agency_id: str) -> Response:
+        """What somebody will come for, to be ready by then; or what nobody comes for any more."""
+        keys, _ = agencies.jose.get(agency_id) or abort(404)
+        if (misbehaviour := agencies.office.switches.instead(agency_id)) is not None:
+            return misbehaviour
+        preparations.take(Mail(agency_id, agencies.platform, keys), request.get_data(as_text=True))
         return Response(status=202)
 
     @app.get("/health")
@@ -79,7 +91,7 @@ def create_app(agencies: Agencies) -> Flask:
     if agencies.admin:
         add_switchboard(app, agencies)
     app.register_error_handler(TicketRefused, refused)
-    app.register_error_handler(CorrectionRefused, lambda error: problem(400, str(error)))
+    app.register_error_handler(PushRefused, lambda error: problem(400, str(error)))
     app.register_error_handler(TooBusy, lambda _: retry_later("too many requests at once"))
     app.register_error_handler(PlatformUnavailable, lambda _: retry_later("the platform cannot be reached"))
     app.after_request(echo_trace_id)

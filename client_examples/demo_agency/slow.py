@@ -20,3 +20,14 @@ class Queue:
             if len(self._ready_at) > MAX_JOBS:
                 del self._ready_at[next(iter(self._ready_at))]
             return max(0, ready_at - now)
+
+    def has(self, transaction: str, dataset_id: str) -> bool:
+        """Whether it was begun, and not thrown away."""
+        with self._lock:
+            return (transaction, dataset_id) in self._ready_at
+
+    def drop(self, transaction: str) -> None:
+        """Throw away what was begun for a transaction."""
+        with self._lock:
+            for work in [one for one in self._ready_at if one[0] == transaction]:
+                del self._ready_at[work]

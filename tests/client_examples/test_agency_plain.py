@@ -142,6 +142,7 @@ def test_the_registration_holds_the_public_keys_only(tmp_path: Path) -> None:
         "id": "ris",
         "connector": "jose",
         "correction_endpoint": "http://127.0.0.1:8100/ris/corrections",
+        "preparation_endpoint": "http://127.0.0.1:8100/ris/preparations",
         "jwks": keys.public_jwks(),
     }
     assert not re.search(r"\bd = ", text)

@@ -24,19 +24,22 @@ COUNTERS = {
 NAME = {"zh": "樣本區公所", "en": "Sample District Office"}
 
 
-def purposes(platform: Platform) -> dict[str, Any]:
-    """One service, which needs two datasets."""
+NEEDED = ("ris.personal", "fia.property")
+
+
+def purposes(platform: Platform, *needed: str) -> dict[str, Any]:
+    """One service, which needs these datasets; two unless they are named."""
     datasets = {
         name: {"fields_required": [field.id for field in platform.catalogue.dataset(name).fields if field.required]}
-        for name in ("ris.personal", "fia.property")
+        for name in needed or NEEDED
     }
     text = {"zh": "申請托育補助", "en": "To apply for a childcare grant"}
     return {"childcare": {"text": text, "use_until_days": 30, "erase_by_days": 90, "datasets": datasets}}
 
 
-def new_office(platform: Platform) -> Bank:
+def new_office(platform: Platform, *needed: str) -> Bank:
     """An office of the test's own."""
-    return new_bank(platform, name=NAME, counters=COUNTERS, purposes=purposes(platform))
+    return new_bank(platform, name=NAME, counters=COUNTERS, purposes=purposes(platform, *needed))
 
 
 @dataclass
@@ -70,12 +73,14 @@ class Visit:
         return found[1] if found else None
 
 
-def agree(platform: Platform, office: Bank, citizen: CitizenBrowser | None = None) -> Visit:
-    """Choose the service, agree."""
+def agree(
+    platform: Platform, office: Bank, citizen: CitizenBrowser | None = None, dataset: str = "fia.property"
+) -> Visit:
+    """Choose the service, agree. Args: dataset: the one that wants to know for which year."""
     citizen = citizen or platform.citizen()
     path = f"/counter/offices/{office.client_id}/childcare"
     page = citizen.client.get(path)
-    form = hidden_fields(page.text) | {"fia.property/tax_year": "113"}
+    form = hidden_fields(page.text) | {f"{dataset}/tax_year": "113"}
     answer = citizen.client.post(path, data=form)
     assert answer.status_code == 303, unescape(answer.text)
     decided = citizen.decide(citizen.client.get(answer.location))

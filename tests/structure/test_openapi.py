@@ -48,7 +48,8 @@ def routed(app: Flask, endpoints: set[str]) -> set[tuple[str, str]]:
             method,
             rule.rule.replace("<dataset_id>", "{dataset}")
             .replace("<grant_id>", "{grant_id}")
-            .replace("<correction_id>", "{correction_id}"),
+            .replace("<correction_id>", "{correction_id}")
+            .replace("<preparation_id>", "{preparation_id}"),
         )
         for rule in app.url_map.iter_rules()
         if rule.endpoint in endpoints

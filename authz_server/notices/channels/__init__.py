@@ -5,7 +5,7 @@ from typing import Final
 from authz_server.config import Settings
 from authz_server.core.settings import SettingsError
 from authz_server.extensions import Services
-from authz_server.notices.channels.agency import Agency
+from authz_server.notices.channels.agency import Agency, AgencyAhead
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.email import Email, EmailBefore
 from authz_server.notices.channels.sms import Sms, SmsBefore
@@ -20,6 +20,7 @@ REGISTRY: Final[tuple[type[Channel], ...]] = (
     SmsBefore,
     Webhook,
     Agency,
+    AgencyAhead,
 )
 
 

@@ -53,7 +53,7 @@ class Errand:
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
     `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
     `sign_in_code`: it brings this.
-    `correction`: id and sealed of what is to be sent to an agency.
+    `correction`: id and sealed of what is to be sent to an agency; `preparation`: what one is to prepare, or to drop.
     """
 
     entry: AuditEntry
@@ -66,6 +66,7 @@ class Errand:
     barcode: Any | None = None
     sign_in_code: SignInCode | None = None
     correction: Any | None = None
+    preparation: Any | None = field(default=None, repr=False)
 
 
 class Channel(Protocol):

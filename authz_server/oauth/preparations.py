@@ -1,0 +1,35 @@
+"""What an agency says of a dataset that it was asked to have ready."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from flask import Request
+
+from authz_server.core import clock
+from authz_server.database import db
+from authz_server.oauth import agencies
+from authz_server.oauth.errors import InvalidRequest
+from authz_server.tokens import readiness
+
+TYPE: Final = "mydata-preparation-state+jwt"
+LONGEST_WAIT: Final = timedelta(days=1)
+
+
+def answer(request: Request, preparation_id: str) -> None:
+    """Take how far it is.  Raises: NoSuchConsent, InvalidRequest, InvalidClient, PreparationOver."""
+    session, now = db.session(), clock.now()
+    agency = agencies.registered(request, readiness.agency_of(session, preparation_id))
+    claims = agencies.claims_of(request, agency, typ=TYPE, preparation=preparation_id)
+    state = claims.get("state")
+    if state not in readiness.SAID:
+        raise InvalidRequest("state is unknown.")
+    expected_at = _expected_at(claims, now) if state == "preparing" else None
+    readiness.say(session, preparation_id, state, agency_id=agency.id, expected_at=expected_at, now=now)
+
+
+def _expected_at(claims: dict[str, Any], now: datetime) -> datetime:
+    seconds = claims.get("ready_at")
+    latest = now + LONGEST_WAIT
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= latest.timestamp():
+        raise InvalidRequest("ready_at must be seconds since 1970, a day from now at most.")
+    return datetime.fromtimestamp(seconds, UTC)
