@@ -93,12 +93,11 @@ def engine_options(url: str) -> dict[str, Any]:
         "hide_parameters": True,  # a database error must not quote a citizen
     }
     if make_url(url).get_backend_name() == "postgresql":
-        # Every statement of the hot path is sent over and over: prepare it the first time. No pre-ping: a dead
-        # connection surfaces as one refused request, a ping costs every request a round trip.
+        # No pre-ping: a dead connection surfaces as one refused request, a ping costs every request a round trip.
         # Statements find rows by key: one plan serves all values, and planning costs more than running.
         session = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
         options |= {
-            "connect_args": {"prepare_threshold": 0, "options": session},
+            "connect_args": {"options": session},
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 5,
@@ -132,6 +131,17 @@ def prepare_engine(engine: Engine) -> None:
         # One that is said to only read waits for nobody, not even for its own thread's open transaction.
         read_only = connection.get_execution_options().get("read_only", False)
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+def reading(engine: Engine) -> Engine:
+    """The same engine for what only reads: a transaction that nobody waits for, and on PostgreSQL none at all.
+
+    There a transaction that is rolled back costs more than its two commands: psycopg takes that for a reason to forget
+    what it has prepared on this connection, so that all of it is parsed and planned anew.
+    """
+    if engine.dialect.name == "postgresql":
+        return engine.execution_options(isolation_level="AUTOCOMMIT")
+    return engine.execution_options(read_only=True)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
-from authz_server.database import db
+from authz_server.database import db, reading
 
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
 Cursor = psycopg.RawCursor[tuple[Any, ...]]  # it sends a statement as it is, with PostgreSQL's own placeholders
@@ -102,7 +102,7 @@ def lone_connection(engine: Engine | None = None, *, read_only: bool = False) ->
         finally:
             idle.give_back(cursor)
     else:
-        with engine.execution_options(read_only=read_only).begin() as connection:
+        with (reading(engine) if read_only else engine).begin() as connection:
             yield connection
 
 
@@ -139,6 +139,7 @@ def _open(engine: Engine) -> Cursor:
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
+    connection.prepare_threshold = 0  # every statement comes over and over: prepare it the first time
     return psycopg.RawCursor(connection)
 
 

@@ -21,6 +21,7 @@ from authz_server.core import clock
 from authz_server.core.jose import KeySet, parse_public_keys
 from authz_server.core.logging import event
 from authz_server.core.remote_keys import RemoteKeys
+from authz_server.database import reading
 
 CHECK_EVERY = timedelta(seconds=1)
 NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
@@ -47,8 +48,8 @@ class Registry:
     """
 
     def __init__(self, engine: Engine, context: Context, *, allowed_hosts: frozenset[str] = frozenset()) -> None:
-        # A deferred transaction: in SQLite it waits for no writer, not even for one of this very thread.
-        self._engine = engine.execution_options(read_only=True)
+        # In SQLite it waits for no writer, not even for one of this very thread.
+        self._engine = reading(engine)
         self._context = context
         self._allowed_hosts = allowed_hosts
         self._snapshot: _Snapshot | None = None

@@ -123,8 +123,9 @@ def _put_on_record(session: Session, unusual: Sequence[tuple[Any, str]], *, now:
         {"transaction_id": decision.transaction_id, "kind": kind, "client_id": decision.client_id, "at": decision.at}
         for decision, kind in unusual
     ]
-    statement = insert_if_absent(session.get_bind().dialect.name, Anomaly).values(rows)
-    new = {tuple(row) for row in session.execute(statement.returning(Anomaly.transaction_id, Anomaly.kind))}
+    statement = insert_if_absent(session.get_bind().dialect.name, Anomaly)
+    # The rows as parameters: the statement is then compiled once, and not for each number of rows.
+    new = {tuple(row) for row in session.execute(statement.returning(Anomaly.transaction_id, Anomaly.kind), rows)}
     # At the time of finding, not of the decision: so the notice of it is made, however long no worker ran. But never
     # before it, although what was decided after the look began is found as well: the record is by time.
     entries = [

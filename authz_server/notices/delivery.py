@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from authz_server.consent import correction
 from authz_server.core import clock
 from authz_server.core.logging import event
+from authz_server.database import reading
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Undeliverable
 from authz_server.notices.errands import errand_of
@@ -24,11 +25,18 @@ def run(engine: Engine, channel: Channel, stopping: threading.Event) -> None:
     """Deliver by one channel until told to stop. A database that is away is waited for."""
     while not stopping.wait(EVERY_S):
         try:
-            while deliver_next(engine, channel) and not stopping.is_set():
-                pass
+            if is_anything_due(engine, channel):
+                while deliver_next(engine, channel) and not stopping.is_set():
+                    pass
         except OperationalError as error:
             event("worker.database_unavailable", kind=channel.id, error=type(error.orig).__name__)
         channel.rest()
+
+
+def is_anything_due(engine: Engine, channel: Channel) -> bool:
+    """Whether it is worth to claim: that is a write, for which all others wait on SQLite."""
+    with Session(reading(engine)) as session:
+        return outbox.is_anything_due(session, channel.id, now=clock.now())
 
 
 def deliver_next(engine: Engine, channel: Channel) -> bool:
@@ -36,9 +44,6 @@ def deliver_next(engine: Engine, channel: Channel) -> bool:
 
     Between the receiver's yes and the commit of it lies the one moment at which a crash makes it come a second time.
     """
-    with Session(engine.execution_options(read_only=True)) as session:
-        if not outbox.is_anything_due(session, channel.id, now=clock.now()):
-            return False
     with Session(engine) as session, session.begin():
         claim = outbox.claim(session, channel.id, now=clock.now())
     if claim is None:
@@ -84,7 +89,7 @@ def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried:
 
 
 def _errand(engine: Engine, claim: Claim) -> Errand:
-    with Session(engine.execution_options(read_only=True), expire_on_commit=False) as session:
+    with Session(reading(engine), expire_on_commit=False) as session:
         errand = errand_of(
             session,
             claim.audit_entry_id,
