@@ -52,6 +52,8 @@ NEIGHBOURS = Room(
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
 # And for files to be verified, which are larger than any other form; few, for they are taken into memory.
 VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=verify.MAX_BYTES)
+WORKER = "mydata worker"
+WORKER_NICENESS = 10  # what the worker does may wait a moment, requests may not: where cores are scarce, they go first
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
@@ -158,10 +160,11 @@ def proxy() -> None:
 @cli.command("worker")
 def run_worker() -> None:
     """Run the worker: leases that ran out, notices, old rows."""
+    os.nice(WORKER_NICENESS)
     settings = config.load()
     logging.configure(settings.log_level)
     check_migrated(settings.database_url)
-    engine = new_engine(settings.database_url)
+    engine = new_engine(settings.database_url, program=WORKER)
     channels = configured(load_services(settings, engine))
     worker.run(engine, limits=settings.limits, channels=channels)
 

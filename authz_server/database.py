@@ -85,8 +85,11 @@ def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
 db = SQLAlchemy(metadata=Base.metadata)
 
 
-def engine_options(url: str) -> dict[str, Any]:
-    """Options of `create_engine` for this URL; the same for the servers, the worker, migrations and tests."""
+def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
+    """Options of `create_engine` for this URL; the same for the servers, the worker, migrations and tests.
+
+    Args: program: whose connections they are, as PostgreSQL's `pg_stat_activity` shows it.
+    """
     options: dict[str, Any] = {
         "json_serializer": lambda value: orjson.dumps(value).decode(),
         "json_deserializer": orjson.loads,
@@ -97,7 +100,7 @@ def engine_options(url: str) -> dict[str, Any]:
         # Statements find rows by key: one plan serves all values, and planning costs more than running.
         session = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
         options |= {
-            "connect_args": {"options": session},
+            "connect_args": {"options": session, "fallback_application_name": program},
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 5,
@@ -107,9 +110,9 @@ def engine_options(url: str) -> dict[str, Any]:
     return options
 
 
-def new_engine(url: str, **more: Any) -> Engine:
+def new_engine(url: str, *, program: str = "mydata", **more: Any) -> Engine:
     """An engine set up like the server's own, for commands and the worker."""
-    engine = create_engine(url, **engine_options(url) | more)
+    engine = create_engine(url, **engine_options(url, program=program) | more)
     prepare_engine(engine)
     return engine
 

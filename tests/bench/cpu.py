@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -24,13 +24,14 @@ def on_core(*cores: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def used_s(roots: Iterable[int]) -> float:
+def used_s(roots: Collection[int], *, others: Collection[int] = ()) -> float:
     """CPU seconds, user and system, that these processes and all their descendants have used.
 
+    Args: others: descendants that are booked elsewhere.
     Living processes are read from their CPU-time clocks, which count nanoseconds where /proc/<pid>/stat counts ticks;
     only what already ended (cutime and cstime of its parent) comes in ticks.
     """
-    return sum(_process_s(pid) for root in roots for pid in _family(root))
+    return sum(_process_s(pid) for root in roots for pid in _family(root) if pid in roots or pid not in others)
 
 
 def idle_s(cores: int) -> float:

@@ -71,8 +71,8 @@ microseconds per operation.
 {report.fetch_table(rounds)}
 
 While 20 MB files passed, the proxy's memory peaked at most {memory_mib:.1f} MiB above where it stood.
-The worker, which writes the citizens' notices and tidies up, used {report.worker_us(rounds):.0f} microseconds of CPU
-per journey, fetches included."""
+The worker, which writes and sends the citizens' notices and tidies up, used {report.worker_us(rounds):.0f} microseconds
+of CPU per journey, with its connections to the database, fetches included."""
 
 
 def _statement_section(statements: Mapping[str, tuple[float, float, float]]) -> str:

@@ -33,11 +33,13 @@ class Figures:
 class Meter:
     """Reads the CPU clocks of a target's processes around what is measured.
 
-    Args: parts: name of a part ("server", "database", ...) -> the roots of its process trees.
+    Args: parts: name of a part ("server", "database", ...) -> the roots of its process trees. A root of one part is
+        booked there alone, whichever part's process has started it.
     """
 
     def __init__(self, parts: dict[str, tuple[int, ...]]) -> None:
         self.parts = parts
+        self._roots = frozenset(pid for pids in parts.values() for pid in pids)
         self.figures: dict[str, Figures] = {}
 
     def of(self, kind: str) -> Figures:
@@ -46,12 +48,12 @@ class Meter:
     @contextmanager
     def measuring(self, kind: str) -> Iterator[Figures]:
         figures = self.of(kind)
-        before = {part: cpu.used_s(pids) for part, pids in self.parts.items()}
+        before = {part: cpu.used_s(pids, others=self._roots) for part, pids in self.parts.items()}
         started = time.perf_counter()
         yield figures
         figures.wall_s += time.perf_counter() - started
         for part, pids in self.parts.items():
-            figures.cpu_s[part] += cpu.used_s(pids) - before[part]
+            figures.cpu_s[part] += cpu.used_s(pids, others=self._roots) - before[part]
 
 
 @dataclass

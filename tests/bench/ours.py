@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,12 +17,14 @@ from urllib.request import urlopen
 import psycopg
 from sqlalchemy.orm import Session
 
+from authz_server.cli import WORKER
 from authz_server.core import clock
 from authz_server.database import new_engine
 from authz_server.identity import sessions
 from authz_server.identity.cookies import SESSION
 from authz_server.identity.national_id import check as national_id_check
 from authz_server.identity.service import Person, create_citizen
+from authz_server.notices import delivery
 from client_examples.sandbox.postgres import PostgresServer
 from client_examples.sandbox.sandbox import DATABASE, Sandbox
 from client_examples.sandbox.settings import PROXY_CLIENT_ID, write_toml
@@ -79,7 +82,7 @@ def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
                 "server": (sandbox.processes["server"].pid,),
                 "database": (postgres.pid,),
                 "proxy": (sandbox.processes["proxy"].pid,),
-                "worker": (sandbox.processes["worker"].pid,),
+                "worker": (sandbox.processes["worker"].pid, *_worker_backends(postgres)),
             }
             fetches = Fetches(
                 proxy_url=sandbox.proxy_url,
@@ -91,6 +94,14 @@ def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
             yield Ours(target, fetches, sandbox, postgres)
     finally:
         sandbox.stop()
+
+
+def _worker_backends(postgres: PostgresServer) -> list[int]:
+    """The database's processes that work for the worker alone; each of its threads has its connection after a tick."""
+    time.sleep(3 * delivery.EVERY_S)
+    with postgres.connect() as connection:
+        found = connection.execute("SELECT pid FROM pg_stat_activity WHERE application_name = %s", [WORKER])
+        return [int(str(pid)) for (pid,) in found]
 
 
 def _provider(sandbox: Sandbox, client: BenchClient, dataset: str) -> Provider:
