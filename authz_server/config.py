@@ -50,6 +50,7 @@ class Limits:
     visit_ttl_s: int = 28800  # for a counter: of a consent,
     barcode_ttl_s: int = 1200  # of each barcode that is shown for it,
     visit_code_ttl_s: int = 120  # of the one-time code that goes with it; until then there is no other
+    invitation_ttl_s: int = 3600  # to go there for somebody: how long it can be opened
     transfer_s: int = 900
     session_idle_s: int = 1200
     session_max_s: int = 28800

@@ -39,7 +39,7 @@ from authz_server.consent.models import (
     Correction,
     Preparation,
 )
-from authz_server.counter.models import Barcode
+from authz_server.counter.models import Barcode, Delegation
 from authz_server.database import Base, table_of
 from authz_server.identity.browsers import KEPT
 from authz_server.identity.models import (
@@ -118,6 +118,7 @@ KEEP = (
     Keep(AuditEntry, "at", leaving=NUMBERED, held_by=table_of(Notice).c.audit_entry_id),
     Keep(Anomaly, "at"),
     Keep(Barcode, "shown_at", 1, leaving=NUMBERED),  # as its code; what became of it is on the record
+    Keep(Delegation, "invited_at", 1, leaving=NUMBERED),  # the same
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
     Keep(Preparation, "until", 1, leaving=NUMBERED),  # its agency may still have to be told to drop it
     Keep(Consent, "decided_at", leaving=EMPTIED),

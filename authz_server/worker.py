@@ -15,6 +15,7 @@ from authz_server.consent import anomalies, codes, correction, erasure, preparat
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
+from authz_server.counter import delegation
 from authz_server.notices import delivery
 from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
@@ -45,6 +46,7 @@ def tick(
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
         + _committed(engine, lambda session: len(codes.tidy(session, look_back=_of_codes(look_back), now=now)))
+        + _committed(engine, lambda session: len(delegation.tidy(session, now=now)))
         + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
         + _committed(engine, lambda session: len(preparation.drop_ended(session, now=now)))

@@ -15,7 +15,7 @@ from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest
-from authz_server.counter.models import Barcode
+from authz_server.counter.models import Barcode, Delegation
 from authz_server.database import Base
 from authz_server.identity import browsers, challenges, contact, credentials
 from authz_server.identity.browsers import Browser
@@ -41,6 +41,7 @@ GOES = {
     "anomaly": ("at", 730),
     "barcode": ("shown_at", 1),
     "preparation": ("until", 1),
+    "delegation": ("invited_at", 1),
     "consent": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
@@ -94,6 +95,18 @@ def live(platform: Platform) -> None:
         owner: Any = {"consent_id": grant_id, "transaction_id": consent.transaction_id, "citizen_id": number}
         of_agency: Any = {"client_id": consent.client_id, "agency_id": "fia", "dataset_id": "fia.income"}
         session.add(Preparation(id=grant_id, position=0, asked_at=now, until=now, **owner, **of_agency))
+        session.add(
+            Delegation(
+                digest=digest(f"invitation {grant_id}"),
+                named="x",
+                consent_id=grant_id,
+                transaction_id=consent.transaction_id,
+                citizen_id=number,
+                client_id=consent.client_id,
+                invited_at=now,
+                expires_at=now,
+            )
+        )
         browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
         about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}

@@ -34,15 +34,25 @@ class Face:
     @property
     def grouped(self) -> str:
         """The form for typing, in groups that can be read out."""
-        return "-".join((self.short[:4], self.short[4:8], self.short[8:]))
+        return grouped(self.short)
+
+
+def grouped(short: str) -> str:
+    """What is to be typed, in groups that can be read out."""
+    return "-".join((short[:4], short[4:8], short[8:]))
+
+
+def typeable(key: bytes, *labels: str) -> str:
+    """60 bits that only a holder of `key` can compute for these labels, with a character that finds typing errors."""
+    short = crockford(derive_number(key, 5 * SHORT, *labels), SHORT)
+    return short + check_character(short)
 
 
 def face(session_secret: str, transaction_id: str, shown_at: datetime) -> Face:
     """The barcode that this session was shown at that moment. Nobody without the session's secret can name it."""
     key, labels = session_secret.encode("utf-8", "surrogatepass"), (transaction_id, shown_at.isoformat())
     number = derive_number(key, 128, "barcode", *labels)
-    short = crockford(derive_number(key, 5 * SHORT, "barcode-to-type", *labels), SHORT)
-    return Face(f"{number:0{DIGITS}}", short + check_character(short))
+    return Face(f"{number:0{DIGITS}}", typeable(key, "barcode-to-type", *labels))
 
 
 def barcode_digest(digits: str) -> bytes:
@@ -50,9 +60,9 @@ def barcode_digest(digits: str) -> bytes:
     return digest(PREFIX + digits)
 
 
-def short_digest(server_secret: bytes, short: str) -> bytes:
+def short_digest(server_secret: bytes, short: str, *, kind: str = "barcode-to-type") -> bytes:
     """The same for the form for typing, which is too short to be left to guessing by whoever has the table alone."""
-    return digest(derive(server_secret, "barcode-to-type", short))
+    return digest(derive(server_secret, kind, short))
 
 
 def find_digits(presented: str) -> str | None:

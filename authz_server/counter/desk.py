@@ -4,9 +4,9 @@ Whatever is wrong, the desk learns the same. What it was goes on the citizen's r
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
@@ -18,7 +18,9 @@ from authz_server.consent.codes import CODE, OWNED, CodeRow
 from authz_server.consent.errors import CodeNotUsable
 from authz_server.consent.models import Consent
 from authz_server.core.secrets import equal
+from authz_server.counter.agents import AGENT, AGENT_HELD, AUDIT_ENTRY, delegated_to, held, on_both
 from authz_server.counter.codes import barcode_digest, find_digits, find_short, one_time_code, short_digest
+from authz_server.counter.delegation import use
 from authz_server.counter.errors import BarcodeNotUsable, DeskLocked
 from authz_server.counter.models import BARCODE
 from authz_server.database import table_of
@@ -44,10 +46,19 @@ FOUND = (
         *(CONSENT[name] for name in ("scopes", "granted", "purpose_id", "level", "amr", "auth_time", "withdrawn_at")),
         CITIZEN.c.name,
         HELD.label("held"),
+        AGENT.c.name.label("agent_name"),
+        AGENT_HELD.label("agent_held"),
+        delegated_to(BARCODE.c.consent_id).label("delegated_to"),
     )
     .join(CONSENT.id.table, CONSENT.id == BARCODE.c.consent_id)
     .join(CITIZEN, CITIZEN.c.id == BARCODE.c.citizen_id)
     .outerjoin(CODE, CODE.c.digest == BARCODE.c.digest)
+    .outerjoin(AGENT, AGENT.c.id == BARCODE.c.agent_id)
+)
+# It is theirs to whom it was shown, and they may use it.
+PRESENTABLE = (
+    BARCODE.c.agent_id.is_not_distinct_from(delegated_to(BARCODE.c.consent_id)),
+    ~held(BARCODE.c.agent_id),
 )
 BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
 BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
@@ -61,10 +72,12 @@ ANNOUNCE = Decision(
             BARCODE.c.expires_at > bindparam("now"),
             or_(BARCODE.c.code_expires_at.is_(None), BARCODE.c.code_expires_at <= bindparam("now")),
             exists().where(CODE.c.digest == BARCODE.c.digest, CODE.c.used_at.is_(None)),
+            *PRESENTABLE,
         )
         .values(announced_at=bindparam("now"), code_expires_at=bindparam("until"), counter_id=bindparam("counter"))
         .returning(*(BARCODE.c[name] for name in OWNED))
-    )
+    ),
+    leaves=[AUDIT_ENTRY],
 )
 # Of a barcode that is still shown and whose code was asked for at this moment, by its office, not too long ago.
 REDEEM = redeeming(
@@ -74,8 +87,16 @@ REDEEM = redeeming(
         BARCODE.c.expires_at > bindparam("now"),
         BARCODE.c.announced_at == bindparam("announced"),
         BARCODE.c.code_expires_at > bindparam("now"),
+        *PRESENTABLE,
     )
 )
+
+
+class BarcodeRow(CodeRow, Protocol):
+    """A code that a barcode is for, and the agent who brings that."""
+
+    agent_id: int | None
+    announced_at: datetime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,10 +129,13 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     """
     door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures)
     row = _judged(session, presented, desk, bounds, door)
-    entry = Entry(at=bounds.now, event=ANNOUNCED, success=True, actor=desk.actor)
+    entry = _entry(row, ANNOUNCED, desk, bounds, success=True)
+    # The code goes to whom the barcode was shown: this event is what brings it to them.
+    own = [] if row.agent_id is None else [replace(entry, citizen_id=row.agent_id)]
     decided = ANNOUNCE.run(
         session,
-        entry=entry,
+        entry=entry if row.agent_id is None else on_both(entry, row.agent_id)[0],
+        rows=[[one.values() for one in own]],
         spend=spend,
         barcode=row.digest,
         office=desk.client_id,
@@ -135,7 +159,7 @@ def redeem_barcode(
     catalogue: Catalogue,
     bounds: Bounds,
     spend: Sequence[Identifier],
-) -> tuple[CodeRow, Issued]:
+) -> tuple[BarcodeRow, Issued]:
     """Spend a barcode with its one-time code, and issue the tokens of its consent. The caller commits.
 
     The caller commits also when it raises BarcodeNotUsable, for that was counted.
@@ -157,12 +181,15 @@ def redeem_barcode(
             spend=spend,
             now=bounds.now,
             decision=REDEEM,
-            told=(REDEEMED, desk.actor),
+            told=_entries(row, REDEEMED, desk, bounds, success=True),
+            agent_id=row.agent_id,
             office=office,
             announced=row.announced_at,
         )
     except CodeNotUsable:  # in this very moment: used by another desk, replaced, stopped
         raise _refused(session, row, "used", desk, bounds) from None
+    if row.agent_id is not None:
+        use(session, row.consent_id, now=bounds.now)
     lockout.reopen(session, _visit_door(row, bounds.limits))
     return row, issued
 
@@ -204,10 +231,12 @@ def _against(row: Any, office: str, now: datetime) -> str | None:
         return "wrong_office"
     if row.withdrawn_at is not None or row.held:
         return "consent_ended"
-    if row.until is None and row.expires_at > now:  # else it may have gone with its time
-        return "shown_again"
     if row.used_at is not None:
         return "used"
+    if row.agent_id != row.delegated_to or row.agent_held:
+        return "handed_on"
+    if row.until is None and row.expires_at > now:  # else it may have gone with its time
+        return "shown_again"
     return "too_late" if row.until is None or min(row.expires_at, row.until) <= now else None
 
 
@@ -221,19 +250,25 @@ def _check_code(session: Session, row: Any, tx_code: str, desk: Desk, bounds: Bo
         raise _refused(session, row, "locked", desk, bounds) from None
     if not equal(one_time_code(bounds.server_secret, row.digest, row.announced_at), tx_code.strip()):
         if locked_until is not None:
-            record(session, _entry(row, LOCKED, desk, bounds, reason="wrong_code"))
+            record(session, *_entries(row, LOCKED, desk, bounds, reason="wrong_code"))
         raise _refused(session, row, "wrong_code", desk, bounds)
 
 
 def _refused(session: Session, row: Any, reason: str, desk: Desk, bounds: Bounds) -> BarcodeNotUsable:
     """What to raise; the citizen's record says why."""
-    record(session, _entry(row, REFUSED, desk, bounds, reason=reason))
+    record(session, *_entries(row, REFUSED, desk, bounds, reason=reason))
     return BarcodeNotUsable(reason)
 
 
-def _entry(row: Any, event: str, desk: Desk, bounds: Bounds, *, reason: str) -> Entry:
+def _entries(row: Any, event: str, desk: Desk, bounds: Bounds, **more: Any) -> Sequence[Entry]:
+    """What the record says: the citizen's, and that of the agent who brought the barcode."""
+    entry = _entry(row, event, desk, bounds, **more)
+    return (entry,) if row.agent_id is None else on_both(entry, row.agent_id)
+
+
+def _entry(row: Any, event: str, desk: Desk, bounds: Bounds, *, success: bool = False, **more: Any) -> Entry:
     owner = {name: getattr(row, name) for name in OWNED} | {"client_id": desk.client_id}
-    return Entry(at=bounds.now, event=event, success=False, actor=desk.actor, reason=reason, **owner)
+    return Entry(at=bounds.now, event=event, success=success, actor=desk.actor, **more, **owner)
 
 
 def _visit_door(row: Any, limits: Limits) -> Door:

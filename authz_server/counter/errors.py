@@ -21,3 +21,23 @@ class DeskLocked(DomainError):
     def __init__(self, until: datetime, *, now: datetime) -> None:
         super().__init__("the desk is locked")
         self.retry_after_s = max(1, round((until - now).total_seconds()))
+
+
+class InvitationNotUsable(DomainError):
+    """Unknown, for somebody else, over, or ended: whoever presents it learns nothing more."""
+
+    code = "invalid_grant"
+    public = "The invitation is not usable."
+
+
+class DelegationNotUsable(DomainError):
+    """A step that can't be taken now: the other one has gone on, or the barcode was used or stopped."""
+
+    code = "invalid_request"
+    public = "That is not possible any more."
+
+
+class NamedThemselves(DelegationNotUsable):
+    """A citizen named their own national id as that of their agent."""
+
+    public = "That is your own number."

@@ -19,10 +19,10 @@ from authz_server.consent.models import Consent
 from authz_server.consent.outcome import ENTRY
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.secrets import digest, equal
+from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, held, on_both
 from authz_server.counter.codes import Face, barcode_digest, face, short_digest
 from authz_server.counter.models import BARCODE
-from authz_server.database import table_of
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.database import BigKey, table_of
 from authz_server.single_use.decision import Decision
 
 PATH: Final = "/counter"
@@ -40,12 +40,14 @@ SHOW = Decision(
             CODE.c.used_at.is_(None),
             CODE.c.expires_at > bindparam("now"),
             ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
-            ~exists().where(CITIZEN.c.id == CODE.c.citizen_id, HELD),
+            ~held(CODE.c.citizen_id),
+            delegated_to(CODE.c.consent_id).is_not_distinct_from(bindparam("agent", type_=BigKey)),
+            ~held(bindparam("agent", type_=BigKey)),
         )
         .values(digest=bindparam("next"))
         .returning(*(CODE.c[name] for name in OWNED))
     ),
-    leaves=[BARCODE],
+    leaves=[BARCODE, AUDIT_ENTRY],
 )
 VISIT = (
     select(CONSENT.id.label("consent_id"), CONSENT.transaction_id, CONSENT.client_id, CONSENT.decided_at)
@@ -87,6 +89,11 @@ class Visit:
     barcode: Any | None
     open_until: datetime | None
     used_at: datetime | None
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        """Whose consent it is, under the names of the tables."""
+        return {name: getattr(self, name) for name in OWNED}
 
     def face(self, session_secret: str, *, now: datetime) -> Face | None:
         """The barcode, if this very session was shown it and it still counts; else None: then another can be shown."""
@@ -154,12 +161,19 @@ def find_announced(session: Session, consent_id: str | None, at: datetime) -> An
 
 
 def show(
-    session: Session, visit: Visit, *, session_secret: str, server_secret: bytes, limits: Limits, now: datetime
+    session: Session,
+    visit: Visit,
+    *,
+    session_secret: str,
+    server_secret: bytes,
+    limits: Limits,
+    now: datetime,
+    agent_id: int | None = None,
 ) -> bool:
     """Show a new barcode to this session; whatever was shown before is worth nothing. Whether the consent allows it.
 
     One statement decides: a redemption of the old one comes before or after it, and there is never a second.
-    The caller commits.
+    The caller commits. Args: agent_id: whose session it is, if not the citizen's.
     """
     shown = face(session_secret, visit.transaction_id, now)
     row = {
@@ -170,13 +184,16 @@ def show(
         "announced_at": None,
         "code_expires_at": None,
         "counter_id": None,
+        "agent_id": agent_id,
     }
-    owner = {name: getattr(visit, name) for name in OWNED}
+    entry = Entry(at=now, event=SHOWN, success=True, actor="citizen" if agent_id is None else "agent", **visit.owner)
+    entry, *own = (entry,) if agent_id is None else on_both(entry, agent_id)
     return bool(
         SHOW.run(
             session,
-            entry=Entry(at=now, event=SHOWN, success=True, actor="citizen"),
-            rows=[[owner | row]],
+            entry=entry,
+            rows=[[visit.owner | row], [one.values() for one in own]],
+            agent=agent_id,
             present=visit.present,
             next=row["digest"],
             citizen=visit.citizen_id,

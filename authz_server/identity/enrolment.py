@@ -10,6 +10,7 @@ from flask import redirect
 from flask.typing import ResponseReturnValue
 from sqlalchemy import select
 from sqlalchemy.orm import Session
+from werkzeug.wrappers import Response
 
 from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
@@ -118,6 +119,12 @@ def _demanding(
         return view(signed_in, *args, **kwargs)
 
     return citizen_required(guarded)
+
+
+def let_prove_more(signed_in: SignedIn, level: int) -> Response | None:
+    """Where a citizen is sent who has not signed in at this level, or is in their first use; None if nothing lacks."""
+    lacking = lack(signed_in, level, two_methods=signed_in.verified_at is None)
+    return redirect(prove_more_url(level=level, second=lacking == "second"), code=303) if lacking else None
 
 
 def fresh(signed_in: SignedIn, now: datetime) -> bool:

@@ -5,7 +5,8 @@ from typing import Final
 
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
-from authz_server.notices.wording import TOLD, Told, told
+from authz_server.notices.told import Told, told
+from authz_server.notices.wording import TOLD
 
 DOWNLOADED: Final[Mapping[str, Told]] = {
     "consent.approved": told(

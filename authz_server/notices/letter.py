@@ -11,6 +11,7 @@ from authz_server.consent import download
 from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, listed, time_of_day
 from authz_server.counter import service as counter
+from authz_server.counter.agents import OF_AGENT
 from authz_server.counter.codes import one_time_code
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.naming import desk_name
@@ -29,7 +30,7 @@ WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What brings a code, and how its sentences begin.
 CODES: Final = {PROPOSED: "code", ANNOUNCED: "visit_code", SENT: "sign_in_code"}
 # What leads to the page of a consent; the rest leads to the record.
-OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "anomaly.")
+OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "delegation.", "anomaly.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +161,8 @@ class Writer:
         if entry.event == READY:
             place = download.PATH if entry.client_id == own.CLIENT_ID else counter.PATH
             links = [("go_on", f"{issuer}{place}/{entry.transaction_id}")]
+        if entry.transaction_id and entry.event.startswith(OF_AGENT):
+            links = [("see_consent", f"{issuer}/agent/{entry.transaction_id}")]
         if entry.event in WITH_RECEIPT:
             links.append(("get_receipt", f"{issuer}/consent/{entry.transaction_id}/receipt.pdf"))
         first_time = say("first_time", locale, **names) if errand.first_time else ""

@@ -8,28 +8,10 @@ can switch it off. The web inbox has every message; which of the other channels 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
-from authz_server.catalogue.model import Text
-
-
-@dataclass(frozen=True)
-class Told:
-    """One kind of message. Places in both texts: {client}, {dataset}."""
-
-    title: Text
-    more: Text
-    security: bool = False
-
-
-def told(zh: str, en: str, more_zh: str, more_en: str, *, security: bool = False) -> Told:
-    return Told(Text(zh=zh, en=en), Text(zh=more_zh, en=more_en), security)
-
-
-def _safe(zh: str, en: str, more_zh: str, more_en: str) -> Told:
-    return told(zh, en, more_zh, more_en, security=True)
-
+from authz_server.notices.counter_wording import AT_COUNTERS
+from authz_server.notices.told import Told, safe, told
 
 _CALL_THEM: Final = (
     "已經送達的資料無法從這裡收回，請致電{client}並報上參考編號。",
@@ -98,24 +80,17 @@ TOLD: Final[Mapping[str, Told]] = {
         "您給的許可已經失效，沒有送出任何資料。如果還需要，必須再問您一次。",
         "Your permission has expired, and nothing was sent. If it is still needed, you have to be asked again.",
     ),
-    "code.replayed": _safe(
+    "code.replayed": safe(
         "有人第二次使用{client}的許可",
         "A permission of {client} was presented a second time",
         "已拒絕，並關閉了那次許可開放的一切。您不必做什麼。",
         "It was refused, and what it had opened was closed. You need do nothing.",
     ),
-    "code.misused": _safe(
+    "code.misused": safe(
         "有人冒用{client}的許可",
         "Somebody else presented a permission of {client}",
         "已拒絕，那次許可也已作廢。您不必做什麼。",
         "It was refused, and the permission is void now. You need do nothing.",
-    ),
-    "counter.redeemed": told(
-        "{client}的櫃檯接受了您的條碼",
-        "Your barcode was accepted at a counter of {client}",
-        "櫃檯現在可以取一次您同意的資料。如果您不在那裡，請立刻從下面的連結停止。",
-        "The counter may now fetch what you agreed to, once. If you are not there, stop it at once: follow the link "
-        "below.",
     ),
     "preparation.ready": told(
         "「{dataset}」準備好了",
@@ -123,120 +98,113 @@ TOLD: Final[Mapping[str, Told]] = {
         "現在可以到{client}的櫃檯出示條碼了。",
         "You can go to the counter of {client} now, and show your barcode there.",
     ),
-    "counter.locked": _safe(
-        "您的條碼暫時鎖住了",
-        "Your barcode is locked for a while",
-        "因為櫃檯輸入了太多次錯誤的驗證碼。15 分鐘後可以再試；如果您不在那裡，請停止這次同意。",
-        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in 15 minutes; if you are "
-        "not there, stop this consent.",
-    ),
-    "sign_in.locked": _safe(
+    "sign_in.locked": safe(
         "您的帳號暫時不能登入",
         "Sign-in to your account is locked for a while",
         "因為試錯太多次。" + _IF_NOT_YOU[0],
         "There were too many wrong attempts. " + _IF_NOT_YOU[1],
     ),
-    "sign_in.new_device": _safe(
+    "sign_in.new_device": safe(
         "您的帳號在新的裝置上登入",
         "Your account was signed in to on a new device",
         *_IF_NOT_YOU,
     ),
-    "session.ended": _safe(
+    "session.ended": safe(
         "您的帳號在一個裝置上被登出",
         "Your account was signed out on a device",
         *_IF_NOT_YOU,
     ),
-    "method.added": _safe(
+    "method.added": safe(
         "您的帳號多了一種登入方式",
         "A way to sign in was added to your account",
         *_IF_NOT_YOU,
     ),
-    "method.removed": _safe(
+    "method.removed": safe(
         "您的帳號少了一種登入方式",
         "A way to sign in was removed from your account",
         *_IF_NOT_YOU,
     ),
-    "password.changed": _safe(
+    "password.changed": safe(
         "您的密碼改了",
         "Your password was changed",
         "其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
         "All other browsers were signed out. " + _IF_NOT_YOU[1],
     ),
-    "authenticator.changed": _safe(
+    "authenticator.changed": safe(
         "您的帳號換了驗證器應用程式",
         "Another authenticator app was set up for your account",
         "先前的不能再用，其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
         "The old one works no longer, and all other browsers were signed out. " + _IF_NOT_YOU[1],
     ),
-    "recovery.renewed": _safe(
+    "recovery.renewed": safe(
         "您的帳號有了新的復原碼",
         "New recovery codes were made for your account",
         "先前的不能再用。" + _IF_NOT_YOU[0],
         "The old ones work no longer. " + _IF_NOT_YOU[1],
     ),
-    "recovery.used": _safe(
+    "recovery.used": safe(
         "有人用復原碼登入您的帳號",
         "Your account was signed in to with a recovery code",
         "密碼也輸入正確了。" + _IF_NOT_YOU[0],
         "The password was right, too. " + _IF_NOT_YOU[1],
     ),
-    "contact.changed": _safe(
+    "contact.changed": safe(
         "您的聯絡資料改了",
         "Your contact data was changed",
         "新舊聯絡方式都會收到這則通知。" + _IF_NOT_YOU[0],
         "This message goes to the old address and to the new one. " + _IF_NOT_YOU[1],
     ),
-    "account.reset": _safe(
+    "account.reset": safe(
         "您的登入方式已重新設定",
         "Your ways to sign in were renewed",
         "由本平臺的管理者辦理。" + _IF_NOT_YOU[0],
         "The operator of this platform did it. " + _IF_NOT_YOU[1],
     ),
-    "account.suspended": _safe(
+    "account.suspended": safe(
         "您的帳號已停用",
         "Your account was suspended",
         "由本平臺的管理者辦理。這段期間不能登入，也不會送出任何資料。",
         "The operator of this platform did it. Nobody can sign in meanwhile, and nothing is sent.",
     ),
-    "account.resumed": _safe(
+    "account.resumed": safe(
         "您的帳號恢復使用",
         "Your account was opened again",
         "由本平臺的管理者辦理。",
         "The operator of this platform did it.",
     ),
-    "account.frozen": _safe(
+    "account.frozen": safe(
         "您的帳號已凍結",
         "Your account is frozen",
         "所有同意都已停止，所有裝置都已登出，在您解除凍結之前什麼都不會送出。",
         "Every consent was stopped and every device signed out; nothing is sent until you unfreeze it.",
     ),
-    "account.unfrozen": _safe(
+    "account.unfrozen": safe(
         "您的帳號已解除凍結",
         "Your account is no longer frozen",
         "停止的同意不會恢復。" + _IF_NOT_YOU[0],
         "Consents that were stopped stay stopped. " + _IF_NOT_YOU[1],
     ),
-    "account.left": _safe(
+    "account.left": safe(
         "您的帳號已關閉",
         "Your account was closed",
         "除了法律要求保存的紀錄，您的資料都已刪除。如果不是您，請立刻洽詢本平臺的管理者。",
         "Your data was erased, but for the record that the law has us keep. If that was not you, tell the operator of "
         "this platform at once.",
     ),
-    "anomaly.passkey_copied": _safe(
+    "anomaly.passkey_copied": safe(
         "您的一把通行密鑰可能遭人複製",
         "A passkey of yours may have been copied",
         "它回應的次數比先前的還少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + _IF_NOT_YOU[0],
         "It had counted fewer uses than before and was refused: nobody got in by it. Remove it and make a new one. "
         + _IF_NOT_YOU[1],
     ),
-    "anomaly.again": _safe(
+    "anomaly.again": safe(
         "您在短時間內再次同意把資料提供給{client}",
         "You agreed to share data with {client} again within a short time",
         "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
         "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
     ),
-    "anomaly.unusual_hour": _safe(
+    "anomaly.unusual_hour": safe(
         "您在不尋常的時段同意把資料提供給{client}",
         "You agreed to share data with {client} at an unusual hour",
         "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
@@ -285,5 +253,6 @@ TOLD: Final[Mapping[str, Told]] = {
         "您的反映已記在紀錄裡。",
         "Your report is on the record.",
     ),
+    **AT_COUNTERS,
 }
 SECURITY: Final = tuple(event for event, told in TOLD.items() if told.security)

@@ -7,7 +7,7 @@ from uuid import uuid4
 from authz_server.clients import keys
 from authz_server.core.identifiers import acr_of_level
 from authz_server.extensions import Services
-from authz_server.oauth.id_token import SIGNING_ALG
+from authz_server.oauth.id_token import SIGNING_ALG, acting
 from authz_server.tokens.errors import TokenNotUsable
 from authz_server.tokens.leases import Lease
 
@@ -46,5 +46,6 @@ def issue(services: Services, lease: Lease, *, now: datetime) -> str:
         "acr": acr_of_level(row.level),
         "auth_time": int(row.auth_time.timestamp()),
         "recipient_jwk": lease.recipient_jwk,
+        **acting(services.secret, row.client_id, row.agent_id),
     }
     return keys.seal(claims, agency, services.keys.get(SIGNING_ALG), typ=TYPE)

@@ -58,4 +58,6 @@ class AnnouncementEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no ty
             "tx_code": {"input_mode": "numeric", "length": CODE_DIGITS},
             "tx_code_expires_in": int((row.code_expires_at - now).total_seconds()),
         }
+        if row.agent_name is not None:
+            answer["agent_name"] = masked(row.agent_name)  # whom the clerk has to see, instead of the citizen
         return 200, answer, []

@@ -24,6 +24,14 @@ def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
     return derive(secret, "pairwise", client_id, str(citizen_id))
 
 
+def acting(secret: bytes, client_id: str, agent_id: int | None) -> dict[str, Any]:
+    """RFC 8693 section 4.1: the claim that says that an agent acted for the citizen; nothing if nobody did.
+
+    `sub` is the agent as this client knows them; who reads it elsewhere learns no more than that it was an agent.
+    """
+    return {} if agent_id is None else {"act": {"sub": pairwise_subject(secret, client_id, agent_id)}}
+
+
 def issue(services: Services, code: CodeRow, *, asked: Mapping[str, Any], now: datetime) -> str:
     """The id_token of a redeemed code, signed with the key in force.
 

@@ -8,6 +8,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import acr_of_level
 from authz_server.extensions import services
 from authz_server.oauth.errors import UnauthorizedClient
+from authz_server.oauth.id_token import acting
 from authz_server.oauth.params import FormRequest
 from authz_server.prepared import lone_connection
 from authz_server.tokens import dataset_tokens
@@ -50,6 +51,7 @@ class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no t
                 "acr": acr_of_level(row.level),
                 "auth_time": int(row.auth_time.timestamp()),
                 "authorization_details": [{key: detail[key] for key in ("type", "dataset", "fields", "parameters")}],
+                **acting(here.secret, row.client_id, row.agent_id),
             },
             [],
         )

@@ -6,11 +6,13 @@ from jinja2 import ChoiceLoader, PackageLoader, PrefixLoader
 from authz_server.extensions import Services
 from authz_server.portal import (
     account,
+    agent,
     consents,
     contact,
     context,
     correction,
     counter,
+    delegation,
     download,
     erasure,
     errors,
@@ -51,7 +53,7 @@ def init_app(app: Flask, services: Services) -> None:
     refusals.init_app(app)
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
-        receipts, freeze, leave, not_me, messages, contact, counter, visit, download,
-        fetching,
+        receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent,
+        download, fetching,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

@@ -104,6 +104,11 @@ ACCOUNT: Final = (
                 lazy_gettext("From the agencies to this browser, for you alone, signed by them."),
             ),
             Entry(
+                "agent.start",
+                lazy_gettext("Go to a counter for somebody else"),
+                lazy_gettext("With the invitation of whom you go for; what you accepted."),
+            ),
+            Entry(
                 "export.page",
                 lazy_gettext("Download my record"),
                 lazy_gettext("As a table, or signed by this platform with all receipts."),

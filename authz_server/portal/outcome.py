@@ -144,10 +144,10 @@ def fetches_of(found: Decided) -> list[dict[str, Any]]:
     return fetches
 
 
-def preparations_of(signed_in: SignedIn, transaction_id: str) -> list[dict[str, Any]]:
+def preparations_of(citizen_id: int, transaction_id: str) -> list[dict[str, Any]]:
     """The slow datasets that agencies were asked to have ready: dataset_id, name, ready (bool), text (when)."""
     known, spoken, now = services().catalogue, locale.current(), clock.now()
-    found = preparation.preparations_of(db.session(), transaction_id, citizen_id=signed_in.citizen_id)
+    found = preparation.preparations_of(db.session(), transaction_id, citizen_id=citizen_id)
     facts = []
     for row in found:
         dataset = known.find_dataset(row.dataset_id)

@@ -59,6 +59,35 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "preparation.ready": lazy_gettext("The agency has %(dataset)s ready"),
     "preparation.refused": lazy_gettext("The agency prepares %(dataset)s only once it is fetched"),
     "preparation.dropped": lazy_gettext("The agency is told to throw away what it prepared of %(dataset)s"),
+    "delegation.invited": lazy_gettext("You invited somebody to go to %(client)s for you"),
+    "delegation.tried": lazy_gettext("Somebody whom you did not name tried to use your invitation"),
+    "delegation.opened": lazy_gettext("Whom you named opened your invitation to go to %(client)s for you"),
+    "delegation.accepted": lazy_gettext("Your agent accepted to go to %(client)s for you"),
+    "delegation.declined": lazy_gettext("Your agent did not accept to go to %(client)s for you"),
+    "delegation.confirmed": lazy_gettext("You let your agent go to %(client)s for you"),
+    "delegation.ended": lazy_gettext("Nobody goes to %(client)s for you any more"),
+    "delegation.shown": lazy_gettext("A barcode for %(client)s was shown to your agent"),
+    "delegation.announced": lazy_gettext("Your agent's barcode was scanned, and they were sent a one-time code"),
+    "delegation.redeemed": lazy_gettext(
+        "Your agent's barcode and one-time code were accepted; %(client)s may fetch what you agreed to"
+    ),
+    "delegation.refused": lazy_gettext("Your agent's barcode was refused"),
+    "delegation.locked": lazy_gettext(
+        "Your agent's barcode was locked for a while after too many wrong one-time codes"
+    ),
+    "agent.opened": lazy_gettext("You opened an invitation to go to %(client)s for somebody"),
+    "agent.accepted": lazy_gettext("You accepted to go to %(client)s for somebody"),
+    "agent.declined": lazy_gettext("You did not accept to go to %(client)s for somebody"),
+    "agent.confirmed": lazy_gettext("You were confirmed to go to %(client)s for somebody"),
+    "agent.ended": lazy_gettext("You do not go to %(client)s for somebody any more"),
+    "agent.shown": lazy_gettext("A barcode of somebody for %(client)s was shown to you"),
+    "agent.redeemed": lazy_gettext(
+        "The barcode and one-time code that you brought for somebody were accepted; %(client)s may fetch their data"
+    ),
+    "agent.refused": lazy_gettext("The barcode that you brought for somebody was refused"),
+    "agent.locked": lazy_gettext(
+        "The barcode that you brought for somebody was locked for a while after too many wrong one-time codes"
+    ),
     "token.issued": lazy_gettext("%(client)s may fetch %(dataset)s once"),
     "token.leased": lazy_gettext("%(client)s began to fetch %(dataset)s"),
     "token.delivered": lazy_gettext("%(dataset)s was delivered to %(client)s"),
@@ -128,6 +157,8 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "wrong_office": lazy_gettext("It was not made for this office."),
     "shown_again": lazy_gettext("A newer one had been shown to you."),
     "used": lazy_gettext("It had been used."),
+    "handed_on": lazy_gettext("It was somebody else's turn to show one."),
+    "agent_held": lazy_gettext("The agent's account was stopped."),
     "too_late": lazy_gettext("Its time was over."),
     "elsewhere": lazy_gettext("Another counter had just scanned it."),
     "code_too_late": lazy_gettext("The one-time code was over, or none had been sent."),
@@ -245,6 +276,7 @@ def actor_name(actor: str) -> str:
     if kind == "desk":
         return desk_name(actor, services().registry, locale.current())
     names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}
+    names |= {"agent": gettext("Your agent"), "principal": gettext("Whom you go for"), "stranger": gettext("Somebody")}
     return names.get(kind) or gettext("This platform")
 
 

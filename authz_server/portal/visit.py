@@ -21,8 +21,10 @@ from authz_server.audit.service import entries_of
 from authz_server.consent.outcome import STOPPABLE
 from authz_server.consent.wording import time_of_day
 from authz_server.core import clock
+from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
 from authz_server.counter.desk import REFUSED
+from authz_server.counter.masking import masked
 from authz_server.counter.naming import desk_name
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
@@ -37,6 +39,7 @@ from authz_server.portal.record import line_of
 
 blueprint = Blueprint("visit", __name__)
 STEPS: Final = 30
+AGAINST: Final = frozenset({REFUSED, agents.OF_CITIZEN + "refused", agents.OF_AGENT + "refused"})
 
 
 @blueprint.get("/counter/<reference>")
@@ -71,7 +74,7 @@ def show_barcode(signed_in: SignedIn, reference: str) -> Response:
 @identified
 def state(signed_in: SignedIn, reference: str) -> Response:
     """Tell the page's script whether there is anything new."""
-    return json_response({"state": _state(_found(signed_in, reference), preparations_of(signed_in, reference))})
+    return json_response({"state": state_of(_found(signed_in, reference))})
 
 
 @blueprint.get("/counter/<reference>/<picture>")
@@ -79,7 +82,12 @@ def state(signed_in: SignedIn, reference: str) -> Response:
 def picture(signed_in: SignedIn, reference: str, picture: str) -> Response:
     """The barcode as a picture. Nothing of it is kept anywhere."""
     visit = _found(signed_in, reference)
-    face = _face(visit)
+    return drawn(visit, picture)
+
+
+def drawn(visit: Visit, picture: str) -> Response:
+    """A picture of the barcode that this session was shown; 404 if there is none."""
+    face = face_of(visit)
     if face is None or picture not in PICTURES:
         abort(404)
     mimetype, draw = PICTURES[picture]
@@ -87,7 +95,8 @@ def picture(signed_in: SignedIn, reference: str, picture: str) -> Response:
     answer.mimetype = mimetype
     answer.headers["Cache-Control"] = "no-store"
     if not picture.endswith(".svg"):
-        answer.headers["Content-Disposition"] = f'attachment; filename="{reference}.{picture.rpartition(".")[2]}"'
+        name = f"{visit.transaction_id}.{picture.rpartition('.')[2]}"
+        answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
 
 
@@ -129,7 +138,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
     outcome = decided_of(signed_in, visit.transaction_id)
     steps = entries_of(db.session(), signed_in.citizen_id, transaction_id=visit.transaction_id, limit=STEPS)
     awaited = {one.dataset_id for one in outcome.fetches if one.state in STOPPABLE}
-    prepared = preparations_of(signed_in, visit.transaction_id)
+    prepared = preparations_of(signed_in.citizen_id, visit.transaction_id)
     ahead = [one for one in prepared if one["dataset_id"] in awaited]
     asked = {one["dataset_id"] for one in ahead}
     waits = [
@@ -144,42 +153,73 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         client=client_facts(outcome),
         open_until=moment(visit.open_until),
         used=moment(visit.used_at),
-        face=_face(visit),
+        face=face_of(visit),
         good_until=time_of_day(visit.barcode.expires_at) if visit.barcode else None,
-        shown_before=visit.barcode is not None,
-        code=_code(visit),
-        refused=str(line_of(steps[0]).reason) if steps and steps[0].event == REFUSED else None,
+        shown_before=shown_before(visit),
+        agent=_agent(visit),
+        agent_url=f"/counter/{visit.transaction_id}/agent",
+        code=code_of(visit),
+        refused=str(line_of(steps[0]).reason) if steps and steps[0].event in AGAINST else None,
         slow=any(waits),
         withdrawn=moment(outcome.withdrawn_at),
         stoppable=outcome.stoppable,
         fetches=fetches_of(outcome),
         steps=[line_of(entry) for entry in steps],
-        counters=_counters(visit),
+        counters=counters_of(visit.client_id),
         ahead=ahead,
         all_ready=all(one["ready"] for one in ahead),
-        state=_state(visit, prepared),
+        state=state_of(visit),
         stale=stale,
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),
     )
     return make_response(text, 403 if stale else 200)
 
 
+def _agent(visit: Visit) -> dict[str, str] | None:
+    """Who goes instead of the citizen, and how far that has come."""
+    row = agents.find_of_citizen(db.session(), visit.transaction_id, citizen_id=visit.citizen_id)
+    stage = agents.stage(row, now=clock.now())
+    return (
+        None if row is None or stage in {"ended", "lapsed"} else {"stage": stage, "name": masked(row.agent_name or "")}
+    )
+
+
 def _found(signed_in: SignedIn, reference: str) -> Visit:
+    return visit_of(signed_in.citizen_id, reference)
+
+
+def visit_of(citizen_id: int, reference: str) -> Visit:
+    """This citizen's visit; 404 if there is none."""
     here, now = services(), clock.now()
-    visit = find_visit(db.session(), reference, citizen_id=signed_in.citizen_id, server_secret=here.secret, now=now)
+    visit = find_visit(db.session(), reference, citizen_id=citizen_id, server_secret=here.secret, now=now)
     if visit is None:
         abort(404)
     return visit
 
 
-def _face(visit: Visit) -> Face | None:
+def shown_before(visit: Visit) -> bool:
+    """Whether a barcode was shown to whom it now is to be shown; see `delegation` for those that nobody was shown."""
+    return visit.barcode is not None and visit.barcode.expires_at > visit.barcode.shown_at
+
+
+def face_of(visit: Visit) -> Face | None:
+    """The barcode that this session was shown and that still counts."""
     return visit.face(cookies.session_secret() or "", now=clock.now())
 
 
-def _code(visit: Visit) -> dict[str, str] | None:
-    """The one-time code that is to be told, by whom it was asked for, and until when it is good."""
+def code_of(visit: Visit, agent_id: int | None = None) -> dict[str, str] | None:
+    """The one-time code that is to be told, by whom it was asked for, and until when it is good.
+
+    Args: agent_id: whose page it is, if not the citizen's: only whoever has the barcode has its code.
+    """
     row, here = visit.barcode, services()
-    if row is None or visit.open_until is None or row.code_expires_at is None or row.code_expires_at <= clock.now():
+    if (
+        row is None
+        or row.agent_id != agent_id
+        or visit.open_until is None
+        or row.code_expires_at is None
+        or row.code_expires_at <= clock.now()
+    ):
         return None
     actor = f"desk:{visit.client_id}/{row.counter_id}"
     return {
@@ -189,17 +229,21 @@ def _code(visit: Visit) -> dict[str, str] | None:
     }
 
 
-def _counters(visit: Visit) -> list[dict[str, Any]]:
-    office, spoken = services().registry.client(visit.client_id), locale.current()
+def counters_of(client_id: str) -> list[dict[str, Any]]:
+    """Where an office is."""
+    office, spoken = services().registry.client(client_id), locale.current()
     counters = office.counters.values() if office else ()
     return [{"name": one.name.get(spoken), "address": one.address.get(spoken)} for one in counters]
 
 
-def _state(visit: Visit, ahead: list[dict[str, Any]]) -> str:
-    """What of the page may change without its citizen: entries, what is prepared, what runs out. It says nothing."""
-    newest = entries_of(db.session(), visit.citizen_id, transaction_id=visit.transaction_id, limit=1)
+def state_of(visit: Visit, agent_id: int | None = None) -> str:
+    """What of the page may change without its reader: entries, what is prepared, what runs out. It says nothing."""
+    reader = visit.citizen_id if agent_id is None else agent_id
+    newest = entries_of(db.session(), reader, transaction_id=visit.transaction_id, limit=1)
+    ahead = preparations_of(visit.citizen_id, visit.transaction_id)
     said = hashlib.sha256("".join(one["text"] for one in ahead).encode()).hexdigest()[:8]
-    return f"{newest[0].id if newest else 0}-{_face(visit) is not None:d}{_code(visit) is not None:d}-{said}"
+    runs_out = f"{face_of(visit) is not None:d}{code_of(visit, agent_id) is not None:d}"
+    return f"{newest[0].id if newest else 0}-{runs_out}-{said}"
 
 
 def _action(reference: str) -> str:

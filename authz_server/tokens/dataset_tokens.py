@@ -82,6 +82,7 @@ LEASE = _edge(
     returning=(
         TOKEN.c.position,
         TOKEN.c.recipient_jwk,
+        TOKEN.c.agent_id,
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
         looked_up(CITIZEN.c.national_id, where=CITIZEN.c.id, equals=TOKEN.c.citizen_id),
     ),
@@ -135,7 +136,7 @@ LAPSED = _edge(
 EXPIRED = _edge(TOKEN.c.state == "issued", TOKEN.c.expires_at <= NOW, state="dead")
 USABLE = Decision(
     lambda fresh: select(
-        *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")),
+        *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position", "agent_id")),
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
     ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 )

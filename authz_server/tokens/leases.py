@@ -23,6 +23,7 @@ class LeasedRow(Protocol):
     auth_time: datetime
     national_id: str
     recipient_jwk: str | None
+    agent_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

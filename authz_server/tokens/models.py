@@ -58,3 +58,4 @@ class DatasetToken(Base):
     spent_at: Mapped[datetime | None] = mapped_column(default=None)
     # Whom the data is encrypted to (JSON), where that was not known at the consent: a browser that downloads.
     recipient_jwk: Mapped[str | None] = mapped_column(String(400), default=None)
+    agent_id: Mapped[int | None] = mapped_column(BigKey, default=None)  # who acted for the citizen at a counter

@@ -51,7 +51,8 @@ def redeem(
     now: datetime,
     recipient_jwk: Mapping[str, Any] | None = None,
     decision: Decision = REDEEM,
-    told: tuple[str, str] | None = None,
+    told: Sequence[Entry] = (),
+    agent_id: int | None = None,
     **conditions: Any,
 ) -> Issued:
     """Issue one dataset token for each granted dataset, and one access token for UserInfo, bound to the key `jkt`.
@@ -59,7 +60,8 @@ def redeem(
     A browser that downloads gets no access token.
     Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof;
         recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
-        made, with the parameters of its conditions; told: event and actor for the record.
+        made, with the parameters of its conditions; told: what the record says of it, if not that the client redeemed
+        a code; agent_id: who acts for the citizen.
     Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(
@@ -67,17 +69,18 @@ def redeem(
         dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
     )
     owner = {name: getattr(code, name) for name in OWNED}
-    event, actor = told or ("code.redeemed", f"client:{code.client_id}")
+    if not told:
+        told = [Entry(at=now, event="code.redeemed", success=True, actor=f"client:{code.client_id}", **owner)]
     recipient = None if recipient_jwk is None else orjson.dumps(recipient_jwk).decode()
-    tokens, entries = [], [Entry(at=now, event=event, success=True, actor=actor, **owner)]
+    tokens, entries = [], [*told]
     for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
         dataset = catalogue.dataset(detail["dataset"])
         place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
         row = dataset_tokens.new_row(
             token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now, recipient_jwk=recipient
         )
-        tokens.append(place | row | {"position": position})
-        entries.append(Entry(at=now, event="token.issued", success=True, actor=actor, **place))
+        tokens.append(place | row | {"position": position, "agent_id": agent_id})
+        entries.append(Entry(at=now, event="token.issued", success=True, actor=told[0].actor, **place))
     # A browser that downloads knows whose it is.
     access = [] if recipient else [_access_token(issued, code, jkt, limits, now)]
     rows = [access, tokens, [entry.values() for entry in entries]]

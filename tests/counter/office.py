@@ -21,6 +21,7 @@ COUNTERS = {
     }
     for number in (1, 2)
 }
+NATIONAL_IDS = {"citizen1": "A123456789", "citizen2": "B123456780"}
 NAME = {"zh": "樣本區公所", "en": "Sample District Office"}
 
 
@@ -103,3 +104,58 @@ def scan(picture: bytes) -> str:
     """What all barcodes of a picture say, by a decoder that is not ours."""
     (said,) = {found.text for found in zxingcpp.read_barcodes(Image.open(io.BytesIO(picture)).convert("L"))}
     return str(said)
+
+
+def press(browser: CitizenBrowser, path: str, step: str, **fields: str) -> TestResponse:
+    """Press a button of a page, with its own token."""
+    form = hidden_fields(browser.client.get(path).text) | fields | {"step": step}
+    return browser.client.post(path, data=form)
+
+
+@dataclass
+class Errand:
+    """A visit, the citizen's page of whom they send, and the agent's pages."""
+
+    visit: Visit
+    agent: CitizenBrowser
+
+    @property
+    def citizen(self) -> CitizenBrowser:
+        return self.visit.citizen
+
+    @property
+    def naming(self) -> str:
+        return f"{self.visit.path}/agent"
+
+    @property
+    def own(self) -> str:
+        return f"/agent/{self.visit.reference}"
+
+    def invite(self, national_id: str = NATIONAL_IDS["citizen2"]) -> str:
+        answer = press(self.citizen, self.naming, "invite", national_id=national_id)
+        assert answer.status_code == 303, answer.text
+        found = re.search(r'id="invitation">([^<]+)<', self.citizen.client.get(self.naming).text)
+        assert found is not None
+        return found[1]
+
+    def open(self, invitation: str, agent: CitizenBrowser | None = None) -> TestResponse:
+        browser = (agent or self.agent).client
+        return browser.post("/agent", data=hidden_fields(browser.get("/agent").text) | {"invitation": invitation})
+
+    def accept(self, national_id: str = NATIONAL_IDS["citizen2"]) -> None:
+        opened = self.open(self.invite(national_id))
+        assert (opened.status_code, opened.location) == (303, self.own), opened.text
+        assert press(self.agent, self.own, "accept").status_code == 303
+
+    def confirm(self, national_id: str = NATIONAL_IDS["citizen2"]) -> None:
+        """All the way until the agent has the barcode."""
+        self.accept(national_id)
+        assert press(self.citizen, self.naming, "confirm").status_code == 303
+
+    def show(self) -> str:
+        """The agent's barcode, as it is typed."""
+        assert press(self.agent, self.own, "show").status_code == 303
+        return Visit(self.agent, self.own).typed()
+
+    def code(self) -> str | None:
+        return Visit(self.agent, self.own).code()

@@ -64,7 +64,7 @@ def test_every_address_says_of_its_parts_whether_they_name_something_of_somebody
 
 def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Forms as somebody may fill them in who knows how tokens are made of their own cookie."""
-    fields = {"decision": "approve", "notice": "x", "locale": "en"}
+    fields = {"decision": "approve", "notice": "x", "locale": "en", "step": "end"}
     yield fields
     for kind, name in (
         ("consent", "request_id"),
@@ -74,6 +74,8 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
         ("correct", "transaction_id"),
         ("remove-method", "credential_id"),
         ("visit", "reference"),
+        ("delegation", "reference"),
+        ("agent", "errand"),
     ):
         yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}
 
@@ -113,6 +115,7 @@ def test_what_is_another_s_is_answered_as_what_is_nobody_s(own_platform: Platfor
             "credential_id": 99_999_999,
             "reference": "T0000-0000-0000",
             "download_id": "T0000-0000-0000",
+            "errand": "T0000-0000-0000",
         }
         none = replace(mine, ids=nobody_s)
         for rule, method in addresses(own_platform.app):

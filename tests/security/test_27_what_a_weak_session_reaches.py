@@ -40,6 +40,8 @@ SENT_TO_SIGN_IN = {
     "certificate.set_up", "certificate.set_up_by_connection", "consent.decide", "consent.page", "messages.choose",
     "correction.ask", "correction.send", "fetching.page", "fetching.tokens",
     "visit.page", "visit.picture", "visit.show_barcode", "visit.state",
+    "agent.open_invitation", "agent.page", "agent.picture", "agent.start", "agent.state", "agent.take_step",
+    "delegation.page", "delegation.take_step",
     "methods.ask_to_remove", "methods.remove", "passkey.add", "passkey.ask_for_new", "passkey.show_set_up",
     "password_totp.change_authenticator", "password_totp.change_password", "password_totp.renew_recovery_codes",
     "upstream.set_up",

@@ -16,12 +16,14 @@ from authz_server.core import clock
 from authz_server.identity import credentials
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import Notice
-from tests.counter.office import agree, new_office
-from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
+from tests.counter.office import Errand, agree, new_office
+from tests.support.platform import Bank, CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import new_citizen, opened, rows, writing
 
 # The parts of addresses that name something of one citizen's, and those that name nothing of anybody's.
-OF_SOMEBODY = frozenset({"request_id", "transaction_id", "message_id", "credential_id", "reference", "download_id"})
+OF_SOMEBODY = frozenset(
+    {"request_id", "transaction_id", "message_id", "credential_id", "reference", "download_id", "errand"}
+)
 OF_NOBODY = frozenset({"kind", "filename", "provider_id", "client_id", "purpose_id", "picture"})
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
@@ -46,7 +48,8 @@ class Belongings:
 
 
 def belongings(platform: Platform) -> Belongings:
-    """A new citizen who has agreed to one request, reads another, has messages and a passkey, and carries a barcode."""
+    """A new citizen who has agreed to one request, reads another, has messages and a passkey, carries a barcode, and
+    another one for somebody else."""
     username = new_citizen(platform)
     browser = platform.citizen(username)
     citizen_id = rows(platform, Citizen, username=username)[0].id
@@ -75,9 +78,18 @@ def belongings(platform: Platform) -> Belongings:
         "message_id": message_id,
         "credential_id": credential_id,
         "reference": visit.reference,
+        "errand": going(platform, office, username, browser),
         "download_id": download_id,
     }
     return Belongings(username, citizen_id, browser, ids, {"client_id": office.client_id, "purpose_id": "childcare"})
+
+
+def going(platform: Platform, office: Bank, username: str, browser: CitizenBrowser) -> str:
+    """The reference number of somebody else's visit, whose barcode they have."""
+    sent = Errand(agree(platform, office, platform.citizen(new_citizen(platform))), browser)
+    sent.confirm(rows(platform, Citizen, username=username)[0].national_id)
+    sent.show()
+    return sent.visit.reference
 
 
 def downloading(citizen: CitizenBrowser) -> str:

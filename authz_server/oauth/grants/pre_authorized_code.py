@@ -9,6 +9,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.oauth import dpop
 from authz_server.oauth.grants.base import SenderConstrainedGrant
+from authz_server.oauth.id_token import acting
 from authz_server.tokens.redemption import enriched
 
 
@@ -40,5 +41,6 @@ class PreAuthorizedCodeGrant(SenderConstrainedGrant):
             "expires_in": here.settings.limits.access_token_ttl_s,
             "grant_id": row.consent_id,
             "authorization_details": enriched(row, issued, here.settings),
+            **acting(here.secret, self.client.client_id, row.agent_id),
         }
         return 200, body, []

@@ -1,0 +1,291 @@
+"""Somebody else goes: both say yes, one of them has the barcode, either ends it, and both see every step."""
+
+import logging
+import re
+from datetime import timedelta
+from html import unescape
+
+import orjson
+import pytest
+from sqlalchemy import select, update
+
+from authz_server import worker
+from authz_server.audit.models import AuditEntry
+from authz_server.core import clock, jose
+from authz_server.core.identifiers import AgencyId
+from authz_server.identity.models import Citizen
+from authz_server.oauth import agency_ticket
+from authz_server.oauth.id_token import pairwise_subject
+from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
+from tests.counter.test_visit import refused
+from tests.support.platform import Bank, Platform, hidden_fields
+from tests.support.protocol import everything, writing
+
+NOBODYS = "F131232216"  # could have been given out, and has no account here
+
+
+def errand(platform: Platform, office: Bank) -> Errand:
+    return Errand(agree(platform, office), platform.citizen("citizen2"))
+
+
+@pytest.fixture
+def office(platform: Platform) -> Bank:
+    return new_office(platform)
+
+
+def told(platform: Platform, username: str, reference: str) -> list[tuple[str, str]]:
+    """Events and actors of one visit on somebody's record."""
+    with writing(platform) as session:
+        found = session.execute(
+            select(AuditEntry.event, AuditEntry.actor)
+            .join(Citizen, Citizen.id == AuditEntry.citizen_id)
+            .where(Citizen.username == username, AuditEntry.transaction_id == reference)
+            .order_by(AuditEntry.id)
+        )
+        return [(row.event, row.actor) for row in found]
+
+
+def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    before = sent.visit.show()
+    sent.confirm()
+    assert refused(announce(office, before))
+    barcode = sent.show()
+    answer = announce(office, barcode)
+    assert answer.status_code == 200, answer.text
+    assert (answer.get_json()["name"], answer.get_json()["agent_name"]) == ("測○○○甲", "測○○○乙")
+    assert sent.visit.code() is None
+    code = sent.code()
+    page = sent.citizen.client.get(sent.visit.path).text
+    assert "測○○○乙 goes to Sample District Office for you" in page
+    assert str(code) not in page
+    body = redeem(office, barcode, code).get_json()
+    with writing(platform) as session:
+        (agent_id,) = session.execute(select(Citizen.id).where(Citizen.username == "citizen2")).scalars()
+    secret = platform.app.extensions["mydata"].secret
+    acting = {"sub": pairwise_subject(secret, office.client_id, agent_id)}
+    assert body["act"] == acting
+    token = body["authorization_details"][0]["access_token"]
+    assert platform.proxy.post("/introspect", {"token": token}).get_json()["act"] == acting
+    desk = f"desk:{office.client_id}/desk-1"
+    assert told(platform, "citizen1", sent.visit.reference)[2:] == [
+        ("counter.shown", "citizen"),
+        ("delegation.invited", "citizen"),
+        ("delegation.opened", "agent"),
+        ("delegation.accepted", "agent"),
+        ("delegation.confirmed", "citizen"),
+        ("counter.refused", desk),
+        ("delegation.shown", "agent"),
+        ("delegation.announced", desk),
+        ("delegation.redeemed", desk),
+        ("token.issued", desk),
+        ("token.issued", desk),
+    ]
+    assert told(platform, "citizen2", sent.visit.reference) == [
+        ("agent.opened", "citizen"),
+        ("agent.accepted", "citizen"),
+        ("agent.confirmed", "principal"),
+        ("agent.shown", "citizen"),
+        ("counter.announced", desk),  # which is what brings the code to whoever has the barcode
+        ("agent.redeemed", desk),
+    ]
+    assert "The barcode was accepted on" in sent.agent.client.get(sent.own).text
+    assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
+
+
+def test_the_agency_is_told_that_an_agent_acted(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    sent.confirm()
+    barcode = sent.show()
+    assert announce(office, barcode).status_code == 200
+    detail = redeem(office, barcode, sent.code()).get_json()["authorization_details"][0]
+    leased = platform.proxy.exchange(detail["access_token"], detail["dataset"], jkt=office.dpop_key.thumbprint)
+    signed = jose.decrypt(leased.get_json()["access_token"], platform.agency_keys[AgencyId("ris")][1]).decode()
+    keys = jose.parse_public_keys(orjson.loads(platform.browser().get("/jwks").data))
+    ticket = jose.verify(signed, keys, algorithms=("ES256",), typ=agency_ticket.TYPE).claims
+    assert set(ticket["act"]) == {"sub"}
+    assert ticket["sub"] == NATIONAL_IDS["citizen1"]
+    assert NATIONAL_IDS["citizen2"] not in str(ticket)
+
+
+@pytest.mark.parametrize("who", ["citizen", "agent"])
+def test_either_ends_it_and_the_agents_barcode_is_dead_at_once(platform: Platform, office: Bank, who: str) -> None:
+    sent = errand(platform, office)
+    sent.confirm()
+    barcode = sent.show()
+    assert announce(office, barcode).status_code == 200
+    code = sent.code()
+    browser, page = (sent.citizen, sent.naming) if who == "citizen" else (sent.agent, sent.own)
+    assert press(browser, page, "end").status_code == 303
+    assert refused(announce(office, barcode))
+    assert refused(redeem(office, barcode, code))
+    assert sent.code() is None
+    assert "It is over" in sent.agent.client.get(sent.own).text
+    press(sent.agent, sent.own, "show")
+    assert 'id="typed"' not in sent.agent.client.get(sent.own).text
+    own = sent.visit.show()
+    assert announce(office, own).status_code == 200
+    assert redeem(office, own, sent.visit.code()).status_code == 200
+    for username in ("citizen1", "citizen2"):
+        assert any(event.endswith(".ended") for event, _ in told(platform, username, sent.visit.reference))
+
+
+def test_nothing_is_handed_over_before_both_have_said_yes(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    own = sent.visit.show()
+    assert press(sent.citizen, sent.naming, "confirm").status_code == 303  # whom? nobody
+    invitation = sent.invite()
+    assert press(sent.citizen, sent.naming, "confirm").status_code == 409
+    assert sent.open(invitation).status_code == 303
+    assert press(sent.citizen, sent.naming, "confirm").status_code == 409
+    assert press(sent.agent, sent.own, "show").status_code == 303
+    assert press(sent.agent, sent.own, "accept").status_code == 303
+    assert press(sent.agent, sent.own, "show").status_code == 303
+    for name in ("qr.svg", "barcode.png", "barcode.pdf"):
+        assert sent.agent.client.get(f"{sent.own}/{name}").status_code == 404
+    assert announce(office, own).status_code == 200
+    assert "agent.shown" not in dict(told(platform, "citizen2", sent.visit.reference))
+
+
+def test_an_agent_declines_and_the_citizen_may_ask_again(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    sent.open(invitation := sent.invite())
+    assert press(sent.agent, sent.own, "end").status_code == 303
+    assert ("delegation.declined", "agent") in told(platform, "citizen1", sent.visit.reference)
+    assert sent.open(invitation).status_code == 400
+    sent.confirm()
+    assert announce(office, sent.show()).status_code == 200
+
+
+def test_an_invitation_is_for_whom_it_names_for_a_while_and_nobody_else(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        sent = errand(platform, office)
+        invitation = sent.invite(NOBODYS)
+        answers = [sent.open(invitation), sent.open("0000-0000-00000")]
+        assert all(answer.status_code == 400 for answer in answers)
+        assert answers[0].text.replace(invitation, "") == answers[1].text.replace("0000-0000-00000", "")
+        assert ("delegation.tried", "stranger") in told(platform, "citizen1", sent.visit.reference)
+        assert told(platform, "citizen2", sent.visit.reference) == []
+        assert press(sent.citizen, sent.naming, "end").status_code == 303
+        clock.advance(timedelta(seconds=1))
+        late = sent.invite()
+        clock.advance(timedelta(hours=1))
+        sent = Errand(Visit(platform.citizen(), sent.visit.path), platform.citizen("citizen2"))
+        assert sent.open(late).status_code == 400
+        sent.confirm()
+        assert announce(office, sent.show()).status_code == 200
+
+
+def test_nobody_names_themselves_or_a_number_that_is_none(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    for number, told_why in (("A123456788", "Type the whole number"), (NATIONAL_IDS["citizen1"], "your own number")):
+        answer = press(sent.citizen, sent.naming, "invite", national_id=number)
+        assert (answer.status_code, told_why in answer.text) == (400, True)
+    assert told(platform, "citizen1", sent.visit.reference)[2:] == []
+
+
+def test_guessing_at_invitations_locks_the_guesser_alone(own_platform: Platform) -> None:
+    office = new_office(own_platform)
+    with clock.frozen(clock.now()):
+        sent = errand(own_platform, office)
+        invitation = sent.invite()
+        for _ in range(5):
+            assert sent.open("0000-0000-0000").status_code == 400
+        assert sent.open(invitation).status_code == 429
+        clock.advance(timedelta(minutes=15))
+        assert sent.open(invitation).status_code == 303
+
+
+def test_the_pages_are_of_the_two_and_of_nobody_else(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    assert sent.agent.client.get(sent.own).status_code == 404
+    sent.confirm()
+    sent.show()
+    for page in (sent.own, f"{sent.own}/qr.svg", f"{sent.own}/state"):
+        assert sent.citizen.client.get(page).status_code == 404
+    assert sent.agent.client.get(sent.naming).status_code == 404
+    assert sent.agent.client.get(sent.visit.path).status_code == 404
+    for path in (sent.naming, sent.own):
+        assert sent.citizen.client.post(path, data={"step": "end", "csrf": "x"}).status_code in {403, 404}
+        assert sent.agent.client.post(path, data={"step": "end", "csrf": "x"}).status_code in {403, 404}
+    # Signed in, but more weakly than the citizen was.
+    weak = platform.citizen("citizen2", level=3)
+    for page in (sent.own, f"{sent.own}/qr.svg", f"{sent.own}/state"):
+        answer = weak.client.get(page)
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
+    # Another browser of the agent has no barcode of this one.
+    assert platform.citizen("citizen2").client.get(f"{sent.own}/qr.svg").status_code == 404
+
+
+@pytest.mark.parametrize("gone", ["agent frozen", "citizen suspended", "stopped"])
+def test_whoever_is_stopped_ends_it_for_good(own_platform: Platform, gone: str) -> None:
+    office = new_office(own_platform)
+    with clock.frozen(clock.now()):
+        sent = errand(own_platform, office)
+        sent.confirm()
+        barcode = sent.show()
+        assert announce(office, barcode).status_code == 200
+        code = sent.code()
+        if gone == "stopped":
+            stop = f"/consent/{sent.visit.reference}/stop"
+            sent.citizen.client.post(stop, data=hidden_fields(sent.citizen.client.get(stop).text))
+        else:
+            who, how = gone.split()
+            username = {"agent": "citizen2", "citizen": "citizen1"}[who]
+            column = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[how]
+            with writing(own_platform) as session:
+                session.execute(update(Citizen).where(Citizen.username == username).values({column: clock.now()}))
+        assert refused(announce(office, barcode))
+        assert refused(redeem(office, barcode, code))
+        worker.tick(own_platform.engine, now=clock.now())
+        assert ("delegation.ended", "worker") in told(own_platform, "citizen1", sent.visit.reference)
+        assert ("agent.ended", "worker") in told(own_platform, "citizen2", sent.visit.reference)
+        if gone == "agent frozen":
+            with writing(own_platform) as session:
+                session.execute(update(Citizen).values(frozen_at=None))
+            assert refused(redeem(office, barcode, code))
+
+
+def test_both_are_told_and_the_code_goes_to_the_agent_alone(own_platform: Platform) -> None:
+    office = new_office(own_platform)
+    sent = errand(own_platform, office)
+    sent.confirm()
+    barcode = sent.show()
+    announce(office, barcode)
+    code = sent.code()
+    assert redeem(office, barcode, code).status_code == 200
+    worker.tick(own_platform.engine, now=clock.now())
+    messages = {
+        name: unescape(browser.client.get("/messages").text)
+        for name, browser in (("citizen", sent.citizen), ("agent", sent.agent))
+    }
+    for title in (
+        "Your agent accepted: please confirm",
+        "You let an agent go to Sample District Office for you",
+        "Your agent's barcode was accepted at a counter of Sample District Office",
+    ):
+        assert title in messages["citizen"]
+        assert title not in messages["agent"]
+    for title in (
+        "You can go to Sample District Office for somebody now",
+        "The barcode that you brought for somebody was accepted",
+    ):
+        assert title in messages["agent"]
+        assert title not in messages["citizen"]
+    link = re.search(r'href="(/messages/[0-9]+)"[^>]*>[^<]*You can go to', messages["agent"])
+    assert link is not None
+    letter = sent.agent.client.get(link[1]).text
+    assert f"/agent/{sent.visit.reference}" in letter
+    assert "Property" not in letter
+
+
+def test_nothing_at_rest_says_who_was_named_or_opens_anything(
+    own_platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    office = new_office(own_platform)
+    sent = errand(own_platform, office)
+    invitation = sent.invite(NOBODYS)
+    kept = str(everything(own_platform)) + caplog.text
+    for secret in (invitation, invitation.replace("-", ""), NOBODYS):
+        assert secret not in kept
