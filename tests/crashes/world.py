@@ -148,7 +148,7 @@ def open_world(db: str) -> Iterator[World]:
         server=binds["server"] | {"workers": 2},
         proxy=binds["proxy"] | {"workers": 2},
         agency=binds["agency"],
-        banks=(),
+        banks=("desk",),
     )
     public = {"server": sandbox.issuer, "proxy": sandbox.proxy_url, "agency": sandbox.agency_url}
     with ExitStack() as stack:
