@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -46,6 +46,20 @@ class Visitor:
     page: Page
     engine: Engine  # of the platform's database
     citizen_id: int
+    cookies: dict[str, Any] = field(default_factory=dict)  # of citizens who have lent their browser to another
+
+    def be(self, who: int) -> None:
+        """Be another citizen of the sandbox from now on, in the session that they had here, if they had one."""
+        self.cookies[self.citizen.username] = self.context.cookies()
+        self.citizen = self.sandbox.citizens[who]
+        with Session(self.engine) as session:
+            self.citizen_id = session.scalars(
+                select(CITIZEN.c.id).where(CITIZEN.c.username == self.citizen.username)
+            ).one()
+        if kept := self.cookies.get(self.citizen.username):
+            self.context.add_cookies(kept)
+        else:
+            self.prove()
 
     def open_request(self, *only: str) -> None:
         """Come from a client that has pushed a request for one dataset of each kind, or for these of them."""

@@ -214,6 +214,41 @@ def be_asked_for_the_code(visitor: Visitor) -> None:
     visitor.page.wait_for_selector("#code")
 
 
+AGENT = 2
+AGENT_ID = "C187654325"
+
+
+def be_invited(visitor: Visitor) -> None:
+    """The citizen has named somebody, who comes."""
+    invitation = visitor.page.inner_text("#invitation")
+    visitor.be(AGENT)
+    visitor.open("/agent")
+    visitor.page.fill("#invitation", invitation)
+
+
+def name_an_agent(visitor: Visitor) -> None:
+    visitor.page.fill("#national_id", AGENT_ID)
+    visitor.page.click("#invite")
+
+
+def be_the_citizen_again(visitor: Visitor) -> None:
+    """Back on the page from which they have sent somebody."""
+    path = visitor.page.url.removeprefix(visitor.sandbox.issuer).replace("/agent/", "/counter/")
+    visitor.be(next(who for who, one in enumerate(visitor.sandbox.citizens) if one.username in visitor.cookies))
+    visitor.open(f"{path}/agent")
+
+
+def be_the_agent_again(visitor: Visitor) -> None:
+    path = visitor.page.url.removeprefix(visitor.sandbox.issuer).replace("/counter/", "/agent/")
+    visitor.be(AGENT)
+    visitor.open(path)
+
+
+def give_it_back(visitor: Visitor) -> None:
+    visitor.page.click("#end")
+    be_the_citizen_again(visitor)
+
+
 def unfreeze(visitor: Visitor) -> None:
     open_as_citizen(visitor, "/account/unfreeze")
     visitor.page.click("#unfreeze-confirm")
@@ -319,6 +354,19 @@ VISIT: dict[str, Step] = {
     "visit, refused": with_a_stale_form("#show"),
     "visit, shown": lambda visitor: visitor.page.click("#show"),
     "visit, code": be_asked_for_the_code,
+    "agent, to be named": lambda visitor: visitor.page.click("#agent"),
+    "agent, refused": lambda visitor: visitor.page.click("#invite"),
+    "agent, named": name_an_agent,
+    "agents": be_invited,
+    "agent, asked": lambda visitor: visitor.page.click("#open"),
+    "agent, accepted": lambda visitor: visitor.page.click("#accept"),
+    "agent, to be confirmed": be_the_citizen_again,
+    "agent, confirmed": lambda visitor: visitor.page.click("#confirm"),
+    "visit, agent goes": lambda visitor: visitor.page.click("#back"),
+    "agent, goes": be_the_agent_again,
+    "agent, barcode": lambda visitor: visitor.page.click("#show"),
+    "agent, code": be_asked_for_the_code,
+    "agent, no more": give_it_back,
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
     "add a certificate, none": show_certificate("/account/methods/certificate/tls", card=False),
     "add a certificate, shown": show_certificate("/account/methods/certificate/tls", card=True),
@@ -354,6 +402,8 @@ VISIT: dict[str, Step] = {
 # What can be opened and is no page of ours: for programs, files, and addresses that lead on to others.
 NO_PAGES = frozenset(
     {
+        "agent.picture",
+        "agent.state",
         "catalogue.show",
         "consent.extended",
         "export.as_csv",
