@@ -2,8 +2,9 @@
 
 What SQLAlchemy does around a statement (session, pool, result objects) costs four times what psycopg needs for it,
 and a request of the protocol is little more than its statements. There each of them is its own transaction, on a
-connection in autocommit mode: no BEGIN, no COMMIT. On SQLite, where one decision is several statements, they run
-through SQLAlchemy in one immediate transaction.
+connection in autocommit mode: no BEGIN, no COMMIT. Of what is left, a third is psycopg's cursors, which can also be
+cancelled, pipelined and streamed; so statements go to its lower layer, `psycopg.pq`. On SQLite, where one decision
+is several statements, they run through SQLAlchemy in one immediate transaction.
 """
 
 from collections import deque, namedtuple
@@ -13,23 +14,68 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import psycopg
-from sqlalchemy import Connection, Engine, Select, event
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq.abc import PGresult
+from sqlalchemy import Connection, Engine, LargeBinary, Select, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from authz_server.database import db, reading
 
+_BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
-Cursor = psycopg.RawCursor[tuple[Any, ...]]  # it sends a statement as it is, with PostgreSQL's own placeholders
-# Whoever runs a statement: a session or a connection, whose transaction the caller commits, or a cursor of
-# `lone_connection`, where each statement is its own transaction and nothing is left to commit.
-Executor = Session | Connection | Cursor
+
+
+class Lone:
+    """A connection to PostgreSQL on which each statement is its own transaction. One thread at a time."""
+
+    def __init__(self, connection: psycopg.Connection[tuple[Any, ...]]) -> None:
+        """Args: connection: nobody else's, in autocommit mode."""
+        self.connection = connection
+        self._server = connection.pgconn
+        self._adapt = Transformer(connection)
+        self._names: dict[str, bytes] = {}
+
+    def run(self, text: str, types: Sequence[int], values: Sequence[Any]) -> PGresult:
+        """Run a statement that returns rows, with PostgreSQL's own placeholders.
+
+        Args: types: of the values, 0 where the statement says it.  Raises: psycopg.Error.
+        """
+        name = self._names.get(text) or self._prepare(text, types)
+        # All as texts: a binary number would have to be of the very size that the statement takes it for.
+        sent = self._adapt.dump_sequence(values, [PyFormat.TEXT] * len(values))
+        return self._checked(self._server.exec_prepared(name, sent), ExecStatus.TUPLES_OK)  # type: ignore[arg-type]
+
+    def rows(self, result: PGresult, make: Callable[[Sequence[Any]], Any]) -> list[Any]:
+        """What a statement returned. Args: make: a row of its values."""
+        self._adapt.set_pgresult(result)
+        return self._adapt.load_rows(0, result.ntuples, make)
+
+    def _prepare(self, text: str, types: Sequence[int]) -> bytes:
+        name = b"mydata_%d" % len(self._names)
+        self._checked(self._server.prepare(name, text.encode(), types), ExecStatus.COMMAND_OK)
+        self._names[text] = name
+        return name
+
+    def _checked(self, result: PGresult, wanted: ExecStatus) -> PGresult:
+        if result.status == wanted:
+            return result
+        if self._server.status == ConnStatus.BAD:
+            raise psycopg.OperationalError("the connection is lost")
+        raise psycopg.errors.error_from_result(result)
+
+
+# Whoever runs a statement: a session or a connection, whose transaction the caller commits, or a lone connection, where
+# nothing is left to commit.
+Executor = Session | Connection | Lone
 
 
 class _Compiled(NamedTuple):
     text: str
     names: Sequence[str]  # of the parameters, in the order of their numbers
+    types: Sequence[int]
     constants: dict[str, Any]
     processors: Sequence[tuple[str, Callable[[Any], Any]]]  # of the values that the driver does not take as they are
 
@@ -44,22 +90,22 @@ class Prepared:
 
     def run(self, executor: Executor, parameters: dict[str, Any]) -> Sequence[Any]:
         """The rows, each column under its name."""
-        if not isinstance(executor, psycopg.RawCursor):
+        if not isinstance(executor, Lone):
             return connection_of(executor).execute(self.statement, parameters).all()
         if self._compiled is None:
             self._compiled = _compile(self.statement)
-        text, names, constants, processors = self._compiled
+        text, names, types, constants, processors = self._compiled
         values = constants | parameters
         for name, process in processors:
             values[name] = process(values[name])
-        found = executor.execute(text, [values[name] for name in names]).fetchall()
+        found = executor.run(text, types, [values[name] for name in names])
         if self._row is None:
-            self._row = _row_of(executor)
-        return list(map(self._row, found))
+            self._row = _row_of(found)
+        return executor.rows(found, self._row)
 
 
-def _row_of(cursor: Cursor) -> Callable[[Sequence[Any]], Any]:
-    names = [column.name for column in cursor.description or ()]
+def _row_of(result: PGresult) -> Callable[[Sequence[Any]], Any]:
+    names = [(result.fname(number) or b"").decode() for number in range(result.nfields)]
     row: Any = namedtuple("_row", names)  # type: ignore[misc]  # the names are the statement's
     made: Callable[[Sequence[Any]], Any] = row._make
     return made
@@ -72,7 +118,10 @@ def _compile(statement: Statement) -> _Compiled:
     made = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for name, bound in named.items()}
     constants = {name: value for name, value in compiled.params.items() if not named[name].required}
     processors = [(name, process) for name, process in made.items() if process]
-    return _Compiled(compiled.string, compiled.positiontup or (), constants, processors)
+    names = compiled.positiontup or ()
+    # SQLAlchemy writes a cast around every parameter, but not around octets.
+    types = [_BYTEA if isinstance(named[name].type, LargeBinary) else 0 for name in names]
+    return _Compiled(compiled.string, names, types, constants, processors)
 
 
 def connection_of(executor: Session | Connection) -> Connection:
@@ -82,11 +131,11 @@ def connection_of(executor: Session | Connection) -> Connection:
 
 def is_sqlite(executor: Executor) -> bool:
     """Whether a decision has to be taken in several statements."""
-    return not isinstance(executor, psycopg.RawCursor) and connection_of(executor).dialect.name == "sqlite"
+    return not isinstance(executor, Lone) and connection_of(executor).dialect.name == "sqlite"
 
 
 @contextmanager
-def lone_connection(engine: Engine | None = None, *, read_only: bool = False) -> Iterator[Connection | Cursor]:
+def lone_connection(engine: Engine | None = None, *, read_only: bool = False) -> Iterator[Connection | Lone]:
     """For a request that takes decisions, each of which is its own transaction, or only reads.
 
     An exception that leaves the block undoes it on SQLite. On PostgreSQL each statement stands, so that there the
@@ -96,11 +145,11 @@ def lone_connection(engine: Engine | None = None, *, read_only: bool = False) ->
     engine = engine or db.engine
     if engine.dialect.name == "postgresql":
         idle = _idle(engine)
-        cursor = idle.take(engine)
+        lone = idle.take(engine)
         try:
-            yield cursor
+            yield lone
         finally:
-            idle.give_back(cursor)
+            idle.give_back(lone)
     else:
         with (reading(engine) if read_only else engine).begin() as connection:
             yield connection
@@ -113,34 +162,33 @@ class _Idle:
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._cursors: deque[Cursor] = deque()  # its two ends are safe for all threads
+        self._free: deque[Lone] = deque()  # its two ends are safe for all threads
         event.listen(engine, "engine_disposed", self._close_all)
 
-    def take(self, engine: Engine) -> Cursor:
+    def take(self, engine: Engine) -> Lone:
         try:
-            return self._cursors.pop()
+            return self._free.pop()
         except IndexError:
             return _open(engine)
 
-    def give_back(self, cursor: Cursor) -> None:
-        if not cursor.connection.closed:
-            self._cursors.append(cursor)
+    def give_back(self, lone: Lone) -> None:
+        if not lone.connection.closed:
+            self._free.append(lone)
         else:
             # The server has gone or come anew: what is idle will be of no use either.
             self._close_all()
 
     def _close_all(self, _engine: object = None) -> None:
-        while self._cursors:
-            self._cursors.pop().connection.close()
+        while self._free:
+            self._free.pop().connection.close()
 
 
-def _open(engine: Engine) -> Cursor:
+def _open(engine: Engine) -> Lone:
     made = engine.raw_connection()  # with everything that the engine does to a new one
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
-    connection.prepare_threshold = 0  # every statement comes over and over: prepare it the first time
-    return psycopg.RawCursor(connection)
+    return Lone(connection)
 
 
 _IDLE: WeakKeyDictionary[Engine, _Idle] = WeakKeyDictionary()

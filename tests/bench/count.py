@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
-import psycopg
 from sqlalchemy import Engine, event
+
+from authz_server.prepared import Lone
 
 # Where `cryptography` makes a private key out of bytes or numbers: what must not happen per request.
 _PRIVATE_LOADS = frozenset(
@@ -25,8 +26,8 @@ _PRIVATE_LOADS = frozenset(
 )
 # The same for public keys; a DPoP proof brings one along, so one per proof is right.
 _PUBLIC_LOADS = frozenset({"load_pem_public_key", "load_der_public_key", "from_encoded_point", "from_public_bytes"})
-# Statements of PostgreSQL are counted at the driver: not all go through the engine.
-_EXECUTE = psycopg.Cursor.execute.__code__
+# Not all statements of PostgreSQL go through the engine.
+_RUN = Lone.run.__code__
 _NATIVE = _PRIVATE_LOADS | _PUBLIC_LOADS | {"sign", "verify", "public_key"}
 
 
@@ -55,10 +56,9 @@ def counting(engine: Engine) -> Iterator[Counts]:
     counts = Counts()
     native: Counter[tuple[str, str]] = Counter()
 
-    def on_statement(_conn: Any, cursor: Any, statement: str, *_more: Any) -> None:
-        if not isinstance(cursor, psycopg.Cursor):
-            counts.statements += 1
-            counts.statement_texts.append(statement)
+    def on_statement(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        counts.statements += 1
+        counts.statement_texts.append(statement)
 
     def on_commit(_conn: Any) -> None:
         counts.commits += 1
@@ -69,9 +69,9 @@ def counting(engine: Engine) -> Iterator[Counts]:
     def on_call(frame: FrameType, kind: str, what: Any) -> None:
         if kind == "call":
             counts.calls += 1
-            if frame.f_code is _EXECUTE:
+            if frame.f_code is _RUN:
                 counts.statements += 1
-                counts.statement_texts.append(str(frame.f_locals["query"]))
+                counts.statement_texts.append(frame.f_locals["text"])
         elif kind == "c_call" and what.__name__ in _NATIVE:
             native[type(what.__self__).__name__, what.__name__] += 1
 
