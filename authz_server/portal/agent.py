@@ -38,7 +38,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import locale
 from authz_server.portal.delegation import MEANWHILE
-from authz_server.portal.outcome import moment
+from authz_server.portal.outcome import moment, preparations_of
 from authz_server.portal.record import client_name, dataset_name, line_of
 from authz_server.portal.visit import AGAINST, STEPS, code_of, counters_of, drawn, face_of, state_of, visit_of
 
@@ -216,6 +216,7 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
         good_until=time_of_day(visit.barcode.expires_at) if face and visit.barcode else None,
         code=code_of(visit, errand.agent_id) if in_force else None,
         refused=str(line_of(steps[0]).reason) if steps and steps[0].event in AGAINST else None,
+        ahead=preparations_of(row.citizen_id, row.transaction_id),
         steps=[line_of(entry) for entry in steps],
         state=state_of(visit, errand.agent_id),
         problem=problem,

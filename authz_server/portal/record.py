@@ -275,8 +275,13 @@ def actor_name(actor: str) -> str:
         return agency.name.get(locale.current()) if agency else named
     if kind == "desk":
         return desk_name(actor, services().registry, locale.current())
-    names = {"citizen": gettext("You"), "operator": gettext("The operator of this platform")}
-    names |= {"agent": gettext("Your agent"), "principal": gettext("Whom you go for"), "stranger": gettext("Somebody")}
+    names = {
+        "citizen": gettext("You"),
+        "operator": gettext("The operator of this platform"),
+        "agent": gettext("Your agent"),
+        "principal": gettext("The one you go for"),
+        "stranger": gettext("Somebody"),
+    }
     return names.get(kind) or gettext("This platform")
 
 

@@ -167,7 +167,6 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         steps=[line_of(entry) for entry in steps],
         counters=counters_of(visit.client_id),
         ahead=ahead,
-        all_ready=all(one["ready"] for one in ahead),
         state=state_of(visit),
         stale=stale,
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
@@ -26,7 +26,7 @@ from authz_server.consent.models import AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core import secrets
 from authz_server.core.identifiers import CitizenId
-from authz_server.counter import codes, desk
+from authz_server.counter import agents, codes, delegation, desk
 from authz_server.counter.models import BARCODE
 from authz_server.counter.service import find_visit, show
 from authz_server.database import table_of
@@ -133,6 +133,34 @@ def show_barcode(session: Session, transaction_id: str, citizen_id: int, at: flo
     assert visit is not None
     own: dict[str, Any] = {"session_secret": secrets.new_secret(""), "server_secret": bytes(32)}
     return "shown" if show(session, visit, limits=LIMITS, now=now, **own) else "over"
+
+
+def open_invitation(session: Session, invitation: str, agent_id: int, at: float) -> str:
+    """Open an invitation to go to a counter for somebody."""
+    delegation.open_invitation(
+        session, invitation, agent_id=agent_id, server_secret=bytes(32), limits=LIMITS, now=_moment(at)
+    )
+    return "opened"
+
+
+def accept_errand(session: Session, transaction_id: str, agent_id: int, at: float) -> str:
+    """Accept to go, by the agent."""
+    delegation.accept(session, agents.find_of_agent(session, transaction_id, agent_id=agent_id), now=_moment(at))
+    return "accepted"
+
+
+def confirm_errand(session: Session, transaction_id: str, citizen_id: int, at: float) -> str:
+    """Confirm that the agent goes, by the citizen."""
+    found = agents.find_of_citizen(session, transaction_id, citizen_id=citizen_id)
+    delegation.confirm(session, found, now=_moment(at))
+    return "confirmed"
+
+
+def end_errand(session: Session, transaction_id: str, agent_id: int, by: Literal["citizen", "agent"], at: float) -> str:
+    """End it, by either of them."""
+    found = agents.find_of_agent(session, transaction_id, agent_id=agent_id)
+    delegation.end(session, found, actor=by, now=_moment(at))
+    return "ended"
 
 
 def push(session: Executor, client_id: str, jti: str, at: float) -> str:
@@ -293,7 +321,8 @@ def _registry_of(engine: Engine) -> Registry:
 ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
-        lease, report, revoke, redeem, redeem_barcode, show_barcode, push, userinfo, begin, approve, deny,
+        lease, report, revoke, redeem, redeem_barcode, show_barcode, open_invitation, accept_errand,
+        confirm_errand, end_errand, push, userinfo, begin, approve, deny,
         suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )

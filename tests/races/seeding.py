@@ -17,8 +17,8 @@ from authz_server.consent.models import AuthorizationCode, AuthorizationRequest,
 from authz_server.consent.service import REQUEST_URI_PREFIX
 from authz_server.core import secrets
 from authz_server.core.identifiers import new_transaction_id
-from authz_server.counter.codes import barcode_digest
-from authz_server.counter.models import Barcode
+from authz_server.counter.codes import barcode_digest, short_digest, typeable
+from authz_server.counter.models import Barcode, Delegation
 from authz_server.database import Base, table_of
 from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
@@ -44,6 +44,11 @@ class Subject:
     def request_uri(self) -> str:
         """The request_uri of a request."""
         return f"{REQUEST_URI_PREFIX}{self.secret}"
+
+
+def invitation_of(subject: Subject) -> str:
+    """The invitation to go with a barcode."""
+    return typeable(subject.secret.encode(), "invitation")
 
 
 class Seeds:
@@ -121,8 +126,11 @@ class Seeds:
         )
         return subjects
 
-    def barcodes(self, count: int, *, now: datetime) -> list[Subject]:
-        """Barcodes that were shown and have just been announced, each with a consent of its own."""
+    def barcodes(self, count: int, *, now: datetime, agent_id: int | None = None) -> list[Subject]:
+        """Barcodes that were shown and have just been announced, each with a consent of its own.
+
+        Args: agent_id: who goes with them for the citizen.
+        """
         subjects = self._consents(count, "")
         digits = (f"{int.from_bytes(secrets.digest(subject.secret)[:16], 'big'):040}" for subject in subjects)
         subjects = [replace(subject, secret=secret) for subject, secret in zip(subjects, digits, strict=True)]
@@ -136,11 +144,24 @@ class Seeds:
             AuthorizationCode,
             [self._code | fresh | {"digest": digests[one.secret]} | self._owner(one) for one in subjects],
         )
-        place = shown | {"counter_id": "desk-1"}
+        place = shown | {"counter_id": "desk-1", "agent_id": agent_id}
         rows = [{"digest": digests[one.secret], "short_digest": secrets.digest(one.secret)} for one in subjects]
         self._insert(Barcode, [place | row | self._owner(one) for row, one in zip(rows, subjects, strict=True)])
         self._insert(AuditEntry, [approved | self._owner(one) for one in subjects])
+        if agent_id is not None:
+            self.delegate(subjects, now=now, agent_id=agent_id, accepted_at=now, confirmed_at=now)
         return subjects
+
+    def delegate(self, subjects: Sequence[Subject], *, now: datetime, named: str = "", **stage: Any) -> None:
+        """Let somebody else go with these barcodes. Args: named: their national id; stage: how far it has come."""
+        same = {"invited_at": now, "expires_at": now + timedelta(hours=1), "agent_id": None}
+        same |= {"accepted_at": None, "confirmed_at": None} | stage
+        rows = []
+        for subject in subjects:
+            known = short_digest(bytes(32), invitation_of(subject), kind="invitation")
+            secret = secrets.derive(bytes(32), "agent", known.hex(), named)
+            rows.append(same | {"digest": known, "named": secret} | self._owner(subject))
+        self._insert(Delegation, rows)
 
     def requests(self, count: int, *, now: datetime, begun: bool = True) -> list[Subject]:
         """Authorization requests, begun by the citizen or only pushed."""

@@ -9,9 +9,12 @@ from sqlalchemy.orm import Session
 from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.database import table_of
+from authz_server.identity.models import Citizen
 from authz_server.tokens.models import AccessToken
 from tests.races.arena import Arena, rounds, seconds
+from tests.races.seeding import invitation_of
 from tests.races.team import RACERS
+from tests.support.protocol import rows
 
 pytestmark = pytest.mark.race
 LOSERS = RACERS - 1
@@ -79,6 +82,71 @@ def test_a_barcode_is_redeemed_or_replaced_and_never_both(arena: Arena) -> None:
         assert how["redeemed"] == told["counter.redeemed"] == told["token.issued"] <= 1
         assert how["shown"] == told["counter.shown"]
         assert (how["redeemed"] == 1) != (how["shown"] >= 1)
+
+
+def test_an_agents_barcode_is_redeemed_or_taken_away_and_never_both(arena: Arena) -> None:
+    now, (_, agent_id) = clock.now(), arena.new_citizen()
+    barcodes = arena.seeds.barcodes(rounds(10), now=now, agent_id=agent_id)
+    desk = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    own = {"agent_id": agent_id, "at": seconds(now)}
+    ended = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("redeem_barcode", desk | {"barcode": barcode.secret}),
+            *(
+                ("end_errand", own | {"transaction_id": barcode.transaction_id, "by": by})
+                for by in ("citizen", "agent")
+            ),
+        ],
+    )
+    for how, told in zip(ended, arena.record(barcodes), strict=True):
+        assert how["redeemed"] == told["delegation.redeemed"] == told["agent.redeemed"] == told["token.issued"]
+        assert how["ended"] == told["delegation.ended"] == told["agent.ended"]
+        assert how["redeemed"] + how["ended"] == 1
+        assert set(how) <= {"redeemed", "ended", "BarcodeNotUsable", "DelegationNotUsable"}
+
+
+def test_a_barcode_is_redeemed_or_handed_on_and_never_both(arena: Arena) -> None:
+    now, (_, agent_id) = clock.now(), arena.new_citizen()
+    barcodes = arena.seeds.barcodes(rounds(10), now=now)
+    arena.seeds.delegate(barcodes, now=now, agent_id=agent_id, accepted_at=now)
+    desk = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    own = {"citizen_id": arena.seeds.citizen_id, "at": seconds(now)}
+    ended = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("redeem_barcode", desk | {"barcode": barcode.secret}),
+            ("confirm_errand", own | {"transaction_id": barcode.transaction_id}),
+        ],
+    )
+    for how, told in zip(ended, arena.record(barcodes), strict=True):
+        assert how["redeemed"] == told["counter.redeemed"] == told["token.issued"]
+        assert how["confirmed"] == told["delegation.confirmed"] == told["agent.confirmed"]
+        assert how["redeemed"] + how["confirmed"] == 1
+
+
+def test_an_invitation_is_opened_and_accepted_once_by_whom_it_names(arena: Arena) -> None:
+    now, (name, agent_id), (_, other_id) = clock.now(), arena.new_citizen(), arena.new_citizen()
+    barcodes = arena.seeds.barcodes(rounds(5), now=now)
+    arena.seeds.delegate(barcodes, now=now, named=rows(arena.platform, Citizen, username=name)[0].national_id)
+    opening = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("open_invitation", {"invitation": invitation_of(barcode), "agent_id": one, "at": seconds(now)})
+            for one in (agent_id, other_id)
+        ],
+    )
+    accepting = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("accept_errand", {"transaction_id": barcode.transaction_id, "agent_id": agent_id, "at": seconds(now)})
+        ],
+    )
+    assert accepting == [Counter({"accepted": 1, "DelegationNotUsable": LOSERS})] * len(barcodes)
+    once = {f"{whose}.{step}": 1 for whose in ("delegation", "agent") for step in ("opened", "accepted")}
+    for how, told in zip(opening, arena.record(barcodes), strict=True):
+        assert how["opened"]
+        assert {event: told[event] for event in once} == once
 
 
 def test_a_request_is_approved_once(arena: Arena) -> None:

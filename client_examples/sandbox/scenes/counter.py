@@ -1,4 +1,5 @@
-"""Two citizens take data to a counter, one in a photograph and one on paper; nobody gets anything for it twice."""
+"""A citizen takes data to a counter in a photograph, and somebody goes for another with a sheet of paper; nobody gets
+anything for it twice."""
 
 import io
 import re
@@ -21,22 +22,31 @@ MOST_WAITING_S = 60
 
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Drive both visits and check everything; return what was verified, in a line."""
-    first, second = sandbox.citizens[0], sandbox.citizens[1]
+    first, second, agent = sandbox.citizens
     own, reference = agree(sandbox, first, "childcare-grant", {"fia.income-certificate/tax_year": YEAR}, say)
     saved = own.save(f"{sandbox.issuer}/counter/{reference}/barcode.png")
-    visit(sandbox, first, own, reference, ("telephone.png", photographed(saved)), canary, say)
+    address = f"{sandbox.issuer}/counter/{reference}"
+    visit(sandbox, first, own, address, ("telephone.png", photographed(saved)), canary, say)
     read = promises.read_record(own, sandbox, reference)
     check(any("barcode and one-time code were accepted" in entry for entry in read), f"the visit is on record: {read}")
     check(any("was delivered to" in entry for entry in read), f"so is each delivery: {read}")
     letter = promises.wait_for_letter(sandbox, first.email, "Your barcode was accepted")
     check("Counter 3, First District Office of Samples" in letter, f"the message names office and counter: {letter}")
     own, reference = agree(sandbox, second, "proof-of-address", {}, say)
-    saved = own.save(f"{sandbox.issuer}/counter/{reference}/barcode.pdf")
-    visit(sandbox, second, own, reference, ("barcode.pdf", saved), canary, say)
+    theirs = send(sandbox, own, reference, agent, say)
+    address = f"{sandbox.issuer}/agent/{reference}"
+    visit(sandbox, agent, theirs, address, ("barcode.pdf", theirs.save(f"{address}/barcode.pdf")), canary, say)
+    read = promises.read_record(own, sandbox, reference)
+    check(any("Your agent's barcode and one-time code were accepted" in entry for entry in read), f"theirs: {read}")
+    read = promises.read_record(theirs, sandbox, reference)
+    check(any("that you brought for somebody were accepted" in entry for entry in read), f"the agent's: {read}")
+    check(not any("delivered" in entry for entry in read), f"nothing of the data is on the agent's record: {read}")
+    promises.wait_for_letter(sandbox, second.email, "Your agent's barcode was accepted")
     promises.nothing_left_behind(sandbox, canary, say)
     return (
-        "a photographed PNG and a PDF were read at the counter; one-time codes came by page and by message; each "
-        "barcode worked once; office, counter and deliveries are on record; nothing left behind"
+        "a photographed PNG and an agent's PDF were read at the counter; one-time codes came by page and by message, "
+        "to whoever had the barcode; each barcode worked once; office, counter, agent and deliveries are on record; "
+        "nothing left behind"
     )
 
 
@@ -55,15 +65,36 @@ def agree(sandbox: Sandbox, citizen: Citizen, service: str, fields: dict[str, st
     return browser, page.url.rpartition("/")[2]
 
 
+def send(sandbox: Sandbox, own: Browser, reference: str, agent: Citizen, say: Say) -> Browser:
+    """Let somebody else go: the citizen names them, they accept, the citizen confirms; the agent's browser."""
+    naming, theirs = f"{sandbox.issuer}/counter/{reference}/agent", Browser(language="en")
+    say(f"{agent.username} is to go instead")
+    page = own.submit(own.open(naming), "invite", fields={"national_id": agent.national_id})
+    invitation = re.search(r'id="invitation">([^<]+)<', page.html)
+    check(invitation, f"there is an invitation: {page.text[:300]}")
+    page = promises.sign_in(theirs, theirs.open(f"{sandbox.issuer}/agent?lang=en"), agent, say)
+    page = theirs.submit(page, "open", fields={"invitation": invitation[1] if invitation else ""})
+    page = promises.sign_in(theirs, page, agent, say) if promises.asked_to_sign_in(page) else page
+    page = theirs.submit(page, "accept")
+    check("has to confirm" in page.text, f"nothing is handed over yet: {page.text[:300]}")
+    own.submit(own.open(naming), "confirm")
+    page = theirs.submit(theirs.open(page.url), "show")
+    check("Show it at the counter" in page.text, f"the agent has the barcode: {page.text[:300]}")
+    return theirs
+
+
 def visit(
-    sandbox: Sandbox, citizen: Citizen, own: Browser, reference: str, file: tuple[str, bytes], canary: str, say: Say
+    sandbox: Sandbox, citizen: Citizen, own: Browser, address: str, file: tuple[str, bytes], canary: str, say: Say
 ) -> None:
-    """Let the clerk read a file, tell them the code, see that they have the data, and that it works once."""
-    clerk, address = Browser(language="en"), f"{sandbox.issuer}/counter/{reference}"
+    """Let the clerk read a file, tell them the code, see that they have the data, and that it works once.
+
+    Args: citizen: who stands there, with their browser and the address of their page.
+    """
+    clerk, comes = Browser(language="en"), "agent" if "/agent/" in address else "person"
     say(f"the clerk uploads {file[0]}")
     start = clerk.open(f"{sandbox.desk_url}/?lang=en")
     page = clerk.upload(start, "file", *file)
-    check("Is this the person in front of you?" in page.title, f"the barcode was read: {page.text[:300]}")
+    check(f"Is this the {comes} in front of you?" in page.title, f"the barcode was read: {page.text[:300]}")
     code = re.search(r'id="code">([0-9]{6})<', own.open(address).html)
     check(code, "the citizen's page shows the one-time code")
     told = code[1] if code else ""
