@@ -42,8 +42,10 @@ def _look_up() -> SignedIn | None:
         return None
     with lone_connection(read_only=True) as connection:
         found = sessions.find(connection, cookie, now=now)
+    # Asked first whether it is due, for a database session that nobody needs would be opened and closed for each page.
     if (
         found is not None
+        and found.touch_due(now)
         and UNATTENDED not in request.args
         and sessions.touch(db.session(), found, now=now, limits=services().settings.limits)
     ):

@@ -6,6 +6,7 @@ what their account says, what the client asked for (`ui_locales`), what the brow
 
 from typing import Final
 
+from babel import Locale
 from flask import Flask, Response, g, request
 from flask_babel import Babel, get_locale
 from werkzeug.exceptions import HTTPException
@@ -21,7 +22,9 @@ COOKIE_MAX_AGE_S: Final = 365 * 24 * 3600
 def init_app(app: Flask, *, secure: bool) -> None:
     """Select the language of each page, and remember it when the person changes it."""
     app.config["BABEL_DEFAULT_LOCALE"] = CATALOGUE_OF[DEFAULT]
-    Babel(app, locale_selector=lambda: CATALOGUE_OF[select()])  # type: ignore[no-untyped-call]  # it has no annotations
+    # Parsed here, else it would be for each page.
+    locales = {tag: Locale.parse(name) for tag, name in CATALOGUE_OF.items()}
+    Babel(app, locale_selector=lambda: locales[select()])  # type: ignore[no-untyped-call]  # it has no annotations
 
     @app.after_request
     def remember(response: Response) -> Response:
