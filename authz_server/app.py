@@ -59,7 +59,8 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Fla
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
     registry_client.init_app(app, settings, services.keys)
-    app.register_blueprint(catalogue_blueprint(services.catalogue, services.registry.agency_jwks))
+    registry = services.registry
+    app.register_blueprint(catalogue_blueprint(services.catalogue, registry.agency_jwks, registry.agency_state))
     app.register_blueprint(consent_blueprint)
     return app
 

@@ -67,6 +67,7 @@ class Limits:
     knowledge_account_day: int = 10  # wrong answers to a registry's questions: about one account
     knowledge_address_day: int = 50  # from one address
     knowledge_registry_day: int = 2000  # in all
+    agency_silence_s: int = 600  # after which an agency that used to say how it is gives no sign of life
     record_days: int = 730
     anomaly_again_s: int = 86400
     anomaly_from_hour: int = 0  # of the night, in Taiwan

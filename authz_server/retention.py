@@ -128,6 +128,7 @@ KEEP = (
     Keep(Citizen, "left_at", leaving=EMPTIED),  # as long as the record that points at it
     Keep(AnomalyWatch, None),
     Keep(clients.Client, None),
+    Keep(clients.AgencyState, None),  # a row for each agency, which it overwrites
     Keep(clients.Agency, None),
     Keep(clients.SuspendedDataset, None),
     Keep(clients.RegistryVersion, None),

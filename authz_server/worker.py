@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
+from authz_server.clients import heartbeats
 from authz_server.config import Limits
 from authz_server.consent import anomalies, codes, correction, erasure, preparation
 from authz_server.consent import service as consent
@@ -50,6 +51,7 @@ def tick(
         + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
         + _committed(engine, lambda session: len(preparation.drop_ended(session, now=now)))
+        + _committed(engine, lambda session: heartbeats.mark_silent(session, after_s=limits.agency_silence_s, now=now))
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
     )

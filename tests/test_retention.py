@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from authz_server import leaving, worker
+from authz_server.clients import heartbeats
 from authz_server.clients import service as clients
 from authz_server.consent import correction
 from authz_server.consent.models import Consent, Preparation
@@ -46,7 +47,7 @@ GOES = {
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
 }
-STAYS = {"notice_choice", "client", "agency", "suspended_dataset", "registry_version", "anomaly_watch"}
+STAYS = {"notice_choice", "client", "agency", "agency_state", "suspended_dataset", "registry_version", "anomaly_watch"}
 RING = {f"used_identifier_{number}" for number in range(3)}  # emptied as a whole: single_use/test_buckets.py
 A_MOMENT = timedelta(microseconds=1)
 TABLES = {table.name: table for table in Base.metadata.sorted_tables}
@@ -123,6 +124,7 @@ def live(platform: Platform) -> None:
             session, method="passkey", kind="sign_in", browser="b", payload={}, ttl=timedelta(minutes=5), now=now
         )
         clients.suspend_dataset(session, "fia.income", catalogue=platform.catalogue, now=now)
+        heartbeats.beat(session, "fia", heartbeats.Said(maintenance=False, at=now), now=now)
     worker.tick(platform.engine, now=now)
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import retention, worker
 from authz_server.audit.models import AuditEntry
+from authz_server.clients import heartbeats
 from authz_server.clients import service as clients
 from authz_server.consent.codes import JUST_EXPIRED
 from authz_server.consent.models import AuthorizationCode
@@ -160,6 +161,7 @@ def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platfor
     leased(own_platform)
     with Session(own_platform.engine) as session, session.begin():
         clients.suspend_dataset(session, "fia.income", catalogue=own_platform.catalogue, now=clock.now())
+        heartbeats.beat(session, "fia", heartbeats.Said(maintenance=False, at=clock.now()), now=clock.now())
         citizen_id = session.scalars(select(Citizen.id).limit(1)).one()
         session.add(NoticeChoice(citizen_id=citizen_id, channel="sms", wanted=True))
     now = clock.now()

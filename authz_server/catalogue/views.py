@@ -14,14 +14,25 @@ from authz_server.core.identifiers import acr_of_level
 MAX_AGE_S = 300
 
 
-def create_blueprint(catalogue: Catalogue, agency_jwks: Callable[[str], Mapping[str, Any]]) -> Blueprint:
-    """The endpoint. `agency_jwks` maps an agency's id to the JWKS of its public signing keys, empty if it has none."""
+def create_blueprint(
+    catalogue: Catalogue,
+    agency_jwks: Callable[[str], Mapping[str, Any]],
+    agency_state: Callable[[Agency], Mapping[str, Any]] = lambda _: {},
+) -> Blueprint:
+    """The endpoint.
+
+    Args: agency_jwks: by an agency's id, the JWKS of its public signing keys, empty if it has none; agency_state: what
+        there is to add of how it is at present.
+    """
     blueprint = Blueprint("catalogue", __name__)
-    descriptions = [(agency.id, _agency(agency)) for agency in catalogue]
+    descriptions = [(agency, _agency(agency)) for agency in catalogue]
 
     @blueprint.get("/catalogue")
     def show() -> Response:
-        agencies = [description | {"jwks": agency_jwks(agency_id)} for agency_id, description in descriptions]
+        agencies = [
+            {**description, "jwks": agency_jwks(agency.id), **agency_state(agency)}
+            for agency, description in descriptions
+        ]
         body = orjson.dumps({"version": catalogue.version, "agencies": agencies})
         response = Response(body, mimetype="application/json")
         response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, String
+from sqlalchemy import JSON, ForeignKey, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base
@@ -53,6 +53,20 @@ class SuspendedDataset(Base):
 
     dataset_id: Mapped[str] = mapped_column(String(80), primary_key=True)
     suspended_at: Mapped[datetime]
+
+
+class AgencyState(Base):
+    """What an agency last said of itself; no row: it never said anything, and nothing is concluded from that."""
+
+    __tablename__ = "agency_state"
+
+    agency_id: Mapped[str] = mapped_column(String(40), ForeignKey("agency.id"), primary_key=True)
+    maintenance: Mapped[bool]
+    datasets: Mapped[str] = mapped_column(Text)  # ids that the maintenance concerns, with blanks between; none: all
+    until: Mapped[datetime | None]  # about when it ends
+    said_at: Mapped[datetime]  # by its own clock: an older word changes nothing
+    heard_at: Mapped[datetime]
+    silent: Mapped[bool] = mapped_column(default=False)  # nothing was heard for too long
 
 
 class RegistryVersion(Base):

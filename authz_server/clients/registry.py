@@ -1,7 +1,7 @@
 """The registered clients and agencies as parsed objects, kept by each process: a look-up costs no statement."""
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from logging import WARNING
@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
 
+from authz_server.catalogue.model import Agency as CatalogueAgency
 from authz_server.clients import own
 from authz_server.clients.document import AGENCY_ENDPOINTS, Context, RegistrationError, read_agency, read_client
 from authz_server.clients.keys import encryption_key
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
+from authz_server.clients.models import AgencyState, RegistryVersion, SuspendedDataset
 from authz_server.clients.models import Client as ClientRow
-from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.core import clock
 from authz_server.core.jose import KeySet, parse_public_keys
 from authz_server.core.logging import event
@@ -36,6 +37,8 @@ class _Snapshot:
     clients: Mapping[str, Client]
     agencies: Mapping[str, RegisteredAgency]
     suspended_datasets: frozenset[str]
+    maintenance: Mapping[str, datetime | None]
+    silent: Mapping[str, datetime]
 
 
 class Registry:
@@ -83,6 +86,29 @@ class Registry:
         """Ids of the datasets that are not answered at present, whatever their agencies do."""
         return self._current().suspended_datasets
 
+    def maintenance(self) -> Mapping[str, datetime | None]:
+        """The datasets that their agencies say are under maintenance, and until about when (None: they do not say)."""
+        return self._current().maintenance
+
+    def silent_agencies(self) -> Mapping[str, datetime]:
+        """The agencies that used to say how they are and no longer do, and when they last did."""
+        return self._current().silent
+
+    def agency_state(self, agency: CatalogueAgency) -> Mapping[str, Any]:
+        """What an agency says of itself, for the public catalogue; nothing if it says nothing."""
+        found = self._current()
+        state: dict[str, Any] = {}
+        if agency.id in found.silent:
+            state["silent_since"] = found.silent[agency.id].isoformat(timespec="seconds")
+        under_way = [dataset.id for dataset in agency.datasets if dataset.id in found.maintenance]
+        if under_way:
+            until = found.maintenance[under_way[0]]
+            state["maintenance"] = {
+                "datasets": under_way,
+                "until": until.isoformat(timespec="seconds") if until else None,
+            }
+        return state
+
     def keys(self, client: Client, *, kid: str | None) -> KeySet:
         """The public keys of a client.
 
@@ -129,7 +155,25 @@ class Registry:
             if known is not None and known.version == version:
                 return replace(known, checked_at=now)
             datasets = frozenset(connection.scalars(select(SuspendedDataset.dataset_id)))
-            return _Snapshot(version, now, self._clients(connection), self._agencies(connection), datasets)
+            states = connection.execute(select(AgencyState.__table__)).all()
+            return _Snapshot(
+                version,
+                now,
+                self._clients(connection),
+                self._agencies(connection),
+                datasets,
+                self._maintenance(states),
+                MappingProxyType({row.agency_id: row.heard_at for row in states if row.silent}),
+            )
+
+    def _maintenance(self, states: Sequence[Row[Any]]) -> Mapping[str, datetime | None]:
+        found: dict[str, datetime | None] = {}
+        for row in states:
+            agency = self._context.catalogue.find_agency(row.agency_id)
+            if agency is not None and row.maintenance:
+                concerned = row.datasets.split() or [dataset.id for dataset in agency.datasets]
+                found |= dict.fromkeys(concerned, row.until)
+        return MappingProxyType(found)
 
     def _clients(self, connection: Connection) -> Mapping[str, Client]:
         clients = {}

@@ -83,7 +83,7 @@ def register(
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)
-    _bump(session)
+    bump(session)
     return client.client_id
 
 
@@ -108,7 +108,7 @@ def register_agency(
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)
-    _bump(session)
+    bump(session)
     return agency.id
 
 
@@ -142,14 +142,14 @@ def suspend_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue, 
     """
     _check_dataset(dataset_id, catalogue)
     session.merge(SuspendedDataset(dataset_id=dataset_id, suspended_at=now))
-    _bump(session)
+    bump(session)
 
 
 def resume_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue) -> None:
     """Ask for a suspended dataset again. The caller commits.  Raises: NotRegistered."""
     _check_dataset(dataset_id, catalogue)
     session.execute(delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
-    _bump(session)
+    bump(session)
 
 
 def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:
@@ -160,10 +160,10 @@ def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:
 def _set_suspended(session: Session, statement: Update, suspended_at: datetime | None) -> None:
     if not _changed(session, statement.values(suspended_at=suspended_at)):
         raise NotRegistered("no such id")
-    _bump(session)
+    bump(session)
 
 
-def _bump(session: Session) -> None:
+def bump(session: Session) -> None:
     """Tell every process that it holds an old copy."""
     if not _changed(session, update(RegistryVersion).values(version=RegistryVersion.version + 1)):
         session.add(RegistryVersion())

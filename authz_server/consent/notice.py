@@ -5,10 +5,12 @@ page is shown as well as when the decision arrives. What is displayed = what is 
 """
 
 from base64 import urlsafe_b64encode
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final
 
 import orjson
@@ -22,7 +24,8 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.6"
+VERSION: Final = "2026-11.7"
+NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,12 +57,14 @@ def compose(
     locale: str,
     suspended: AbstractSet[str] = frozenset(),
     unencrypting: AbstractSet[str] = frozenset(),
+    maintenance: Mapping[str, datetime | None] = NOTHING,
 ) -> Notice:
     """The notice for a request, in "zh-TW" or "en".
 
     Args:
         suspended: ids of agencies that answer nothing at present, and of datasets that are not answered.
         unencrypting: ids of agencies that can't encrypt to the recipient, so that a connector does.
+        maintenance: ids of datasets that are under maintenance, and until about when.
     """
     asked = pending.parameters
     name = client.name.get(locale)
@@ -67,11 +72,14 @@ def compose(
     began = day_of(pending.started_at)
     use_until = began + timedelta(days=purpose.use_until_days) if purpose and purpose.use_until_days else None
     erase_by = began + timedelta(days=purpose.erase_by_days) if purpose and purpose.erase_by_days else None
-    download = client.client_id == own.CLIENT_ID
-    items = question.datasets(pending, catalogue, client_name=name, locale=locale, suspended=suspended)
+    items = question.datasets(
+        pending, catalogue, client_name=name, locale=locale, suspended=suspended, maintenance=maintenance
+    )
     agencies = {
         agency: catalogue.agency(agency).name.get(locale) for agency in question.agencies(asked.datasets, catalogue)
     }
+    readers = [agencies[agency] for agency in agencies if agency in unencrypting]
+    download = client.client_id == own.CLIENT_ID
     kind = question.DOWNLOAD if download else "" if items else question.IDENTITY
     content: Sentences = {
         "title": say(f"title{kind}", locale, client=name),
@@ -87,12 +95,7 @@ def compose(
         "times": question.times(use_until, erase_by, client_name=name, locale=locale, at_counter=asked.at_counter)
         if items
         else None,
-        "never": question.never(
-            [agencies[agency] for agency in agencies if agency in unencrypting],
-            client_name=name,
-            locale=locale,
-            kind=kind,
-        ),
+        "never": question.never(readers, client_name=name, locale=locale, kind=kind),
         "stop": question.stop(client, locale=locale, kind=kind),
         "leaving": question.leaving(asked, client_name=name, locale=locale, kind=kind),
         "approve": say(f"approve{kind}", locale),

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from authz_server.clients import own
 from authz_server.clients.model import Client, Purpose
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
-from authz_server.consent.wording import day, duration, listed, say
+from authz_server.consent.wording import day, duration, listed, say, time_of_day
 
 # OpenID Connect Core section 5.4: what a scope asks for, as far as this server knows it.
 CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -35,13 +35,20 @@ def agencies(datasets: Sequence[RequestedDataset], catalogue: Catalogue) -> list
 
 
 def datasets(
-    pending: PendingRequest, catalogue: Catalogue, *, client_name: str, locale: str, suspended: AbstractSet[str]
+    pending: PendingRequest,
+    catalogue: Catalogue,
+    *,
+    client_name: str,
+    locale: str,
+    suspended: AbstractSet[str],
+    maintenance: Mapping[str, datetime | None],
 ) -> list[Sentences]:
     """What is asked, a part per dataset, in the order of the request."""
     previous = _previous(pending)
     return [
         _dataset(position, wanted, catalogue, client_name=client_name, locale=locale, suspended=suspended)
         | {"new": say("mark_new", locale) if previous and wanted.dataset_id not in previous else None}
+        | ({"wait": _maintenance(maintenance[wanted.dataset_id], locale)} if wanted.dataset_id in maintenance else {})
         for position, wanted in enumerate(pending.parameters.datasets)
     ]
 
@@ -83,6 +90,12 @@ def _dataset(
         "wait": wait,
         "unavailable": _unavailable(dataset, suspended, agency, locale),
     }
+
+
+def _maintenance(until: datetime | None, locale: str) -> str:
+    if until is None:
+        return say("maintenance", locale)
+    return say("maintenance_until", locale, when=f"{day(until, locale)} {time_of_day(until)}")
 
 
 def _unavailable(dataset: Dataset, suspended: AbstractSet[str], agency: str, locale: str) -> str | None:

@@ -181,11 +181,23 @@ def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
     }
     suspended = known.registry.suspended_agencies() | known.registry.suspended_datasets()
 
+    maintenance = known.registry.maintenance()
+
     def make() -> tuple[Client, Notice]:
-        made = compose(pending, client, known.catalogue, locale=locale, suspended=suspended, unencrypting=plain)
+        made = compose(
+            pending,
+            client,
+            known.catalogue,
+            locale=locale,
+            suspended=suspended,
+            unencrypting=plain,
+            maintenance=maintenance,
+        )
         return client, made  # the client lives as long as its notice: a newer one has another id
 
-    return _NOTICES.get((id(client), *basis(pending), locale, suspended, frozenset(plain)), make)[1]
+    return _NOTICES.get(
+        (id(client), *basis(pending), locale, suspended, frozenset(plain), (*maintenance.items(),)), make
+    )[1]
 
 
 def chosen(ticked: Collection[str]) -> Mapping[int, list[str]]:

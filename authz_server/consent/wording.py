@@ -75,6 +75,14 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這項資料通常需要約 {duration}準備。您不必等待，備妥後{client}會自行取得。",
         "This usually takes about {duration} to prepare. You need not wait: {client} fetches it when it is ready.",
     ),
+    "maintenance": (
+        "機關表示這項資料正在維護，要等維護結束才能取得。",
+        "The agency says that this is under maintenance; it can be fetched afterwards.",
+    ),
+    "maintenance_until": (
+        "機關表示這項資料正在維護，大約到 {when}，之後才能取得。",
+        "The agency says that this is under maintenance until about {when}; it can be fetched afterwards.",
+    ),
     "wait_download": (
         "這項資料通常需要約 {duration}準備。頁面開著時會自己等，備妥後立刻取得。",
         "This usually takes about {duration} to prepare. The page waits for it by itself while you leave it open.",

@@ -20,6 +20,7 @@ from authz_server.oauth import (
     client_access,
     corrections,
     grant_management,
+    heartbeats,
     metadata,
     outcomes,
     preparations,
@@ -50,6 +51,7 @@ CALLERS: Mapping[str, str] = {
     "oauth.answer_erasure": "client",
     "oauth.answer_correction": "agency",
     "oauth.answer_preparation": "agency",
+    "oauth.heartbeat": "agency",
     "catalogue.show": "anyone",
     "counter.offices": "anyone",
     "counter.service": "citizen",
@@ -184,6 +186,7 @@ def init_app(app: Flask, services: Services) -> None:
     route("/outcomes", "outcomes", back(_outcomes), "POST")
     route("/corrections/<correction_id>", "answer_correction", back(_answered_correction), "POST")
     route("/preparations/<preparation_id>", "answer_preparation", back(_answered_preparation), "POST")
+    route("/agencies/<agency_id>/heartbeat", "heartbeat", back(_heartbeat), "POST")
     resource = protected_resource(algorithms)
     route(
         "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
@@ -232,6 +235,11 @@ def _answered_correction() -> Response:
 
 def _answered_preparation() -> Response:
     preparations.answer(request, _named("preparation_id"))
+    return Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+def _heartbeat() -> Response:
+    heartbeats.take(request, _named("agency_id"))
     return Response(status=204, headers={"Cache-Control": "no-store"})
 
 

@@ -26,6 +26,7 @@ from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale, parameters
+from authz_server.portal.availability import availability_of
 
 blueprint = Blueprint("counter", __name__)
 LONGEST_SEARCH: Final = 100
@@ -154,6 +155,7 @@ def _item(dataset: Dataset, ceiling: PurposeDataset, errors: Mapping[str, str]) 
         "fields": _names(dataset, ceiling.fields_required),
         "optional": _names(dataset, ceiling.fields_optional),
         "wait": duration(dataset.typical_wait_s, spoken) if dataset.typical_wait_s else None,
+        "state": availability_of(dataset),
         "asks": parameters.asks(dataset, errors, ceiling.parameters),
     }
 

@@ -30,6 +30,7 @@ from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale, parameters
+from authz_server.portal.availability import availability_of
 
 blueprint = Blueprint("download", __name__)
 ACTION: Final = "download"
@@ -94,12 +95,6 @@ def catalogue_url(ticked: Sequence[Dataset]) -> str:
     return "/download?" + urlencode([("dataset", dataset.id) for dataset in ticked])
 
 
-def is_closed(dataset: Dataset) -> bool:
-    """Whether it is under maintenance: by the operator's switch, or its agency's."""
-    registry = services().registry
-    return dataset.agency_id in registry.suspended_agencies() or dataset.id in registry.suspended_datasets()
-
-
 def _ticked() -> tuple[Dataset, ...]:
     named = request.values.getlist("dataset")
     found = (services().catalogue.find_dataset(name) for name in dict.fromkeys(named))
@@ -113,7 +108,7 @@ def _chosen() -> Chosen:
         error = gettext("Choose what you want to download.")
     elif len(datasets) > MOST_DATASETS:
         error = gettext("Choose at most %(count)s at a time; get the others afterwards.", count=MOST_DATASETS)
-    elif closed := [dataset.name.get(locale.current()) for dataset in datasets if is_closed(dataset)]:
+    elif closed := [dataset.name.get(locale.current()) for dataset in datasets if availability_of(dataset).closed]:
         error = gettext("Under maintenance at present: %(names)s. Leave it out, or come back later.", names=closed[0])
     return Chosen(datasets, error)
 
@@ -157,7 +152,7 @@ def _card(dataset: Dataset) -> dict[str, Any]:
         "wait": duration(dataset.typical_wait_s, spoken) if dataset.typical_wait_s else None,
         "formats": [name.upper() for name in dataset.formats],
         "large": dataset.large,
-        "closed": is_closed(dataset),
+        "state": availability_of(dataset),
     }
 
 

@@ -11,7 +11,9 @@ from werkzeug.serving import make_server
 
 from .answers import Office
 from .app import Agencies, create_app
+from .heartbeat import Heart
 from .keys import load_or_create, load_or_create_api_key
+from .mail import Mail
 from .misbehave import Switches, parse_modes
 from .platform import Platform
 from .registration import agency_toml
@@ -66,6 +68,8 @@ def main() -> None:
         for agency_id, pair in keys.items()
     }
     app = create_app(Agencies(platform, office, jose, api_keys, specimen_png(), admin=options.admin == "1"))
+    mails = tuple(Mail(agency_id, platform, pair) for agency_id, pair in keys.items())
+    Heart(mails, switches, office.now).start()
     host, _, port = options.bind.rpartition(":")
     server = make_server(host, int(port), app, threaded=True)
     print(f"listening on http://{host}:{server.server_port}/<agency id>", flush=True)

@@ -49,7 +49,8 @@ def routed(app: Flask, endpoints: set[str]) -> set[tuple[str, str]]:
             rule.rule.replace("<dataset_id>", "{dataset}")
             .replace("<grant_id>", "{grant_id}")
             .replace("<correction_id>", "{correction_id}")
-            .replace("<preparation_id>", "{preparation_id}"),
+            .replace("<preparation_id>", "{preparation_id}")
+            .replace("<agency_id>", "{agency_id}"),
         )
         for rule in app.url_map.iter_rules()
         if rule.endpoint in endpoints

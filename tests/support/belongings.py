@@ -28,7 +28,7 @@ OF_NOBODY = frozenset({"kind", "filename", "provider_id", "client_id", "purpose_
 # Those that name something of one client's: tests/oauth/test_grant_management.py.
 OF_CLIENTS = frozenset({"grant_id"})
 # And of one agency's: tests/portal/test_correction.py.
-OF_AGENCIES = frozenset({"correction_id", "preparation_id"})
+OF_AGENCIES = frozenset({"correction_id", "preparation_id", "agency_id"})
 
 
 @dataclass(frozen=True)
