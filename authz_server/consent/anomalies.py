@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry, record
+from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent.models import Anomaly, AnomalyWatch, Consent
 from authz_server.core.clock import LOCAL_TIME
@@ -99,7 +100,9 @@ def _kinds(session: Session, decision: Any, limits: Limits) -> Iterator[str]:
         if _denials(session, decision, limits) == limits.anomaly_denials:
             yield "many_denials"
         return
-    if decision.previous_at is None:
+    if decision.client_id == own.CLIENT_ID:
+        pass  # whoever downloads their own data again, or for the first time, does nothing unusual
+    elif decision.previous_at is None:
         yield "first_time"
     elif decision.at - decision.previous_at < timedelta(seconds=limits.anomaly_again_s):
         yield "again"

@@ -121,21 +121,17 @@ def find_listed(
     return Listed(kind=row.kind, outcome=outcomes[transaction_id])
 
 
-def clients_of(session: Session, citizen_id: int) -> Sequence[str]:
-    """Ids of the clients to which the citizen has agreed, at most so many; a step in an index for each."""
-    own = CONSENT.c.citizen_id == citizen_id
-    first = select(func.min(CONSENT.c.client_id).label("client_id")).where(own)
-    known = first.cte("known", recursive=True)
-    later = select(func.min(CONSENT.c.client_id)).where(own, CONSENT.c.client_id > known.c.client_id)
-    known = known.union_all(select(later.scalar_subquery()).where(known.c.client_id.is_not(None)))
-    each = select(known.c.client_id).where(known.c.client_id.is_not(None)).limit(MOST_CLIENTS)
-    return session.scalars(each).all()
-
-
 # Spelled out, as in the index: PostgreSQL has to see that the index holds all of them.
 _DECIDED: Final = (DECISION.c.event.in_([literal_column(f"'{event}'") for event in DECISIONS]),)
 _ORDER: Final = (DECISION.c.at.desc(), DECISION.c.id.desc())
 _NEWEST_FIRST: Final = select(DECISION.c.at, DECISION.c.id).order_by(*_ORDER)
+
+
+def clients_of(session: Session, citizen_id: int) -> Sequence[str]:
+    """Ids of the clients that the citizen's newest decisions were about, whatever they decided; at most so many."""
+    newest = select(DECISION.c.client_id).where(DECISION.c.citizen_id == citizen_id, *_DECIDED).order_by(*_ORDER)
+    known = newest.limit(LOOKED_AT).subquery("newest").c.client_id
+    return session.scalars(select(known).where(known.is_not(None)).distinct().order_by(known).limit(MOST_CLIENTS)).all()
 
 
 def _within(citizen_id: int, wanted: Wanted, before: Position) -> list[ColumnElement[bool]]:

@@ -23,8 +23,10 @@ KINDS: Final[tuple[Kind, ...]] = ("email", "phone")
 PROPOSED: Final = "contact.proposed"
 CHANGED: Final = "contact.changed"
 NEEDED_LEVEL: Final = 3
-EMAIL: Final = re.compile(r"[!-?A-~]+@[0-9A-Za-z.-]+")
-PHONE: Final = re.compile(r"\+?[0-9 -]{6,19}")
+# RFC 5321 section 4.1.2, without quoted local parts and address literals, which nobody has.
+_ATOM, _LABEL = r"[0-9A-Za-z!#$%&'*+/=?^_`{|}~-]+", r"[0-9A-Za-z](?:[0-9A-Za-z-]{0,61}[0-9A-Za-z])?"
+EMAIL: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})+")
+PHONE: Final = re.compile(r"\+?(?:[0-9][ -]?){6,15}")
 CODE_DIGITS: Final = 6
 _CHANGE = CONTACT_CHANGE.c
 

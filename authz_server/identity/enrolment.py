@@ -28,6 +28,7 @@ from authz_server.identity.visits import FRESH, demands
 
 P = ParamSpec("P")
 LIST: Final = "/account/methods"
+UNFREEZE_PATH: Final = "/account/unfreeze"
 CHANGE_LEVEL: Final = 3
 
 
@@ -55,7 +56,7 @@ def may_add(
                 return redirect(prove_more_url(again=True, second=second), code=303)
             return view(signed_in, *args, **kwargs)
 
-        return citizen_required(guarded)
+        return unfrozen(guarded)
 
     return decorate
 
@@ -85,6 +86,21 @@ def may_change(
         return freshly(guarded)
 
     return decorate
+
+
+def unfrozen(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """Call the view, which changes what protects the citizen, unless the account is frozen: whoever signs in then may
+    be the one because of whom it was."""
+
+    @wraps(view)
+    def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
+        if signed_in.frozen_at is not None:
+            return redirect(f"{UNFREEZE_PATH}?first=1", code=303)
+        return view(signed_in, *args, **kwargs)
+
+    return citizen_required(guarded)
 
 
 def identified(
@@ -118,7 +134,7 @@ def _demanding(
             return redirect(prove_more_url(level=level, again=again), code=303)
         return view(signed_in, *args, **kwargs)
 
-    return citizen_required(guarded)
+    return unfrozen(guarded) if level == CHANGE_LEVEL else citizen_required(guarded)
 
 
 def let_prove_more(signed_in: SignedIn, level: int) -> Response | None:

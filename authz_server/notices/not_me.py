@@ -93,6 +93,8 @@ def use(session: Session, link: Link, *, now: datetime) -> bool:
         return False
     # Whoever reads the citizen's messages is the citizen, as far as stopping goes.
     freeze(session, citizen_id, actor="citizen", reason="not_me", now=now)
+    # One of their ways to sign in may be in other hands: who they are has to be proved by two again, as at first use.
+    session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(verified_at=None))
     return True
 
 

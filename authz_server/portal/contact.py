@@ -25,7 +25,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import contact, cookies, csrf, levels
 from authz_server.identity.contact import KINDS, NEEDED_LEVEL, Change, Kind, NotAnAddress, TooManyCodes, WrongCode
-from authz_server.identity.enrolment import prove_more_url
+from authz_server.identity.enrolment import prove_more_url, unfrozen
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH
@@ -69,14 +69,14 @@ def show(signed_in: SignedIn) -> str:
 
 
 @blueprint.get(f"{PATH}/<kind>")
-@citizen_required
+@unfrozen
 def ask(signed_in: SignedIn, kind: str) -> Response:
     """Ask for a new one."""
     return _form(signed_in, _kind(kind))
 
 
 @blueprint.post(f"{PATH}/<kind>")
-@citizen_required
+@unfrozen
 def propose(signed_in: SignedIn, kind: str) -> Response:
     """Have a code sent to it."""
     kind, value = _kind(kind), request.form.get("value", "")
@@ -94,14 +94,14 @@ def propose(signed_in: SignedIn, kind: str) -> Response:
 
 
 @blueprint.get(f"{PATH}/<kind>/code")
-@citizen_required
+@unfrozen
 def ask_code(signed_in: SignedIn, kind: str) -> Response:
     """Ask for the code."""
     return _code_form(signed_in, _kind(kind))
 
 
 @blueprint.post(f"{PATH}/<kind>/code")
-@citizen_required
+@unfrozen
 def verify(signed_in: SignedIn, kind: str) -> Response:
     """Let the new one count, if the code is right."""
     kind = _kind(kind)
@@ -126,14 +126,14 @@ def verify(signed_in: SignedIn, kind: str) -> Response:
 
 
 @blueprint.get(f"{PATH}/<kind>/remove")
-@citizen_required
+@unfrozen
 def ask_to_remove(signed_in: SignedIn, kind: str) -> Response:
     """Ask first."""
     return _remove_form(signed_in, _kind(kind))
 
 
 @blueprint.post(f"{PATH}/<kind>/remove")
-@citizen_required
+@unfrozen
 def remove(signed_in: SignedIn, kind: str) -> Response:
     """Reach the citizen there no longer."""
     kind = _kind(kind)

@@ -17,7 +17,7 @@ from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.identity import cookies, csrf, levels
-from authz_server.identity.enrolment import prove_more_url
+from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
@@ -28,7 +28,6 @@ blueprint = Blueprint("freeze", __name__)
 FREEZE: Final = "freeze"
 UNFREEZE: Final = "unfreeze"
 FREEZE_PATH: Final = "/account/freeze"
-UNFREEZE_PATH: Final = "/account/unfreeze"
 
 
 @blueprint.get(FREEZE_PATH)
@@ -76,7 +75,8 @@ def unfreeze(signed_in: SignedIn) -> Response:
     try:
         withdrawal.unfreeze(db.session(), signed_in, now=clock.now())
     except IdentityNotSufficient:
-        return redirect(prove_more_url(again=True, level=withdrawal.UNFREEZE_LEVEL), code=303)
+        second = _needed(signed_in) == "second"
+        return redirect(prove_more_url(again=True, level=withdrawal.UNFREEZE_LEVEL, second=second), code=303)
     db.session.commit()
     return redirect(f"{FREEZE_PATH}?unfrozen", code=303)
 
@@ -99,13 +99,18 @@ def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
 
 def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
     page = render_template(
-        "unfreeze.html", signed_in=signed_in, needed=_needed(signed_in), csrf=_token(UNFREEZE), stale=stale
+        "unfreeze.html",
+        signed_in=signed_in,
+        needed=_needed(signed_in),
+        first="first" in request.args,
+        csrf=_token(UNFREEZE),
+        stale=stale,
     )
     return make_response(page, 403 if stale else 200)
 
 
 def _needed(signed_in: SignedIn) -> levels.Lack | None:
-    return levels.lack(signed_in, withdrawal.UNFREEZE_LEVEL, clock.now() - withdrawal.UNFREEZE_MAX_AGE)
+    return withdrawal.lack_to_unfreeze(signed_in, now=clock.now())
 
 
 def _token(action: str) -> str:

@@ -43,14 +43,14 @@ def consequences(signed_in: SignedIn) -> str:
 
 
 @blueprint.get("/account/leave/confirm")
-@citizen_required
+@enrolment.unfrozen
 def ask(signed_in: SignedIn) -> Response:
     """Ask a last time, whoever has just proved who they are."""
     return _question(signed_in)
 
 
 @blueprint.post("/account/leave/confirm")
-@citizen_required
+@enrolment.unfrozen
 def leave(signed_in: SignedIn) -> Response:
     """Close the account, and forget the browser."""
     form = singles(request.form)

@@ -1,8 +1,9 @@
 """What no page of ours ever sends, refused before any view sees it.
 
 A NUL is text to Python and SQLite, and an error to PostgreSQL: as part of a name in an address or a form it would be a
-500 there. Two readers of a doubled field may read different ones, so that there is no right one. And a body that is too
-large is found out here, where its own error page can still be made.
+500 there; so would a line break in an address that is led on to. Two readers of a doubled field may read different
+ones, so that there is no right one. And a body that is too large is found out here, where its own error page can still
+be made.
 """
 
 from typing import Final
@@ -24,7 +25,7 @@ def init_app(app: Flask) -> None:
             return
         if request.endpoint == "verify.check":
             request.max_content_length = request.max_form_memory_size = verify.MAX_BYTES
-        if "\0" in request.path or any("\0" in value for value in _values()):
+        if not request.path.isprintable() or any("\0" in value for value in _values()):
             abort(400)
         if any(len(values) > 1 and name not in SEVERAL for name, values in request.form.lists()):
             abort(400)

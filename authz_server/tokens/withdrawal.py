@@ -154,11 +154,17 @@ def withdraw_open(session: Session, citizen_id: int, *, actor: str, reason: str,
 def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
     """Let a citizen agree to requests again; what was stopped stays stopped. The caller commits.
 
-    Raises: IdentityNotSufficient: the sign-in is too weak, or longer ago than `UNFREEZE_MAX_AGE`.
+    Raises: IdentityNotSufficient, as `lack_to_unfreeze` says.
     """
-    if levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE):
+    if lack_to_unfreeze(signed_in, now=now):
         raise IdentityNotSufficient("to unfreeze")
     lift(session, signed_in.citizen_id, actor="citizen", now=now)
+
+
+def lack_to_unfreeze(signed_in: SignedIn, *, now: datetime) -> levels.Lack | None:
+    """What the sign-in lacks: too weak, longer ago than `UNFREEZE_MAX_AGE`, or by one method where two are needed."""
+    unproved = signed_in.verified_at is None
+    return levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE, two_methods=unproved)
 
 
 def lift(session: Session, citizen_id: int, *, actor: str, now: datetime) -> bool:

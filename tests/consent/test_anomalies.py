@@ -18,6 +18,7 @@ from authz_server.consent.models import Anomaly
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.notices.models import Notice
+from tests.support.belongings import downloading
 from tests.support.platform import Platform
 from tests.support.protocol import new_bank, opened, rows
 
@@ -84,6 +85,15 @@ def test_a_consent_at_night_is_told(own_platform: Platform, hour: int, unusual: 
         look(own_platform)
         assert ("unusual_hour" in found(own_platform)) is unusual
         assert ("anomaly.unusual_hour" in told(own_platform)) is unusual
+
+
+def test_to_download_ones_own_data_again_is_nothing_unusual(own_platform: Platform) -> None:
+    with clock.frozen(NOON):
+        citizen = own_platform.citizen()
+        for _ in range(2):
+            downloading(citizen)
+        look(own_platform)
+        assert found(own_platform) == []
 
 
 @pytest.mark.parametrize(("hour", "unusual"), [(21, False), (22, True), (3, True), (4, False)])

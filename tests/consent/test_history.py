@@ -214,7 +214,8 @@ def test_the_parties_to_choose_from_are_ones_own_each_once(people: People) -> No
     for client in (BANK, LIBRARY, BANK):
         people.decide(client=client)
     people.decide(client=LIBRARY, citizen=2)
-    assert sorted(history.clients_of(people.session, 1)) == [LIBRARY, BANK]
+    people.decide("consent.denied", client="refused-only")
+    assert history.clients_of(people.session, 1) == sorted([LIBRARY, BANK, "refused-only"])
     assert history.clients_of(people.session, 2) == [LIBRARY]
 
 

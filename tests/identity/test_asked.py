@@ -17,6 +17,7 @@ from authz_server import config
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
 from authz_server.core import clock, jose
+from authz_server.core.secrets import digest
 from authz_server.database import db
 from authz_server.identity import registry_client, service
 from authz_server.identity.methods.two_documents import KINDS, read_date
@@ -350,6 +351,17 @@ def test_nothing_that_was_typed_is_left_in_the_database_the_record_or_a_log(
     values = {*form.values(), *typed(method, NOBODY).values(), *documents_of(NOBODY).evidence(method).values()}
     secrets = values - {kind.value for kind in KINDS}
     assert [value for value in secrets if value in rows or value in caplog.text] == []
+
+
+@both
+def test_a_count_of_failures_does_not_name_whom_they_were_about(
+    session: Session, browser: Browser, method: str
+) -> None:
+    fail(browser, method, NOBODY)
+    keys = set(session.scalars(select(SIGN_IN_ATTEMPT.c.key)))
+    texts = [NOBODY, f"{method}\0{NOBODY}", f"day\0{NOBODY}", f"day\0{method}\0{NOBODY}"]
+    assert keys
+    assert not keys & {digest(text) for text in texts}
 
 
 @both

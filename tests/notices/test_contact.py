@@ -237,7 +237,35 @@ def test_an_old_or_weak_sign_in_changes_nothing_and_is_told_so(
     assert told(own_platform) == []
 
 
-BAD = ["", "x", "a@b c", "a b@c.example", "甲@c.example", "a" * 250 + "@c.example", "a@c.example\r\nBcc: b@c.example"]
+BAD = [
+    "",
+    "x",
+    "mailto:x@c.example",
+    "a@b..example",
+    "a,b@c.example",
+    "<a>@c.example",
+    ".a@c.example",
+    "a@c",
+    "a@b c",
+    "a b@c.example",
+    "甲@c.example",
+    "a" * 250 + "@c.example",
+    "a@c.example\r\nBcc: b@c.example",
+]
+    "",
+    "x",
+    "mailto:x@c.example",
+    "a@b..example",
+    "a,b@c.example",
+    "<a>@c.example",
+    ".a@c.example",
+    "a@c",
+    "a@b c",
+    "a b@c.example",
+    "甲@c.example",
+    "a" * 250 + "@c.example",
+    "a@c.example\r\nBcc: b@c.example",
+]
 
 
 @pytest.mark.parametrize("value", BAD)

@@ -112,6 +112,14 @@ def test_a_used_link_can_t_undo_that_the_account_was_opened_again(
     assert not frozen(own_platform)
 
 
+def test_afterwards_who_it_is_has_to_be_proved_by_two_ways_again(own_platform: Platform, link: str) -> None:
+    (before,) = rows(own_platform, Citizen, username="citizen1")
+    press(own_platform.browser(), link)
+    (after,) = rows(own_platform, Citizen, username="citizen1")
+    assert before.verified_at is not None
+    assert after.verified_at is None
+
+
 def test_the_link_of_another_message_works_still_and_signs_everybody_out_once_more(
     own_platform: Platform, hands: Hands, office: PostOffice, link: str
 ) -> None:

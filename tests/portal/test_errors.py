@@ -1,5 +1,7 @@
 """Errors as people read them, and as machines do."""
 
+import re
+
 import pytest
 from flask import Flask
 from sqlalchemy.exc import OperationalError
@@ -7,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
 from authz_server.core.errors import DomainError
 from authz_server.portal.errors import BY_ERROR
+from tests.support.belongings import addresses
 from tests.support.platform import CALLBACK, Platform
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -34,6 +37,16 @@ def test_a_page_that_takes_no_such_method_says_so(app: Flask) -> None:
     assert answer.status_code == 405
     assert "GET" in answer.headers["Allow"]
     assert answer.mimetype == "text/html"
+
+
+def test_a_line_break_in_an_address_is_refused_by_every_page(app: Flask) -> None:
+    browser, looked_at = app.test_client(), 0
+    for rule, method in addresses(app):
+        if "<" in rule.rule:
+            answer = browser.open(re.sub(r"<[^>]*>", "a%0d%0ab", rule.rule), method=method, headers=HTML)
+            assert answer.status_code in {400, 401, 403, 404, 405}, rule.rule
+            looked_at += 1
+    assert looked_at > 20
 
 
 def test_too_large_a_form_is_refused_by_a_page(app: Flask) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -191,6 +192,39 @@ def test_not_me_ends_every_session_even_if_all_was_stopped_before(someone: Someo
             freeze(session, someone.row.id, actor="citizen", reason="not_me", now=clock.now())
         assert all(each.ended_at for each in rows(someone.platform, CitizenSession, citizen_id=someone.row.id))
     assert someone.events().count("account.frozen") == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/account/contact/email",
+        "/account/contact/email/code",
+        "/account/contact/phone/remove",
+        "/account/leave/confirm",
+        "/account/methods/remove/1",
+        "/account/methods/password_totp/password",
+        "/account/methods/password_totp/authenticator",
+        "/account/methods/password_totp/recovery-codes",
+        "/account/methods/passkey",
+        "/account/methods/certificate",
+    ],
+)
+def test_while_it_is_frozen_nothing_can_be_changed_that_protects_it(someone: Someone, path: str) -> None:
+    someone.press()
+    browser = someone.open_session(level=1)
+    for answer in (browser.client.get(path), browser.client.post(path, data={"value": "thief@evil.example"})):
+        assert (answer.status_code, answer.location) == (303, f"{UNFREEZE}?first=1")
+    assert "nothing can be changed" in browser.client.get(f"{UNFREEZE}?first=1&lang=en").text
+
+
+def test_after_not_me_it_takes_two_different_ways_to_open_it(someone: Someone) -> None:
+    with writing(someone.platform) as session:
+        freeze(session, someone.row.id, actor="citizen", reason="not_me", now=clock.now())
+        session.execute(update(Citizen).where(Citizen.username == someone.username).values(verified_at=None))
+    browser = someone.open_session(level=1)
+    assert "two different ways" in browser.client.get(f"{UNFREEZE}?lang=en").text
+    assert "second=1" in someone.press(UNFREEZE, browser).location
+    assert someone.row.frozen_at is not None
 
 
 def test_a_second_time_changes_nothing(someone: Someone) -> None:

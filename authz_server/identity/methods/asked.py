@@ -20,6 +20,8 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import CitizenId
+from authz_server.core.secrets import derive
+from authz_server.extensions import services
 from authz_server.identity import entry, lockout, national_id
 from authz_server.identity.errors import CitizenSuspended, WrongCredentials
 from authz_server.identity.lockout import Door
@@ -77,10 +79,12 @@ class AskingMethod(Method):
     def doors(self, account: str | None, address: str | None, settings: Settings) -> Sequence[Door]:
         """Besides the usual ones, those of a day: what is asked for here is known to more people than a password."""
         limits, registry_id = settings.limits, settings.registries[self.id].id
+        # There are so few national ids that a plain digest would name whose it is, account or not.
+        guessed_at = derive(services().secret, "asked-about", self.id, account or "")
         return (
-            *super().doors(account, address, settings),
+            *super().doors(guessed_at, address, settings),
             lockout.address_day(self.id, address, limits),
-            lockout.account_day(self.id, account or "", limits),
+            lockout.account_day(self.id, guessed_at, limits),
             lockout.registry_day(registry_id, limits),
         )
 
