@@ -31,6 +31,7 @@ PAGES: Final = frozenset(
     {
         "",
         "account",
+        "agent",
         "authorize",
         "consent",
         "consents",
@@ -56,6 +57,7 @@ MACHINES: Final = frozenset(
         "jwks",
         "outcomes",
         "par",
+        "preparations",
         "revoke",
         "token",
         "userinfo",

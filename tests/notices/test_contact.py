@@ -252,20 +252,6 @@ BAD = [
     "a" * 250 + "@c.example",
     "a@c.example\r\nBcc: b@c.example",
 ]
-    "",
-    "x",
-    "mailto:x@c.example",
-    "a@b..example",
-    "a,b@c.example",
-    "<a>@c.example",
-    ".a@c.example",
-    "a@c",
-    "a@b c",
-    "a b@c.example",
-    "甲@c.example",
-    "a" * 250 + "@c.example",
-    "a@c.example\r\nBcc: b@c.example",
-]
 
 
 @pytest.mark.parametrize("value", BAD)

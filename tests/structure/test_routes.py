@@ -7,6 +7,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from authz_server.oauth.routes import CALLERS
+from authz_server.portal.errors import MACHINES, PAGES
 from tests.security import test_27_what_a_weak_session_reaches as weakest
 
 
@@ -16,6 +17,15 @@ def rules_of(app: Flask) -> list[Rule]:
 
 def test_every_route_declares_who_may_call_it(app: Flask) -> None:
     assert {rule.endpoint for rule in rules_of(app)} == set(CALLERS)
+
+
+def test_every_address_is_for_people_or_for_programs(app: Flask) -> None:
+    """Which decides on the form of its errors, and on what is refused before any view sees it."""
+    people = {"citizen", "holder of a link"}
+    callers = {(rule.rule.split("/")[1], CALLERS[rule.endpoint]) for rule in rules_of(app)}
+    assert {place for place, caller in callers if caller in people} <= PAGES
+    assert {place for place, caller in callers if caller not in {*people, "anyone"}} <= MACHINES
+    assert not PAGES & MACHINES
 
 
 def test_every_route_of_citizens_says_whether_a_code_by_e_mail_alone_opens_it() -> None:
