@@ -78,5 +78,9 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
         "anomaly.unusual_",
         "anomaly.passkey_",
         "counter.locked",
+        "delegation.locked",
+        "delegation.confirmed",
+        "agent.locked",
+        "agent.confirmed",
     )
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)
