@@ -48,6 +48,7 @@ PAGES: Final = frozenset(
 MACHINES: Final = frozenset(
     {
         ".well-known",
+        "agencies",
         "announce",
         "catalogue",
         "corrections",
