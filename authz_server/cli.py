@@ -28,6 +28,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
+from authz_server.counter.commands import office
 from authz_server.database import new_engine, session_for
 from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
@@ -192,7 +193,7 @@ def erase(username: str) -> None:
     click.echo(f"citizen {username} erased")
 
 
-for command in (client, agency, dataset, citizen, consent, notices, figures, verify_file):
+for command in (client, office, agency, dataset, citizen, consent, notices, figures, verify_file):
     cli.add_command(command)
 
 

@@ -18,6 +18,7 @@ from authz_server.audit.service import Entry
 from authz_server.config import Settings
 from authz_server.consent.models import CONSENT
 from authz_server.core.secrets import new_secret
+from authz_server.counter import appointments
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
 from authz_server.notices.channels.email import Email
@@ -76,6 +77,7 @@ def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, 
     if not LEAVE.run(session, entry=entry, citizen=citizen_id, now=now, **markers):
         return None
     under_way = withdraw_open(session, citizen_id, actor=actor, reason="left", now=now)
+    appointments.end_all(session, citizen_id, now=now)
     _erase(session, lambda column: column == citizen_id)
     for consent in session.execute(select(CONSENT.c.id, CONSENT.c.granted).where(CONSENT.c.citizen_id == citizen_id)):
         session.execute(update(CONSENT).where(CONSENT.c.id == consent.id).values(_bare(consent.granted)))

@@ -39,7 +39,7 @@ from authz_server.consent.models import (
     Correction,
     Preparation,
 )
-from authz_server.counter.models import Barcode, Delegation
+from authz_server.counter.models import Appointment, Barcode, Delegation, DeskSession
 from authz_server.database import Base, table_of
 from authz_server.identity.browsers import KEPT
 from authz_server.identity.models import (
@@ -119,6 +119,8 @@ KEEP = (
     Keep(Anomaly, "at"),
     Keep(Barcode, "shown_at", 1, leaving=NUMBERED),  # as its code; what became of it is on the record
     Keep(Delegation, "invited_at", 1, leaving=NUMBERED),  # the same
+    Keep(DeskSession, "expires_at", 1, leaving=ERASED),
+    Keep(Appointment, "ended_at", leaving=NUMBERED),  # by whose number the record names a clerk
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
     Keep(Preparation, "until", 1, leaving=NUMBERED),  # its agency may still have to be told to drop it
     Keep(Consent, "decided_at", leaving=EMPTIED),

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from authz_server import leaving, worker
 from authz_server.clients import heartbeats
@@ -16,7 +17,8 @@ from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest
-from authz_server.counter.models import Barcode, Delegation
+from authz_server.counter.appointments import CLERK
+from authz_server.counter.models import Appointment, Barcode, Delegation, DeskSession
 from authz_server.database import Base
 from authz_server.identity import browsers, challenges, contact, credentials
 from authz_server.identity.browsers import Browser
@@ -43,6 +45,8 @@ GOES = {
     "barcode": ("shown_at", 1),
     "preparation": ("until", 1),
     "delegation": ("invited_at", 1),
+    "desk_session": ("expires_at", 1),
+    "appointment": ("ended_at", 730),
     "consent": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
@@ -108,6 +112,7 @@ def live(platform: Platform) -> None:
                 expires_at=now,
             )
         )
+        work(session, number, now=now)
         browsers.recognise(session, number, Browser(secret=f"browser {now}"), now=now)
         inbox.choose(session, number, "email", wanted=True)
         about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}
@@ -126,6 +131,22 @@ def live(platform: Platform) -> None:
         clients.suspend_dataset(session, "fia.income", catalogue=platform.catalogue, now=now)
         heartbeats.beat(session, "fia", heartbeats.Said(maintenance=False, at=now), now=now)
     worker.tick(platform.engine, now=now)
+
+
+def work(session: Session, citizen_id: int, *, now: datetime) -> None:
+    """Be appointed, sign in at a desk, and be dismissed."""
+    appointed = Appointment(
+        client_id="jia-bank", citizen_id=citizen_id, role=CLERK, appointed_at=now, appointed_by=None, ended_at=now
+    )
+    session.add(appointed)
+    session.flush()
+    session.add(
+        DeskSession(
+            code_digest=digest(f"desk {now}"), appointment_id=appointed.id, citizen_id=citizen_id,
+            client_id="jia-bank", redirect_uri="", code_challenge="", dpop_jkt=None, nonce=None, acr="", amr=[],
+            auth_time=now, code_expires_at=now, expires_at=now,
+        )
+    )  # fmt: skip
 
 
 def due(name: str, row: Row) -> datetime | None:

@@ -31,6 +31,9 @@ A client that asks for data:
     name = { zh = "3 號櫃檯", en = "Counter 3" }
     address = { zh = "桃園市桃園區縣府路 7 號", en = "7 Xianfu Rd., Taoyuan Dist., Taoyuan City" }
 
+With `named_clerks = false` (above the tables) clerks need not sign in by name at an office; citizens then see its
+counter alone.
+
 The keys (RFC 7517, public members only) have at least one for signatures (client assertions); one of use `enc` is what
 packages are encrypted to, unless a request brings its own. Whatever the catalogue calls required must be among
 `fields_required`; a dataset without any required field is optional as a whole, and then lists them as optional.
@@ -171,6 +174,7 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
         ),
         "purposes": _read_purposes(table, context),
         "counters": _read_counters(table),
+        "named_clerks": table.boolean("named_clerks", default=True),
     }
 
 

@@ -66,6 +66,7 @@ class Client:
     jwks_uri: str | None
     suspended: bool
     counters: Mapping[str, Counter] = field(default_factory=dict)
+    named_clerks: bool = True  # whoever takes barcodes at the counters has to sign in by name
 
     @property
     def grant_types(self) -> tuple[str, ...]:

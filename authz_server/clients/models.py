@@ -29,6 +29,7 @@ class Client(Base):
     security_event_endpoint: Mapped[str | None] = mapped_column(String(2000))  # where it is told (RFC 8935)
     purposes: Mapped[dict[str, Any]] = mapped_column(JSON)
     counters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
+    named_clerks: Mapped[bool | None] = mapped_column(default=None)  # None: as by default
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

@@ -80,6 +80,7 @@ def register(
         security_event_endpoint=client.security_event_endpoint,
         purposes=document.get("purposes", {}),
         counters=document.get("counters"),
+        named_clerks=document.get("named_clerks"),
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)

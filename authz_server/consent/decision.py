@@ -31,7 +31,8 @@ from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 
 
-def _decide(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
+def deciding(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
+    """The one UPDATE that decides a request; whoever takes a decision with it says what that leaves behind."""
     undecided = (REQUEST.c.id == bindparam("request_id"), REQUEST.c.deadline_at > bindparam("now"), *WAITING)
     return update(REQUEST).where(*undecided, *conditions).values(decided_at=bindparam("now")).returning(REQUEST.c.id)
 
@@ -45,10 +46,10 @@ AT_LIBERTY = exists(
     .with_for_update(read=True)
 )
 LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
-APPROVE = Decision(lambda fresh: _decide(fresh, OWN, AT_LIBERTY), leaves=LEAVES)
+APPROVE = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
-APPROVE_SLOW = Decision(lambda fresh: _decide(fresh, OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
-DENY = Decision(lambda fresh: _decide(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
+APPROVE_SLOW = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
+DENY = Decision(lambda fresh: deciding(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
 # What may still happen to a consent.
 NOTHING_SINCE: Final = dict.fromkeys(
     ("withdrawn_at", "erasure_requested_at", "erasure_reminded_at", "erasure_answered_at", "erasure_refusal")

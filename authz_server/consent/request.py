@@ -3,12 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from authz_server.catalogue.model import Catalogue, Text
 from authz_server.consent.details import RequestedDataset
 from authz_server.core.identifiers import LOWEST_LEVEL, acr_of_level, level_of_acr
+
+DESK: Final = "desk"  # the scope by which an office's desk has a clerk sign in: no data, so no consent
+DESK_LEVEL: Final = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +33,11 @@ class AuthorizationParameters:
     ui_locales: tuple[str, ...] = ()
     hinted_subject: str | None = None
     at_counter: bool = False  # the citizen asks, and takes a barcode to the client instead of going back to it
+
+    @property
+    def at_desk(self) -> bool:
+        """Whether a clerk is to sign in at a desk; nobody's data is asked for."""
+        return DESK in self.scopes
 
     def stated_acr(self, level: int) -> str:
         """The `acr` that tells the client of a level: the strictest of those it asked for that the level fulfils.
@@ -101,6 +109,8 @@ class PendingRequest:
         if self.parameters.essential_acr:
             # Any of the values will do, so the least strict of them; unknown values were refused when pushed.
             levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
+        if self.parameters.at_desk:
+            levels.append(DESK_LEVEL)
         return min(levels, default=LOWEST_LEVEL)
 
     @property
@@ -119,9 +129,10 @@ class PendingRequest:
     def authenticated_after(self) -> datetime | None:
         """The moment that a sign-in must not be older than (OpenID Connect Core 3.1.2.1: prompt=login, max_age).
 
-        Age is counted back from when the request was begun: reading it must not make a sign-in too old.
+        Age is counted back from when the request was begun: reading it must not make a sign-in too old. Several people
+        use the computer of a desk, so each of them proves who they are.
         """
-        bounds = [self.pushed_at] if "login" in self.parameters.prompt else []
+        bounds = [self.pushed_at] if "login" in self.parameters.prompt or self.parameters.at_desk else []
         if self.parameters.max_age_s is not None:
             bounds.append(self.started_at - timedelta(seconds=self.parameters.max_age_s))
         return max(bounds, default=None)

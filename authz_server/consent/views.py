@@ -53,6 +53,8 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
         require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
+    if pending.parameters.at_desk:  # nothing is consented to there
+        return redirect(f"/office/desk/{request_id}", code=303)
     return show(pending, signed_in)
 
 
@@ -61,7 +63,7 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
 def decide(signed_in: SignedIn, request_id: str) -> Response:
     """Take the decision and send the citizen back to the client; or show the question again, with what was ticked."""
     form = request.form
-    pending = _open(signed_in, request_id)
+    pending = _asked(signed_in, request_id)
     ticked = request.form.getlist("optional")
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return show(pending, signed_in, problem="form", status=403)
@@ -94,7 +96,7 @@ def extended(request_id: str) -> Response:
 def extend(signed_in: SignedIn, request_id: str) -> Response:
     """Give a slow reader the full time again, and the same page with what was ticked."""
     form = request.form
-    pending = _open(signed_in, request_id)
+    pending = _asked(signed_in, request_id)
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return show(pending, signed_in, problem="form", status=403)
     deadline_at = service.extend(
@@ -244,6 +246,14 @@ def _approve(
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
     with lone_connection() as connection:
         return service.open_for(connection, request_id, citizen_id=signed_in.citizen_id, now=clock.now())
+
+
+def _asked(signed_in: SignedIn, request_id: str) -> PendingRequest:
+    """The same, if it asks for a consent."""
+    pending = _open(signed_in, request_id)
+    if pending.parameters.at_desk:
+        raise RequestNotUsable("a clerk signs in by it")
+    return pending
 
 
 def _client(pending: PendingRequest) -> Client:

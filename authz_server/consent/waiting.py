@@ -29,6 +29,7 @@ class PushedRequests:
             transaction_id=pending.transaction_id,
             client_name=client.name,
             own=client.client_id == own.CLIENT_ID,
+            at_desk=pending.parameters.at_desk,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),
             wished_level=pending.wished_level,
@@ -44,7 +45,8 @@ class PushedRequests:
         pending = service.find(session, request_id, now=now)
         if pending is None:
             raise RequestNotUsable("unknown, expired or decided")
-        if unmet:
-            return decision.fail(session, pending, UNMET, settings=services().settings, now=now)
+        if unmet or pending.parameters.at_desk:
+            error = UNMET if unmet else "access_denied"
+            return decision.fail(session, pending, error, settings=services().settings, now=now)
         citizen_id = signed_in.citizen_id if signed_in else None
         return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now)

@@ -259,7 +259,7 @@ def _hand_over(session: Session, row: Any, *, to: int | None, now: datetime) -> 
     """Put a barcode that nobody was shown in the place of the last one.  Raises: DelegationNotUsable."""
     unshown = {name: digest(new_secret("")) for name in ("digest", "short_digest")}
     times = {"shown_at": now, "expires_at": now, "announced_at": None, "code_expires_at": None}
-    barcode = _owner(row) | unshown | times | {"counter_id": None, "agent_id": to}
+    barcode = _owner(row) | unshown | times | {"counter_id": None, "clerk_id": None, "agent_id": to}
     made = HAND_OVER.run(session, rows=[[barcode]], consent=row.consent_id, next=unshown["digest"], now=now)
     if not made:
         raise DelegationNotUsable("used, stopped, or over")

@@ -74,7 +74,12 @@ ANNOUNCE = Decision(
             exists().where(CODE.c.digest == BARCODE.c.digest, CODE.c.used_at.is_(None)),
             *PRESENTABLE,
         )
-        .values(announced_at=bindparam("now"), code_expires_at=bindparam("until"), counter_id=bindparam("counter"))
+        .values(
+            announced_at=bindparam("now"),
+            code_expires_at=bindparam("until"),
+            counter_id=bindparam("counter"),
+            clerk_id=bindparam("clerk"),
+        )
         .returning(*(BARCODE.c[name] for name in OWNED))
     ),
     leaves=[AUDIT_ENTRY],
@@ -101,15 +106,18 @@ class BarcodeRow(CodeRow, Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Desk:
-    """Where a barcode is presented: an office, and which of its counters (None: it does not say)."""
+    """Where a barcode is presented, and by whom: an office, which of its counters (None: it does not say), and the
+    appointment of the clerk (None: the office names none)."""
 
     client_id: str
     counter_id: str | None = None
+    clerk_id: int | None = None
 
     @property
     def actor(self) -> str:
-        """For the record."""
-        return f"desk:{self.client_id}" + (f"/{self.counter_id}" if self.counter_id else "")
+        """For the record; read by `naming`."""
+        parts = (self.client_id, self.counter_id or "", "" if self.clerk_id is None else str(self.clerk_id))
+        return f"desk:{'/'.join(parts).rstrip('/')}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,6 +148,7 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
         barcode=row.digest,
         office=desk.client_id,
         counter=desk.counter_id,
+        clerk=desk.clerk_id,
         until=bounds.now + timedelta(seconds=bounds.limits.visit_code_ttl_s),
         now=bounds.now,
     )
@@ -154,7 +163,7 @@ def redeem_barcode(
     presented: str,
     tx_code: str,
     *,
-    office: str,
+    desk: Desk,
     jkt: str,
     catalogue: Catalogue,
     bounds: Bounds,
@@ -162,14 +171,14 @@ def redeem_barcode(
 ) -> tuple[BarcodeRow, Issued]:
     """Spend a barcode with its one-time code, and issue the tokens of its consent. The caller commits.
 
+    Args: desk: without its counter, for it is the one at which the barcode was announced.
     The caller commits also when it raises BarcodeNotUsable, for that was counted.
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
-    anonymous = Desk(client_id=office)
     # It does not say which of the office's counters it is at, so all of them share this door.
-    door = _count_at_desk(session, anonymous, bounds, most=bounds.limits.sign_in_failures * ADDRESS_FACTOR)
-    row = _judged(session, presented, anonymous, bounds, door)
-    desk = Desk(client_id=office, counter_id=row.counter_id)
+    door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures * ADDRESS_FACTOR)
+    row = _judged(session, presented, desk, bounds, door)
+    desk = replace(desk, counter_id=row.counter_id)
     _check_code(session, row, tx_code, desk, bounds)
     try:
         issued = redeem(
@@ -183,7 +192,7 @@ def redeem_barcode(
             decision=REDEEM,
             told=_entries(row, REDEEMED, desk, bounds, success=True),
             agent_id=row.agent_id,
-            office=office,
+            office=desk.client_id,
             announced=row.announced_at,
         )
     except CodeNotUsable:  # in this very moment: used by another desk, replaced, stopped

@@ -41,3 +41,15 @@ class NamedThemselves(DelegationNotUsable):
     """A citizen named their own national id as that of their agent."""
 
     public = "That is your own number."
+
+
+class ClerkNotSignedIn(DomainError):
+    """Nobody, or nobody any more, works at this desk by name.
+
+    RFC 8693 section 2.2.2 would say `invalid_request`; but a desk has to tell a clerk whose time is over from a mistake
+    of its own, so it is OpenID Connect's word for that (Core section 3.1.2.6). It tells nothing of the barcode, which
+    was not looked at.
+    """
+
+    code = "login_required"
+    public = "A clerk of this office has to sign in at this desk, and may have to do so again."

@@ -184,6 +184,7 @@ def show(
         "announced_at": None,
         "code_expires_at": None,
         "counter_id": None,
+        "clerk_id": None,
         "agent_id": agent_id,
     }
     entry = Entry(at=now, event=SHOWN, success=True, actor="citizen" if agent_id is None else "agent", **visit.owner)

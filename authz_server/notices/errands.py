@@ -10,6 +10,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.consent import correction, preparation
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
+from authz_server.counter import clerks
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.service import find_announced
 from authz_server.identity import sign_in_codes
@@ -51,6 +52,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         sign_in_code=sign_in_code,
         correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
         preparation=preparation.find_errand(session, entry) if entry.event in PREPARATIONS else None,
+        clerk=clerks.name_behind(session, entry.actor),
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
 

@@ -29,6 +29,7 @@ LEFT: Final = "account.left"  # whose reader has no account any more
 WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What brings a code, and how its sentences begin.
 CODES: Final = {PROPOSED: "code", ANNOUNCED: "visit_code", SENT: "sign_in_code"}
+OF_OFFICES: Final = ("office.",)  # which receive nothing of the reader
 # What leads to the page of a consent; the rest leads to the record.
 OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "delegation.", "anomaly.")
 
@@ -148,8 +149,8 @@ class Writer:
         names = self._names(entry, errand.datasets, locale)
         facts = [
             ("when", self._when(errand, locale)),
-            ("to", names["client"] if entry.client_id else ""),
-            ("counter", self._desk(entry, locale)),
+            ("to", names["client"] if entry.client_id and not entry.event.startswith(OF_OFFICES) else ""),
+            ("counter", self._desk(errand, locale)),
             ("phone", client.contact_phone if client else ""),
             ("by", self._ended_by(entry, names, locale)),
             ("what", names["dataset"]),
@@ -221,9 +222,12 @@ class Writer:
             return ""
         return names["client"] if entry.actor.startswith("client:") else say("operator", locale)
 
-    def _desk(self, entry: AuditEntry, locale: str) -> str:
-        """Where a barcode was presented; else nothing."""
-        return desk_name(entry.actor, self._services.registry, locale) if entry.actor.startswith("desk:") else ""
+    def _desk(self, errand: Errand, locale: str) -> str:
+        """Where and by whom a barcode was presented; else nothing."""
+        actor = errand.entry.actor
+        if not actor.startswith("desk:"):
+            return ""
+        return desk_name(actor, self._services.registry, locale, clerk=errand.clerk)
 
     def _when(self, errand: Errand, locale: str) -> str:
         at = errand.entry.at

@@ -98,6 +98,19 @@ TOLD: Final[Mapping[str, Told]] = {
         "現在可以到{client}的櫃檯出示條碼了。",
         "You can go to the counter of {client} now, and show your barcode there.",
     ),
+    "office.appointed": safe(
+        "您在{client}有了職務",
+        "You were appointed at {client}",
+        "您可以在那裡的櫃檯以自己的帳號登入，或管理那裡的人員。如果您不在那裡工作，請告訴該單位。",
+        "You can sign in at its desks with your own account, or administer who works there. If you do not work there, "
+        "tell the office.",
+    ),
+    "office.dismissed": told(
+        "您在{client}的職務已結束",
+        "Your appointment at {client} was ended",
+        "您不能再以此職務在那裡工作。",
+        "You can no longer work there in that role.",
+    ),
     "sign_in.locked": safe(
         "您的帳號暫時不能登入",
         "Sign-in to your account is locked for a while",

@@ -7,6 +7,7 @@ what the citizen then says to the clerk; its three members of the answer are nam
 from typing import Any
 
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
+from flask import request as http_request
 
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
 from authz_server.core import clock
@@ -15,6 +16,7 @@ from authz_server.counter.desk import Bounds, Desk, announce
 from authz_server.counter.masking import masked
 from authz_server.database import db
 from authz_server.extensions import services
+from authz_server.oauth import clerk, dpop
 from authz_server.oauth.client_auth import OAuthClient
 from authz_server.oauth.errors import InvalidRequest, UnauthorizedClient
 from authz_server.oauth.params import FormRequest
@@ -38,13 +40,15 @@ class AnnouncementEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no ty
         if counter not in client.registered.counters:
             raise InvalidRequest("counter is not one that the client has registered.")
         here, now = services(), clock.now()
+        proof = self.server.dpop.find(http_request)
+        clerk_id = clerk.actor(payload, client.registered, proof)
         bounds = Bounds(server_secret=here.secret, limits=here.settings.limits, now=now)
         row = announce(
             db.session(),
             payload.get("pre-authorized_code"),
-            desk=Desk(client_id=client.client_id, counter_id=counter),
+            desk=Desk(client_id=client.client_id, counter_id=counter, clerk_id=clerk_id),
             bounds=bounds,
-            spend=[client.identifier],
+            spend=[client.identifier] + ([dpop.identifier(proof)] if proof else []),
         )
         answer = {
             "name": masked(row.name),

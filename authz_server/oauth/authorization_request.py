@@ -10,7 +10,7 @@ from typing import Any
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
 from authz_server.consent.details import RequestedDataset
-from authz_server.consent.request import AuthorizationParameters
+from authz_server.consent.request import DESK, AuthorizationParameters
 from authz_server.core.identifiers import level_of_acr
 from authz_server.oauth import claims_parameter, rar
 from authz_server.oauth.errors import InvalidRequest, InvalidScope, UnsupportedResponseType
@@ -63,7 +63,7 @@ def validate(
         acr_values=claims.essential_acr or _known_acr(payload.find("acr_values")),
         essential_acr=bool(claims.essential_acr),
         # Without openid there is no place where a claim could be returned.
-        claims=claims.by_place if "openid" in scopes else {},
+        claims=claims.by_place if "openid" in scopes and DESK not in scopes else {},
         ui_locales=tuple((payload.find("ui_locales") or "").split()[:10]),
         hinted_subject=subject_of_hint(hint) if hint else None,
     )
@@ -110,6 +110,8 @@ def _asked(
     )
     if "openid" not in identity and not datasets:
         raise InvalidScope("Nothing is asked for: neither openid nor a dataset.")
+    if DESK in identity and (datasets or {*identity} != {"openid", DESK} or not client.counters):
+        raise InvalidScope("desk goes with openid alone, and is for clients with counters.")
     return tuple(identity), datasets
 
 

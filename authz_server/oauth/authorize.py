@@ -49,6 +49,8 @@ def authorize(request: Request) -> Response:
     if not levels.reached(signed_in.level, pending.wished_level):
         # Straight on to the question, if nothing here is that strong; and whoever does not want to, can go on as well.
         return redirect(f"/sign-in?request={pending.request_id}&wish=1", 303)
+    if pending.parameters.at_desk:
+        return redirect(f"/office/desk/{pending.request_id}", 303)
     return consent_views.show(pending, signed_in)
 
 

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from authz_server.consent.codes import CodeRow
 from authz_server.core import jose
-from authz_server.core.identifiers import acr_of_level
 from authz_server.core.jose import BadToken
 from authz_server.core.secrets import derive
 from authz_server.extensions import Services
@@ -14,6 +12,16 @@ from authz_server.oauth.errors import InvalidRequest
 
 TTL_S = 600
 SIGNING_ALG = "ES256"
+
+
+class Authentication(Protocol):
+    """Who proved who they are, to whom, how and when: what a code is redeemed for."""
+
+    citizen_id: int
+    client_id: str
+    nonce: str | None
+    amr: list[str]
+    auth_time: datetime
 
 
 def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
@@ -32,10 +40,11 @@ def acting(secret: bytes, client_id: str, agent_id: int | None) -> dict[str, Any
     return {} if agent_id is None else {"act": {"sub": pairwise_subject(secret, client_id, agent_id)}}
 
 
-def issue(services: Services, code: CodeRow, *, asked: Mapping[str, Any], now: datetime) -> str:
+def issue(services: Services, code: Authentication, *, acr: str, asked: Mapping[str, Any], now: datetime) -> str:
     """The id_token of a redeemed code, signed with the key in force.
 
-    Args: asked: identity claims that the claims parameter wanted in this place (OpenID Connect Core section 5.5).
+    Args: acr: what is told of the level; asked: identity claims that the claims parameter wanted in this place (OpenID
+        Connect Core section 5.5).
     """
     issued_at = int(now.timestamp())
     claims: dict[str, Any] = {
@@ -45,7 +54,7 @@ def issue(services: Services, code: CodeRow, *, asked: Mapping[str, Any], now: d
         "iat": issued_at,
         "exp": issued_at + TTL_S,
         "auth_time": int(code.auth_time.timestamp()),
-        "acr": code.claims.get("acr") or acr_of_level(code.level),
+        "acr": acr,
         "amr": code.amr,
         **asked,
     }

@@ -5,6 +5,7 @@ from typing import Any
 from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
+from authz_server.counter import clerks
 from authz_server.oauth.errors import UnsupportedTokenType
 from authz_server.oauth.params import FormRequest
 from authz_server.prepared import lone_connection
@@ -25,8 +26,9 @@ class RevocationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no type
         token = payload.get("token")
         if payload.find("token_type_hint") not in {None, "access_token"}:
             raise UnsupportedTokenType
-        # The prefix is part of the token, so it says in which of the two tables it would be.
-        revoke = dataset_tokens.revoke if token.startswith(dataset_tokens.PREFIX) else access_tokens.revoke
+        # The prefix is part of the token, so it says in which of the tables it would be.
+        kinds = {dataset_tokens.PREFIX: dataset_tokens.revoke, clerks.PREFIX: clerks.end}
+        revoke = next((kinds[prefix] for prefix in kinds if token.startswith(prefix)), access_tokens.revoke)
         with lone_connection() as connection:
             revoke(connection, token, client_id=client.client_id, spend=[client.identifier], now=clock.now())
         return 200, {}, []

@@ -5,11 +5,14 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from authz_server.consent.request import DESK
+
 SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     "openid": (),
     "profile": ("name", "birthdate", "locale"),
     "email": ("email",),
     "phone": ("phone_number",),
+    DESK: (),
 }
 IDENTITY_SCOPES = frozenset(SCOPE_CLAIMS)
 IDENTITY_CLAIMS = tuple(claim for claims in SCOPE_CLAIMS.values() for claim in claims)

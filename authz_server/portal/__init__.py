@@ -13,6 +13,7 @@ from authz_server.portal import (
     correction,
     counter,
     delegation,
+    desk,
     download,
     erasure,
     errors,
@@ -26,6 +27,7 @@ from authz_server.portal import (
     messages,
     methods,
     not_me,
+    office,
     outcome,
     receipts,
     record,
@@ -53,7 +55,7 @@ def init_app(app: Flask, services: Services) -> None:
     refusals.init_app(app)
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
-        receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent,
+        receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent, office, desk,
         download, fetching,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)

@@ -12,6 +12,7 @@ from flask import Blueprint, make_response, redirect, render_template, request, 
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
+from authz_server.counter import appointments
 from authz_server.database import db
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required
@@ -28,7 +29,8 @@ ACTION: Final = "language"
 @citizen_required
 def hub(signed_in: SignedIn) -> str:
     """List what belongs to the account."""
-    return render_template("account.html", signed_in=signed_in, groups=members.account())
+    works = bool(appointments.held_by(db.session(), signed_in.citizen_id))
+    return render_template("account.html", signed_in=signed_in, groups=members.account(), works=works)
 
 
 @blueprint.get("/account/language")

@@ -39,6 +39,7 @@ PAGES: Final = frozenset(
         "download",
         "messages",
         "not-me",
+        "office",
         "record",
         "sign-in",
         "sign-out",

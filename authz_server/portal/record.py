@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Final
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 
@@ -15,6 +15,7 @@ from authz_server.audit.service import NEWEST, Position, entries_of
 from authz_server.clients import own
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core.clock import LOCAL_TIME
+from authz_server.counter import clerks
 from authz_server.counter.naming import desk_name
 from authz_server.database import db
 from authz_server.extensions import services
@@ -130,6 +131,11 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "anomaly.many_denials": lazy_gettext("%(client)s asked again and again although you did not agree"),
     "account.left": lazy_gettext("You closed your account"),
     "sign_out": lazy_gettext("You signed out"),
+    "office.appointed": lazy_gettext("You were appointed at %(client)s"),
+    "office.dismissed": lazy_gettext("Your appointment at %(client)s was ended"),
+    "office.has_appointed": lazy_gettext("You appointed somebody at %(client)s"),
+    "office.has_dismissed": lazy_gettext("You ended somebody's appointment at %(client)s"),
+    "office.desk_opened": lazy_gettext("You began to work at a desk of %(client)s"),
 }
 # The same, where somebody else than the citizen did it.
 BY_OTHERS: Final[Mapping[str, LazyString]] = {
@@ -185,6 +191,8 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "not_me": lazy_gettext("By the link in a message to you."),
     "frozen": lazy_gettext("Everything was stopped."),
     "all_others": lazy_gettext("All browsers but the one that you used."),
+    "clerk": lazy_gettext("As a clerk, who takes barcodes at its counters."),
+    "administrator": lazy_gettext("As an administrator, who appoints and dismisses."),
     "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
 }
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.
@@ -274,15 +282,16 @@ def actor_name(actor: str) -> str:
         agency = services().catalogue.find_agency(named)
         return agency.name.get(locale.current()) if agency else named
     if kind == "desk":
-        return desk_name(actor, services().registry, locale.current())
-    names = {
-        "citizen": gettext("You"),
-        "operator": gettext("The operator of this platform"),
-        "agent": gettext("Your agent"),
-        "principal": gettext("The one you go for"),
-        "stranger": gettext("Somebody"),
-    }
+        return desk_name(actor, services().registry, locale.current(), clerk=_clerk_name(actor))
+    names = {"citizen": gettext("You"), "agent": gettext("Your agent"), "stranger": gettext("Somebody")}
+    names |= {"operator": gettext("The operator of this platform"), "principal": gettext("The one you go for")}
     return names.get(kind) or gettext("This platform")
+
+
+def _clerk_name(actor: str) -> str:
+    """What a citizen reads of the clerk's name; looked up once for a page."""
+    known: dict[str, str] = g.setdefault("clerk_names", {})
+    return known.get(actor) or known.setdefault(actor, clerks.name_behind(db.session(), actor))
 
 
 def _is_ours(client_id: str) -> bool:

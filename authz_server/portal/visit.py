@@ -23,9 +23,8 @@ from authz_server.consent.wording import time_of_day
 from authz_server.core import clock
 from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
-from authz_server.counter.desk import REFUSED
+from authz_server.counter.desk import REFUSED, Desk
 from authz_server.counter.masking import masked
-from authz_server.counter.naming import desk_name
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
 from authz_server.extensions import services
@@ -35,7 +34,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import barcode, locale, pdf
 from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment, preparations_of
-from authz_server.portal.record import line_of
+from authz_server.portal.record import actor_name, line_of
 
 blueprint = Blueprint("visit", __name__)
 STEPS: Final = 30
@@ -220,10 +219,10 @@ def code_of(visit: Visit, agent_id: int | None = None) -> dict[str, str] | None:
         or row.code_expires_at <= clock.now()
     ):
         return None
-    actor = f"desk:{visit.client_id}/{row.counter_id}"
+    desk = Desk(client_id=visit.client_id, counter_id=row.counter_id, clerk_id=row.clerk_id)
     return {
         "digits": one_time_code(here.secret, row.digest, row.announced_at),
-        "desk": desk_name(actor, here.registry, locale.current()),
+        "desk": actor_name(desk.actor),
         "until": time_of_day(row.code_expires_at),
     }
 

@@ -1,18 +1,26 @@
-"""An office with two counters, and a citizen who goes there, as outsiders see the server."""
+"""An office with two counters, whoever works at them, and a citizen who goes there, as outsiders see the server."""
 
 import io
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
 import zxingcpp
 from PIL import Image
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
-from tests.support.platform import Bank, CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import new_bank
+from authz_server.core import clock, secrets
+from authz_server.counter import clerks
+from authz_server.counter.appointments import CLERK, appoint
+from authz_server.counter.models import Appointment, DeskSession
+from authz_server.identity.models import Citizen
+from tests.support.platform import ACCESS_TOKEN, Bank, CitizenBrowser, Platform, hidden_fields
+from tests.support.protocol import new_bank, new_citizen, rows, writing
 
 COUNTERS = {
     f"desk-{number}": {
@@ -38,9 +46,41 @@ def purposes(platform: Platform, *needed: str) -> dict[str, Any]:
     return {"childcare": {"text": text, "use_until_days": 30, "erase_by_days": 90, "datasets": datasets}}
 
 
-def new_office(platform: Platform, *needed: str) -> Bank:
-    """An office of the test's own."""
-    return new_bank(platform, name=NAME, counters=COUNTERS, purposes=purposes(platform, *needed))
+@dataclass
+class Office(Bank):
+    """An office. `clerk`: the user name of whoever is at its counters, signed in anew whenever they do something."""
+
+    clerk: str = ""
+    actor: Callable[[], dict[str, str]] = dict
+
+
+def new_office(platform: Platform, *needed: str, **changes: Any) -> Office:
+    """An office of the test's own, with a clerk."""
+    registered = {"name": NAME, "counters": COUNTERS, "purposes": purposes(platform, *needed)} | changes
+    office = Office(**vars(new_bank(platform, **registered)))
+    office.clerk = new_citizen(platform)
+    with writing(platform) as session:
+        appoint(session, office=office.client_id, username=office.clerk, role=CLERK, now=clock.now())
+    office.actor = lambda: {"actor_token": signed_in_clerk(platform, office), "actor_token_type": ACCESS_TOKEN}
+    return office
+
+
+def signed_in_clerk(platform: Platform, office: Office, *, jkt: str | None = None) -> str:
+    """The token of the clerk, who has just signed in. Straight into the table; the whole way: test_clerks.py."""
+    token = secrets.new_secret(clerks.PREFIX)
+    now, hour = clock.now(), timedelta(hours=1)
+    (clerk,) = rows(platform, Citizen, username=office.clerk)
+    (appointed,) = rows(platform, Appointment, citizen_id=clerk.id, client_id=office.client_id, role=CLERK)
+    with Session(platform.engine) as session, session.begin():
+        session.add(
+            DeskSession(
+                code_digest=secrets.digest(f"code of {token}"), appointment_id=appointed.id, citizen_id=clerk.id,
+                client_id=office.client_id, redirect_uri="", code_challenge="", dpop_jkt=None, nonce=None, acr="",
+                amr=[], auth_time=now, code_expires_at=now, expires_at=now + hour, token_digest=secrets.digest(token),
+                jkt=jkt or office.dpop_key.thumbprint, idle_until=now + hour,
+            )
+        )  # fmt: skip
+    return token
 
 
 @dataclass
@@ -92,12 +132,17 @@ def agree(
 
 
 def announce(office: Bank, barcode: str, counter: str = "desk-1", **changes: Any) -> TestResponse:
-    return office.post("/announce", {"pre-authorized_code": barcode, "counter": counter} | changes)
+    return _present(office, "/announce", {"pre-authorized_code": barcode, "counter": counter} | changes)
 
 
 def redeem(office: Bank, barcode: str, code: str | None, **changes: Any) -> TestResponse:
     form = {"grant_type": PRE_AUTHORIZED_CODE, "pre-authorized_code": barcode, "tx_code": code} | changes
-    return office.post("/token", form, {"DPoP": office.proof("POST", f"{office.issuer}/token")})
+    return _present(office, "/token", form)
+
+
+def _present(office: Bank, path: str, form: dict[str, Any]) -> TestResponse:
+    actor = office.actor() if isinstance(office, Office) and "actor_token" not in form else {}
+    return office.post(path, actor | form, {"DPoP": office.proof("POST", f"{office.issuer}{path}")})
 
 
 def scan(picture: bytes) -> str:

@@ -13,13 +13,14 @@ from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
+from authz_server.counter.models import Appointment
 from authz_server.identity.models import Citizen
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.id_token import pairwise_subject
 from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
 from tests.counter.test_visit import refused
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import everything, writing
+from tests.support.protocol import everything, rows, writing
 
 NOBODYS = "F131232216"  # could have been given out, and has no account here
 
@@ -67,7 +68,8 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     assert body["act"] == acting
     token = body["authorization_details"][0]["access_token"]
     assert platform.proxy.post("/introspect", {"token": token}).get_json()["act"] == acting
-    desk = f"desk:{office.client_id}/desk-1"
+    (clerk,) = rows(platform, Appointment, client_id=office.client_id)
+    desk = f"desk:{office.client_id}/desk-1/{clerk.id}"
     assert told(platform, "citizen1", sent.visit.reference)[2:] == [
         ("counter.shown", "citizen"),
         ("delegation.invited", "citizen"),

@@ -41,7 +41,7 @@ def test_an_office_gets_the_tokens_for_a_barcode_and_its_one_time_code(platform:
     assert told["tx_code"] == {"input_mode": "numeric", "length": 6}
     assert told["tx_code_expires_in"] <= 120
     code = visit.code()
-    assert "Counter 1, Sample District Office has scanned" in visit.page().text
+    assert "Counter 1, Sample District Office, clerk 測○○○丙 has scanned" in visit.page().text
     body = redeem(office, barcode, code).get_json()
     assert [detail["dataset"] for detail in body["authorization_details"]] == ["ris.personal", "fia.property"]
     assert "Your barcode was accepted" in visit.page().text

@@ -82,5 +82,6 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
         "delegation.confirmed",
         "agent.locked",
         "agent.confirmed",
+        "office.appointed",
     )
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)

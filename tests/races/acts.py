@@ -117,7 +117,7 @@ def redeem_barcode(session: Session, barcode: str, client_id: str, at: float) ->
         session,
         barcode,
         codes.one_time_code(bytes(32), *announced),
-        office=client_id,
+        desk=desk.Desk(client_id=client_id),
         jkt=JKT,
         catalogue=CATALOGUE,
         bounds=bounds,

@@ -99,8 +99,9 @@ def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(own_pl
                 text = unquote(answer.text).replace(mine.path(rule), "")
                 assert not [value for value in private if value in text], told
         assert everything(own_platform) == before
+        elsewhere = {"consent.extended", "desk.page"}  # leads on; is of a request by a desk: counter/test_clerks.py
         for rule, method in addresses(own_platform.app):
-            if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint != "consent.extended":
+            if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint not in elsewhere:
                 assert mine.browser.client.get(mine.path(rule)).status_code == 200, rule.rule
 
 

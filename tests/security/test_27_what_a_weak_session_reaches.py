@@ -21,8 +21,8 @@ from tests.support.protocol import everything, rows
 READ = {
     "account.hub", "account.language", "audit.record", "consents.index", "consents.show", "contact.show",
     "export.as_csv", "export.as_json", "export.page", "leave.consequences", "messages.choices", "messages.message",
-    "messages.messages", "methods.listed", "outcome.show", "password_totp.overview", "receipts.as_json",
-    "receipts.as_pdf", "sessions.listed",
+    "messages.messages", "methods.listed", "office.listed", "outcome.show", "password_totp.overview",
+    "receipts.as_json", "receipts.as_pdf", "sessions.listed",
 }  # fmt: skip
 # Stop, freeze, have erased, report, sign out; the language; time to read, before the sign-in that is demanded.
 PROTECT = {
@@ -33,7 +33,7 @@ PROTECT = {
 # Shown with what the session lacks, or lead to where that is asked; their forms change nothing.
 ASK_FOR_MORE = {
     "contact.ask", "contact.propose", "contact.ask_code", "contact.verify", "contact.ask_to_remove", "contact.remove",
-    "counter.ask", "counter.service", "download.ask",
+    "counter.ask", "counter.service", "desk.page", "desk.start", "download.ask",
     "download.basket", "freeze.ask_to_unfreeze", "freeze.unfreeze", "leave.ask", "leave.leave",
 }  # fmt: skip
 SENT_TO_SIGN_IN = {
@@ -42,6 +42,7 @@ SENT_TO_SIGN_IN = {
     "visit.page", "visit.picture", "visit.show_barcode", "visit.state",
     "agent.open_invitation", "agent.page", "agent.picture", "agent.start", "agent.state", "agent.take_step",
     "delegation.page", "delegation.take_step",
+    "office.change", "office.people",
     "methods.ask_to_remove", "methods.remove", "passkey.add", "passkey.ask_for_new", "passkey.show_set_up",
     "password_totp.change_authenticator", "password_totp.change_password", "password_totp.renew_recovery_codes",
     "upstream.set_up",

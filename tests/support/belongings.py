@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 from authz_server import worker
 from authz_server.consent.models import Consent
 from authz_server.core import clock
+from authz_server.counter.appointments import ADMINISTRATOR, appoint
 from authz_server.identity import credentials
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import Notice
@@ -49,7 +50,7 @@ class Belongings:
 
 def belongings(platform: Platform) -> Belongings:
     """A new citizen who has agreed to one request, reads another, has messages and a passkey, carries a barcode, and
-    another one for somebody else."""
+    another one for somebody else, and administers the office."""
     username = new_citizen(platform)
     browser = platform.citizen(username)
     citizen_id = rows(platform, Citizen, username=username)[0].id
@@ -67,6 +68,8 @@ def belongings(platform: Platform) -> Belongings:
         message_id = session.scalars(select(Notice.audit_entry_id).where(*own).limit(1)).one()
     (agreed,) = rows(platform, Consent, citizen_id=citizen_id)
     office = new_office(platform)
+    with writing(platform) as session:
+        appoint(session, office=office.client_id, username=username, role=ADMINISTRATOR, now=clock.now())
     visit = agree(platform, office, browser)
     visit.show()
     download_id = downloading(browser)

@@ -52,7 +52,7 @@ class Errand:
 
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
     `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
-    `sign_in_code`: it brings this.
+    `sign_in_code`: it brings this. `clerk`: what is read of the name of who presented a barcode, or empty.
     `correction`: id and sealed of what is to be sent to an agency; `preparation`: what one is to prepare, or to drop.
     """
 
@@ -67,6 +67,7 @@ class Errand:
     sign_in_code: SignInCode | None = None
     correction: Any | None = None
     preparation: Any | None = field(default=None, repr=False)
+    clerk: str = ""
 
 
 class Channel(Protocol):

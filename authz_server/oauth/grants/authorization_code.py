@@ -8,10 +8,12 @@ from typing import Any
 from authz_server.consent.codes import PREFIX, CodeRow, get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
+from authz_server.core.identifiers import acr_of_level
 from authz_server.core.secrets import digest, equal
+from authz_server.counter import clerks
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.oauth import dpop, id_token
+from authz_server.oauth import clerk, dpop, id_token
 from authz_server.oauth.errors import CodeMisused
 from authz_server.oauth.grants.base import SenderConstrainedGrant
 from authz_server.oauth.params import FormPayload
@@ -31,6 +33,8 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()
         presented = self.request.payload.get("code")
+        if presented.startswith(clerks.CODE_PREFIX):
+            return 200, self._clerk(presented), []
         if not presented.startswith(PREFIX):  # a barcode, say, which a client that saw it must not spend here
             raise CodeNotUsable("no code at all")
         who = {"client_id": self.client.client_id, "now": now}
@@ -67,24 +71,36 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
         if code.scopes:  # RFC 6749 section 3.3: a scope is never empty
             body["scope"] = " ".join(code.scopes)
         if "openid" in code.scopes:
-            body["id_token"] = id_token.issue(here, code, asked=claims, now=now)
+            acr = code.claims.get("acr") or acr_of_level(code.level)
+            body["id_token"] = id_token.issue(here, code, acr=acr, asked=claims, now=now)
         if code.granted:
             body["authorization_details"] = enriched(code, issued, here.settings)
         return 200, body, []
+
+    def _clerk(self, code: str) -> dict[str, Any]:
+        payload: FormPayload = self.request.payload
+        challenge, redirect_uri = _challenge(payload), payload.find("redirect_uri")
+        return clerk.tokens(code, client=self.client, proof=self.proof, challenge=challenge, redirect_uri=redirect_uri)
 
 
 def _check_owner(code: CodeRow, payload: FormPayload, client_id: str) -> None:
     """Raises: CodeMisused, for whoever holds a code that is not theirs; CodeNotUsable, for a mistake."""
     if code.client_id != client_id:
         raise CodeMisused("another client's code")
-    verifier = payload.find("code_verifier") or ""
-    if not VERIFIER.fullmatch(verifier):
+    if not (challenge := _challenge(payload)):
         raise CodeMisused("no code_verifier")
-    challenge = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=")
     if not equal(challenge, code.code_challenge):
         raise CodeMisused("wrong code_verifier")
     if payload.find("redirect_uri") not in {None, code.redirect_uri}:
         raise CodeNotUsable("redirect_uri differs from the request's")
+
+
+def _challenge(payload: FormPayload) -> str:
+    """What the verifier answers (RFC 7636 section 4.6); empty, if there is none that could."""
+    verifier = payload.find("code_verifier") or ""
+    if not VERIFIER.fullmatch(verifier):
+        return ""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
 def _asked_claims(session: Executor, code: CodeRow) -> dict[str, Any]:

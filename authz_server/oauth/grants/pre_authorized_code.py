@@ -4,10 +4,10 @@ from typing import Any
 
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
 from authz_server.core import clock
-from authz_server.counter.desk import Bounds, redeem_barcode
+from authz_server.counter.desk import Bounds, Desk, redeem_barcode
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.oauth import dpop
+from authz_server.oauth import clerk, dpop
 from authz_server.oauth.grants.base import SenderConstrainedGrant
 from authz_server.oauth.id_token import acting
 from authz_server.tokens.redemption import enriched
@@ -29,7 +29,10 @@ class PreAuthorizedCodeGrant(SenderConstrainedGrant):
             db.session(),
             self.request.payload.get("pre-authorized_code"),
             self.request.payload.get("tx_code"),
-            office=self.client.client_id,
+            desk=Desk(
+                client_id=self.client.client_id,
+                clerk_id=clerk.actor(self.request.payload, self.client.registered, self.proof),
+            ),
             jkt=self.proof.jkt,
             catalogue=here.catalogue,
             bounds=Bounds(server_secret=here.secret, limits=here.settings.limits, now=now),

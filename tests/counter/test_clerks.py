@@ -1,0 +1,412 @@
+"""Clerks work at a desk by name: how they are appointed and sign in there, what stands for them; and who does not.
+
+Classes 13, 14, 24 to 30 of published vulnerabilities (tests/security), for clerks.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from authz_server import leaving, worker
+from authz_server.audit.models import AuditEntry
+from authz_server.core import clock, jose
+from authz_server.counter import appointments
+from authz_server.counter.appointments import ADMINISTRATOR, CLERK
+from authz_server.counter.commands import office as office_group
+from authz_server.counter.models import Appointment, Barcode, DeskSession
+from authz_server.identity.models import Citizen
+from tests.counter.office import Office, agree, announce, new_office, redeem, signed_in_clerk
+from tests.support.commands import settings_file
+from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields, new_key
+from tests.support.protocol import (
+    everything,
+    new_bank,
+    new_citizen,
+    opened,
+    pushed,
+    refused,
+    rows,
+    services_of,
+    writing,
+)
+
+DESK = {"scope": "openid desk"}
+WRONG = "000000"
+
+
+@pytest.fixture
+def office(platform: Platform) -> Office:
+    return new_office(platform)
+
+
+def asked(platform: Platform, office: Office, *, username: str = "", **session: Any) -> tuple[CitizenBrowser, str]:
+    """A desk has somebody sign in, whose browser it is; the address of the page that asks whether they start work."""
+    # Already begun when they prove who they are: the sign-in has to be a fresh one.
+    request_uri = office.push(**DESK)
+    citizen = platform.citizen(username or office.clerk, **session)
+    answer = opened(citizen, office, request_uri)
+    assert answer.status_code == 303, answer.text
+    return citizen, answer.location
+
+
+def press(citizen: CitizenBrowser, address: str, decision: str = "start", **changes: Any) -> TestResponse:
+    fields = hidden_fields(citizen.client.get(address).text) | {"decision": decision} | changes
+    return citizen.client.post(address, data=fields)
+
+
+def signed_in(platform: Platform, office: Office) -> dict[str, Any]:
+    """The whole way; the token response."""
+    answer = office.redeem(answer_of(press(*asked(platform, office)))["code"])
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.get_json()
+    return body
+
+
+def actor(token: str) -> dict[str, str]:
+    return {"actor_token": token, "actor_token_type": "urn:ietf:params:oauth:token-type:access_token"}
+
+
+def dismissed(platform: Platform, office: Office) -> None:
+    with writing(platform) as session:
+        assert appointments.end_by_name(
+            session, office=office.client_id, username=office.clerk, role=CLERK, now=clock.now()
+        )
+
+
+def held(column: str) -> Callable[[Platform, Office], None]:
+    def hold(platform: Platform, office: Office) -> None:
+        with writing(platform) as session:
+            session.execute(update(Citizen).where(Citizen.username == office.clerk).values({column: clock.now()}))
+
+    return hold
+
+
+def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(platform: Platform, office: Office) -> None:
+    citizen, address = asked(platform, office)
+    page = citizen.client.get(address)
+    assert "Work at a desk of Sample District Office" in page.text
+    assert "測○○○丙" in page.text
+    answer = press(citizen, address)
+    assert citizen.client.get("/account").location.startswith("/sign-in"), "the computer is not the clerk's own"
+    body = office.redeem(answer_of(answer)["code"]).get_json()
+    assert body["scope"] == "openid desk"
+    claims = jose.verify(body["id_token"], services_of(platform).keys, algorithms=("ES256",)).claims
+    assert (claims["nickname"], claims["nonce"]) == ("測○○○丙", "nonce-of-the-bank")
+    assert not {"name", "email", "birthdate"} & claims.keys()
+    visit = agree(platform, office)
+    barcode = visit.show()
+    assert announce(office, barcode, **actor(body["access_token"])).status_code == 200
+    assert "Counter 1, Sample District Office, clerk 測○○○丙 has scanned your barcode" in visit.page().text
+    assert redeem(office, barcode, visit.code(), **actor(body["access_token"])).status_code == 200
+    record = visit.citizen.client.get("/record").text
+    assert record.count("Counter 1, Sample District Office, clerk 測○○○丙") >= 2
+    worker.tick(platform.engine, now=clock.now())
+    told, *_ = re.findall(
+        r'href="(/messages/\d+)"[^>]*>[^<]*Your barcode was accepted', visit.citizen.client.get("/messages").text
+    )
+    assert "Counter 1, Sample District Office, clerk 測○○○丙" in visit.citizen.client.get(told).text
+    (number,) = (one.id for one in rows(platform, Appointment, client_id=office.client_id))
+    (entry,) = rows(platform, AuditEntry, transaction_id=visit.reference, event="counter.redeemed")
+    assert entry.actor == f"desk:{office.client_id}/desk-1/{number}"
+    (started,) = rows(platform, AuditEntry, event="office.desk_opened", client_id=office.client_id)
+    assert started.success
+
+
+@pytest.mark.parametrize("who", ["nobody", "administrator", "another office", "dismissed", "frozen"])
+def test_who_is_no_clerk_of_this_office_is_told_so_and_gets_nothing(
+    platform: Platform, office: Office, who: str
+) -> None:
+    username = new_citizen(platform) if who in {"nobody", "administrator"} else office.clerk
+    if who == "administrator":
+        with writing(platform) as session:
+            appointments.appoint(
+                session, office=office.client_id, username=username, role=ADMINISTRATOR, now=clock.now()
+            )
+    if who == "another office":
+        office = new_office(platform)
+    if who == "dismissed":
+        dismissed(platform, office)
+    if who == "frozen":
+        held("frozen_at")(platform, office)
+    citizen, address = asked(platform, office, username=username)
+    page = citizen.client.get(address)
+    assert page.status_code == 403
+    expected = {"administrator": "but no clerk", "frozen": "Unfreeze your account"}.get(who, "no appointment")
+    assert expected in page.text
+    before = rows(platform, DeskSession)
+    assert press(citizen, address).status_code == 403
+    assert rows(platform, DeskSession) == before
+    assert answer_of(press(citizen, address, "cancel"))["error"] == "access_denied"
+
+
+def test_a_desk_is_opened_by_a_fresh_and_strong_sign_in_of_this_browser(platform: Platform, office: Office) -> None:
+    with clock.frozen(clock.now()):
+        stale = platform.citizen(office.clerk)
+        clock.advance(timedelta(seconds=1))
+        assert opened(stale, office, office.push(**DESK)).location.startswith("/sign-in?request=")
+        weak = platform.citizen(office.clerk, level=4)
+        assert opened(weak, office, office.push(**DESK)).location.startswith("/sign-in?request=")
+    citizen, address = asked(platform, office)
+    stranger = platform.citizen("citizen1")
+    assert stranger.client.get(address).status_code == 400
+    assert press(citizen, address, csrf="x").status_code == 403
+    assert citizen.client.get(address.replace("/office/desk", "/consent")).location == address
+    consent = address.replace("/office/desk", "/consent")
+    token = hidden_fields(citizen.client.get(address).text)["csrf"]
+    assert citizen.client.post(consent, data={"csrf": token, "decision": "approve"}).status_code == 400
+    assert rows(platform, DeskSession, client_id=office.client_id) == []
+    assert press(citizen, address).status_code == 303
+
+
+def test_only_offices_ask_for_it_and_for_nothing_beside_it(platform: Platform, office: Office) -> None:
+    refused(pushed(platform.bank, **DESK), 400, "invalid_scope")
+    for scope in ("desk", "openid desk profile", "openid desk ris.personal"):
+        refused(pushed(office, scope=scope), 400, "invalid_scope")
+
+
+def test_a_code_is_good_once_for_its_office_and_verifier_and_its_misuse_ends_the_sign_in(
+    platform: Platform, office: Office
+) -> None:
+    code = answer_of(press(*asked(platform, office)))["code"]
+    body = office.redeem(code).get_json()
+    barcode = agree(platform, office).show()
+    assert announce(office, barcode, **actor(body["access_token"])).status_code == 200
+    refused(office.redeem(code), 400, "invalid_grant")
+    refused(announce(office, barcode, **actor(body["access_token"])), 400, "login_required")
+    for thief, verifier in ((new_office(platform), office.verifier), (office, "x" * 43)):
+        code = answer_of(press(*asked(platform, office)))["code"]
+        refused(thief.redeem(code, code_verifier=verifier), 400, "invalid_grant")
+        refused(office.redeem(code), 400, "invalid_grant")
+    with clock.frozen(clock.now()):
+        code = answer_of(press(*asked(platform, office)))["code"]
+        clock.advance(timedelta(minutes=1))
+        refused(office.redeem(code), 400, "invalid_grant")
+
+
+CAUSES: dict[str, Callable[[Platform, Office], dict[str, Any]]] = {
+    "absent": lambda _platform, _office: {"actor_token": None, "actor_token_type": None},
+    "unknown": lambda _platform, _office: actor("mdk_" + "x" * 43),
+    "of another office": lambda platform, _office: actor(signed_in_clerk(platform, new_office(platform))),
+    "of another key": lambda platform, office: actor(
+        signed_in_clerk(platform, office, jkt=new_key().thumbprint),
+    ),
+    "an access token": lambda platform, _office: actor(platform.tokens()["access_token"]),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES)
+def test_without_a_clerk_of_its_own_a_desk_learns_nothing_of_a_barcode(
+    platform: Platform, office: Office, cause: str
+) -> None:
+    visit = agree(platform, office)
+    barcode = visit.show()
+    changes = CAUSES[cause](platform, office)
+    answers = [
+        *(announce(office, shown, **changes) for shown in (barcode, "0" * 40)),
+        *(redeem(office, shown, WRONG, **changes) for shown in (barcode, "0" * 40)),
+    ]
+    assert len({answer.data for answer in answers}) == 1
+    refused(answers[0], 400, "login_required")
+    assert visit.code() is None
+    assert announce(office, barcode).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "stop", [dismissed, held("suspended_at"), held("frozen_at")], ids=["dismissed", "suspended", "frozen"]
+)
+def test_whoever_is_stopped_in_the_middle_of_a_visit_gets_nothing(
+    platform: Platform, office: Office, stop: Callable[[Platform, Office], None]
+) -> None:
+    token = actor(signed_in(platform, office)["access_token"])
+    visit = agree(platform, office)
+    barcode = visit.show()
+    assert announce(office, barcode, **token).status_code == 200
+    citizen, address = asked(platform, office)
+    stop(platform, office)
+    refused(redeem(office, barcode, visit.code(), **token), 400, "login_required")
+    assert press(citizen, address).status_code in {303, 403}
+    assert len(rows(platform, DeskSession, client_id=office.client_id)) == 1, "and no further sign-in"
+    assert rows(platform, Barcode, transaction_id=visit.reference)[0].counter_id == "desk-1"
+
+
+def test_a_shift_ends_by_sign_out_by_idleness_and_after_eight_hours(platform: Platform, office: Office) -> None:
+    with clock.frozen(clock.now()):
+        barcode = agree(platform, office).show()
+        token = signed_in(platform, office)["access_token"]
+        for _ in range(24):
+            clock.advance(timedelta(minutes=19))
+            announce(office, barcode, **actor(token))
+        refused(announce(office, "0" * 40, **actor(token)), 400, "invalid_grant", "slow_down")
+        clock.advance(timedelta(minutes=19))
+        refused(announce(office, "0" * 40, **actor(token)), 400, "invalid_grant", "slow_down")
+        clock.advance(timedelta(minutes=6))
+        refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
+        token = signed_in(platform, office)["access_token"]
+        clock.advance(timedelta(minutes=20))
+        refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
+        token = signed_in(platform, office)["access_token"]
+        assert platform.bank.post("/revoke", {"token": token}).status_code == 200
+        refused(announce(office, "0" * 40, **actor(token)), 400, "invalid_grant", "slow_down")
+        assert office.post("/revoke", {"token": token}).status_code == 200
+        refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
+
+
+def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None:
+    office = new_office(platform, named_clerks=False)
+    nobody: dict[str, Any] = {"actor_token": None, "actor_token_type": None}
+    visit = agree(platform, office)
+    barcode = visit.show()
+    assert announce(office, barcode, **nobody).status_code == 200
+    assert "Counter 1, Sample District Office has scanned" in visit.page().text
+    assert redeem(office, barcode, visit.code(), **nobody).status_code == 200
+
+
+def test_no_table_and_no_log_holds_what_opens_a_desk(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    office = new_office(platform)
+    citizen, address = asked(platform, office)
+    code = answer_of(press(citizen, address))["code"]
+    token = office.redeem(code).get_json()["access_token"]
+    announce(office, "0" * 40, **actor(token))
+    kept = str(everything(platform)) + caplog.text
+    assert code not in kept
+    assert token not in kept
+    (row,) = rows(platform, DeskSession, client_id=office.client_id)
+    assert "digest" not in repr(DeskSession(**row._asdict()))
+
+
+def administered(platform: Platform, office: Office) -> CitizenBrowser:
+    """The browser of an administrator of this office, who has just signed in."""
+    username = new_citizen(platform)
+    with writing(platform) as session:
+        done = appointments.appoint(
+            session, office=office.client_id, username=username, role=ADMINISTRATOR, now=clock.now()
+        )
+    assert done is True
+    return platform.citizen(username)
+
+
+def send(browser: CitizenBrowser, office: Office, **fields: Any) -> TestResponse:
+    path = f"/office/{office.client_id}"
+    return browser.client.post(path, data=hidden_fields(browser.client.get(path).text) | fields)
+
+
+def test_an_administrator_appoints_and_dismisses_and_everybody_concerned_reads_it(
+    platform: Platform, office: Office
+) -> None:
+    browser, newcomer = administered(platform, office), new_citizen(platform)
+    assert f"/office/{office.client_id}" in browser.client.get("/office").text
+    assert 'href="/office"' in browser.client.get("/account").text
+    fields = {"username": newcomer, "name": "測試市民丙", "role": CLERK}
+    assert send(browser, office, **fields).location.endswith("?done=new")
+    assert send(browser, office, **fields).location.endswith("?done=known")
+    office.clerk = newcomer
+    token = actor(signed_in(platform, office)["access_token"])
+    theirs = platform.citizen(newcomer)
+    assert "You were appointed at Sample District Office" in theirs.client.get("/record").text
+    assert "You appointed somebody at Sample District Office" in browser.client.get("/record").text
+    worker.tick(platform.engine, now=clock.now())
+    assert "You were appointed at Sample District Office" in theirs.client.get("/messages").text
+    (citizen,) = rows(platform, Citizen, username=newcomer)
+    (appointed,) = rows(platform, Appointment, citizen_id=citizen.id)
+    assert send(browser, office, end=str(appointed.id)).location.endswith("?done=ended")
+    refused(announce(office, "0" * 40, **token), 400, "login_required")
+    assert send(browser, office, end=str(appointed.id)).location.endswith("?done=none")
+    assert "was ended" in theirs.client.get("/record").text
+
+
+def test_nobody_administers_an_office_that_is_not_theirs(platform: Platform, office: Office) -> None:
+    browser, other = administered(platform, office), new_office(platform)
+    (elsewhere,) = rows(platform, Appointment, client_id=other.client_id)
+    (own,) = (one for one in rows(platform, Appointment, client_id=office.client_id) if one.role == ADMINISTRATOR)
+    assert browser.client.get(f"/office/{other.client_id}").status_code == 404
+    clerk = platform.citizen(office.clerk)
+    assert clerk.client.get(f"/office/{office.client_id}").status_code == 404
+    token = hidden_fields(browser.client.get(f"/office/{office.client_id}").text)["csrf"]
+    for data in ({"csrf": token, "end": str(elsewhere.id)}, {"csrf": token, "username": "x", "name": "y"}):
+        assert browser.client.post(f"/office/{other.client_id}", data=data).status_code == 404
+    for number in (elsewhere.id, own.id, "x", "9" * 30):
+        assert send(browser, office, end=str(number)).location.endswith("?done=none")
+    assert rows(platform, Appointment, client_id=other.client_id)[0].ended_at is None
+    assert browser.client.post(f"/office/{office.client_id}", data={"end": "1", "csrf": "x"}).status_code == 403
+    with clock.frozen(clock.now()):
+        clock.advance(timedelta(minutes=6))
+        assert browser.client.get(f"/office/{office.client_id}").location.startswith("/sign-in?")
+        assert browser.client.post(f"/office/{office.client_id}", data={"end": "1"}).location.startswith("/sign-in?")
+
+
+def test_an_administrator_can_not_find_out_who_has_an_account(platform: Platform, office: Office) -> None:
+    browser, somebody = administered(platform, office), new_citizen(platform)
+    wrong = send(browser, office, username=somebody, name="另一個人", role=CLERK)
+    assert wrong.status_code == 400
+    nobody = send(browser, office, username=f"{somebody}x", name="另一個人", role=CLERK)
+    told = "Nobody has an account with this user name and this name."
+    assert told in wrong.text
+    assert told in nobody.text
+    assert send(browser, office, username="", name="", role=CLERK).status_code == 400
+    assert send(browser, office, username=somebody, name="測試市民丙", role="king").status_code == 400
+    for _ in range(3):
+        send(browser, office, username=somebody, name="另一個人", role=CLERK)
+    assert send(browser, office, username=somebody, name="測試市民丙", role=CLERK).status_code == 429
+    assert len(rows(platform, Appointment, client_id=office.client_id)) == 2
+
+
+def test_an_administrator_who_was_dismissed_changes_nothing_in_that_very_moment(
+    platform: Platform, office: Office
+) -> None:
+    administered(platform, office)
+    (own,) = (one for one in rows(platform, Appointment, client_id=office.client_id) if one.role == ADMINISTRATOR)
+    (clerk,) = (one for one in rows(platform, Appointment, client_id=office.client_id) if one.role == CLERK)
+    newcomer = new_citizen(platform)
+    with Session(platform.engine) as session, session.begin():
+        assert appointments.end(session, own.id, office=office.client_id, now=clock.now())
+        by: dict[str, Any] = {"office": office.client_id, "by": own.id, "now": clock.now()}
+        assert appointments.appoint(session, username=newcomer, role=CLERK, **by) is None
+        assert not appointments.end(session, clerk.id, **by)
+
+
+def test_a_client_without_counters_has_no_clerks(platform: Platform) -> None:
+    bank = new_bank(platform)
+    refused(pushed(bank, **DESK), 400, "invalid_scope")
+
+
+def test_who_leaves_the_platform_leaves_the_office(platform: Platform, office: Office) -> None:
+    token = actor(signed_in(platform, office)["access_token"])
+    (clerk,) = rows(platform, Citizen, username=office.clerk)
+    with writing(platform) as session:
+        leaving.leave(session, clerk.id, actor="citizen", settings=platform.settings, now=clock.now())
+    refused(announce(office, "0" * 40, **token), 400, "login_required")
+    assert rows(platform, DeskSession, citizen_id=clerk.id) == []
+    assert rows(platform, Appointment, citizen_id=clerk.id)[0].ended_at is not None
+
+
+def test_the_operator_makes_the_first_administrator_and_reads_who_a_number_of_the_record_is(
+    own_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(own_platform.settings, tmp_path)))
+    office = new_office(own_platform)
+
+    def command(*arguments: str) -> Result:
+        return CliRunner().invoke(office_group, arguments)
+
+    assert command("appoint", office.client_id, "citizen1").output == (
+        f"citizen1 is administrator of {office.client_id}\n"
+    )
+    assert "already" in command("appoint", office.client_id, "citizen1").output
+    (clerk,) = (one for one in rows(own_platform, Appointment, client_id=office.client_id) if one.role == CLERK)
+    assert f"{clerk.id}\tclerk\t{office.clerk}\t測試市民丙\t" in command("list", office.client_id).output
+    assert command("dismiss", office.client_id, office.clerk, "--role", CLERK).exit_code == 0
+    assert office.clerk not in command("list", office.client_id).output
+    assert office.clerk in command("list", office.client_id, "--ended").output
+    for wrong in (("appoint", office.client_id, "nobody"), ("appoint", "jia-bank", "citizen1")):
+        assert command(*wrong).exit_code == 1
+    assert command("dismiss", office.client_id, office.clerk, "--role", CLERK).exit_code == 1
