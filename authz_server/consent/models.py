@@ -89,7 +89,6 @@ class Preparation(Base):
     asked_at: Mapped[datetime]
     until: Mapped[datetime] = mapped_column(index=True)  # nobody comes for it later
     expected_at: Mapped[datetime | None] = mapped_column(default=None)  # about when it is ready, the agency says
-    kept_until: Mapped[datetime | None] = mapped_column(default=None)  # a token that waits for it lives that long
     ready_at: Mapped[datetime | None] = mapped_column(default=None)
     refused_at: Mapped[datetime | None] = mapped_column(default=None)  # it does not work ahead; a fetch starts it
     dropped_at: Mapped[datetime | None] = mapped_column(default=None)  # the consent ended before

@@ -27,7 +27,7 @@ from authz_server.single_use.decision import Decision
 ASKED: Final = "preparation.asked"
 DROPPED: Final = "preparation.dropped"
 PREPARATION = table_of(Preparation)
-UNSAID: Final = dict.fromkeys(("expected_at", "kept_until", "ready_at", "refused_at", "dropped_at"))
+UNSAID: Final = dict.fromkeys(("expected_at", "ready_at", "refused_at", "dropped_at"))
 OWNER: Final = ("transaction_id", "citizen_id", "client_id", "consent_id", "agency_id", "dataset_id")
 # Which of a consent's datasets it is, on the record: of one dataset there may be two, for two years.
 PLACE: ColumnElement[str] = cast(PREPARATION.c.position, String)

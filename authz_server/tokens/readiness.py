@@ -48,8 +48,8 @@ def _said(*conditions: ColumnElement[bool], **values: Any) -> Decision:
 
 
 SAID = {
-    "preparing": _said(expected_at=bindparam("expected"), kept_until=bindparam("kept")),
-    "ready": _said(ready_at=bindparam("now"), kept_until=bindparam("kept")),
+    "preparing": _said(expected_at=bindparam("expected")),
+    "ready": _said(ready_at=bindparam("now")),
     "refused": _said(refused_at=bindparam("now")),
 }
 TOLD = {"ready": READY, "refused": REFUSED}
@@ -86,7 +86,7 @@ def say(
     if event := TOLD.get(state):
         entry = Entry(at=now, event=event, success=state == "ready", actor=f"agency:{agency_id}")
     kept = (expected_at or now) + GRACE
-    asked: dict[str, Any] = {"preparation": preparation_id, "expected": expected_at, "kept": kept, "now": now}
+    asked: dict[str, Any] = {"preparation": preparation_id, "expected": expected_at, "now": now}
     if changed := SAID[state].run(session, entry=entry, **asked):
         if state != "refused":
             waits = {"consent": changed[0].consent_id, "place": changed[0].position}

@@ -26,7 +26,6 @@ def upgrade() -> None:
         sa.Column("asked_at", UtcDateTime(timezone=True), nullable=False),
         sa.Column("until", UtcDateTime(timezone=True), nullable=False),
         sa.Column("expected_at", UtcDateTime(timezone=True), nullable=True),
-        sa.Column("kept_until", UtcDateTime(timezone=True), nullable=True),
         sa.Column("ready_at", UtcDateTime(timezone=True), nullable=True),
         sa.Column("refused_at", UtcDateTime(timezone=True), nullable=True),
         sa.Column("dropped_at", UtcDateTime(timezone=True), nullable=True),

@@ -1,21 +1,27 @@
 """A slow dataset is asked for as soon as its citizen agrees to a visit or a download, and the page says when to go."""
 
+import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
+from authz_server.consent import preparation
 from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
 from authz_server.notices.models import Notice
+from authz_server.tokens import readiness
+from authz_server.tokens.withdrawal import withdraw
 from tests.counter.office import Visit, agree, announce, new_office, redeem
 from tests.notices.support import Hands
 from tests.support.platform import Platform, hidden_fields, new_key
@@ -234,3 +240,38 @@ def test_whoever_need_not_be_asked_is_not(scene: Scene) -> None:
     visit = agree(platform, scene.office, citizen, DATASET)
     assert "after the counter has accepted the barcode" in visit.page().text
     assert [row.id for row in rows(platform, Preparation)] == [scene.row.id]
+
+
+def test_ready_many_times_and_stopped_in_one_moment_is_told_at_most_once_and_never_afterwards(scene: Scene) -> None:
+    platform, engine, now = scene.platform, scene.platform.engine, clock.now()
+    (consent,) = rows(platform, Consent, transaction_id=scene.visit.reference)
+    together, done = threading.Barrier(6), list[str]()
+    preparation_id = scene.row.id
+
+    def ready() -> None:
+        with Session(engine) as session, session.begin(), contextlib.suppress(readiness.PreparationOver):
+            readiness.say(session, preparation_id, "ready", agency_id=AGENCY, expected_at=None, now=now)
+
+    def stop() -> None:
+        with Session(engine) as session, session.begin():
+            withdraw(session, consent.transaction_id, citizen_id=consent.citizen_id, now=now)
+        with Session(engine) as session, session.begin():
+            preparation.drop_ended(session, now=now)
+
+    def run(act: Callable[[], None]) -> None:
+        together.wait()
+        act()
+        done.append(act.__name__)
+
+    racers = [threading.Thread(target=run, args=(act,)) for act in (ready, ready, stop, ready, ready, ready)]
+    for racer in racers:
+        racer.start()
+    for racer in racers:
+        racer.join()
+    assert len(done) == len(racers)
+    ended = scene.entries("consent.withdrawn")[0].id
+    told = [entry.id for entry in scene.entries("preparation.ready")]
+    assert len(told) <= 1
+    assert all(entry < ended for entry in told)
+    assert len(scene.entries("preparation.dropped")) == 1
+    refused(scene.say("ready"), 409, "preparation_over")
