@@ -113,7 +113,7 @@ def _page(
         client=client_name(visit.client_id),
         open_until=moment(visit.open_until),
         stage=stage,
-        agent=masked(row.agent_name) if row is not None and row.agent_name else None,
+        agent=masked(row.agent_name or "") if row is not None else "",
         invitation=_invitation(row) if stage == "invited" else None,
         invited_until=moment(row.expires_at) if row is not None else None,
         agents_url=f"{services().settings.issuer}/agent",
