@@ -81,8 +81,8 @@ class Client:
         expected = {"iss": self.issuer, "aud": self.client_id, "nonce": journey.nonce}
         rules: Any = {name: {"essential": True, "value": value} for name, value in expected.items()}
         jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, **rules).validate(claims)
-        journey.access_token, journey.grant_id = tokens["access_token"], tokens["grant_id"]
-        journey.fetches = [*map(Fetch, tokens["authorization_details"])]
+        journey.access_token, journey.grant_id = tokens["access_token"], tokens.get("grant_id", "")
+        journey.fetches = [*map(Fetch, tokens.get("authorization_details", []))]
         return claims
 
     def fetch(self, journey: Journey, fetch: Fetch) -> None:

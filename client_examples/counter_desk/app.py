@@ -1,4 +1,4 @@
-"""The pages of the desk: scan, upload or type a barcode; ask the citizen for the code; look at the data; it is gone.
+"""The pages of the desk: sign in; scan, upload or type a barcode; ask for the code; look at the data; it is gone.
 
 Only the page with the camera needs JavaScript. No page may be cached, and what is shown is kept in memory alone.
 """
@@ -6,7 +6,9 @@ Only the page with the camera needs JavaScript. No page may be cached, and what 
 import argparse
 import logging
 import secrets
+import time
 import tomllib
+from functools import partial
 from pathlib import Path
 from threading import Timer
 from typing import Any
@@ -18,13 +20,15 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..bank_web.app import load_or_create_keys
 from ..bank_web.client import Refused
-from .desk import Case, Desk
+from .desk import Case, Clerk, Desk
 from .reading import MAX_BYTES, NothingRead, read_upload
 
 SHOWN_S = 300
+IDLE_S = 1200  # as the platform's own: then the clerk has to sign in again
+OPEN = {"start", "sign_in", "callback", "static"}  # to whoever has not signed in
 CSP = (
     "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    "form-action 'self' %s; base-uri 'none'; frame-ancestors 'none'"
 )
 
 
@@ -56,15 +60,73 @@ class Cases:
             self._cases.pop(name, None)
 
 
+class Clerks:
+    """Who works here, by browser. Args: named: whether anybody has to sign in."""
+
+    def __init__(self, *, named: bool) -> None:
+        self._clerks: dict[str, Clerk] = {}
+        self._named = named
+
+    def current(self) -> Clerk | None:
+        if not self._named:
+            return Clerk()
+        clerk = self._clerks.get(session.get("clerk", ""))
+        if clerk is None or not clerk.name or clerk.seen_at + IDLE_S < time.monotonic():
+            return None
+        clerk.seen_at = time.monotonic()
+        return clerk
+
+    def begin(self, clerk: Clerk) -> None:
+        self.end()
+        session["clerk"] = name = secrets.token_urlsafe()
+        self._clerks[name] = clerk
+
+    def begun(self) -> Clerk:
+        return self._clerks.get(session.get("clerk", "")) or Clerk()
+
+    def end(self) -> None:
+        self._clerks.pop(session.pop("clerk", ""), None)
+
+
 class Pages:
     """Every page of the desk. `document`: our registration."""
 
     def __init__(self, desk: Desk, document: Any) -> None:
         self.desk, self.document, self.cases = desk, document, Cases()
+        self.clerks = Clerks(named=document.get("named_clerks", True))
+
+    def guard(self) -> Any:
+        """Nothing but the sign-in is open to whoever has not signed in."""
+        if request.endpoint not in OPEN and self.clerks.current() is None:
+            self.cases.end()
+            return redirect(url_for("start", lang=request.args.get("lang")), code=303)
+        return None
+
+    def sign_in(self) -> Any:
+        clerk, address = self.desk.sign_in(session.get("lang", "zh-TW"))
+        self.clerks.begin(clerk)
+        return redirect(address, code=303)
+
+    def callback(self) -> Any:
+        """The platform sends the clerk back."""
+        clerk = self.clerks.begun()
+        self.desk.signed_in(clerk, request.args)
+        self.clerks.begin(clerk)
+        return redirect(url_for("start"), code=303)
+
+    def sign_out(self) -> Any:
+        """Clear everything, first here."""
+        clerk = self.clerks.current()
+        self.cases.end()
+        self.clerks.end()
+        if clerk and clerk.name:
+            self.desk.sign_out(clerk)
+        return redirect(url_for("start"), code=303)
 
     def page(self, name: str, status: int = 200, **values: Any) -> tuple[str, int]:
         session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
         values |= {"office": self.document, "counter": self.document["counters"][self.desk.counter]["name"]}
+        values |= {"clerk": self.clerks.current()}
         return render_template(name, zh=session["lang"] != "en", **values), status
 
     def start(self) -> Any:
@@ -79,7 +141,7 @@ class Pages:
         text = request.form.get("barcode", "").strip() or (read_upload(sent.read()) if sent and sent.filename else "")
         if not text:
             raise NothingRead("nothing was given")
-        self.cases.begin(self.desk.announce(text))
+        self.cases.begin(self.desk.announce(text, self.clerks.current() or Clerk()))
         return redirect(url_for("ask"), code=303)
 
     def ask(self) -> Any:
@@ -99,6 +161,8 @@ class Pages:
                 return redirect(url_for("ask"), code=303)
             self.desk.redeem(case, request.form.get("code", "").strip())
         except Refused as refusal:
+            if str(refusal).startswith("login_required"):
+                raise
             return self.page("ask.html", 400, case=case, problem=str(refusal).partition(",")[0])
         return redirect(url_for("data"), code=303)
 
@@ -117,6 +181,9 @@ class Pages:
 
     def refused(self, error: Exception) -> Any:
         reason = str(error).partition(",")[0] if isinstance(error, Refused | NothingRead) else type(error).__name__
+        if reason in {"login_required", "access_denied"}:  # nobody, or nobody any more, is signed in
+            self.cases.end()
+            self.clerks.end()
         return self.page("start.html", 400, problem=reason)
 
 
@@ -124,9 +191,14 @@ def create_app(desk: Desk, document: Any) -> Flask:
     """Return the WSGI application. `document`: our registration."""
     app, pages = Flask(__name__), Pages(desk, document)
     app.secret_key = secrets.token_bytes(32)
-    app.config.update(SESSION_COOKIE_SAMESITE="Strict", MAX_CONTENT_LENGTH=MAX_BYTES + 1024)
+    # Lax: the cookie has to come along when the platform sends the clerk back. Its name is ours on a shared host.
+    app.config.update(SESSION_COOKIE_NAME="desk", SESSION_COOKIE_SAMESITE="Lax", MAX_CONTENT_LENGTH=MAX_BYTES + 1024)
+    app.before_request(pages.guard)
     for method, rule, view in (
         ("GET", "/", pages.start),
+        ("POST", "/sign-in", pages.sign_in),
+        ("GET", "/callback", pages.callback),
+        ("POST", "/sign-out", pages.sign_out),
         ("GET", "/camera", pages.camera),
         ("POST", "/barcode", pages.barcode),
         ("GET", "/ask", pages.ask),
@@ -137,15 +209,15 @@ def create_app(desk: Desk, document: Any) -> Flask:
         app.add_url_rule(rule, view.__name__, view, methods=[method])
     for kind in (Refused, NothingRead, JoseError, RequestException, RequestEntityTooLarge):
         app.register_error_handler(kind, pages.refused)
-    app.after_request(keep_to_itself)
+    app.after_request(partial(keep_to_itself, goes_on_to=desk.issuer))
     return app
 
 
-def keep_to_itself(response: Response) -> Response:
-    """Nothing is cached, framed or sent elsewhere; the camera is for us alone."""
+def keep_to_itself(response: Response, *, goes_on_to: str) -> Response:
+    """Nothing is cached, framed or sent elsewhere but to where clerks sign in; the camera is for us alone."""
     if response.mimetype == "text/html":
         response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Security-Policy"] = CSP
+    response.headers["Content-Security-Policy"] = CSP % goes_on_to
     response.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
@@ -159,10 +231,12 @@ def main() -> None:
     parser.add_argument("--bind", default="127.0.0.1:8008")
     parser.add_argument("--counter", default="counter-3", help="which of the counters in client.toml this is")
     parser.add_argument("--shown-s", type=int, default=SHOWN_S, help="seconds until a citizen's data is forgotten")
+    parser.add_argument("--unnamed", action="store_true", help="clerks need not sign in (register it anew)")
     parser.add_argument("--init", action="store_true", help="make these files, then stop")
     options = parser.parse_args()
     keys, callback = load_or_create_keys(options.folder), f"http://{options.bind}/callback"
     text = Path(__file__).with_name("client.toml").read_text(encoding="utf-8").replace("127.0.0.1:8008", options.bind)
+    text = text.replace("named_clerks = true", "named_clerks = false") if options.unnamed else text
     (options.folder / "client.toml").write_text(text, encoding="utf-8")
     print(f"to register: mydata client add {options.folder}/client.toml", flush=True)
     if options.init:

@@ -18,7 +18,7 @@ from client_examples.registry.books import documents_of
 
 from . import promises
 from .browser import NotOnThePage
-from .citizens import citizens
+from .citizens import citizens, staff
 from .processes import ProcessFailed
 from .sandbox import Sandbox
 from .scenes import clients_of, drive_of, scenes
@@ -32,7 +32,8 @@ def main() -> int:
     """Run a command; the exit code."""
     options = arguments()
     if options.command == "code":
-        print(next(citizen.one_time_code() for citizen in citizens() if citizen.username == options.citizen))
+        everybody = (*citizens(), *staff())
+        print(next(one.one_time_code() for one in everybody if one.username == options.citizen))
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
@@ -79,7 +80,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="sandbox", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=["demo", "journey", "up", "code"])
-    names = [citizen.username for citizen in citizens()]
+    names = [citizen.username for citizen in (*citizens(), *staff())]
     parser.add_argument("citizen", nargs="?", choices=names, default=names[0], help="of `code`")
     parser.add_argument(
         "--scene",
@@ -123,6 +124,10 @@ def show(sandbox: Sandbox) -> None:
         print(f"            national id {known.national_id}, born {known.birthdate}")
         print(f"            health insurance card {known.card_number}, password {known.card_password}")
         print(f"            national ID card of {known.issued_on}, {known.issued_at}, {known.issue_kind}")
+    print("At the office's counter, sign in as one of its clerks; its administrator appoints more of them:")
+    for place, one in enumerate(sandbox.staff):
+        where = "clerk" if place else f"administrator, {sandbox.issuer}/office"
+        print(f"  user name {one.username:5} password {one.password:18} secret {one.totp_secret} {where}")
     show_card(sandbox)
     print(f"Logs: {sandbox.work}/logs    Ctrl-C stops everything.", flush=True)
 

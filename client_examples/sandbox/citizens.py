@@ -1,6 +1,7 @@
 """The synthetic citizens of the sandbox: none exists, and their national ids are valid by checksum only."""
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from client_examples.demo_ca.authority import Authority
 from client_examples.demo_ca.card import sign
 
 STEP_S = 30
+OFFICE = "district-office-of-samples"
 
 
 @dataclass
@@ -55,6 +57,29 @@ class Citizen:
 
 def citizens() -> tuple[Citizen, ...]:
     """New accounts for three people; the passwords and secrets are as public as this file, for loopback only."""
+    return _people(
+        ("jia", "甲", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "A123456789", "1980-02-29", "0900000001"),
+        ("yi", "乙", "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "B223456782", "1992-07-15", "0900000002"),
+        ("bing", "丙", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "C187654325", "1965-11-03", "0900000003"),
+    )
+
+
+def staff() -> tuple[Citizen, ...]:
+    """The people of the office: its administrator, then two clerks."""
+    return _people(
+        ("ding", "丁", "NBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "D123456782", "1975-05-05", "0900000004"),
+        ("wu", "戊", "ORSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "E123456783", "1985-06-06", "0900000005"),
+        ("ji", "己", "PFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "F123456784", "1995-07-07", "0900000006"),
+    )
+
+
+def appointments(people: Sequence[Citizen]) -> Iterator[tuple[str, ...]]:
+    """The commands of the operator by which these are what they are at the office."""
+    for place, one in enumerate(people):
+        yield "office", "appoint", OFFICE, one.username, "--role", "clerk" if place else "administrator"
+
+
+def _people(*people: tuple[str, str, str, str, str, str]) -> tuple[Citizen, ...]:
     return tuple(
         Citizen(
             username=username,
@@ -66,9 +91,5 @@ def citizens() -> tuple[Citizen, ...]:
             email=f"{username}@example.org",
             phone=phone,
         )
-        for username, mark, secret, national_id, birthdate, phone in (
-            ("jia", "甲", "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP", "A123456789", "1980-02-29", "0900000001"),
-            ("yi", "乙", "KRSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "B223456782", "1992-07-15", "0900000002"),
-            ("bing", "丙", "MFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "C187654325", "1965-11-03", "0900000003"),
-        )
+        for username, mark, secret, national_id, birthdate, phone in people
     )

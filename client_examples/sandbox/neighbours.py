@@ -31,11 +31,13 @@ def mailbox(token_file: Path, smtp: str, bind: str) -> Command:
     return [sys.executable, "-m", "client_examples.mailbox", "--smtp", smtp, "--bind", bind, "--token-file", token_file]
 
 
-def bank(name: str, folder: Path, issuer: str, bind: str) -> Command:
+def bank(name: str, folder: Path, issuer: str, bind: str, *, named: bool = True) -> Command:
     """A client's web site: "node-bank", "desk" (an office's counter), or the Python bank."""
     if name == "node-bank":
         return [node(), NODE_BANK, "--folder", folder, "--issuer", issuer, "--bind", bind]
-    return _module("counter_desk" if name == "desk" else "bank_web", folder, issuer, bind)
+    if name == "desk":
+        return [*_module("counter_desk", folder, issuer, bind), *([] if named else ["--unnamed"])]
+    return _module("bank_web", folder, issuer, bind)
 
 
 def _module(name: str, folder: Path, issuer: str, bind: str) -> list[str | Path]:

@@ -20,7 +20,7 @@ from typing import Any, Self
 
 from . import neighbours
 from .checker import Checker
-from .citizens import Citizen, citizens
+from .citizens import Citizen, appointments, citizens, staff
 from .postgres import PostgresServer
 from .processes import LOOPBACK, Process, choose_ports, run_commands
 from .settings import (
@@ -55,6 +55,7 @@ class Sandbox:
         durable: PostgreSQL with fsync, for measurements.
         canary: a text that the agencies put into every record.
         banks: clients' web sites to start: "bank" is the Python one, "desk" the counter of an office.
+        named_clerks: whoever works at the desk has to sign in.
         server, proxy, agency: settings and options that replace the sandbox's own.
         say: is told each step.
     Raises: ProcessFailed: a part did not start; the text holds the end of its log.
@@ -72,12 +73,14 @@ class Sandbox:
         proxy: Mapping[str, Any] | None = None,
         agency: Mapping[str, str] | None = None,
         banks: Sequence[str] = ("bank", "node-bank"),
+        named_clerks: bool = True,
         say: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self._keep = work is not None
         self.work = (work or Path(tempfile.mkdtemp(prefix="mydata-sandbox-"))).resolve()
         self.say = say
         self.citizens: tuple[Citizen, ...] = citizens()
+        self.staff: tuple[Citizen, ...] = staff() if "desk" in banks and named_clerks else ()
         self.processes: dict[str, Process] = {}
         self._banks = banks
         self._canary = canary
@@ -251,7 +254,7 @@ class Sandbox:
             "ca": neighbours.authority(self.work / "ca", self._bind("ca")),
             "registry": neighbours.registry(*self._place("registry")),
         }
-        banks = {name: neighbours.bank(name, *self._place(name)) for name in self._banks}
+        banks = {name: neighbours.bank(name, *self._place(name), named=bool(self.staff)) for name in self._banks}
         self._launch(
             *(self._process(name, name, command, f"{self._url(name)}/health") for name, command in commands.items()),
             *(self._process(name, name, command, self._url(name)) for name, command in banks.items()),
@@ -266,7 +269,8 @@ class Sandbox:
             ["migrate"],
             *(("agency", "add", file) for file in agencies),
             *(("client", "add", file) for file in clients),
-            *(("citizen", "add", citizen.username, *citizen.options()) for citizen in self.citizens),
+            *(("citizen", "add", one.username, *one.options()) for one in (*self.citizens, *self.staff)),
+            *appointments(self.staff),
             *(("citizen", "add-certificate", one.username, one.take_card(self.work / "ca")) for one in self.citizens),
         )
 

@@ -15,7 +15,7 @@ import requests
 
 from client_examples.sandbox import promises
 from client_examples.sandbox.browser import Browser, Page
-from client_examples.sandbox.scenes.counter import OFFICE
+from client_examples.sandbox.citizens import OFFICE
 from tests.crashes.relay import Hold
 from tests.crashes.world import World
 

@@ -149,6 +149,7 @@ def open_world(db: str) -> Iterator[World]:
         proxy=binds["proxy"] | {"workers": 2},
         agency=binds["agency"],
         banks=("desk",),
+        named_clerks=False,  # else each of the many desks had to wait for another one-time code
     )
     public = {"server": sandbox.issuer, "proxy": sandbox.proxy_url, "agency": sandbox.agency_url}
     with ExitStack() as stack:

@@ -10,12 +10,11 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .. import promises
 from ..browser import Browser, Page
-from ..citizens import Citizen
+from ..citizens import OFFICE, Citizen
 from ..promises import Say, check
 from ..sandbox import Sandbox
 
 CLIENTS = ("desk",)
-OFFICE = "district-office-of-samples"
 YEAR = str(date.today().year - 1912)
 MOST_WAITING_S = 60
 
@@ -23,30 +22,36 @@ MOST_WAITING_S = 60
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Drive both visits and check everything; return what was verified, in a line."""
     first, second, agent = sandbox.citizens
+    administrator, clerk, _ = sandbox.staff
+    nobody_works_here(sandbox, administrator, say)
+    desk = start_work(sandbox, clerk, say)
     own, reference = agree(sandbox, first, "childcare-grant", {"fia.income/tax_year": YEAR}, say)
     saved = own.save(f"{sandbox.issuer}/counter/{reference}/barcode.png")
     address = f"{sandbox.issuer}/counter/{reference}"
     wait_until_ready(sandbox, first, own, address, say)
-    visit(sandbox, first, own, address, ("telephone.png", photographed(saved)), canary, say)
+    visit(sandbox, desk, first, own, address, ("telephone.png", photographed(saved)), canary, say)
     read = promises.read_record(own, sandbox, reference)
     check(any("barcode and one-time code were accepted" in entry for entry in read), f"the visit is on record: {read}")
     check(any("was delivered to" in entry for entry in read), f"so is each delivery: {read}")
     check(not any("is preparing" in entry for entry in read), f"nobody had to wait at the counter: {read}")
     letter = promises.wait_for_letter(sandbox, first.email, "Your barcode was accepted")
-    check("Counter 3, First District Office of Samples" in letter, f"the message names office and counter: {letter}")
+    where = "Counter 3, First District Office of Samples, clerk 測○○○戊"
+    check(where in letter, f"the message names office, counter and clerk: {letter}")
     own, reference = agree(sandbox, second, "proof-of-address", {}, say)
     theirs = send(sandbox, own, reference, agent, say)
     address = f"{sandbox.issuer}/agent/{reference}"
-    visit(sandbox, agent, theirs, address, ("barcode.pdf", theirs.save(f"{address}/barcode.pdf")), canary, say)
+    visit(sandbox, desk, agent, theirs, address, ("barcode.pdf", theirs.save(f"{address}/barcode.pdf")), canary, say)
     read = promises.read_record(own, sandbox, reference)
     check(any("Your agent's barcode and one-time code were accepted" in entry for entry in read), f"theirs: {read}")
     read = promises.read_record(theirs, sandbox, reference)
     check(any("that you brought for somebody were accepted" in entry for entry in read), f"the agent's: {read}")
     check(not any("delivered" in entry for entry in read), f"nothing of the data is on the agent's record: {read}")
     promises.wait_for_letter(sandbox, second.email, "Your agent's barcode was accepted")
+    dismiss(sandbox, desk, clerk, say)
     promises.nothing_left_behind(sandbox, canary, say)
     return (
         "slow data was ready when the citizen came; "
+        "a clerk signed in at the desk by name, and nobody else could; "
         "a photographed PNG and an agent's PDF were read at the counter; one-time codes came by page and by message, "
         "to whoever had the barcode; each barcode worked once; office, counter, agent and deliveries are on record; "
         "nothing left behind"
@@ -98,14 +103,53 @@ def send(sandbox: Sandbox, own: Browser, reference: str, agent: Citizen, say: Sa
     return theirs
 
 
+def start_work(sandbox: Sandbox, clerk: Citizen, say: Say) -> Browser:
+    """Sign in at the desk, through the platform; the browser of the desk."""
+    desk = Browser(language="en")
+    desk.open(f"{sandbox.issuer}/?lang=en")
+    page = desk.submit(desk.open(f"{sandbox.desk_url}/?lang=en"), "sign-in")
+    page = promises.sign_in(desk, page, clerk, say)
+    check("which they read as 測○○○戊" in page.text, f"the platform says what that means: {page.text[:300]}")
+    page = desk.submit(page, "desk-start")
+    check("Clerk 測○○○戊" in page.text, f"the desk says who is signed in: {page.text[:300]}")
+    return desk
+
+
+def nobody_works_here(sandbox: Sandbox, administrator: Citizen, say: Say) -> None:
+    """See that a desk without a clerk reads nothing, and that administering an office is no work at its desk."""
+    desk = Browser(language="en")
+    desk.open(f"{sandbox.issuer}/?lang=en")
+    page = desk.open(f"{sandbox.desk_url}/camera?lang=en")
+    check("Sign in at this counter" in page.title, f"nothing is open before: {page.title}")
+    page = promises.sign_in(desk, desk.submit(page, "sign-in"), administrator, say)
+    check("but no clerk" in page.text, f"the platform says why not: {page.text[:300]}")
+    page = desk.submit(page, "desk-cancel")
+    check("Nobody has signed in" in page.text, f"back at the desk: {page.text[:300]}")
+
+
+def dismiss(sandbox: Sandbox, desk: Browser, clerk: Citizen, say: Say) -> None:
+    """End the clerk's appointment; the next barcode is not read any more."""
+    say("the operator ends the clerk's appointment")
+    sandbox.commands(["office", "dismiss", OFFICE, clerk.username, "--role", "clerk"])
+    page = desk.submit(desk.open(f"{sandbox.desk_url}/?lang=en"), "go", fields={"barcode": "0" * 40})
+    check("sign in again" in page.text and page.status == 400, f"at the next step it is over: {page.text[:300]}")
+
+
 def visit(
-    sandbox: Sandbox, citizen: Citizen, own: Browser, address: str, file: tuple[str, bytes], canary: str, say: Say
+    sandbox: Sandbox,
+    clerk: Browser,
+    citizen: Citizen,
+    own: Browser,
+    address: str,
+    file: tuple[str, bytes],
+    canary: str,
+    say: Say,
 ) -> None:
     """Let the clerk read a file, tell them the code, see that they have the data, and that it works once.
 
-    Args: citizen: who stands there, with their browser and the address of their page.
+    Args: clerk: the browser of the desk; citizen: who stands there, with their browser and the address of their page.
     """
-    clerk, comes = Browser(language="en"), "agent" if "/agent/" in address else "person"
+    comes = "agent" if "/agent/" in address else "person"
     say(f"the clerk uploads {file[0]}")
     start = clerk.open(f"{sandbox.desk_url}/?lang=en")
     page = clerk.upload(start, "file", *file)
@@ -129,6 +173,7 @@ def visit(
         page = clerk.open(page.url)
     check(page.status == 200 and canary in page.text, f"the clerk sees the data ({page.status}): {page.text[:300]}")
     check(page.headers["Cache-Control"] == "no-store", "it may not be cached")
+    clerk.stop_at = ""
     say("the barcode a second time")
     page = clerk.upload(start, "file", *file)
     check("can’t be used here now" in page.text, f"it is refused: {page.text[:300]}")
