@@ -20,6 +20,7 @@ from authz_server.counter import delegation
 from authz_server.notices import delivery
 from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
+from authz_server.notices.channels.email import EmailToClient
 from authz_server.tokens import dataset_tokens
 
 EVERY_S = 1.0
@@ -43,12 +44,13 @@ def tick(
 
     Args: channels, look_back: see `notices.announce`.
     """
+    by_mail = any(channel.id == EmailToClient.id for channel in channels)
     return (
         _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
         + _committed(engine, lambda session: len(codes.tidy(session, look_back=_of_codes(look_back), now=now)))
         + _committed(engine, lambda session: len(delegation.tidy(session, now=now)))
-        + _committed(engine, lambda session: len(erasure.remind(session, now=now)))
+        + _committed(engine, lambda session: len(erasure.remind(session, by_mail=by_mail, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
         + _committed(engine, lambda session: len(preparation.drop_ended(session, now=now)))
         + _committed(engine, lambda session: heartbeats.mark_silent(session, after_s=limits.agency_silence_s, now=now))

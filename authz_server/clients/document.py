@@ -10,6 +10,7 @@ A client that asks for data:
     privacy_url = "https://jia-bank.example/privacy"
     redirect_uris = ["https://jia-bank.example/callback"]
     security_event_endpoint = "https://jia-bank.example/events"   # if it is to be told of ended consents (RFC 8935)
+                                                 # and asked to erase there; else it is asked at contact_email
     jwks_uri = "https://jia-bank.example/jwks"   # or jwks_file = "jwks.json" beside this file, or a table [jwks]
 
     [name]

@@ -1,5 +1,8 @@
 """After the last byte is out: a citizen asks the recipient to erase, and the recipient says what it did.
 
+A recipient is told at the endpoint for events that it registered, or by e-mail; notices do that, from the record. One
+that neither reaches is not told, and the record says that in events of their own: the citizen has to call.
+
 Once asked, once answered; only a refusal may still be followed by the word that it was erased after all. What was
 delivered after an answer is another matter: the citizen can ask anew. Neither needs the consent to stand: what was
 delivered outlives it.
@@ -9,19 +12,36 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
-from sqlalchemy import ColumnElement, TextClause, and_, bindparam, exists, null, or_, select, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    TextClause,
+    and_,
+    bindparam,
+    case,
+    exists,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
+from authz_server.clients import model
+from authz_server.clients.models import Client
 from authz_server.consent.errors import ErasureSettled, NoSuchConsent
 from authz_server.consent.models import CONSENT, ERASURE_OPEN, NAMED
 from authz_server.core.clock import day_of
 from authz_server.database import table_of
-from authz_server.single_use.decision import Decision
+from authz_server.single_use.decision import Decision, looked_up
 
 REQUESTED: Final = "consent.erasure_requested"
+UNTOLD: Final = "consent.erasure_untold"  # the same, and there is no way to tell the recipient
 REMINDED: Final = "consent.erasure_reminded"
+DUE: Final = "consent.erasure_due"  # the day has come, and there is no way to remind the recipient
 ANSWERED: Final = "consent.erasure_acknowledged"
 ERASED: Final = "erased"
 # Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
@@ -33,8 +53,27 @@ Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "cont
 REMINDED_AFTER: Final = timedelta(days=1)
 
 
-def _change(*conditions: ColumnElement[bool] | TextClause, **values: Any) -> Decision:
-    return Decision(lambda fresh: update(CONSENT).where(fresh, *conditions).values(values).returning(*NAMED))
+def _of_client(column: str) -> ColumnElement[Any]:
+    client = table_of(Client).c
+    return looked_up(client[column], where=client.client_id, equals=CONSENT.c.client_id)
+
+
+# Whether the recipient can be told of anything: `is_reachable` for one statement.
+REACHABLE = or_(
+    _of_client("security_event_endpoint").is_not(None),
+    and_(bindparam("by_mail", type_=Boolean), _of_client("contact_email") != ""),
+)
+
+
+def _change(
+    *conditions: ColumnElement[bool] | TextClause, record: tuple[ColumnElement[Any], ...] = (), **values: Any
+) -> Decision:
+    """Args: record: further columns of the entry."""
+    return Decision(lambda fresh: update(CONSENT).where(fresh, *conditions).values(values).returning(*NAMED, *record))
+
+
+def _event(told: str, untold: str) -> tuple[ColumnElement[Any], ...]:
+    return (case((REACHABLE, literal(told)), else_=literal(untold)).label("event"),)
 
 
 UNANSWERED = CONSENT.c.erasure_answered_at.is_(None)
@@ -49,6 +88,7 @@ DELIVERED_SINCE = exists().where(
 ASK = _change(
     *OWN,
     or_(and_(CONSENT.c.erasure_requested_at.is_(None), UNANSWERED), DELIVERED_SINCE),
+    record=_event(REQUESTED, UNTOLD),
     erasure_requested_at=bindparam("now"),
     erasure_reminded_at=null(),
     erasure_answered_at=null(),
@@ -71,6 +111,7 @@ REMIND = _change(
     ERASURE_OPEN,
     CONSENT.c.erase_by <= bindparam("today"),
     CONSENT.c.erasure_requested_at < bindparam("earlier"),
+    record=_event(REMINDED, DUE),
     erasure_reminded_at=bindparam("now"),
 )
 FIND = select(
@@ -78,10 +119,19 @@ FIND = select(
 ).where(*OF_CLIENT)
 
 
-def ask(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> bool:
-    """Ask the recipient of the citizen's own consent to erase what it has; whether that was new. The caller commits."""
+def is_reachable(client: model.Client | None, *, by_mail: bool) -> bool:
+    """Whether a client can be told of anything. Args: by_mail: whether this platform sends e-mail."""
+    return client is not None and bool(client.security_event_endpoint or (by_mail and client.contact_email))
+
+
+def ask(session: Session, transaction_id: str, *, citizen_id: int, by_mail: bool, now: datetime) -> bool:
+    """Ask the recipient of the citizen's own consent to erase what it has; whether that was new. The caller commits.
+
+    Args: by_mail: see `is_reachable`.
+    """
     entry = Entry(at=now, event=REQUESTED, success=True, actor="citizen")
-    return bool(ASK.run(session, entry=entry, reference=transaction_id, citizen=citizen_id, now=now))
+    known: dict[str, Any] = {"reference": transaction_id, "citizen": citizen_id, "by_mail": by_mail}
+    return bool(ASK.run(session, entry=entry, now=now, **known))
 
 
 def answer(session: Session, grant_id: str, said: Answer, *, client_id: str, now: datetime) -> None:
@@ -116,7 +166,11 @@ def find(session: Session, grant_id: str, *, client_id: str) -> Any:
     return found
 
 
-def remind(session: Session, *, now: datetime) -> Sequence[Any]:
-    """Record, once for each, that the day has come and the recipient was silent. The caller commits."""
+def remind(session: Session, *, by_mail: bool, now: datetime) -> Sequence[Any]:
+    """Record, once for each, that the day has come and the recipient was silent. The caller commits.
+
+    Args: by_mail: see `is_reachable`.
+    """
     entry = Entry(at=now, event=REMINDED, success=True, actor="worker")
-    return REMIND.run(session, entry=entry, today=day_of(now), earlier=now - REMINDED_AFTER, now=now)
+    known: dict[str, Any] = {"today": day_of(now), "earlier": now - REMINDED_AFTER, "by_mail": by_mail}
+    return REMIND.run(session, entry=entry, now=now, **known)

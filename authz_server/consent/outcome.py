@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
 from authz_server.config import Limits
+from authz_server.consent import erasure
 from authz_server.consent.codes import AT_COUNTER, collectable_s
 from authz_server.consent.models import Consent
 from authz_server.database import table_of, unindexed
@@ -24,6 +25,7 @@ DECISIONS: dict[str, Decision] = {
     "consent.expired": "expired",
 }
 WITHDRAWN: Final = "consent.withdrawn"
+ASKED_TO_ERASE: Final = (erasure.REQUESTED, erasure.UNTOLD)
 
 # open: may still be fetched; fetching: its delivery has begun; stopped: nothing of it left; broken_off: a part may have
 # arrived; unknown: all of it may have.
@@ -60,7 +62,7 @@ ENTRIES = (
     .where(
         ENTRY.transaction_id.in_(bindparam("references", expanding=True)),
         unindexed(ENTRY.citizen_id) == bindparam("citizen"),
-        or_(ENTRY.event.in_([*DECISIONS, *ENDED, WITHDRAWN]), ENTRY.id.in_(LAST_STEPS)),
+        or_(ENTRY.event.in_([*DECISIONS, *ENDED, WITHDRAWN, *ASKED_TO_ERASE]), ENTRY.id.in_(LAST_STEPS)),
     )
     .order_by(ENTRY.transaction_id, ENTRY.id)
 )
@@ -93,9 +95,11 @@ class Fetch:
 
 @dataclass(frozen=True, kw_only=True)
 class Erasure:
-    """What the citizen asked of the recipient, or what that said unasked. `refusal`: why it keeps what it has."""
+    """What the citizen asked of the recipient, or what that said unasked. `refusal`: why it keeps what it has;
+    `told`: whether this platform had a way to tell it."""
 
     requested_at: datetime | None
+    told: bool
     answered_at: datetime | None
     refusal: str | None
 
@@ -184,7 +188,8 @@ def _outcome(
         return None
     withdrawn_at = consent.withdrawn_at if consent else None
     withdrawn_by = next((entry.actor for entry in entries if entry.event == WITHDRAWN), None)
-    entries = [entry for entry in entries if entry.event != WITHDRAWN]
+    asked = [entry.event for entry in entries if entry.event in ASKED_TO_ERASE]
+    entries = [entry for entry in entries if entry.event not in (WITHDRAWN, *ASKED_TO_ERASE)]
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
     at_counter = decision.reason == AT_COUNTER
@@ -204,15 +209,16 @@ def _outcome(
         erase_by=consent.erase_by if consent else None,
         purpose=consent.purpose if consent else None,
         locale=consent.notice_locale if consent else None,
-        erasure=_erasure(consent) if consent else None,
+        erasure=_erasure(consent, told=asked[-1:] != [erasure.UNTOLD]) if consent else None,
     )
 
 
-def _erasure(consent: Any) -> Erasure | None:
+def _erasure(consent: Any, *, told: bool) -> Erasure | None:
     if consent.erasure_requested_at is None and consent.erasure_answered_at is None:
         return None
     return Erasure(
         requested_at=consent.erasure_requested_at,
+        told=told,
         answered_at=consent.erasure_answered_at,
         refusal=consent.erasure_refusal,
     )

@@ -1,13 +1,13 @@
 """What there is to say of a notice, and to whom: read at each attempt, and whenever its page is opened."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.consent import correction, preparation
+from authz_server.consent import correction, erasure, preparation
 from authz_server.consent.anomalies import APPROVED, is_first_time
 from authz_server.consent.models import Consent
 from authz_server.counter import clerks
@@ -19,6 +19,7 @@ from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 
+ERASURES: Final = frozenset({erasure.REQUESTED, erasure.REMINDED})
 PREPARATIONS: Final = frozenset({preparation.ASKED, preparation.DROPPED})
 
 
@@ -50,11 +51,16 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
         change=change,
         barcode=barcode,
         sign_in_code=sign_in_code,
+        erase_by=_erase_by(session, entry) if entry.event in ERASURES else None,
         correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
         preparation=preparation.find_errand(session, entry) if entry.event in PREPARATIONS else None,
         clerk=clerks.name_behind(session, entry.actor),
         first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
     )
+
+
+def _erase_by(session: Session, entry: AuditEntry) -> date | None:
+    return session.scalar(select(Consent.erase_by).where(Consent.id == entry.consent_id))
 
 
 def _datasets(session: Session, entry: AuditEntry) -> tuple[str, ...]:

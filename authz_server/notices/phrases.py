@@ -80,6 +80,18 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "MyData: your code is {code}, good for {minutes} minutes. If you did not ask for it, ignore it, and tell it to "
         "nobody.",
     ),
+    "erase_by": ("刪除期限", "To be erased by"),
+    "answer_at": ("請在這裡回覆", "Answer here"),
+    "answer_how": (
+        "由貴單位的系統以 POST 回覆（scope 為 grant_erasure），不是用瀏覽器開啟；做法見本平臺的串接文件。"
+        "民眾如果來電，會報上參考編號。",
+        "By a POST of your own system (scope grant_erasure), not in a browser: see this platform's guide to "
+        "integration. If the citizen calls you, they quote the reference number.",
+    ),
+    "why_client": (
+        "這封信寄到貴單位登記的聯絡信箱，因為貴單位沒有登記接收事件的網址。請勿回信。",
+        "This goes to the contact address of your registration, which has no endpoint for events. Please do not reply.",
+    ),
     "choose": ("選擇通知方式", "Choose where you are told"),
     "somebody": ("某個單位", "somebody"),
     "sms": ("【MyData】{title}。{when}", "MyData: {title}. {when}"),

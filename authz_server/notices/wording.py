@@ -235,12 +235,25 @@ TOLD: Final[Mapping[str, Told]] = {
         "對方的回覆會通知您。",
         "You are told when they answer.",
     ),
+    "consent.erasure_untold": told(
+        "請您致電{client}，請對方刪除資料",
+        "Call {client} to have your data erased",
+        "您的請求已記在紀錄裡，但本平臺沒有辦法轉告對方。" + _CALL_THEM[0],
+        "Your request is on your record, but this platform has no way to tell them. " + _CALL_THEM[1],
+    ),
     "consent.erasure_reminded": told(
         "{client}還沒有回覆您的刪除請求",
         "{client} has not answered your request to erase your data",
-        "刪除期限已到，本平臺已提醒對方。如果仍沒有回覆，您可以從這次同意的頁面向主管機關反映。",
-        "The day by which it must be erased has come, and it was reminded. If it stays silent, you can report it to "
-        "the authority from the page of this consent.",
+        "刪除期限已到，本平臺正在提醒對方。如果仍沒有回覆，您可以從這次同意的頁面向主管機關反映。",
+        "The day by which it must be erased has come, and this platform is reminding them. If they stay silent, you "
+        "can report it to the authority from the page of this consent.",
+    ),
+    "consent.erasure_due": told(
+        "{client}還沒有回覆您的刪除請求",
+        "{client} has not answered your request to erase your data",
+        "刪除期限已到，但本平臺沒有辦法提醒對方。請致電{client}並報上參考編號；您也可以從這次同意的頁面向主管機關反映。",
+        "The day by which it must be erased has come, and this platform has no way to remind them. Call {client} and "
+        "quote the reference number. You can report it to the authority from the page of this consent.",
     ),
     "consent.erasure_acknowledged": told(
         "{client}回覆了您的刪除請求",

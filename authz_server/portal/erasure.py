@@ -16,9 +16,11 @@ from authz_server.consent.outcome import DELIVERED, Decided
 from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.database import db
+from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
+from authz_server.notices.channels.email import EmailToClient
 from authz_server.portal import locale
 from authz_server.portal.outcome import approved, client_facts, fetches_of, moment
 from authz_server.portal.record import REASONS
@@ -41,7 +43,8 @@ def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)
     if found.elsewhere:
-        erasure.ask(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
+        citizen_id, now = signed_in.citizen_id, clock.now()
+        erasure.ask(db.session(), transaction_id, citizen_id=citizen_id, by_mail=_by_mail(), now=now)
         db.session.commit()
     return redirect(f"/consents/{transaction_id}", code=303)
 
@@ -49,7 +52,8 @@ def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
 def erasure_facts(decided: Decided) -> dict[str, Any] | None:
     """How far it has come, for erasure.html; None if nobody asked and nobody answered.
 
-    state (requested, overdue, erased, refused); requested, answered, erase_by, why: texts or none.
+    state (requested, overdue, erased, refused); told: bool, else they have to be called; requested, answered, erase_by,
+    why: texts or none.
     """
     known = decided.erasure
     if known is None:
@@ -59,6 +63,7 @@ def erasure_facts(decided: Decided) -> dict[str, Any] | None:
     reason = REASONS.get(known.refusal) if known.refusal else None
     return {
         "state": states[known.answered_at is not None],
+        "told": known.told,
         "requested": moment(known.requested_at),
         "answered": moment(known.answered_at),
         "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by else None,
@@ -82,6 +87,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
         heading=heading,
         client=client,
         offered=offered,
+        told=erasure.is_reachable(services().registry.client(found.client_id), by_mail=_by_mail()),
         delivered=[fetch for fetch in fetches_of(found) if fetch["state"] in DELIVERED],
         stoppable=found.stoppable,
         erase_by=day(found.erase_by, locale.current()) if found.erase_by else None,
@@ -90,6 +96,10 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
         stale=stale and offered,
     )
     return make_response(page, 403 if stale else 200)
+
+
+def _by_mail() -> bool:
+    return EmailToClient.is_on(services().settings)
 
 
 def _action(transaction_id: str) -> str:

@@ -36,7 +36,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.expired": lazy_gettext("The time to decide passed; nothing was sent to %(client)s"),
     "consent.withdrawn": lazy_gettext("You stopped your consent; %(client)s can fetch nothing more with it"),
     "consent.erasure_requested": lazy_gettext("You asked %(client)s to erase your data"),
-    "consent.erasure_reminded": lazy_gettext("%(client)s was reminded that your data has to be erased"),
+    "consent.erasure_untold": lazy_gettext("You want %(client)s to erase your data; it could not be told: call it"),
+    "consent.erasure_reminded": lazy_gettext("This platform reminds %(client)s that your data has to be erased"),
+    "consent.erasure_due": lazy_gettext("%(client)s has to erase your data by now, and could not be reminded"),
     "consent.erasure_acknowledged": lazy_gettext("%(client)s said what became of your data"),
     "consent.correction_requested": lazy_gettext("You asked the agency to correct %(dataset)s"),
     "consent.correction_settled": lazy_gettext("Your request to correct %(dataset)s was settled"),
@@ -237,11 +239,8 @@ def line_of(entry: AuditEntry) -> Line:
     by_whom = BY_OTHERS if entry.actor != "citizen" else BY_CITIZEN
     sentence = by_whom.get(entry.event) or SENTENCES.get(entry.event)
     reason = REASONS.get(entry.reason) if entry.reason else None
-    names = {
-        "client": own.name_within(str(sentence or ""), "%(client)s", client_name(entry.client_id)),
-        "dataset": dataset_name(entry.dataset_id),
-        "method": method_name(entry.reason),
-    }
+    client = own.name_within(str(sentence or ""), "%(client)s", client_name(entry.client_id))
+    names = {"client": client, "dataset": dataset_name(entry.dataset_id), "method": method_name(entry.reason)}
     return Line(
         day=day(entry.at, locale.current()),
         time=time_of_day(entry.at),

@@ -129,7 +129,8 @@ def test_it_is_told_whoever_ends_it_and_never_why(world: World, end: Any, ended_
 def test_it_is_told_that_the_citizen_asks_to_erase_and_that_the_day_has_come(world: World) -> None:
     consent = world.consented()
     with writing(world.platform) as session:
-        assert erasure.ask(session, consent.transaction_id, citizen_id=consent.citizen_id, now=clock.now())
+        known = {"citizen_id": consent.citizen_id, "now": clock.now()}
+        assert erasure.ask(session, consent.transaction_id, by_mail=False, **known)
     world.told()
     clock.advance(timedelta(days=(consent.erase_by - clock.day_of(clock.now())).days))
     world.told()

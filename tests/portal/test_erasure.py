@@ -14,23 +14,32 @@ from authz_server.core import clock
 from authz_server.tokens import withdrawal
 from tests.oauth.test_grant_management import access
 from tests.support.platform import Bank, CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import Fetch, new_citizen, refused, rows, writing
+from tests.support.protocol import Fetch, new_bank, new_citizen, refused, rows, writing
 
 SCOPES = "grant_management_query grant_erasure"
+ENDPOINT = "https://bank.example/events"
 
 
 class Scene:
-    """A citizen's consent, of which one dataset was delivered."""
+    """A citizen's consent, of which one dataset was delivered, to a client that registered an endpoint for events."""
 
-    def __init__(self, platform: Platform, *, delivered: bool = True) -> None:
-        self.platform, self.bank = platform, platform.bank
+    def __init__(self, platform: Platform, *, delivered: bool = True, endpoint: str | None = ENDPOINT) -> None:
+        self.platform, self.bank = platform, new_bank(platform, security_event_endpoint=endpoint)
         self.citizen: CitizenBrowser = platform.citizen(new_citizen(platform))
-        code = platform.code(platform.detail("ris.personal"), citizen=self.citizen)
-        body = platform.bank.redeem(code).get_json()
+        platform.bank, other = self.bank, platform.bank
+        try:
+            code = platform.code(platform.detail("ris.personal"), citizen=self.citizen)
+        finally:
+            platform.bank = other
+        body = self.bank.redeem(code).get_json()
         self.grant_id, self.granted = body["grant_id"], body["authorization_details"]
         if delivered:
-            lease = Fetch(platform, self.granted[0]["access_token"]).exchange().get_json()["lease"]
-            assert platform.proxy.report(lease, "delivered").status_code == 204
+            self.deliver()
+
+    def deliver(self) -> None:
+        fetch, jkt = Fetch(self.platform, self.granted[0]["access_token"]), self.bank.dpop_key.thumbprint
+        lease = fetch.exchange(dpop_jkt=jkt).get_json()["lease"]
+        assert self.platform.proxy.report(lease, "delivered").status_code == 204
 
     @property
     def consent(self) -> Any:
@@ -200,6 +209,32 @@ def test_on_the_day_the_recipient_is_reminded_once(scene: Scene) -> None:
     assert "Overdue" not in scene.page()
 
 
+def test_who_can_t_be_told_is_not_said_to_be_and_the_page_says_whom_to_call(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        scene = Scene(platform, endpoint=None)
+        call = f"Call First Sample Bank on 02-0000-0000 and quote the reference number {scene.consent.transaction_id}."
+        question = scene.citizen.client.get(f"{scene.path}?lang=en").text
+        assert call in question
+        for claim in ("tells First Sample Bank at once", "it is reminded"):
+            assert claim not in question
+        scene.ask()
+        assert (len(scene.entries("untold")), scene.entries("requested")) == (1, [])
+        page = scene.page()
+        assert call in page
+        assert "this platform reminds it" not in page
+        assert "Call First Sample Bank to have your data erased" in scene.messages()
+        clock.advance(scene.consent.erase_by - clock.day_of(clock.now()))
+        for _ in range(2):
+            worker.tick(platform.engine, now=clock.now())
+        assert (len(scene.entries("due")), scene.entries("reminded")) == (1, [])
+        scene.citizen = platform.citizen(scene.citizen.username)
+        record = scene.citizen.client.get("/record?lang=en").text
+        assert "First Sample Bank has to erase your data by now, and could not be reminded" in record
+        assert scene.asked().get_json()["status"] == "requested", "who asks by itself sees it"
+        assert scene.answer(status="erased").status_code == 204
+        assert call not in scene.page()
+
+
 def test_who_has_answered_is_not_reminded(scene: Scene) -> None:
     scene.ask()
     scene.answer(status="refused", reason="legal_claims")
@@ -211,11 +246,9 @@ def test_who_has_answered_is_not_reminded(scene: Scene) -> None:
 def test_who_says_erased_before_the_data_came_is_asked_all_the_same(platform: Platform) -> None:
     with clock.frozen(clock.now()):
         scene = Scene(platform, delivered=False)
-        (token,) = [row["access_token"] for row in scene.granted]
         assert scene.answer(status="erased").status_code == 204
         clock.advance(timedelta(seconds=1))
-        lease = Fetch(platform, token).exchange().get_json()["lease"]
-        assert platform.proxy.report(lease, "delivered").status_code == 204
+        scene.deliver()
         assert "Ask them to erase your data" in scene.page()
         assert scene.ask().status_code == 303
         assert (scene.consent.erasure_requested_at, scene.consent.erasure_answered_at) == (clock.now(), None)

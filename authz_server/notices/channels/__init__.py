@@ -7,7 +7,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.extensions import Services
 from authz_server.notices.channels.agency import Agency, AgencyAhead
 from authz_server.notices.channels.base import Channel
-from authz_server.notices.channels.email import Email, EmailBefore
+from authz_server.notices.channels.email import Email, EmailBefore, EmailToClient
 from authz_server.notices.channels.sms import Sms, SmsBefore
 from authz_server.notices.channels.web import Web
 from authz_server.notices.channels.webhook import Webhook
@@ -16,6 +16,7 @@ REGISTRY: Final[tuple[type[Channel], ...]] = (
     Web,
     Email,
     EmailBefore,
+    EmailToClient,
     Sms,
     SmsBefore,
     Webhook,

@@ -1,7 +1,7 @@
 """What a channel is, and what it is given to deliver."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import ColumnElement, exists, func, or_
@@ -53,6 +53,7 @@ class Errand:
     `first_time`: it tells of a consent, and that is the citizen's first to this client, which is no message of its own.
     `change`: it tells of a change of contact data. `barcode`: it brings the one-time code for it to its citizen.
     `sign_in_code`: it brings this. `clerk`: what is read of the name of who presented a barcode, or empty.
+    `erase_by`: it asks a client to erase what a consent brought it, by that day.
     `correction`: id and sealed of what is to be sent to an agency; `preparation`: what one is to prepare, or to drop.
     """
 
@@ -65,6 +66,7 @@ class Errand:
     change: Change | None = None
     barcode: Any | None = None
     sign_in_code: SignInCode | None = None
+    erase_by: date | None = None
     correction: Any | None = None
     preparation: Any | None = field(default=None, repr=False)
     clerk: str = ""

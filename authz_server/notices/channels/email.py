@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, exists, or_
 
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
+from authz_server.clients.models import Client
 from authz_server.config import Settings
 from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
@@ -23,6 +24,7 @@ from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
+from authz_server.notices.client_letter import TO_CLIENTS, ClientWriter
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
 from authz_server.notices.wording import SECURITY
@@ -36,6 +38,7 @@ class Email:
     default: ClassVar[bool | None] = True
     immediate: ClassVar[bool] = False
     to_citizen: ClassVar[bool] = True
+    writer: ClassVar[type[Writer]] = Writer
 
     def __init__(self, services: Services) -> None:
         mail = services.settings.mail
@@ -43,7 +46,8 @@ class Email:
         self._secret = services.secret
         self._host = urlsplit(services.settings.issuer).hostname or "localhost"
         self._issuer = services.settings.issuer
-        self._writer = Writer(services)
+        self._registry = services.registry
+        self._writer = self.writer(services)
         name, self._sender = parseaddr(mail.sender)
         self._from = Address(display_name=name, addr_spec=self._sender)
         password = mail.password_file.read_text(encoding="utf-8").strip() if mail.password_file else None
@@ -98,7 +102,7 @@ class Email:
         letter["Message-ID"] = f"<{known}@{self._host}>"
         letter["List-Id"] = f"<notices.{self._host}>"  # RFC 2919
         letter["Auto-Submitted"] = "auto-generated"  # RFC 3834: no reply by machines
-        if errand.entry.event not in {*SECURITY, SENT}:
+        if self.to_citizen and errand.entry.event not in {*SECURITY, SENT}:
             letter["List-Unsubscribe"] = f"<{self._issuer}/account/notices>"  # RFC 2369
         letter.set_content(written.as_text())
         letter.add_alternative(written.as_html(), subtype="html")
@@ -118,3 +122,23 @@ class EmailBefore(Email):
 
     def address(self, errand: Errand) -> str | None:
         return errand.change.previous if errand.change else None
+
+
+class EmailToClient(Email):
+    """To the contact address of a client that registered no endpoint for events: what it has to answer."""
+
+    id: ClassVar[str] = "email_client"
+    name: ClassVar[Text] = Text(zh="接收者的電子郵件地址", en="The recipient's e-mail address")
+    default: ClassVar[bool | None] = None
+    to_citizen: ClassVar[bool] = False
+    writer: ClassVar[type[Writer]] = ClientWriter
+
+    def entitled(self) -> ColumnElement[bool]:
+        has_none = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_(None))
+        return AuditEntry.event.in_(tuple(TO_CLIENTS)) & AuditEntry.consent_id.is_not(None) & has_none
+
+    def address(self, errand: Errand) -> str | None:
+        client = self._registry.client(errand.entry.client_id or "")
+        if client is None:  # its registration can't be read at present
+            raise NotDelivered("no such client")
+        return client.contact_email or None

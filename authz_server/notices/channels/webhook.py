@@ -1,7 +1,7 @@
 """The client's own system, told of what happens to its consents: a signed Security Event Token, pushed over HTTP.
 
 RFC 8417 (the token), RFC 8935 (the push), RFC 9493 (what it is about). A client that registered no
-`security_event_endpoint` is told nothing.
+`security_event_endpoint` is told nothing here; what it has to answer goes to it by e-mail (EmailToClient).
 
     POST <security_event_endpoint>
     Content-Type: application/secevent+jwt
