@@ -24,8 +24,9 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
     "preparation.ready": told(
         "「{dataset}」準備好了",
         "{dataset} is ready",
-        "請回到下載的頁面。如果已經關掉了，下面的連結告訴您怎麼做。",
-        "Go back to the page of your download. If you have closed it, the link below says what to do.",
+        "下載的頁面如果還開著，會自己取得。如果已經關掉了，請從下面的連結再要一次，通常很快就好。",
+        "The page of your download gets it by itself if it is still open. If you have closed it, ask again by the link "
+        "below; it usually comes at once then.",
     ),
 }
 

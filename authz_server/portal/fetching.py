@@ -32,6 +32,7 @@ from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InvalidRequest, UseDpopNonce, error_response
 from authz_server.oauth.responses import json_response
 from authz_server.portal.download import catalogue_url, names_of
+from authz_server.portal.outcome import ahead_of
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import ProofReplayed
 from authz_server.tokens.redemption import enriched, redeem
@@ -55,6 +56,7 @@ def page(signed_in: SignedIn, download_id: str) -> Response:
         signed_in=signed_in,
         reference=download_id,
         again_url=catalogue_url(datasets),
+        ahead=ahead_of(signed_in, found),
         tokens_url=f"{services().settings.issuer}{request.path}/tokens",
         recipient=own.CLIENT_ID,
         open=_is_open(signed_in, download_id),

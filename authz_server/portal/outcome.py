@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.consent import preparation
 from authz_server.consent.client_home import home_of
-from authz_server.consent.outcome import STOPPABLE, Decided, find_outcome
+from authz_server.consent.outcome import DELIVERED, STOPPABLE, Decided, find_outcome
 from authz_server.consent.wording import day, duration, time_of_day
 from authz_server.core import clock, transfers
 from authz_server.core.clock import day_of
@@ -167,6 +167,14 @@ def preparations_of(citizen_id: int, transaction_id: str) -> list[dict[str, Any]
         name = dataset.name.get(spoken) if dataset else row.dataset_id
         facts.append({"dataset_id": row.dataset_id, "name": name, "ready": row.ready_at is not None, "text": text})
     return facts
+
+
+def ahead_of(signed_in: SignedIn, found: Decided) -> list[dict[str, Any]]:
+    """Of `preparations_of` those that somebody may still come for."""
+    awaited = {fetch.dataset_id for fetch in found.fetches if fetch.state not in DELIVERED}
+    if found.withdrawn_at is not None:
+        return []
+    return [one for one in preparations_of(signed_in.citizen_id, found.transaction_id) if one["dataset_id"] in awaited]
 
 
 def stopped_by(actor: str | None) -> str:

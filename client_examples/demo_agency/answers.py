@@ -11,7 +11,7 @@ from .misbehave import Mode, Switches
 from .platform import Dataset
 from .problems import NO_RECORD, preparing, problem
 from .records import find_record
-from .slow import Queue
+from .slow import Queue, prepared
 
 SLOW = "fia.income"
 
@@ -42,7 +42,8 @@ class Office:
         if not set(dataset.schema["required"]) <= set(wanted.fields) <= set(dataset.field_names):
             return problem(400, "fields that this dataset does not have, or cannot do without")
         wait_s = 1 if mode is Mode.PREPARING else 0
-        if dataset.id == SLOW:
+        what = prepared(wanted.subject, dataset.id, wanted.parameters)
+        if dataset.id == SLOW and not self.queue.is_kept(what, now=self.now()):
             wait_s = wait_s or self.queue.wait_s(wanted.transaction, dataset.id, now=self.now())
         if wait_s:
             return preparing(wait_s)

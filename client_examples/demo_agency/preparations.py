@@ -13,7 +13,7 @@ from typing import Any
 
 from .mail import Mail
 from .platform import PlatformUnavailable
-from .slow import Queue
+from .slow import Queue, prepared
 
 ASK_TYPE = "mydata-preparation+jwt"
 DROP_TYPE = "mydata-preparation-drop+jwt"
@@ -53,6 +53,8 @@ class Preparations:
             self.sleep(wait_s)
             if not self.queue.has(*work):  # dropped meanwhile
                 return
+        what = prepared(claims["sub"], claims["dataset"], claims["parameters"])
+        self.queue.keep(claims["txn"], what, until=claims["exp"])
         self._tell(mail, claims, "ready")
 
     def _tell(self, mail: Mail, claims: dict[str, Any], state: str, **more: int) -> None:

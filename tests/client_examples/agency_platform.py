@@ -69,7 +69,8 @@ class World:
             }
         )
         self.switches = Switches({}, hang_s=0)
-        office = Office(self.switches, Queue(SLOW_S), lambda: self.now, canary=canary)
+        self.queue = Queue(SLOW_S)
+        office = Office(self.switches, self.queue, lambda: self.now, canary=canary)
         used = UsedTickets(started_at=NOW - 1000, limit=remembered)
         jose = {
             name: (keys, Verifier(name, ISSUER, keys.decryption, self.platform.signing_key, used))

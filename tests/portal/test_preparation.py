@@ -275,3 +275,24 @@ def test_ready_many_times_and_stopped_in_one_moment_is_told_at_most_once_and_nev
     assert all(entry < ended for entry in told)
     assert len(scene.entries("preparation.dropped")) == 1
     refused(scene.say("ready"), 409, "preparation_over")
+
+
+def test_who_has_closed_the_page_of_a_download_is_led_to_ask_again(scene: Scene) -> None:
+    platform, citizen = scene.platform, scene.visit.citizen
+    path = f"/download/basket?dataset={DATASET}"
+    form = hidden_fields(citizen.client.get(path).text) | {"dataset": DATASET, f"{DATASET}/tax_year": "113"}
+    answer = citizen.client.post("/download/basket", data=form)
+    decided = citizen.decide(citizen.client.get(answer.location))
+    reference = decided.location.rpartition("/")[2]
+    (row,) = rows(platform, Preparation, transaction_id=reference)
+    told = {"iss": AGENCY, "aud": platform.settings.issuer, "iat": in_s(0), "preparation": row.id, "state": "ready"}
+    token = jose.sign(told, scene.keys[0], typ="mydata-preparation-state+jwt")
+    assert scene.post(row.id, token).status_code == 204
+    scene.hands.tick()
+    (entry,) = rows(platform, AuditEntry, event="preparation.ready", transaction_id=reference)
+    message = citizen.client.get(f"/messages/{entry.id}?lang=en").text
+    assert f"/download/{reference}" in message
+    elsewhere = platform.citizen(citizen.username)
+    page = elsewhere.client.get(f"/download/{reference}?lang=en").text
+    assert "asked for again, it comes sooner" in page
+    assert f"/download?dataset={DATASET}" in page
