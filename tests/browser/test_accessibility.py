@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, FilePayload, Response, expect
@@ -15,9 +15,11 @@ from werkzeug.routing import MapAdapter
 from authz_server import config
 from authz_server.app import create_app
 from authz_server.core import clock
+from authz_server.counter import appointments
 from authz_server.identity.methods.registry import METHODS
 from authz_server.identity.models import Citizen
 from authz_server.oauth.routes import CALLERS
+from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import LANGUAGES, Visitor, violations, visitor
@@ -253,6 +255,23 @@ def give_it_back(visitor: Visitor) -> None:
     be_the_citizen_again(visitor)
 
 
+def be_appointed(visitor: Visitor) -> None:
+    """To work at the office, and to say who else does."""
+    with Session(visitor.engine) as session, session.begin():
+        for role in appointments.ROLES:
+            appointments.appoint(session, office=OFFICE, username=visitor.citizen.username, role=role, now=clock.now())
+    open_as_citizen(visitor, "/office")
+
+
+def sign_in_at_the_desk(visitor: Visitor) -> None:
+    desk, lang = visitor.context.request, visitor.page.get_attribute("html", "lang")
+    desk.get(f"{visitor.sandbox.desk_url}/?lang={'en' if lang == 'en' else 'zh-TW'}")
+    sent = desk.post(f"{visitor.sandbox.desk_url}/sign-in", max_redirects=0)
+    visitor.page.goto(sent.headers["location"])
+    (request_id,) = parse_qs(urlsplit(visitor.page.url).query)["request"]
+    open_as_citizen(visitor, f"/office/desk/{request_id}")
+
+
 def unfreeze(visitor: Visitor) -> None:
     """As whoever has proved by two ways who they are."""
     with Session(visitor.engine) as session, session.begin():
@@ -373,6 +392,10 @@ VISIT: dict[str, Step] = {
     "agent, barcode": lambda visitor: visitor.page.click("#show"),
     "agent, code": be_asked_for_the_code,
     "agent, no more": give_it_back,
+    "office": be_appointed,
+    "office, its people": lambda visitor: visitor.page.click("main a[href^='/office/']"),
+    "office, nobody appointed": lambda visitor: visitor.page.click("#appoint-submit"),
+    "desk": sign_in_at_the_desk,
     "ways to sign in": lambda visitor: visitor.open("/account/methods"),
     "add a certificate, none": show_certificate("/account/methods/certificate/tls", card=False),
     "add a certificate, shown": show_certificate("/account/methods/certificate/tls", card=True),
