@@ -38,6 +38,7 @@ from authz_server.consent.models import (
     Consent,
     Correction,
     Preparation,
+    Refusal,
 )
 from authz_server.counter.models import Appointment, Barcode, Delegation, DeskSession
 from authz_server.database import Base, table_of
@@ -124,6 +125,7 @@ KEEP = (
     Keep(Correction, "requested_at", leaving=ERASED),  # what is sealed goes within hours: consent.correction
     Keep(Preparation, "until", 1, leaving=NUMBERED),  # its agency may still have to be told to drop it
     Keep(Consent, "decided_at", leaving=EMPTIED),
+    Keep(Refusal, "decided_at", leaving=ERASED),
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.
     Keep(ContactChange, "created_at", 30, leaving=ERASED),

@@ -48,6 +48,7 @@ GOES = {
     "desk_session": ("expires_at", 1),
     "appointment": ("ended_at", 730),
     "consent": ("decided_at", 730),
+    "refusal": ("decided_at", 730),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
 }
@@ -76,7 +77,7 @@ def live(platform: Platform) -> None:
     """A consent that is used, one that is refused, a request that nobody answers; and what a citizen does beside."""
     citizen, now = platform.citizen("citizen2"), clock.now()
     grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
-    citizen.decide(opened(citizen, platform.bank, platform.bank.push()), "deny")
+    citizen.decide(opened(citizen, platform.bank, platform.bank.push(platform.detail("ris.personal"))), "deny")
     opened(platform.citizen(), platform.bank, platform.bank.push())
     stranger = platform.citizen(signed_in=False)
     stranger.username = "nobody"

@@ -18,10 +18,10 @@ from authz_server.consent import download, preparation
 from authz_server.consent.codes import AT_COUNTER, PREFIX, collectable_s, unshown
 from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
-from authz_server.consent.models import AuthorizationCode, Consent
+from authz_server.consent.models import REFUSAL, AuthorizationCode, Consent
 from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
-from authz_server.consent.service import REQUEST, WAITING
+from authz_server.consent.service import REQUEST, WAITING, refusal
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity import levels
@@ -49,7 +49,9 @@ LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
 APPROVE = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
 APPROVE_SLOW = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
-DENY = Decision(lambda fresh: deciding(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[table_of(AuditEntry)])
+DENY = Decision(
+    lambda fresh: deciding(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)]
+)
 # What may still happen to a consent.
 NOTHING_SINCE: Final = dict.fromkeys(
     ("withdrawn_at", "erasure_requested_at", "erasure_reminded_at", "erasure_answered_at", "erasure_refusal")
@@ -191,8 +193,9 @@ def deny(
 
     Raises: RequestNotUsable.
     """
-    entries = _entries(pending, "denied", citizen_id=pending.citizen_id or citizen_id, consent_id=None, now=now)
-    rows = [[entry.values() for entry in entries]]
+    who = pending.citizen_id or citizen_id
+    entries = _entries(pending, "denied", citizen_id=who, consent_id=None, now=now)
+    rows = [refusal(pending, pending.parameters, who, now=now), [entry.values() for entry in entries]]
     if not DENY.run(session, rows=rows, request_id=pending.request_id, citizen=citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
     return response_location(
@@ -205,7 +208,7 @@ def fail(session: Executor, pending: PendingRequest, error: str, *, settings: Se
 
     The caller commits.  Raises: RequestNotUsable.
     """
-    if not DENY.run(session, rows=[[]], request_id=pending.request_id, citizen=pending.citizen_id, now=now):
+    if not DENY.run(session, rows=[[], []], request_id=pending.request_id, citizen=pending.citizen_id, now=now):
         raise RequestNotUsable("decided or expired meanwhile")
     return response_location(pending.parameters, settings.issuer, error=error)
 

@@ -30,7 +30,7 @@ from authz_server.audit.service import NEWEST, Position, after
 from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent.codes import AT_COUNTER, collectable_s
-from authz_server.consent.models import Consent
+from authz_server.consent.models import CONSENT, REFUSAL
 from authz_server.consent.outcome import DELIVERED, ENDED, UNDER_WAY, Decided, find_outcomes
 from authz_server.core.clock import day_of
 from authz_server.database import table_of, unindexed
@@ -45,7 +45,6 @@ MOST_CLIENTS: Final = 200
 
 DECISION = table_of(AuditEntry).alias("decision")
 STEP = table_of(AuditEntry).alias("step")
-CONSENT = table_of(Consent)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,7 +147,9 @@ def _fitting(wanted: Wanted, *, limits: Limits, now: datetime) -> Select[Any]:
     """The decisions that are wanted, newest first, each with its kind."""
     kind = _kind(limits=limits, now=now)
     found = select(DECISION.c.at, DECISION.c.id, DECISION.c.transaction_id, kind.label("kind")).select_from(
-        DECISION.outerjoin(CONSENT, CONSENT.c.transaction_id == DECISION.c.transaction_id)
+        DECISION.outerjoin(CONSENT, CONSENT.c.transaction_id == DECISION.c.transaction_id).outerjoin(
+            REFUSAL, REFUSAL.c.transaction_id == DECISION.c.transaction_id
+        )
     )
     if wanted.kind is not None:
         # So, and not by equality, which PostgreSQL takes for rare: it would then judge all before it returns the first.
@@ -156,7 +157,7 @@ def _fitting(wanted: Wanted, *, limits: Limits, now: datetime) -> Select[Any]:
     if wanted.client_id is not None:
         found = found.where(DECISION.c.client_id == wanted.client_id)
     if wanted.dataset_ids is not None:
-        found = found.where(_granted_any(wanted.dataset_ids))
+        found = found.where(_about_any(wanted.dataset_ids))
     if wanted.search is not None:
         found = found.where(_meant(wanted.search))
     return found.order_by(*_ORDER)
@@ -195,9 +196,9 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     )
 
 
-def _granted_any(dataset_ids: Collection[str]) -> ColumnElement[bool]:
-    """Whether one of these datasets was granted: in the octets that orjson writes, for both databases keep them."""
-    text = cast(CONSENT.c.granted, String)
+def _about_any(dataset_ids: Collection[str]) -> ColumnElement[bool]:
+    """Whether it was about one of these datasets: in the octets that orjson writes, for both databases keep them."""
+    text = func.coalesce(cast(CONSENT.c.granted, String), cast(REFUSAL.c.asked, String))
     return or_(false(), *(text.contains(f'"dataset":"{dataset_id}"', autoescape=True) for dataset_id in dataset_ids))
 
 
@@ -205,6 +206,6 @@ def _meant(search: Search) -> ColumnElement[bool]:
     return or_(
         DECISION.c.transaction_id == search.reference,
         DECISION.c.client_id.in_(search.client_ids),
-        tuple_(DECISION.c.client_id, CONSENT.c.purpose_id).in_(search.purposes),
-        _granted_any(search.dataset_ids),
+        tuple_(DECISION.c.client_id, func.coalesce(CONSENT.c.purpose_id, REFUSAL.c.purpose_id)).in_(search.purposes),
+        _about_any(search.dataset_ids),
     )

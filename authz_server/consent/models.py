@@ -69,6 +69,19 @@ class Consent(Base):
     erasure_refusal: Mapped[str | None] = mapped_column(String(20), default=None)  # None: erased, once it is answered
 
 
+class Refusal(Base):
+    """What a citizen was asked for and did not agree to, or not in time: for their own list alone."""
+
+    __tablename__ = "refusal"
+
+    transaction_id: Mapped[str] = mapped_column(String(20), primary_key=True)
+    citizen_id: Mapped[int] = mapped_column(BigKey, index=True)
+    client_id: Mapped[str] = mapped_column(String(100))
+    purpose_id: Mapped[str | None] = mapped_column(String(80))
+    asked: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # one per dataset, as in Consent.granted: its id alone
+    decided_at: Mapped[datetime] = mapped_column(index=True)
+
+
 class Preparation(Base):
     """A slow dataset that its agency was asked to have ready before anybody comes for it, and what it said of that.
 
@@ -166,5 +179,6 @@ class AnomalyWatch(Base):
 
 
 CONSENT = table_of(Consent)
+REFUSAL = table_of(Refusal)
 # Which consent it is, under the names that the record has for that.
 NAMED = (CONSENT.c.transaction_id, CONSENT.c.citizen_id, CONSENT.c.client_id, CONSENT.c.id.label("consent_id"))

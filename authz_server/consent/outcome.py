@@ -1,7 +1,7 @@
 """What became of requests, for the citizen who decided them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
@@ -15,7 +15,7 @@ from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent import erasure
 from authz_server.consent.codes import AT_COUNTER, collectable_s
-from authz_server.consent.models import Consent
+from authz_server.consent.models import REFUSAL, Consent
 from authz_server.database import table_of, unindexed
 
 Decision = Literal["approved", "denied", "expired"]
@@ -82,6 +82,18 @@ CONSENTS = select(
     CONSENT.transaction_id.in_(bindparam("references", expanding=True)),
     unindexed(CONSENT.citizen_id) == bindparam("citizen"),
 )
+REFUSALS = select(REFUSAL.c.transaction_id, REFUSAL.c.purpose_id, REFUSAL.c.asked).where(
+    REFUSAL.c.transaction_id.in_(bindparam("references", expanding=True)),
+    unindexed(REFUSAL.c.citizen_id) == bindparam("citizen"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What was asked for, where nothing was agreed to. `purpose_id`: one of the client's, None for identity alone."""
+
+    purpose_id: str | None
+    dataset_ids: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +122,7 @@ class Decided:
     `withdrawn_by`, an actor of the record: the citizen, the operator, or the client.
 
     `purpose` as it was read, in the language `locale`; both None if nothing was agreed to, or if it was about identity.
+    `asked`: only if nothing was agreed to, and it was about data.
     """
 
     transaction_id: str
@@ -124,6 +137,7 @@ class Decided:
     purpose: str | None
     locale: str | None
     erasure: Erasure | None = None
+    asked: Asked | None = None
 
     @property
     def used_at(self) -> datetime | None:
@@ -168,16 +182,27 @@ def find_outcomes(
 ) -> Mapping[str, Decided]:
     """The outcomes of these requests of the citizen, by reference number, without those that are not theirs.
 
-    Two statements, however many there are.
+    Two statements, however many there are, and a third if any of them was not agreed to.
     """
     asked = {"references": references, "citizen": citizen_id}
     consents = {consent.transaction_id: consent for consent in session.execute(CONSENTS, asked)}
     entries = session.execute(ENTRIES, asked).all()
+    refused = [entry.transaction_id for entry in entries if DECISIONS.get(entry.event, "approved") != "approved"]
+    refusals = session.execute(REFUSALS, asked | {"references": refused}).all() if refused else []
+    unagreed = {row.transaction_id: Asked(purpose_id=row.purpose_id, dataset_ids=_datasets(row)) for row in refusals}
     outcomes = (
         _outcome(reference, list(of_request), consents.get(reference), limits, now)
         for reference, of_request in groupby(entries, key=attrgetter("transaction_id"))
     )
-    return {outcome.transaction_id: outcome for outcome in outcomes if outcome is not None}
+    return {
+        outcome.transaction_id: replace(outcome, asked=unagreed.get(outcome.transaction_id))
+        for outcome in outcomes
+        if outcome is not None
+    }
+
+
+def _datasets(refusal: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one["dataset"] for one in refusal.asked))
 
 
 def _outcome(

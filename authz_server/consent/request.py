@@ -35,6 +35,11 @@ class AuthorizationParameters:
     at_counter: bool = False  # the citizen asks, and takes a barcode to the client instead of going back to it
 
     @property
+    def purpose_id(self) -> str | None:
+        """The one registered purpose of all its datasets; None if it asks for identity only."""
+        return self.datasets[0].purpose_id if self.datasets else None
+
+    @property
     def at_desk(self) -> bool:
         """Whether a clerk is to sign in at a desk; nobody's data is asked for."""
         return DESK in self.scopes
@@ -100,8 +105,8 @@ class PendingRequest:
 
     @property
     def purpose_id(self) -> str | None:
-        """The one registered purpose of all its datasets; None if it asks for identity only."""
-        return self.parameters.datasets[0].purpose_id if self.parameters.datasets else None
+        """As of its parameters."""
+        return self.parameters.purpose_id
 
     def needed_level(self, catalogue: Catalogue) -> int:
         """The identity level that the citizen must reach: the strictest of all datasets and of an essential acr."""

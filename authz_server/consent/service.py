@@ -11,7 +11,7 @@ from authz_server.audit.service import Entry
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Settings
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
-from authz_server.consent.models import CONSENT, AuthorizationRequest
+from authz_server.consent.models import CONSENT, REFUSAL, AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
@@ -94,7 +94,7 @@ LAPSED = Decision(
         update(REQUEST)
         .where(fresh, REQUEST.c.decided_at.is_(None), REQUEST.c.deadline_at <= bindparam("now"))
         .values(decided_at=bindparam("now"))
-        .returning(REQUEST.c.transaction_id, REQUEST.c.citizen_id, REQUEST.c.client_id)
+        .returning(*(REQUEST.c[name] for name in ("transaction_id", "citizen_id", "client_id", "parameters")))
     )
 )
 
@@ -186,7 +186,31 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
 
 def tidy(session: Session, *, now: datetime) -> Sequence[Any]:
     """Put on the record the requests that nobody decided in time. The caller commits."""
-    return LAPSED.run(session, entry=Entry(at=now, event="consent.expired", success=False, actor="worker"), now=now)
+    entry = Entry(at=now, event="consent.expired", success=False, actor="worker")
+    lapsed = LAPSED.run(session, entry=entry, now=now)
+    asked = [(row, AuthorizationParameters.from_json(row.parameters)) for row in lapsed]
+    if rows := [one for row, parameters in asked for one in refusal(row, parameters, row.citizen_id, now=now)]:
+        session.execute(insert(REFUSAL), rows)
+    return lapsed
+
+
+def refusal(
+    request: Any, parameters: AuthorizationParameters, citizen_id: int | None, *, now: datetime
+) -> list[dict[str, Any]]:
+    """The row by which a citizen finds what they did not agree to; none, if it is not known whose it is, or about
+    identity alone. Args: request: transaction_id and client_id."""
+    if citizen_id is None or not parameters.datasets:
+        return []
+    return [
+        {
+            "transaction_id": request.transaction_id,
+            "citizen_id": citizen_id,
+            "client_id": request.client_id,
+            "purpose_id": parameters.purpose_id,
+            "asked": [{"dataset": requested.dataset_id} for requested in parameters.datasets],
+            "decided_at": now,
+        }
+    ]
 
 
 def pending_of(row: Any) -> PendingRequest:

@@ -166,13 +166,15 @@ def _row(listed: Listed) -> dict[str, Any]:
     """A consent as lists show it, in the language of the page; `purpose` as it was read, in the language `lang`."""
     decided = listed.outcome
     state, mark = _state(listed)
+    purpose, lang = _purpose(decided)
+    asked = decided.asked.dataset_ids if decided.asked else [fetch.dataset_id for fetch in decided.fetches]
     return {
         "reference": decided.transaction_id,
         "url": f"/consents/{decided.transaction_id}",
         "party": client_name(decided.client_id),
-        "purpose": decided.purpose,
-        "lang": locale.HTML_LANG[decided.locale] if decided.locale else None,
-        "datasets": [dataset_name(name) for name in dict.fromkeys(fetch.dataset_id for fetch in decided.fetches)],
+        "purpose": purpose,
+        "lang": lang,
+        "datasets": [dataset_name(name) for name in dict.fromkeys(asked)],
         "approved": decided.decision == "approved",
         "state": state,
         "mark": mark,
@@ -182,6 +184,15 @@ def _row(listed: Listed) -> dict[str, Any]:
         "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by and decided.fetches else None,
         "withdrawn": moment(decided.withdrawn_at),
     }
+
+
+def _purpose(decided: Decided) -> tuple[str | None, str | None]:
+    """Why it was asked, as it was read; as it is registered, where nothing was agreed to. And the language."""
+    if decided.asked is None or decided.asked.purpose_id is None:
+        return decided.purpose, locale.HTML_LANG[decided.locale] if decided.locale else None
+    client, spoken = services().registry.client(decided.client_id), locale.current()
+    purpose = client.purposes.get(decided.asked.purpose_id) if client else None
+    return (purpose.text.get(spoken), locale.HTML_LANG[spoken]) if purpose else (None, None)
 
 
 def _state(listed: Listed) -> tuple[str, str]:

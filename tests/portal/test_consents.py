@@ -6,12 +6,14 @@ from urllib.parse import urlencode
 
 import pytest
 
+from authz_server import worker
+from authz_server.consent.models import Refusal
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.portal.consents import ACTIONS, MOST_STEPS
 from tests.bench.count import counting
 from tests.support.platform import CitizenBrowser, Platform
-from tests.support.protocol import Fetch
+from tests.support.protocol import Fetch, rows
 
 ROW = re.compile(r'<a class="govuk-link" href="/consents/(T[0-9A-Z-]+)">')
 CITIZEN = "citizen1"
@@ -124,6 +126,31 @@ def test_it_is_found_by_party_purpose_dataset_agency_and_reference(
     assert listed(citizen, **{"from": str(today), "to": str(today)}) == both
     assert listed(citizen, to=str(today - timedelta(days=1))) == []
     assert listed(citizen, **{"from": str(today + timedelta(days=1))}) == []
+
+
+def test_what_was_not_agreed_to_says_what_was_asked_and_is_found_by_it(
+    own_platform: Platform, citizen: CitizenBrowser
+) -> None:
+    asked = own_platform.bank.push(own_platform.detail("bli.enrolment"), own_platform.detail("ris.personal"))
+    citizen.authorize(own_platform.bank.client_id, asked)
+    with clock.frozen(clock.now() + timedelta(hours=1)):
+        worker.tick(own_platform.engine, now=clock.now())
+        citizen = own_platform.citizen(CITIZEN)
+        refused = decided(own_platform, citizen, "ris.personal", decision="deny")
+        page = read(citizen, state="none")
+        (_, lapsed) = ROW.findall(page)
+        assert page.count("To decide on your loan application") == 2
+        assert page.count("<li>Personal household registration</li>") == 2
+        assert "Not decided in time" in page
+        for text, found in {"loan": [refused, lapsed], "household": [refused, lapsed], "勞工保險": [lapsed]}.items():
+            assert listed(citizen, state="none", q=text) == found, text
+        assert listed(citizen, state="none", source="agency:bli") == [lapsed]
+        assert listed(citizen, state="none", source="fia.income") == []
+        page = citizen.client.get(f"/consents/{lapsed}?lang=en").text
+        assert "What was asked for" in page
+        assert "<li>Labour-insurance enrolment</li>" in page
+    stored = rows(own_platform, Refusal)
+    assert [set(one) for row in stored for one in row.asked] == [{"dataset"}] * 3, "and nothing else of the request"
 
 
 def test_the_form_keeps_what_was_looked_for(own_platform: Platform, citizen: CitizenBrowser) -> None:
