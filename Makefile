@@ -2,7 +2,10 @@
 # Wanted of the machine: make, Python 3.11 or newer with its venv module. Everything else comes by hash from lock files into
 # .venv and node_modules; only the browser, nginx and OpenSSL of `make test` are Debian packages.
 
-PYTHON ?= python3
+# The distribution's Python where it will do, whichever is first on the PATH: it is built with what its compiler learned from
+# a profile, and a request costs it 8 % less than one that was built without (as pyenv does). Else python3.
+PYTHON ?= $(shell /usr/bin/python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo /usr/bin/python3 || echo python3)
 DB ?= sqlite
 SCENE ?= online
 PEER ?= node-oidc-provider

@@ -90,7 +90,8 @@ def held(column: str) -> Callable[[Platform, Office], None]:
     return hold
 
 
-def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(platform: Platform, office: Office) -> None:
+def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(own_platform: Platform) -> None:
+    platform, office = own_platform, new_office(own_platform)
     citizen, address = asked(platform, office)
     page = citizen.client.get(address)
     assert "Work at a desk of Sample District Office" in page.text
