@@ -22,6 +22,7 @@ from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.downloads import told_of
 from authz_server.notices.phrases import say
+from authz_server.notices.told import Told
 from authz_server.tokens.readiness import READY
 
 LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
@@ -122,9 +123,12 @@ class Writer:
             return say("sms_visit_code", locale, code=self._code(errand))
         if entry.event == PROPOSED:
             return say("sms_code", locale, code=self._code(errand), minutes=self._minutes(errand))
+        client = self._services.registry.client(entry.client_id) if entry.client_id else None
         pieces = [
             say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
+            say("sms_phone", locale, phone=client.contact_phone) if client and client.contact_phone else "",
+            say(f"sms_{_why(told_of(entry))}", locale),
             say("sms_not_me", locale, url=self._not_me(errand, locale)) if entry.event != LEFT else "",
         ]
         return " ".join(piece for piece in pieces if piece)
@@ -169,7 +173,7 @@ class Writer:
         first_time = say("first_time", locale, **names) if errand.first_time else ""
         more = _sentence(told.more.get(locale), names)
         gone = entry.event == LEFT
-        why = ["why_security"] if told.security else ["why_use", f"{issuer}/account/notices"]
+        why = [_why(told)] if told.security else [_why(told), f"{issuer}/account/notices"]
         return Part(
             locale=locale,
             title=self.title(entry, locale),
@@ -241,3 +245,8 @@ class Writer:
 
 def _sentence(text: str, names: dict[str, str]) -> str:
     return text.format(**names | {"client": own.name_within(text, "{client}", names["client"])})
+
+
+def _why(told: Told | None) -> str:
+    """The phrase that says why somebody is told."""
+    return "why_security" if told is not None and told.security else "why_use"

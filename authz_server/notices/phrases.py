@@ -95,6 +95,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "choose": ("選擇通知方式", "Choose where you are told"),
     "somebody": ("某個單位", "somebody"),
     "sms": ("【MyData】{title}。{when}", "MyData: {title}. {when}"),
+    "sms_phone": ("對方電話 {phone}", "Their phone {phone}"),
+    "sms_why_use": ("您選擇以簡訊收到這類通知。", "You chose to be told by text message."),
+    "sms_why_security": ("這是安全通知。", "This is a security notice."),
     "sms_reference": ("編號 {reference}", "Ref. {reference}"),
     "sms_not_me": ("不是您？{url}", "Not you? {url}"),
 }

@@ -1,15 +1,19 @@
 """Notices by SMS, to a gateway that exists at the wire only: what is said to it, and how its answers are taken."""
 
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
+from sqlalchemy.orm import Session
 
 from authz_server.config import SmsSettings
 from authz_server.core import clock
+from authz_server.notices import inbox
 from tests.core.servers import Answer, say, serving
 from tests.notices.support import Hands
 from tests.support.platform import Platform
+from tests.support.protocol import services_of
 
 PHONE, TOKEN = "+886900000001", "the gateway's own"
 
@@ -19,14 +23,16 @@ def answered(status: bytes) -> Answer:
     return say(b"HTTP/1.1 " + status + b"\r\nContent-Length: 2\r\nContent-Type: application/json\r\n\r\n{}")
 
 
-def told_by_sms(platform: Platform, folder: Path, answer: Answer, event: str = "sign_in.locked") -> tuple[Hands, bytes]:
+def told_by_sms(
+    platform: Platform, folder: Path, answer: Answer, event: str = "sign_in.locked", **about: Any
+) -> tuple[Hands, bytes]:
     """Let something happen to a citizen with a telephone; what the gateway read."""
     (folder / "token").write_text(f"{TOKEN}\n", encoding="utf-8")
     with serving(answer) as gateway:
         sms = SmsSettings(url=f"http://127.0.0.1:{gateway.port}/messages", token_file=folder / "token")
         hands = Hands(platform, sms=sms)
         hands.change(phone=PHONE, phone_verified_at=clock.now(), locale="zh-TW")
-        hands.happened(event)
+        hands.happened(event, **about)
         hands.tick()
         hands.deliver("sms")
         return hands, b"".join(gateway.requests)
@@ -43,6 +49,7 @@ def test_the_gateway_is_told_number_and_text_and_which_message_it_is(own_platfor
     message = orjson.loads(body)
     assert message["to"] == PHONE
     assert message["text"].startswith("【MyData】您的帳號暫時不能登入。")
+    assert "這是安全通知。" in message["text"]
     assert "https://mydata.example/not-me?key=mdn_" in message["text"]
     (notice,) = hands.notices("sms")
     assert notice.delivered_at is not None
@@ -71,6 +78,21 @@ def test_a_gateway_that_says_nothing_is_asked_again(own_platform: Platform, tmp_
         hands, _ = told_by_sms(own_platform, tmp_path, say(b""))
     (notice,) = hands.notices("sms")
     assert notice.due_at is not None
+
+
+def test_whoever_chose_so_reads_there_to_whom_it_went_and_whom_to_call(own_platform: Platform, tmp_path: Path) -> None:
+    about = {"client_id": "jia-bank", "dataset_id": "ris.personal", "transaction_id": "T0000-0000-0001"}
+    with clock.frozen(clock.now()):
+        hands = Hands(own_platform)
+        with Session(own_platform.engine) as session, session.begin():
+            inbox.choose(session, hands.citizen_id(session), "sms", wanted=True)
+        _, request = told_by_sms(own_platform, tmp_path, answered(b"202 Accepted"), "token.delivered", **about)
+    text = orjson.loads(request.partition(b"\r\n\r\n")[2])["text"]
+    bank = services_of(own_platform).registry.client("jia-bank")
+    assert bank is not None
+    assert f"對方電話 {bank.contact_phone}" in text
+    for words in ("「個人戶籍資料」已送達", "T0000-0000-0001", "您選擇以簡訊收到這類通知。", "/not-me?key=mdn_"):
+        assert words in text
 
 
 def test_only_what_concerns_security_goes_there_unasked(own_platform: Platform, tmp_path: Path) -> None:
