@@ -117,13 +117,16 @@ def read_record(browser: Browser, sandbox: Sandbox, reference: str) -> list[str]
     return [sentence for _, sentence in reversed(entries)]
 
 
-def wait_for_letter(sandbox: Sandbox, to: str, words: str) -> str:
-    """The text of the newest message to an address or number with these words in its subject, once it has arrived."""
+def wait_for_letter(sandbox: Sandbox, to: str, words: str, *, whole: bool = False) -> str:
+    """The text of the newest message to an address or number with these words in its subject, once it has arrived.
+
+    Args: whole: they are all that its subject says, in one of the languages.
+    """
     deadline = time.monotonic() + LETTER_LIMIT_S
     while time.monotonic() < deadline:
         letters = requests.get(f"{sandbox.mailbox_url}/letters.json", params={"to": to}, timeout=30).json()
         for letter in letters:
-            if words in letter["subject"]:
+            if words in (letter["subject"].split(" / ") if whole else letter["subject"]):
                 return str(letter["text"])
         time.sleep(LOOK_EVERY_S)
     raise PromiseBroken(f"a message about {words!r} arrives within {LETTER_LIMIT_S} s")

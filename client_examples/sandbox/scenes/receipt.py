@@ -63,7 +63,9 @@ def offered_everywhere(sandbox: Sandbox, browser: Browser, reference: str, say: 
         say(f"{url} offers the receipt")
         links = browser.open(url).links.values()
         check(receipt in links, f"the receipt is offered at {url}: {list(links)}")
-    letter = promises.wait_for_letter(sandbox, sandbox.citizens[0].email, "You agreed to share data with Sandbox")
+    # To its end: at night there is another one, about the hour.
+    subject = "You agreed to share data with Sandbox Checker"
+    letter = promises.wait_for_letter(sandbox, sandbox.citizens[0].email, subject, whole=True)
     say("the message of the consent offers it")
     check(receipt in letter, f"the message offers the receipt: {letter}")
 
