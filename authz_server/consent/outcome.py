@@ -1,11 +1,11 @@
 """What became of requests, for the citizen who decided them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
@@ -94,6 +94,11 @@ class Asked:
 
     purpose_id: str | None
     dataset_ids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        """What REFUSALS returned; a dataset that was asked for twice, for two years, is named once."""
+        return cls(purpose_id=row.purpose_id, dataset_ids=tuple(dict.fromkeys(one["dataset"] for one in row.asked)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,31 +194,28 @@ def find_outcomes(
     entries = session.execute(ENTRIES, asked).all()
     refused = [entry.transaction_id for entry in entries if DECISIONS.get(entry.event, "approved") != "approved"]
     refusals = session.execute(REFUSALS, asked | {"references": refused}).all() if refused else []
-    unagreed = {row.transaction_id: Asked(purpose_id=row.purpose_id, dataset_ids=_datasets(row)) for row in refusals}
+    unagreed = {row.transaction_id: Asked.of(row) for row in refusals}
     outcomes = (
-        _outcome(reference, list(of_request), consents.get(reference), limits, now)
+        _outcome(reference, list(of_request), consents.get(reference), unagreed.get(reference), limits, now)
         for reference, of_request in groupby(entries, key=attrgetter("transaction_id"))
     )
-    return {
-        outcome.transaction_id: replace(outcome, asked=unagreed.get(outcome.transaction_id))
-        for outcome in outcomes
-        if outcome is not None
-    }
-
-
-def _datasets(refusal: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one["dataset"] for one in refusal.asked))
+    return {outcome.transaction_id: outcome for outcome in outcomes if outcome is not None}
 
 
 def _outcome(
-    transaction_id: str, entries: Sequence[Any], consent: Any | None, limits: Limits, now: datetime
+    transaction_id: str,
+    entries: Sequence[Any],
+    consent: Any | None,
+    asked: Asked | None,
+    limits: Limits,
+    now: datetime,
 ) -> Decided | None:
     decision = next((entry for entry in entries if entry.event in DECISIONS), None)
     if decision is None:
         return None
     withdrawn_at = consent.withdrawn_at if consent else None
     withdrawn_by = next((entry.actor for entry in entries if entry.event == WITHDRAWN), None)
-    asked = [entry.event for entry in entries if entry.event in ASKED_TO_ERASE]
+    to_erase = [entry.event for entry in entries if entry.event in ASKED_TO_ERASE]
     entries = [entry for entry in entries if entry.event not in (WITHDRAWN, *ASKED_TO_ERASE)]
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
@@ -234,7 +236,8 @@ def _outcome(
         erase_by=consent.erase_by if consent else None,
         purpose=consent.purpose if consent else None,
         locale=consent.notice_locale if consent else None,
-        erasure=_erasure(consent, told=asked[-1:] != [erasure.UNTOLD]) if consent else None,
+        erasure=_erasure(consent, told=to_erase[-1:] != [erasure.UNTOLD]) if consent else None,
+        asked=asked,
     )
 
 

@@ -52,6 +52,7 @@ ERRAND = (
         *(PREPARATION.c[name] for name in ("id", "position", "agency_id", "until", "dropped_at")),
         *(CONSENT.c[name] for name in ("granted", "withdrawn_at")),
         CITIZEN.c.national_id,
+        HELD.label("held"),
     )
     .join(CONSENT, CONSENT.c.id == PREPARATION.c.consent_id)
     .join(CITIZEN, CITIZEN.c.id == PREPARATION.c.citizen_id)

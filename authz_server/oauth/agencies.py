@@ -1,5 +1,6 @@
 """What agencies tell this server: JWTs signed with a key of their registration, which are their credential here."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from flask import Request
@@ -42,3 +43,11 @@ def claims_of(request: Request, agency: RegisteredAgency, *, typ: str, **expecte
     if not isinstance(issued_at, int) or not -MAX_SKEW_S <= clock.now().timestamp() - issued_at <= MAX_AGE_S:
         raise InvalidClient("not of now")
     return claims
+
+
+def moment_of(claims: dict[str, Any], name: str, *, within: timedelta) -> datetime:
+    """A moment that it names (RFC 7519, NumericDate), from now at most so long.  Raises: InvalidRequest."""
+    seconds, latest = claims.get(name), clock.now() + within
+    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= latest.timestamp():
+        raise InvalidRequest(f"{name} must be seconds since 1970, {within.days} days from now at most.")
+    return datetime.fromtimestamp(seconds, UTC)

@@ -25,10 +25,11 @@ def take(request: Request, agency_id: str) -> None:
     if claims.get("status") not in STATUSES:
         raise InvalidRequest("status is ok or maintenance.")
     maintenance = claims["status"] == "maintenance"
+    ends = maintenance and claims.get("until") is not None
     said = Said(
         maintenance=maintenance,
         datasets=_datasets(claims, agency.id) if maintenance else (),
-        until=_until(claims, now) if maintenance else None,
+        until=agencies.moment_of(claims, "until", within=LONGEST) if ends else None,
         at=datetime.fromtimestamp(claims["iat"], UTC),
     )
     heartbeats.beat(db.session(), agency.id, said, now=now)
@@ -39,13 +40,3 @@ def _datasets(claims: dict[str, Any], agency_id: str) -> list[str]:
     if not isinstance(named, list) or not {dataset.id for dataset in known}.issuperset(map(str, named)):
         raise InvalidRequest("datasets is a list of ids of the agency's own datasets.")
     return sorted({str(one) for one in named})
-
-
-def _until(claims: dict[str, Any], now: datetime) -> datetime | None:
-    seconds = claims.get("until")
-    if seconds is None:
-        return None
-    latest = (now + LONGEST).timestamp()
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= latest:
-        raise InvalidRequest("until must be seconds since 1970, ninety days from now at most.")
-    return datetime.fromtimestamp(seconds, UTC)

@@ -1,7 +1,7 @@
 """What an agency says of a dataset that it was asked to have ready."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from datetime import timedelta
+from typing import Final
 
 from flask import Request
 
@@ -23,13 +23,5 @@ def answer(request: Request, preparation_id: str) -> None:
     state = claims.get("state")
     if state not in readiness.SAID:
         raise InvalidRequest("state is unknown.")
-    expected_at = _expected_at(claims, now) if state == "preparing" else None
+    expected_at = agencies.moment_of(claims, "ready_at", within=LONGEST_WAIT) if state == "preparing" else None
     readiness.say(session, preparation_id, state, agency_id=agency.id, expected_at=expected_at, now=now)
-
-
-def _expected_at(claims: dict[str, Any], now: datetime) -> datetime:
-    seconds = claims.get("ready_at")
-    latest = now + LONGEST_WAIT
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= latest.timestamp():
-        raise InvalidRequest("ready_at must be seconds since 1970, a day from now at most.")
-    return datetime.fromtimestamp(seconds, UTC)

@@ -4,16 +4,20 @@ import logging
 import re
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import orjson
 import pytest
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import Entry
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
-from authz_server.counter.models import Appointment
+from authz_server.counter import desk
+from authz_server.counter.models import Appointment, Barcode
 from authz_server.identity.models import Citizen
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.id_token import pairwise_subject
@@ -69,27 +73,27 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     token = body["authorization_details"][0]["access_token"]
     assert platform.proxy.post("/introspect", {"token": token}).get_json()["act"] == acting
     (clerk,) = rows(platform, Appointment, client_id=office.client_id)
-    desk = f"desk:{office.client_id}/desk-1/{clerk.id}"
+    actor = f"desk:{office.client_id}/desk-1/{clerk.id}"
     assert told(platform, "citizen1", sent.visit.reference)[2:] == [
         ("counter.shown", "citizen"),
         ("delegation.invited", "citizen"),
         ("delegation.opened", "agent"),
         ("delegation.accepted", "agent"),
         ("delegation.confirmed", "citizen"),
-        ("counter.refused", desk),
+        ("counter.refused", actor),
         ("delegation.shown", "agent"),
-        ("delegation.announced", desk),
-        ("delegation.redeemed", desk),
-        ("token.issued", desk),
-        ("token.issued", desk),
+        ("delegation.announced", actor),
+        ("delegation.redeemed", actor),
+        ("token.issued", actor),
+        ("token.issued", actor),
     ]
     assert told(platform, "citizen2", sent.visit.reference) == [
         ("agent.opened", "citizen"),
         ("agent.accepted", "citizen"),
         ("agent.confirmed", "principal"),
         ("agent.shown", "citizen"),
-        ("counter.announced", desk),  # which is what brings the code to whoever has the barcode
-        ("agent.redeemed", desk),
+        ("counter.announced", actor),  # which is what brings the code to whoever has the barcode
+        ("agent.redeemed", actor),
     ]
     assert "The barcode was accepted on" in sent.agent.client.get(sent.own).text
     assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
@@ -217,6 +221,27 @@ def test_the_pages_are_of_the_two_and_of_nobody_else(platform: Platform, office:
         assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
     # Another browser of the agent has no barcode of this one.
     assert platform.citizen("citizen2").client.get(f"{sent.own}/qr.svg").status_code == 404
+
+
+def test_the_statement_itself_takes_no_barcode_of_who_may_not_have_it(platform: Platform, office: Bank) -> None:
+    """After it was judged, when only the statement is left to refuse it."""
+    sent = errand(platform, office)
+    sent.confirm()
+    sent.show()
+    of_visit = rows(platform, Barcode, transaction_id=sent.visit.reference)
+    (shown,) = (row for row in of_visit if row.agent_id and row.expires_at > row.shown_at)
+    entry = Entry(at=clock.now(), event="counter.announced", success=True, actor="desk")
+    at_desk = {"office": office.client_id, "counter": None, "clerk": None, "now": clock.now()}
+    known: Any = {"barcode": shown.digest, "until": clock.now() + timedelta(minutes=2), **at_desk}
+    agent = update(Citizen).where(Citizen.username == "citizen2")
+    with Session(platform.engine) as session:  # never committed
+        session.execute(agent.values(frozen_at=clock.now()))
+        assert desk.ANNOUNCE.run(session, entry=entry, rows=[[]], **known) == []
+        session.execute(agent.values(frozen_at=None))
+        session.execute(update(Barcode).where(Barcode.digest == shown.digest).values(agent_id=None))
+        assert desk.ANNOUNCE.run(session, entry=entry, rows=[[]], **known) == [], "of the citizen, who has an agent"
+        session.execute(update(Barcode).where(Barcode.digest == shown.digest).values(agent_id=shown.agent_id))
+        assert len(desk.ANNOUNCE.run(session, entry=entry, rows=[[]], **known)) == 1
 
 
 @pytest.mark.parametrize("gone", ["agent frozen", "citizen suspended", "stopped"])

@@ -18,10 +18,12 @@ from werkzeug.test import TestResponse
 
 from authz_server import leaving, worker
 from authz_server.audit.models import AuditEntry
+from authz_server.clients.models import Client
 from authz_server.core import clock, jose
-from authz_server.counter import appointments
+from authz_server.counter import appointments, clerks
 from authz_server.counter.appointments import ADMINISTRATOR, CLERK
 from authz_server.counter.commands import office as office_group
+from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.counter.models import Appointment, Barcode, DeskSession
 from authz_server.identity.models import Citizen
 from tests.counter.office import Office, agree, announce, new_office, redeem, signed_in_clerk
@@ -88,6 +90,12 @@ def held(column: str) -> Callable[[Platform, Office], None]:
             session.execute(update(Citizen).where(Citizen.username == office.clerk).values({column: clock.now()}))
 
     return hold
+
+
+def made_administrator(platform: Platform, office: Office) -> None:
+    with writing(platform) as session:
+        of_clerk = (Appointment.client_id == office.client_id, Appointment.role == CLERK)
+        session.execute(update(Appointment).where(*of_clerk).values(role=ADMINISTRATOR))
 
 
 def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(own_platform: Platform) -> None:
@@ -222,7 +230,9 @@ def test_without_a_clerk_of_its_own_a_desk_learns_nothing_of_a_barcode(
 
 
 @pytest.mark.parametrize(
-    "stop", [dismissed, held("suspended_at"), held("frozen_at")], ids=["dismissed", "suspended", "frozen"]
+    "stop",
+    [dismissed, held("suspended_at"), held("frozen_at"), made_administrator],
+    ids=["dismissed", "suspended", "frozen", "clerk no longer"],
 )
 def test_whoever_is_stopped_in_the_middle_of_a_visit_gets_nothing(
     platform: Platform, office: Office, stop: Callable[[Platform, Office], None]
@@ -237,6 +247,19 @@ def test_whoever_is_stopped_in_the_middle_of_a_visit_gets_nothing(
     assert press(citizen, address).status_code in {303, 403}
     assert len(rows(platform, DeskSession, client_id=office.client_id)) == 1, "and no further sign-in"
     assert rows(platform, Barcode, transaction_id=visit.reference)[0].counter_id == "desk-1"
+
+
+def test_of_an_office_that_was_suspended_no_clerk_counts_before_any_process_has_read_of_it(
+    own_platform: Platform,
+) -> None:
+    office = new_office(own_platform)
+    token, jkt = signed_in(own_platform, office)["access_token"], office.dpop_key.thumbprint
+    known: Any = {"office": office.client_id, "jkt": jkt, "limits": own_platform.settings.limits, "now": clock.now()}
+    with writing(own_platform) as session:
+        assert clerks.present(session, token, **known)
+        session.execute(update(Client).where(Client.client_id == office.client_id).values(suspended_at=clock.now()))
+        with pytest.raises(ClerkNotSignedIn):
+            clerks.present(session, token, **known)
 
 
 def test_a_shift_ends_by_sign_out_by_idleness_and_after_eight_hours(platform: Platform, office: Office) -> None:
@@ -343,6 +366,17 @@ def test_nobody_administers_an_office_that_is_not_theirs(platform: Platform, off
         clock.advance(timedelta(minutes=6))
         assert browser.client.get(f"/office/{office.client_id}").location.startswith("/sign-in?")
         assert browser.client.post(f"/office/{office.client_id}", data={"end": "1"}).location.startswith("/sign-in?")
+
+
+def test_the_appointment_of_another_office_lets_nobody_appoint_or_dismiss(platform: Platform, office: Office) -> None:
+    administered(platform, other := new_office(platform))
+    (by,) = (one.id for one in rows(platform, Appointment, client_id=other.client_id) if one.role == ADMINISTRATOR)
+    (clerk,) = rows(platform, Appointment, client_id=office.client_id)
+    known: Any = {"office": office.client_id, "now": clock.now(), "by": by}
+    with writing(platform) as session:
+        assert appointments.appoint(session, username=new_citizen(platform), role=CLERK, **known) is None
+        assert not appointments.end(session, clerk.id, **known)
+    assert rows(platform, Appointment, client_id=office.client_id) == [clerk]
 
 
 def test_an_administrator_can_not_find_out_who_has_an_account(platform: Platform, office: Office) -> None:

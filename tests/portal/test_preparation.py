@@ -174,6 +174,19 @@ def test_a_consent_that_ends_before_its_agency_was_reached_asks_for_nothing(scen
     assert scene.opened(1, typ="mydata-preparation-drop+jwt")["jti"] == scene.row.id
 
 
+def test_when_nobody_can_come_any_more_nothing_is_asked(scene: Scene) -> None:
+    scene.hands.tick()
+    clock.advance(scene.row.until - clock.now())
+    scene.hands.deliver("agency_ahead")
+    assert scene.receiver.tokens == []
+
+
+def test_of_an_account_that_was_suspended_nothing_is_asked(scene: Scene) -> None:
+    scene.hands.change(scene.visit.citizen.username, suspended_at=clock.now())
+    assert scene.carry() == 1
+    assert scene.receiver.tokens == []
+
+
 def test_the_promise_to_ask_is_in_the_commit_of_the_consent_and_comes_again_under_the_same_number(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

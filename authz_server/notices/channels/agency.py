@@ -74,7 +74,7 @@ class AgencyAhead(Agency):
     def send(self, errand: Errand) -> None:
         wanted, now = errand.preparation, clock.now()
         dropping = errand.entry.event == preparation.DROPPED
-        if wanted is None or wanted.until <= now or (wanted.withdrawn_at and not dropping):
+        if wanted is None or wanted.until <= now or ((wanted.withdrawn_at or wanted.held) and not dropping):
             raise Undeliverable("too late")
         agency = self._agency(errand)
         claims = {
