@@ -25,6 +25,7 @@ from authz_server.counter.appointments import ADMINISTRATOR, CLERK
 from authz_server.counter.commands import office as office_group
 from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.counter.models import Appointment, Barcode, DeskSession
+from authz_server.identity import csrf
 from authz_server.identity.models import Citizen
 from tests.counter.office import Office, agree, announce, new_office, redeem, signed_in_clerk
 from tests.support.commands import settings_file
@@ -247,6 +248,21 @@ def test_whoever_is_stopped_in_the_middle_of_a_visit_gets_nothing(
     assert press(citizen, address).status_code in {303, 403}
     assert len(rows(platform, DeskSession, client_id=office.client_id)) == 1, "and no further sign-in"
     assert rows(platform, Barcode, transaction_id=visit.reference)[0].counter_id == "desk-1"
+
+
+def test_nobody_begins_to_work_by_a_sign_in_of_before(platform: Platform, office: Office) -> None:
+    """Whoever left their own pages open on the desk's computer has not signed in there."""
+    with clock.frozen(clock.now()):
+        citizen = platform.citizen(office.clerk)
+        clock.advance(timedelta(minutes=1))
+        answer = opened(citizen, office, office.push(**DESK))
+        request_id = re.findall(r"[\w-]{43}", answer.location)[0]
+        cookie = citizen.client.get_cookie("__Host-mydata")
+        assert cookie is not None
+        form = {"csrf": csrf.csrf_token(cookie.value, f"desk:{request_id}"), "decision": "start"}
+        answer = citizen.client.post(f"/office/desk/{request_id}", data=form)
+    assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
+    assert rows(platform, DeskSession, client_id=office.client_id) == []
 
 
 def test_of_an_office_that_was_suspended_no_clerk_counts_before_any_process_has_read_of_it(
