@@ -98,8 +98,8 @@ def check_fetched(found: Mapping[str, Got], canary: str) -> None:
     check(size_bytes >= LARGE_BYTES, f"{wanted.LARGE}: 20 MB, not {size_bytes} bytes")
 
 
-def read_record(browser: Browser, sandbox: Sandbox, reference: str) -> list[str]:
-    """The sentences of the citizen's own record about one request, oldest first, as the pages show them."""
+def read_record(browser: Browser, sandbox: Sandbox, reference: str = "") -> list[str]:
+    """The sentences of the citizen's own record, oldest first, as the pages show them; about one request, if named."""
     entries: list[tuple[str, str]] = []
     url = f"{sandbox.issuer}/record?lang=en"
     for _ in range(MOST_PAGES):
