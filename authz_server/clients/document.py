@@ -32,8 +32,9 @@ A client that asks for data:
     name = { zh = "3 號櫃檯", en = "Counter 3" }
     address = { zh = "桃園市桃園區縣府路 7 號", en = "7 Xianfu Rd., Taoyuan Dist., Taoyuan City" }
 
-With `named_clerks = false` (above the tables) clerks need not sign in by name at an office; citizens then see its
-counter alone.
+Above the tables an office may say: with `named_clerks = false` its clerks need not sign in by name, and citizens then
+see the counter alone. With `desk_may = ["print", "save"]`, or one of the two, its desks may print what a citizen has
+handed in, or keep a copy; without it they do neither. Each consent says which.
 
 The keys (RFC 7517, public members only) have at least one for signatures (client assertions); one of use `enc` is what
 packages are encrypted to, unless a request brings its own. Whatever the catalogue calls required must be among
@@ -58,7 +59,7 @@ from typing import Any, cast, get_args
 from authz_server.catalogue.document import Problem, Table
 from authz_server.catalogue.model import Catalogue, Text
 from authz_server.clients import keys, uris
-from authz_server.clients.model import Client, Connector, Counter, Purpose, RegisteredAgency
+from authz_server.clients.model import COPYING, Client, Connector, Counter, Purpose, RegisteredAgency
 from authz_server.clients.policy import POLICIES, Policy
 from authz_server.clients.purposes import read_purpose
 from authz_server.core.errors import DomainError
@@ -176,6 +177,7 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
         "purposes": _read_purposes(table, context),
         "counters": _read_counters(table),
         "named_clerks": table.boolean("named_clerks", default=True),
+        "desk_may": _read_desk_may(table),
     }
 
 
@@ -215,6 +217,15 @@ def _read_counters(table: Table) -> Mapping[str, Counter]:
     if counters and len(read) > _MOST_COUNTERS:
         counters.note(f"has more than {_MOST_COUNTERS} counters")
     return MappingProxyType(read)
+
+
+def _read_desk_may(table: Table) -> tuple[str, ...]:
+    actions = table.texts("desk_may", most=len(COPYING))
+    if any(action not in COPYING for action in actions):
+        table.note(f"must be of {', '.join(COPYING)}", "desk_may")
+    if actions and "counters" not in table:
+        table.note("is for offices, which have counters", "desk_may")
+    return tuple(action for action in COPYING if action in actions)
 
 
 def _read_keys(table: Table, context: Context) -> tuple[KeySet | None, str | None]:

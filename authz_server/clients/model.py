@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from authz_server.catalogue.model import Text
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE, Policy
@@ -12,6 +12,8 @@ from authz_server.core.identifiers import AgencyId, ClientId, DatasetId
 from authz_server.core.jose import Key, KeySet
 
 Connector = Literal["jose", "plain"]
+# What a desk may be registered to do with data beside showing it: "actions" of RFC 9396 section 2.2.
+COPYING: Final = ("print", "save")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,7 @@ class Client:
     suspended: bool
     counters: Mapping[str, Counter] = field(default_factory=dict)
     named_clerks: bool = True  # whoever takes barcodes at the counters has to sign in by name
+    desk_may: tuple[str, ...] = ()  # of COPYING
 
     @property
     def grant_types(self) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ class Client(Base):
     purposes: Mapped[dict[str, Any]] = mapped_column(JSON)
     counters: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), default=None)
     named_clerks: Mapped[bool | None] = mapped_column(default=None)  # None: as by default
+    desk_may: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True), default=None)
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)
 
 

@@ -217,7 +217,7 @@ def document_of_client(row: Row[Any]) -> dict[str, Any]:
     }
     optional = (
         "registered_id", "contact_phone", "contact_email", "privacy_url", "redirect_uris",
-        "security_event_endpoint", "purposes", "counters", "jwks", "jwks_uri",
+        "security_event_endpoint", "purposes", "counters", "desk_may", "jwks", "jwks_uri",
     )  # fmt: skip
     document |= {name: value for name in optional if (value := getattr(row, name))}
     return document if row.named_clerks is None else document | {"named_clerks": row.named_clerks}

@@ -81,6 +81,7 @@ def register(
         purposes=document.get("purposes", {}),
         counters=document.get("counters"),
         named_clerks=document.get("named_clerks"),
+        desk_may=list(client.desk_may) or None,
         suspended_at=known.suspended_at if known else None,
     )
     session.merge(row)

@@ -238,6 +238,7 @@ def grant_of(
                     "fields": list(fields),
                     "parameters": dict(requested.parameters),
                     "recipient_jwk": requested.recipient_jwk,
+                    **({"actions": list(requested.actions)} if requested.actions else {}),
                 }
             )
     return granted

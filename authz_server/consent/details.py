@@ -25,6 +25,7 @@ class RequestedDataset:
     fields_optional: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...]
     recipient_jwk: dict[str, Any] | None = field(hash=False, repr=False)  # None: whoever redeems says it
+    actions: tuple[str, ...] = ()  # what may be done with it beside (RFC 9396 section 2.2); no client can ask for any
 
     def to_json(self) -> dict[str, Any]:
         """For storage; `from_json` gives an equal object back."""
@@ -35,6 +36,7 @@ class RequestedDataset:
             "fields_optional": list(self.fields_optional),
             "parameters": dict(self.parameters),
             "recipient_jwk": self.recipient_jwk,
+            **({"actions": list(self.actions)} if self.actions else {}),
         }
 
     @classmethod
@@ -46,6 +48,7 @@ class RequestedDataset:
             fields_optional=tuple(value["fields_optional"]),
             parameters=tuple(sorted(value["parameters"].items())),
             recipient_jwk=value["recipient_jwk"],
+            actions=tuple(value.get("actions", ())),
         )
 
     def granted_fields(self, ticked: Collection[str], dataset: Dataset) -> tuple[str, ...]:

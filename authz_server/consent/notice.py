@@ -24,7 +24,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.7"
+VERSION: Final = "2026-11.8"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 
@@ -92,9 +92,8 @@ def compose(
         "optional": question.optional(items, locale=locale),
         "identity": question.identity(asked, client_name=name, locale=locale),
         "route": question.route(agencies.values(), purpose, client_name=name, locale=locale),
-        "times": question.times(use_until, erase_by, client_name=name, locale=locale, at_counter=asked.at_counter)
-        if items
-        else None,
+        "times": question.times(use_until, erase_by, asked=asked, client_name=name, locale=locale) if items else None,
+        "desk": question.desk(asked, locale=locale),
         "never": question.never(readers, client_name=name, locale=locale, kind=kind),
         "stop": question.stop(client, locale=locale, kind=kind),
         "leaving": question.leaving(asked, client_name=name, locale=locale, kind=kind),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from authz_server.catalogue.model import Catalogue, Dataset, Field
 from authz_server.clients import own
-from authz_server.clients.model import Client, Purpose
+from authz_server.clients.model import COPYING, Client, Purpose
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.consent.wording import day, duration, listed, say, time_of_day
@@ -224,15 +224,24 @@ def route(names: Iterable[str], purpose: Purpose | None, *, client_name: str, lo
 
 
 def times(
-    use_until: date | None, erase_by: date | None, *, client_name: str, locale: str, at_counter: bool
+    use_until: date | None, erase_by: date | None, *, asked: AuthorizationParameters, client_name: str, locale: str
 ) -> Sentences:
     """How long, in three lines; in one where it is for good."""
-    lines = [say("fetch_once_counter" if at_counter else "fetch_once", locale)]
+    lines = [say("fetch_once_counter" if asked.at_counter else "fetch_once", locale)]
     if use_until is not None:
         lines.append(say("use_until", locale, client=client_name, date=day(use_until, locale)))
     if erase_by is not None:
         lines.append(say("erase_by", locale, client=client_name, date=day(erase_by, locale)))
     return {"heading": say("times", locale), "lines": lines}
+
+
+def desk(asked: AuthorizationParameters, *, locale: str) -> Sentences | None:
+    """What the clerk may do with it beside looking at it; of all datasets the same, for it is the office's."""
+    if not asked.at_counter:
+        return None
+    allowed = {action for dataset in asked.datasets for action in dataset.actions}
+    lines = [say(f"desk_{action}" if action in allowed else f"desk_no_{action}", locale) for action in COPYING]
+    return {"heading": say("desk", locale), "lines": lines + ([say("desk_recorded", locale)] if allowed else [])}
 
 
 def never(unencrypting: Sequence[str], *, client_name: str, locale: str, kind: str) -> Sentences:

@@ -122,6 +122,18 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
     "erase_by": ("{client}必須在 {date} 前刪除", "They must erase it by {date}"),
+    "desk": ("在櫃檯", "At the counter"),
+    "desk_print": ("承辦人可以列印。", "The clerk may print it."),
+    "desk_no_print": ("承辦人不會列印。", "The clerk does not print it."),
+    "desk_save": ("承辦人可以存檔，留在該單位。", "The clerk may save it, so that the office keeps a copy."),
+    "desk_no_save": (
+        "承辦人不會存檔：資料只在畫面上看得到，之後就清除。",
+        "The clerk saves no copy: it is shown on a screen, then cleared.",
+    ),
+    "desk_recorded": (
+        "每次列印或存檔，都會連同是誰做的寫進您的紀錄。",
+        "Each time it is printed or saved, your record says so, and who did it.",
+    ),
     "never": ("不會發生的事", "What will not happen"),
     "never_others": ("除了您自己，沒有任何人會收到。", "Nobody but you gets it."),
     "never_keep": ("本平臺不會留存您的資料。", "This platform does not keep your data."),

@@ -23,6 +23,13 @@ class DeskLocked(DomainError):
         self.retry_after_s = max(1, round((until - now).total_seconds()))
 
 
+class CopyNotAllowed(DomainError):
+    """RFC 6749 section 4.1.2.1 has the word. Unknown, another desk's, not delivered, or not agreed to: all alike."""
+
+    code = "access_denied"
+    public = "This may not be printed or saved here, or was not delivered to this desk."
+
+
 class InvitationNotUsable(DomainError):
     """Unknown, for somebody else, over, or ended: whoever presents it learns nothing more."""
 

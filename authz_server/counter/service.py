@@ -105,7 +105,7 @@ class Visit:
 
 
 def requested(purpose: Purpose, ceiling: PurposeDataset, dataset: Any, **more: Any) -> RequestedDataset:
-    """What a purpose asks of a dataset: all that it registered. Args: more: parameters and recipient_jwk."""
+    """What a purpose asks of a dataset: all that it registered. Args: more: parameters, recipient_jwk, actions."""
     return RequestedDataset(
         dataset_id=dataset.id,
         purpose_id=purpose.id,

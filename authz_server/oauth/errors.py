@@ -6,7 +6,7 @@ from authz_server.consent.correction import CorrectionSettled
 from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NoSuchConsent
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
-from authz_server.counter.errors import DeskLocked
+from authz_server.counter.errors import CopyNotAllowed, DeskLocked
 from authz_server.oauth.responses import json_response
 from authz_server.single_use.identifiers import AssertionReplayed, ProofReplayed
 from authz_server.tokens.errors import AuthenticationNotSufficient, LeaseNotUsable, TokenNotReady
@@ -101,6 +101,7 @@ STATUS: dict[type[DomainError], int] = {
     AssertionReplayed: 401,
     InvalidToken: 401,
     InsufficientScope: 403,
+    CopyNotAllowed: 403,
     NoSuchConsent: 404,
     ErasureSettled: 409,
     CorrectionSettled: 409,

@@ -30,6 +30,7 @@ def document(services: Services) -> dict[str, Any]:
         "introspection_endpoint": f"{issuer}/introspect",
         "revocation_endpoint": f"{issuer}/revoke",
         "barcode_announcement_endpoint": f"{issuer}/announce",
+        "copy_report_endpoint": f"{issuer}/copies",
         "jwks_uri": f"{issuer}/jwks",
         "grant_management_endpoint": f"{issuer}{client_access.PATH}",
         "grant_management_actions_supported": list(GRANT_ACTIONS),

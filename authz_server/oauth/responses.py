@@ -1,6 +1,6 @@
 """JSON answers of the protocol edge: never cached, never sniffed."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -20,3 +20,13 @@ def public_json(body: Mapping[str, Any], *, max_age_s: int = 300) -> Response:
     response = Response(orjson.dumps(body), content_type="application/json")
     response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
     return response
+
+
+def silent(act: Callable[[], None]) -> Callable[[], Response]:
+    """A view that does what it is asked, and says nothing but that."""
+
+    def answer() -> Response:
+        act()
+        return Response(status=204, headers={"Cache-Control": "no-store"})
+
+    return answer

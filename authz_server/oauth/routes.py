@@ -18,6 +18,7 @@ from authz_server.extensions import Services
 from authz_server.oauth import (
     authorize,
     client_access,
+    copies,
     corrections,
     grant_management,
     heartbeats,
@@ -27,7 +28,7 @@ from authz_server.oauth import (
     userinfo,
 )
 from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
-from authz_server.oauth.responses import json_response, public_json
+from authz_server.oauth.responses import json_response, public_json, silent
 from authz_server.oauth.server import ConsentServer
 
 # A refused request changes nothing, except where refusing is not enough: a stolen code stays spent, a guess is counted.
@@ -45,6 +46,7 @@ CALLERS: Mapping[str, str] = {
     "oauth.revoke": "client",
     "oauth.outcomes": "holder of a lease",
     "oauth.announce": "client",
+    "oauth.report_copy": "client",
     "oauth.query_grant": "client",
     "oauth.revoke_grant": "client",
     "oauth.query_erasure": "client",
@@ -169,7 +171,6 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 def init_app(app: Flask, services: Services) -> None:
     """Register the protocol's routes."""
     server = ConsentServer(services)
-    algorithms = jose.SIGNING
     document = metadata.document(services)
     keys = jose.public_jwks(services.keys)
 
@@ -188,11 +189,10 @@ def init_app(app: Flask, services: Services) -> None:
     route("/introspect", "introspect", back(lambda: server.create_endpoint_response("introspection", request)), "POST")
     route("/revoke", "revoke", back(lambda: server.create_endpoint_response("revocation", request)), "POST")
     route("/announce", "announce", back(lambda: server.create_endpoint_response("announcement", request)), "POST")
-    route("/outcomes", "outcomes", back(_outcomes), "POST")
-    route("/corrections/<correction_id>", "answer_correction", back(_answered_correction), "POST")
-    route("/preparations/<preparation_id>", "answer_preparation", back(_answered_preparation), "POST")
-    route("/agencies/<agency_id>/heartbeat", "heartbeat", back(_heartbeat), "POST")
-    resource = protected_resource(algorithms)
+    route("/copies", "report_copy", back(silent(lambda: copies.report(request, server))), "POST")
+    route("/outcomes", "outcomes", back(silent(lambda: outcomes.report(request))), "POST")
+    _add_agencies(route)
+    resource = protected_resource(jose.SIGNING)
     route(
         "/userinfo", "userinfo", resource(lambda: json_response(userinfo.answer(request, server.dpop))), "GET", "POST"
     )
@@ -203,14 +203,46 @@ def init_app(app: Flask, services: Services) -> None:
         resource(lambda: json_response(grant_management.query(request, server.dpop, _grant_id()))),
         "GET",
     )
-    route(grant, "revoke_grant", resource(lambda: _revoked_grant(server)), "DELETE")
+    route(
+        grant,
+        "revoke_grant",
+        resource(silent(lambda: grant_management.revoke(request, server.dpop, _grant_id()))),
+        "DELETE",
+    )
     route(
         f"{grant}/erasure",
         "query_erasure",
         resource(lambda: json_response(grant_management.query_erasure(request, server.dpop, _grant_id()))),
         "GET",
     )
-    route(f"{grant}/erasure", "answer_erasure", resource(lambda: _answered_erasure(server)), "POST")
+    route(
+        f"{grant}/erasure",
+        "answer_erasure",
+        resource(silent(lambda: grant_management.answer_erasure(request, server.dpop, _grant_id()))),
+        "POST",
+    )
+
+
+def _add_agencies(route: Callable[[str, str, View, str], None]) -> None:
+    """What agencies answer, and how they are."""
+    route(
+        "/corrections/<correction_id>",
+        "answer_correction",
+        back_channel(silent(lambda: corrections.answer(request, _named("correction_id")))),
+        "POST",
+    )
+    route(
+        "/preparations/<preparation_id>",
+        "answer_preparation",
+        back_channel(silent(lambda: preparations.answer(request, _named("preparation_id")))),
+        "POST",
+    )
+    route(
+        "/agencies/<agency_id>/heartbeat",
+        "heartbeat",
+        back_channel(silent(lambda: heartbeats.take(request, _named("agency_id")))),
+        "POST",
+    )
 
 
 def _grant_id() -> str:
@@ -221,36 +253,6 @@ def _named(part: str) -> str:
     """A part of the address. What is no id at all becomes one that nobody has."""
     named = str((request.view_args or {})[part])
     return named if ID.fullmatch(named) else ""
-
-
-def _revoked_grant(server: ConsentServer) -> Response:
-    grant_management.revoke(request, server.dpop, _grant_id())
-    return Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-def _answered_erasure(server: ConsentServer) -> Response:
-    grant_management.answer_erasure(request, server.dpop, _grant_id())
-    return Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-def _answered_correction() -> Response:
-    corrections.answer(request, _named("correction_id"))
-    return Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-def _answered_preparation() -> Response:
-    preparations.answer(request, _named("preparation_id"))
-    return Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-def _heartbeat() -> Response:
-    heartbeats.take(request, _named("agency_id"))
-    return Response(status=204, headers={"Cache-Control": "no-store"})
-
-
-def _outcomes() -> Response:
-    outcomes.report(request)
-    return Response(status=204, headers={"Cache-Control": "no-store"})
 
 
 def back_channel(view: View) -> View:

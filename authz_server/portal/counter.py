@@ -173,7 +173,9 @@ def _requested(office: Client, purpose: Purpose) -> tuple[list[RequestedDataset]
     for dataset, ceiling in _asked(purpose):
         given, wrong = parameters.read(dataset, ceiling.parameters)
         errors |= wrong
-        wanted.append(requested(purpose, ceiling, dataset, parameters=given, recipient_jwk=recipient))
+        wanted.append(
+            requested(purpose, ceiling, dataset, parameters=given, recipient_jwk=recipient, actions=office.desk_may)
+        )
     return wanted, errors
 
 

@@ -52,6 +52,7 @@ MACHINES: Final = frozenset(
         "agencies",
         "announce",
         "catalogue",
+        "copies",
         "corrections",
         "grants",
         "health",

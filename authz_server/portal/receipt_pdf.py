@@ -116,7 +116,7 @@ def _notice(content: Sentences, spoken: str) -> Iterator[pdf.Part]:
     if content["why"]:
         lines = [name + colon + listed(to, spoken) for name, to in content["route"]["lines"]]
         yield pdf.Part(heading=content["route"]["heading"], sentences=lines)
-    for part in (content["times"], content["never"]):
+    for part in (content["times"], content.get("desk"), content["never"]):
         if part:
             yield pdf.Part(heading=part["heading"], sentences=part["lines"])
     buttons = listed([content["approve"], content["deny"]], spoken)

@@ -91,6 +91,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "agent.locked": lazy_gettext(
         "The barcode that you brought for somebody was locked for a while after too many wrong one-time codes"
     ),
+    "copy.printed": lazy_gettext("%(client)s printed %(dataset)s"),
+    "copy.saved": lazy_gettext("%(client)s saved a copy of %(dataset)s"),
     "token.issued": lazy_gettext("%(client)s may fetch %(dataset)s once"),
     "token.leased": lazy_gettext("%(client)s began to fetch %(dataset)s"),
     "token.delivered": lazy_gettext("%(dataset)s was delivered to %(client)s"),
@@ -146,9 +148,7 @@ BY_OTHERS: Final[Mapping[str, LazyString]] = {
     "account.left": lazy_gettext("Your account was closed for you"),
 }
 # The same, where the citizen did it and not the client.
-BY_CITIZEN: Final[Mapping[str, LazyString]] = {
-    "consent.requested": lazy_gettext("You chose a service of %(client)s"),
-}
+BY_CITIZEN: Final = {"consent.requested": lazy_gettext("You chose a service of %(client)s")}
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
 REASONS: Final[Mapping[str, LazyString]] = {
     "agency_down": lazy_gettext("The agency could not be reached."),

@@ -110,7 +110,7 @@ class Client:
         answer = self.send("POST", self.metadata()[endpoint], journey, form=form)
         if not answer.ok:
             raise Refused(f"{answer.json()['error']}, trace {answer.headers.get('X-FAPI-Interaction-ID')}")
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def send(self, method: str, url: str, journey: Journey, *, form: Any = None, access_token: str = "") -> Any:
         """Send with a DPoP proof; once more if the server wants its nonce in it (RFC 9449 section 8)."""

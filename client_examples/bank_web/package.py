@@ -25,13 +25,15 @@ class Package(NamedTuple):
     manifest: dict[str, Any]
     data: dict[str, Any]
     files: dict[str, bytes]
+    whole: bytes  # the ZIP as the agency made it, which `mydata verify` takes
 
 
 def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: dict[str, Any]) -> Package:
     """Decrypt and check. `agency`, `dataset`: from GET /catalogue; `granted`: what it was made for, or BadPackage."""
     try:
         opened = jwe.decrypt_compact(jose, key, registry=LIMITS)
-        with zipfile.ZipFile(io.BytesIO(opened.plaintext or b"")) as archive:
+        whole = opened.plaintext or b""
+        with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
                 raise BadPackage("larger than agreed")
             files = {entry.filename: archive.read(entry) for entry in archive.infolist()}
@@ -48,7 +50,7 @@ def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: di
             raise BadPackage("more than was granted")
     except (JoseError, ValidationError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise BadPackage(type(error).__name__) from error
-    return Package(manifest, data, files)
+    return Package(manifest, data, files, whole)
 
 
 def s256(content: bytes) -> str:

@@ -4,6 +4,7 @@ Only the page with the camera needs JavaScript. No page may be cached, and what 
 """
 
 import argparse
+import io
 import logging
 import secrets
 import time
@@ -13,13 +14,14 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-from flask import Flask, Response, redirect, render_template, request, session, url_for
+from flask import Flask, Response, redirect, render_template, request, send_file, session, url_for
 from joserfc.errors import JoseError
 from requests import RequestException
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from ..bank_web.app import load_or_create_keys
 from ..bank_web.client import Refused
+from ..bank_web.package import Package
 from .desk import Case, Clerk, Desk
 from .reading import MAX_BYTES, NothingRead, read_upload
 
@@ -171,9 +173,29 @@ class Pages:
         if case is None or not case.fetches:
             return redirect(url_for("start"), code=303)
         self.desk.fetch_all(case)
+        printing, case.printing = case.printing, ""
         # Comes back for what is being prepared, and to be empty when the time is over.
         refresh_s = min(case.wait_s or case.seconds_left, case.seconds_left)
-        return *self.page("data.html", case=case), {"Refresh": str(refresh_s)}
+        return *self.page("data.html", case=case, printing=printing), {"Refresh": str(refresh_s)}
+
+    def copy(self) -> Any:
+        """Print or save a dataset: first the citizen's record says so, then it is done."""
+        case, form = self.cases.current(), request.form
+        shown = [one for one in case.fetches if one.package] if case else []
+        fetch = next((one for one in shown if one.grant["dataset"] == form.get("dataset")), None)
+        action = "save" if "save" in form else "print"
+        if case is None or fetch is None or fetch.package is None or action not in fetch.grant.get("actions", ()):
+            return redirect(url_for("data"), code=303)
+        try:
+            self.desk.record_copy(case, fetch, action)
+        except (Refused, RequestException) as error:
+            if str(error).startswith("login_required"):
+                raise
+            return self.page("data.html", 400, case=case, problem="copy")
+        if action == "print":
+            case.printing = fetch.grant["dataset"]
+            return redirect(url_for("data"), code=303)
+        return as_saved(fetch.package, f"{fetch.grant['dataset']}-{fetch.grant['transaction']}", form["save"])
 
     def clear(self) -> Any:
         self.cases.end()
@@ -185,6 +207,13 @@ class Pages:
             self.cases.end()
             self.clerks.end()
         return self.page("start.html", 400, problem=reason)
+
+
+def as_saved(package: Package, name: str, which: str) -> Response:
+    """A file to save: one of those that the agency signed, or all of them with its signature, as they came."""
+    if which in package.files:
+        return send_file(io.BytesIO(package.files[which]), as_attachment=True, download_name=f"{name}-{which}")
+    return send_file(io.BytesIO(package.whole), as_attachment=True, download_name=f"{name}.zip")
 
 
 def create_app(desk: Desk, document: Any) -> Flask:
@@ -204,6 +233,7 @@ def create_app(desk: Desk, document: Any) -> Flask:
         ("GET", "/ask", pages.ask),
         ("POST", "/ask", pages.answer),
         ("GET", "/data", pages.data),
+        ("POST", "/copy", pages.copy),
         ("POST", "/clear", pages.clear),
     ):
         app.add_url_rule(rule, view.__name__, view, methods=[method])
@@ -215,8 +245,9 @@ def create_app(desk: Desk, document: Any) -> Flask:
 
 def keep_to_itself(response: Response, *, goes_on_to: str) -> Response:
     """Nothing is cached, framed or sent elsewhere but to where clerks sign in; the camera is for us alone."""
-    if response.mimetype == "text/html":
+    if request.endpoint != "static":
         response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Security-Policy"] = CSP % goes_on_to
     response.headers["Permissions-Policy"] = "camera=(self), geolocation=(), microphone=()"
     response.headers["Referrer-Policy"] = "no-referrer"

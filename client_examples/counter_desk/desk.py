@@ -36,6 +36,7 @@ class Case:
 
     barcode: str
     clerk: Clerk
+    printing: str = ""  # the dataset whose next page may be printed
     told: dict[str, Any] = field(default_factory=dict)  # what the platform said of it: masked name, purpose, datasets
     datasets: list[tuple[Any, list[Any]]] = field(default_factory=list)  # as the catalogue describes them, with fields
     ends_at: float = 0.0
@@ -103,6 +104,12 @@ class Desk(Client):
         tokens = self.post("token_endpoint", case.journey, form)
         case.journey.fetches = [*map(Fetch, tokens["authorization_details"])]
         case.barcode, case.ends_at = "", time.monotonic() + self.shown_s
+
+    def record_copy(self, case: Case, fetch: Fetch, action: str) -> None:
+        """Have it on the citizen's record that this is printed or saved; only then may it be.  Raises: Refused."""
+        form = {"action": action, "counter": self.counter, **case.clerk.actor}
+        form |= {name: fetch.grant[name] for name in ("transaction", "dataset")}
+        self.post("copy_report_endpoint", case.journey, form)
 
     def fetch_all(self, case: Case) -> None:
         """Fetch what is there and was not fetched yet."""

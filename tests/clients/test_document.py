@@ -138,6 +138,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "range too long": (ranged("bli.benefits", period={"months": 61}), "period.months: must be 1 to 60"),
     "county unheard of": (ranged("land.tax-payment", county={"allow": ["臺北"]}), "county.allow[0]: a county is"),
+    "a desk that may do what nobody has heard of": (
+        bank(counters={}, desk_may=["sell"]),
+        "desk_may: must be of print, save",
+    ),
+    "a desk of no office": (bank(desk_may=["print"]), "desk_may: is for offices"),
     "no county": (ranged("land.tax-payment", county={"allow": []}), "county.allow: names no place"),
 }
 

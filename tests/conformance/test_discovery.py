@@ -17,7 +17,7 @@ SIGNING = {"PS256", "ES256", "EdDSA", "Ed25519"}
 SCOPE_TOKEN = re.compile(r"[\x21\x23-\x5B\x5D-\x7E]+")
 # Grant Management for OAuth 2.0, section 7.1, which IANA has not registered yet.
 GRANT_MANAGEMENT = {"grant_management_endpoint", "grant_management_actions_supported"}
-OUR_OWN = {"barcode_announcement_endpoint"}  # a step that no standard has
+OUR_OWN = {"barcode_announcement_endpoint", "copy_report_endpoint"}  # steps that no standard has
 # IANA, "OAuth Authorization Server Metadata": the names that a server of this kind could use.
 REGISTERED = frozenset(
     [

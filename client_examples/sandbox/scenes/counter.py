@@ -33,6 +33,8 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     read = promises.read_record(own, sandbox, reference)
     check(any("barcode and one-time code were accepted" in entry for entry in read), f"the visit is on record: {read}")
     check(any("was delivered to" in entry for entry in read), f"so is each delivery: {read}")
+    for done in ("First District Office of Samples printed", "First District Office of Samples saved a copy of"):
+        check(any(done in entry for entry in read), f"and what the clerk did with it: {read}")
     check(not any("is preparing" in entry for entry in read), f"nobody had to wait at the counter: {read}")
     letter = promises.wait_for_letter(sandbox, first.email, "Your barcode was accepted")
     where = "Counter 3, First District Office of Samples, clerk 測○○○戊"
@@ -53,7 +55,8 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
         "slow data was ready when the citizen came; "
         "a clerk signed in at the desk by name, and nobody else could; "
         "a photographed PNG and an agent's PDF were read at the counter; one-time codes came by page and by message, "
-        "to whoever had the barcode; each barcode worked once; office, counter, agent and deliveries are on record; "
+        "to whoever had the barcode; each barcode worked once; what was printed and saved was recorded first; "
+        "office, counter, agent and deliveries are on record; "
         "nothing left behind"
     )
 
@@ -174,12 +177,24 @@ def visit(
     check(page.status == 200 and canary in page.text, f"the clerk sees the data ({page.status}): {page.text[:300]}")
     check(page.headers["Cache-Control"] == "no-store", "it may not be cached")
     clerk.stop_at = ""
+    print_and_save(clerk, page, canary, say)
     say("the barcode a second time")
     page = clerk.upload(start, "file", *file)
     check("can’t be used here now" in page.text, f"it is refused: {page.text[:300]}")
     page = clerk.submit(clerk.open(f"{sandbox.desk_url}/data"), "clear")
     check(canary not in _again(clerk, sandbox).text, "what was cleared is gone")
     check("was accepted" in own.open(address).text, "the citizen's page says what happened")
+
+
+def print_and_save(clerk: Browser, page: Page, canary: str, say: Say) -> None:
+    """Do what the office is registered for; the platform has it on the citizen's record first."""
+    (dataset, *_) = re.findall(r'id="print-([^"]+)"', page.html)
+    say(f"the clerk prints {dataset}, and saves it as the agency signed it")
+    printed = clerk.submit(page, f"print-{dataset}")
+    check('class="printing"' in printed.html and canary in printed.text, f"it may be printed: {printed.text[:300]}")
+    check('class="printing"' not in clerk.open(page.url).html, "once")
+    saved = clerk.submit(page, f"save-{dataset}")
+    check("manifest.jws" in saved.html, f"the signed package is saved: {saved.headers}")
 
 
 def _again(clerk: Browser, sandbox: Sandbox) -> Page:
