@@ -17,7 +17,7 @@ from typing import Any
 from flask import Flask, Response, redirect, render_template, request, send_file, session, url_for
 from joserfc.errors import JoseError
 from requests import RequestException
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestEntityTooLarge
 
 from ..bank_web.app import load_or_create_keys
 from ..bank_web.client import Refused
@@ -51,6 +51,8 @@ class Cases:
         self._watch(name)
 
     def end(self) -> None:
+        if "case" in session:
+            session["cleared"] = True  # for the next page to say
         self._cases.pop(session.pop("case", ""), None)
 
     def _watch(self, name: str) -> None:
@@ -129,6 +131,7 @@ class Pages:
         session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
         values |= {"office": self.document, "counter": self.document["counters"][self.desk.counter]["name"]}
         values |= {"clerk": self.clerks.current()}
+        values |= {"here": name.partition(".")[0], "cleared": session.pop("cleared", False)}
         return render_template(name, zh=session["lang"] != "en", **values), status
 
     def start(self) -> Any:
@@ -148,13 +151,15 @@ class Pages:
 
     def ask(self) -> Any:
         case = self.cases.current()
-        return self.page("ask.html", case=case) if case and case.barcode else redirect(url_for("start"), code=303)
+        if case is None:
+            return self.clear()
+        return self.page("ask.html", case=case) if case.barcode else redirect(url_for("data"), code=303)
 
     def answer(self) -> Any:
         """Take the code that the citizen has told; or have another one sent."""
         case = self.cases.current()
         if case is None:
-            return redirect(url_for("start"), code=303)
+            return self.clear()
         if not {"again", "same"} & request.form.keys():
             return self.page("ask.html", 400, case=case, problem="same")
         try:
@@ -171,7 +176,7 @@ class Pages:
     def data(self) -> Any:
         case = self.cases.current()
         if case is None or not case.fetches:
-            return redirect(url_for("start"), code=303)
+            return redirect(url_for("ask"), code=303) if case else self.clear()
         self.desk.fetch_all(case)
         printing, case.printing = case.printing, ""
         # Comes back for what is being prepared, and to be empty when the time is over.
@@ -199,6 +204,10 @@ class Pages:
 
     def clear(self) -> Any:
         self.cases.end()
+        return redirect(url_for("start"), code=303)
+
+    def elsewhere(self, _error: Exception) -> Any:
+        """Lead who opens the address of a form again, or one that there is not, back to the beginning."""
         return redirect(url_for("start"), code=303)
 
     def refused(self, error: Exception) -> Any:
@@ -239,6 +248,8 @@ def create_app(desk: Desk, document: Any) -> Flask:
         app.add_url_rule(rule, view.__name__, view, methods=[method])
     for kind in (Refused, NothingRead, JoseError, RequestException, RequestEntityTooLarge):
         app.register_error_handler(kind, pages.refused)
+    for unknown in (NotFound, MethodNotAllowed):
+        app.register_error_handler(unknown, pages.elsewhere)
     app.after_request(partial(keep_to_itself, goes_on_to=desk.issuer))
     return app
 

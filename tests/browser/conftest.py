@@ -50,5 +50,5 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
         # As if a proxy asked browsers for their certificates; `Visitor.shows` stands for it.
         "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": work / "hop-secret"},
     }
-    with Sandbox(work=work, banks=("bank", "desk"), named_clerks=False, server=changed) as sandbox:
+    with Sandbox(work=work, banks=("bank", "desk"), server=changed) as sandbox:
         yield sandbox

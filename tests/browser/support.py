@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from playwright.sync_api import Browser, BrowserContext, Page
 from sqlalchemy import Engine, select
@@ -31,6 +31,7 @@ AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 HOP_SECRET = "of the proxy that asks browsers for certificates"
 LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
 WIDE, NARROW = 1280, 320
+CLERK = 4  # after three citizens and the administrator of the office
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 # What depends on how wide the page is; its elements, names and colours do not.
 RULES_OF_LAYOUT = ["scrollable-region-focusable", "target-size"]
@@ -80,6 +81,15 @@ class Visitor:
         proof: Any = {"level": level, "amr": ("sc",), "method": method}
         with Session(self.engine) as session, session.begin():
             return sessions.open_session(session, self.citizen_id, now=clock.now(), **proof)
+
+    def work(self) -> None:
+        """Start work at the desk, as a clerk who proves who they are without the pages for it."""
+        self.page.click("#sign-in")
+        (request_id,) = parse_qs(urlsplit(self.page.url).query)["request"]
+        self.prove()
+        self.open(f"/office/desk/{request_id}")
+        self.page.click("#desk-start")
+        self.page.wait_for_selector("#barcode")
 
     def leave(self) -> None:
         """Be signed out."""
@@ -138,8 +148,8 @@ def visitor(
 ) -> Iterator[Visitor]:
     """A new visitor.
 
-    Args: scripts: let scripts run, also axe, which no page of ours allows; strict: only those that the page allows;
-        scale: page zoom.
+    Args: who: a citizen of the sandbox, or CLERK; scripts: let scripts run, also axe, which no page of ours allows;
+        strict: only those that the page allows; scale: page zoom.
     """
     context = chromium.new_context(
         viewport={"width": int(width / scale), "height": int(800 / scale)},
@@ -148,7 +158,7 @@ def visitor(
         java_script_enabled=scripts,
         bypass_csp=scripts and not strict,
     )
-    engine, citizen = new_engine(sandbox.database_url), sandbox.citizens[who]
+    engine, citizen = new_engine(sandbox.database_url), (*sandbox.citizens, *sandbox.staff)[who]
     with Session(engine) as session:
         citizen_id = session.scalars(select(CITIZEN.c.id).where(CITIZEN.c.username == citizen.username)).one()
     try:

@@ -22,7 +22,7 @@ from authz_server.oauth.routes import CALLERS
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import LANGUAGES, Visitor, violations, visitor
+from tests.browser.support import CLERK, LANGUAGES, Visitor, violations, visitor
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -211,13 +211,18 @@ def agree_to_a_visit(visitor: Visitor) -> None:
     visitor.page.click("#consent-approve")
 
 
-def be_asked_for_the_code(visitor: Visitor) -> None:
+def be_asked_for_the_code(guest: Visitor) -> None:
     """The counter has scanned the barcode."""
-    typed = visitor.page.inner_text("#typed")
-    answer = visitor.context.request.post(f"{visitor.sandbox.desk_url}/barcode", form={"barcode": typed})
-    assert answer.ok
-    visitor.page.reload()
-    visitor.page.wait_for_selector("#code")
+    typed, browser = guest.page.inner_text("#typed"), guest.context.browser
+    assert browser is not None
+    with visitor(browser, guest.sandbox, lang="en", who=CLERK) as clerk:
+        clerk.page.goto(guest.sandbox.desk_url)
+        clerk.work()
+        clerk.page.fill("#barcode", typed)
+        clerk.page.click("#go")
+        clerk.page.wait_for_selector("#same")
+    guest.page.reload()
+    guest.page.wait_for_selector("#code")
 
 
 AGENT = 2

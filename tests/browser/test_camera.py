@@ -6,8 +6,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser
 
+from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import CHROMIUM, FLAGS, visitor
+from tests.browser.support import CHROMIUM, CLERK, FLAGS, visitor
 
 pytestmark = pytest.mark.browser
 SIZE = (640, 480)
@@ -24,11 +25,17 @@ def write_film(path: Path, picture: Image.Image) -> None:
     path.write_bytes(header + (b"FRAME\n" + frame.tobytes() + grey) * 5)
 
 
-def test_a_barcode_before_the_camera_is_read(chromium: Browser, sandbox: Sandbox, tmp_path: Path) -> None:
-    with visitor(chromium, sandbox, lang="en", who=1, scripts=True, strict=True) as guest:
+ASKED = {"zh-TW": "這位民眾在您面前嗎？", "en": "Is this the person in front of you?"}
+COUNTER = {"zh-TW": "3 號櫃檯", "en": "Counter 3"}
+
+
+@pytest.mark.parametrize(("lang", "who"), [("zh-TW", 0), ("en", 1)])
+def test_a_barcode_before_the_camera_is_read(
+    chromium: Browser, sandbox: Sandbox, tmp_path: Path, lang: str, who: int
+) -> None:
+    with visitor(chromium, sandbox, lang=lang, who=who, scripts=True, strict=True) as guest:
         guest.prove()
-        guest.open("/counter?lang=en&q=prove")
-        guest.page.click("main .card a >> text=address")
+        guest.open(f"/counter/offices/{OFFICE}/proof-of-address?lang={lang}")
         guest.page.click("#continue")
         guest.page.click("#consent-approve")
         guest.page.click("#show")
@@ -41,11 +48,15 @@ def test_a_barcode_before_the_camera_is_read(chromium: Browser, sandbox: Sandbox
             f"--use-file-for-fake-video-capture={tmp_path / 'camera.y4m'}",
         ]
         # A browser of its own: what a camera sees is said when it starts.
-        with chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera]) as clerk:
-            page = clerk.new_page()
-            page.goto(f"{sandbox.desk_url}/camera?lang=en")
-            page.wait_for_url("**/ask", timeout=20_000)
-            assert page.inner_text("h1") == "Is this the person in front of you?"
+        with (
+            chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera]) as another,
+            visitor(another, sandbox, lang=lang, who=CLERK, scripts=True, strict=True) as clerk,
+        ):
+            clerk.page.goto(f"{sandbox.desk_url}/?lang={lang}")
+            clerk.work()
+            clerk.page.click("#camera")
+            clerk.page.wait_for_url("**/ask", timeout=20_000)
+            assert clerk.page.inner_text("h1") == ASKED[lang]
         # The citizen's page says so by itself, and their code is what the counter asks for.
         guest.page.wait_for_selector("#code")
-        assert "Counter 3" in guest.page.inner_text("[role=status]")
+        assert COUNTER[lang] in guest.page.inner_text("[role=status]")

@@ -14,6 +14,7 @@ async function look() {
   form.append('file', picture, 'camera.png')
   const answer = await fetch(video.dataset.send, { method: 'POST', body: form })
   if (answer.redirected) {
+    say('read')
     location.assign(answer.url)
     return
   }
@@ -28,5 +29,6 @@ try {
   say('looking')
   look()
 } catch {
+  video.hidden = true
   say('away')
 }
