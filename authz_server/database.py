@@ -4,7 +4,7 @@ Two statements must never disagree about what is durable: SQLite runs in WAL mod
 PostgreSQL with synchronous commits, else a crash could revive a spent token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
@@ -17,6 +17,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    ForeignKeyConstraint,
     Integer,
     MetaData,
     Table,
@@ -38,6 +39,7 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
+ONLY_ON = "only_on"  # in the `info` of a constraint: the one dialect that has it
 
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER
 
@@ -72,6 +74,22 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
 def table_of(model: type[Base]) -> Table:
     """The model's table, for statements that are built once and return plain rows."""
     return cast(Table, model.__table__)
+
+
+def references(column: str, target: str) -> ForeignKeyConstraint:
+    """A foreign key of a table of the hot path, which SQLite checks, and PostgreSQL need not.
+
+    For PostgreSQL it is a query more for each row that is inserted, and a lock on the row that it points at, which for
+    a client is the same one for all of its requests. So it is only for what the very statement that writes the row has
+    found or written as well, and what is kept longer than the row. SQLite, on which all tests run too, shows that it
+    holds.
+    """
+    return ForeignKeyConstraint([column], [target], info={ONLY_ON: "sqlite"}).ddl_if(dialect="sqlite")
+
+
+def is_of(dialect: str) -> Callable[..., bool]:
+    """For Alembic: whether this dialect has something that the models name."""
+    return lambda named, *_: getattr(named, "info", {}).get(ONLY_ON, dialect) == dialect
 
 
 def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:

@@ -44,11 +44,12 @@ def tick(
 
     Args: channels, look_back: see `notices.announce`.
     """
+    since = _since(look_back)
     by_mail = any(channel.id == EmailToClient.id for channel in channels)
     return (
-        _committed(engine, lambda session: len(dataset_tokens.tidy(session, now=now)))
-        + _committed(engine, lambda session: len(consent.tidy(session, now=now)))
-        + _committed(engine, lambda session: len(codes.tidy(session, look_back=_of_codes(look_back), now=now)))
+        _committed(engine, lambda session: len(dataset_tokens.tidy(session, look_back=since, now=now)))
+        + _committed(engine, lambda session: len(consent.tidy(session, look_back=since, now=now)))
+        + _committed(engine, lambda session: len(codes.tidy(session, look_back=min(since, codes.KEPT), now=now)))
         + _committed(engine, lambda session: len(delegation.tidy(session, now=now)))
         + _committed(engine, lambda session: len(erasure.remind(session, by_mail=by_mail, now=now)))
         + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
@@ -59,9 +60,9 @@ def tick(
     )
 
 
-def _of_codes(look_back: timedelta) -> timedelta:
-    """A thorough look goes as far back as codes are kept: what no worker saw, however long none ran, is found."""
-    return timedelta(days=1) if look_back >= notices.LATEST else look_back
+def _since(look_back: timedelta) -> timedelta:
+    """A thorough look goes as far back as rows are kept: what no worker saw, however long none ran, is found."""
+    return clock.EVER if look_back >= notices.LATEST else look_back
 
 
 def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -> int:

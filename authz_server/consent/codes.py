@@ -80,6 +80,7 @@ MISUSE = Decision(spending)
 # Also what has just expired: its redemption may have begun before, and this has to wait for it and see its tokens.
 # What is older is left out, for the index by which a code is found here is that of its time.
 JUST_EXPIRED = timedelta(minutes=5)
+KEPT = timedelta(days=1)
 OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
 REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
 # The row goes, so that each is told of once.

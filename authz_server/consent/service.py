@@ -13,6 +13,7 @@ from authz_server.config import Settings
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
 from authz_server.consent.models import CONSENT, REFUSAL, AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
+from authz_server.core.clock import EVER
 from authz_server.core.identifiers import new_transaction_id
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
@@ -37,7 +38,8 @@ PUSH = Decision(
 )
 WAITING = (
     REQUEST.c.decided_at.is_(None),
-    ~exists().where(ClientRow.client_id == REQUEST.c.client_id, ClientRow.suspended_at.is_not(None)),
+    # Said so that it also proves that there is such a client: see `database.references`.
+    exists().where(ClientRow.client_id == REQUEST.c.client_id, ClientRow.suspended_at.is_(None)),
 )
 PREVIOUS = (
     select(CONSENT.c.granted)
@@ -92,7 +94,12 @@ EXTEND = (
 LAPSED = Decision(
     lambda fresh: (
         update(REQUEST)
-        .where(fresh, REQUEST.c.decided_at.is_(None), REQUEST.c.deadline_at <= bindparam("now"))
+        .where(
+            fresh,
+            REQUEST.c.decided_at.is_(None),
+            REQUEST.c.deadline_at > bindparam("earliest"),
+            REQUEST.c.deadline_at <= bindparam("now"),
+        )
         .values(decided_at=bindparam("now"))
         .returning(*(REQUEST.c[name] for name in ("transaction_id", "citizen_id", "client_id", "parameters")))
     )
@@ -184,10 +191,13 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
     ).scalar_one_or_none()
 
 
-def tidy(session: Session, *, now: datetime) -> Sequence[Any]:
-    """Put on the record the requests that nobody decided in time. The caller commits."""
+def tidy(session: Session, *, look_back: timedelta = EVER, now: datetime) -> Sequence[Any]:
+    """Put on the record the requests that nobody decided in time. The caller commits.
+
+    Args: look_back: how long ago that time may have been; what is older was seen to before.
+    """
     entry = Entry(at=now, event="consent.expired", success=False, actor="worker")
-    lapsed = LAPSED.run(session, entry=entry, now=now)
+    lapsed = LAPSED.run(session, entry=entry, earliest=now - look_back, now=now)
     asked = [(row, AuthorizationParameters.from_json(row.parameters)) for row in lapsed]
     if rows := [one for row, parameters in asked for one in refusal(row, parameters, row.citizen_id, now=now)]:
         session.execute(insert(REFUSAL), rows)

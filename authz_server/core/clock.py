@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 LOCAL_TIME = ZoneInfo("Asia/Taipei")  # in which people read days and hours
+EVER = timedelta(days=36500)  # longer ago than anything that is kept
 # Seen by all threads of the process: a test that freezes time freezes it for the server threads it started as well.
 _frozen_at: datetime | None = None
 

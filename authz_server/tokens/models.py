@@ -3,19 +3,23 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, Integer, LargeBinary, String
+from sqlalchemy import JSON, Index, Integer, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz_server.database import Base, BigKey
+from authz_server.database import Base, BigKey, references
+
+LEASED = text("state = 'leased'")
+HELD = text("lease_digest IS NOT NULL")
 
 
 class AccessToken(Base):
     """Opens UserInfo, repeatedly until it expires; never a dataset."""
 
     __tablename__ = "access_token"
+    __table_args__ = (references("consent_id", "consent.id"),)
 
     digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
-    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"), index=True)
+    consent_id: Mapped[str] = mapped_column(String(40), index=True)
     citizen_id: Mapped[int] = mapped_column(BigKey)
     client_id: Mapped[str] = mapped_column(String(100))
     scopes: Mapped[list[str]] = mapped_column(JSON)
@@ -34,11 +38,15 @@ class DatasetToken(Base):
     """
 
     __tablename__ = "dataset_token"
-    __table_args__ = (Index("ix_dataset_token_lease_expires_at", "state", "lease_expires_at"),)
+    __table_args__ = (
+        references("consent_id", "consent.id"),
+        # Of what is leased alone: whoever issues or spends a token does not write to them.
+        Index("ix_dataset_token_leased", "lease_expires_at", postgresql_where=LEASED, sqlite_where=LEASED),
+        Index("uq_dataset_token_lease", "lease_digest", unique=True, postgresql_where=HELD, sqlite_where=HELD),
+    )
 
-    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
-    digest: Mapped[bytes] = mapped_column(LargeBinary(32), unique=True, repr=False)
-    consent_id: Mapped[str] = mapped_column(String(40), ForeignKey("consent.id"), index=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32), primary_key=True, repr=False)
+    consent_id: Mapped[str] = mapped_column(String(40), index=True)
     transaction_id: Mapped[str] = mapped_column(String(20))
     citizen_id: Mapped[int] = mapped_column(BigKey)
     client_id: Mapped[str] = mapped_column(String(100))
@@ -52,7 +60,7 @@ class DatasetToken(Base):
     state: Mapped[str] = mapped_column(String(10), default="issued")
     attempt: Mapped[int] = mapped_column(default=1)
     not_before: Mapped[datetime | None] = mapped_column(default=None)
-    lease_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), unique=True, repr=False, default=None)
+    lease_digest: Mapped[bytes | None] = mapped_column(LargeBinary(32), repr=False, default=None)
     lease_expires_at: Mapped[datetime | None] = mapped_column(default=None)
     first_byte_at: Mapped[datetime | None] = mapped_column(default=None)
     spent_at: Mapped[datetime | None] = mapped_column(default=None)

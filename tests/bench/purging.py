@@ -39,7 +39,7 @@ sys.stdin.readline()
 took = {}
 for keep in retention.KEEP:
     start = time.perf_counter()
-    worker._purge_table(engine, keep, limits=Limits(), now=clock.now())
+    worker._purge_table(engine, keep, limits=Limits(), time=clock.now)
     took[keep.table.name] = time.perf_counter() - start
 print(json.dumps(took))
 """

@@ -122,7 +122,7 @@ class World:
 
     def _nothing_leased(self) -> bool:
         with Session(self.engine) as session:
-            return session.execute(select(TOKEN.c.id).where(TOKEN.c.state == "leased").limit(1)).first() is None
+            return session.execute(select(TOKEN.c.digest).where(TOKEN.c.state == "leased").limit(1)).first() is None
 
 
 def until(holds: Callable[[], bool], complaint: str) -> None:
