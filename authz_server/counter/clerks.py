@@ -7,7 +7,7 @@ time, by the one statement that pushes its idle time back: the appointment may h
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
@@ -88,7 +88,7 @@ PRESENT = Decision(
             *_STANDS,
         )
         .values(idle_until=bindparam("idle"))
-        .returning(DESK_SESSION.c.appointment_id)
+        .returning(DESK_SESSION.c.appointment_id, DESK_SESSION.c.citizen_id)
     )
 )
 END = Decision(
@@ -115,6 +115,13 @@ _NAME = Prepared(
     .join(APPOINTMENT, APPOINTMENT.c.citizen_id == CITIZEN.c.id)
     .where(APPOINTMENT.c.id == bindparam("appointment"))
 )
+
+
+class Clerk(NamedTuple):
+    """Whoever works at a desk: by their appointment, which the record names, and as who they are."""
+
+    appointment_id: int
+    citizen_id: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +220,8 @@ def redeem(
     return Shift(token=token, row=row, name=name_of(session, row.appointment_id), expires_in=limits.session_idle_s)
 
 
-def present(session: Session, token: str, *, office: str, jkt: str, limits: Limits, now: datetime) -> int:
-    """The clerk's appointment, if this token stands for one who works at this office, with this key, just now.
+def present(session: Session, token: str, *, office: str, jkt: str, limits: Limits, now: datetime) -> Clerk:
+    """The clerk, if this token stands for one who works at this office, with this key, just now.
 
     The caller commits.  Raises: ClerkNotSignedIn, for every cause.
     """
@@ -228,7 +235,7 @@ def present(session: Session, token: str, *, office: str, jkt: str, limits: Limi
     rows = PRESENT.run(session, **known)
     if not rows:
         raise ClerkNotSignedIn("unknown, over, another office's or key's, or the appointment has ended")
-    return int(rows[0].appointment_id)
+    return Clerk(rows[0].appointment_id, rows[0].citizen_id)
 
 
 def end(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:

@@ -107,11 +107,12 @@ class BarcodeRow(CodeRow, Protocol):
 @dataclass(frozen=True, kw_only=True)
 class Desk:
     """Where a barcode is presented, and by whom: an office, which of its counters (None: it does not say), and the
-    appointment of the clerk (None: the office names none)."""
+    clerk, by their appointment and as who they are (None: the office names none)."""
 
     client_id: str
     counter_id: str | None = None
     clerk_id: int | None = None
+    clerk_citizen_id: int | None = None
 
     @property
     def actor(self) -> str:
@@ -192,6 +193,7 @@ def redeem_barcode(
             decision=REDEEM,
             told=_entries(row, REDEEMED, desk, bounds, success=True),
             agent_id=row.agent_id,
+            clerk_citizen_id=desk.clerk_citizen_id,
             office=desk.client_id,
             announced=row.announced_at,
         )

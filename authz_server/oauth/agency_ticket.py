@@ -46,6 +46,6 @@ def issue(services: Services, lease: Lease, *, now: datetime) -> str:
         "acr": acr_of_level(row.level),
         "auth_time": int(row.auth_time.timestamp()),
         "recipient_jwk": lease.recipient_jwk,
-        **acting(services.secret, row.client_id, row.agent_id),
+        **acting(services.secret, row.client_id, agent_id=row.agent_id, clerk_citizen_id=row.clerk_citizen_id),
     }
     return keys.seal(claims, agency, services.keys.get(SIGNING_ALG), typ=TYPE)

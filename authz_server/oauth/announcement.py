@@ -12,7 +12,7 @@ from flask import request as http_request
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
 from authz_server.core import clock
 from authz_server.counter.codes import CODE_DIGITS
-from authz_server.counter.desk import Bounds, Desk, announce
+from authz_server.counter.desk import Bounds, announce
 from authz_server.counter.masking import masked
 from authz_server.database import db
 from authz_server.extensions import services
@@ -41,12 +41,12 @@ class AnnouncementEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no ty
             raise InvalidRequest("counter is not one that the client has registered.")
         here, now = services(), clock.now()
         proof = self.server.dpop.find(http_request)
-        clerk_id = clerk.actor(payload, client.registered, proof)
+        desk = clerk.desk(payload, client.registered, proof, counter_id=counter)
         bounds = Bounds(server_secret=here.secret, limits=here.settings.limits, now=now)
         row = announce(
             db.session(),
             payload.get("pre-authorized_code"),
-            desk=Desk(client_id=client.client_id, counter_id=counter, clerk_id=clerk_id),
+            desk=desk,
             bounds=bounds,
             spend=[client.identifier] + ([dpop.identifier(proof)] if proof else []),
         )

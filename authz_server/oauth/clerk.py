@@ -8,6 +8,7 @@ from authz_server.consent.request import DESK
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof, Proof
 from authz_server.counter import clerks
+from authz_server.counter.desk import Desk
 from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.database import db
 from authz_server.extensions import services
@@ -53,8 +54,8 @@ def tokens(code: str, *, client: OAuthClient, proof: Proof, challenge: str, redi
     }
 
 
-def actor(payload: FormPayload, client: Client, proof: Proof | None) -> int | None:
-    """The appointment of the clerk who presents a barcode (RFC 8693 section 2.1); None where the office names none.
+def desk(payload: FormPayload, client: Client, proof: Proof | None, *, counter_id: str | None = None) -> Desk:
+    """Where a barcode is presented, and by which clerk (RFC 8693 section 2.1); by none where the office names none.
 
     Raises: ClerkNotSignedIn, InvalidRequest; BadProof, if there is none beside the token.
     """
@@ -62,10 +63,16 @@ def actor(payload: FormPayload, client: Client, proof: Proof | None) -> int | No
     if token is None:
         if client.named_clerks:
             raise ClerkNotSignedIn("no actor_token")
-        return None
+        return Desk(client_id=client.client_id, counter_id=counter_id)
     if payload.get("actor_token_type") != ACCESS_TOKEN:
         raise InvalidRequest("actor_token_type must be an access token.")
     if proof is None:
         raise BadProof("no proof beside the actor_token")
     limits = services().settings.limits
-    return clerks.present(db.session(), token, office=client.client_id, jkt=proof.jkt, limits=limits, now=clock.now())
+    known = clerks.present(db.session(), token, office=client.client_id, jkt=proof.jkt, limits=limits, now=clock.now())
+    return Desk(
+        client_id=client.client_id,
+        counter_id=counter_id,
+        clerk_id=known.appointment_id,
+        clerk_citizen_id=known.citizen_id,
+    )

@@ -4,7 +4,6 @@ from flask import Request
 
 from authz_server.core import clock
 from authz_server.counter import copies
-from authz_server.counter.desk import Desk
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.oauth import clerk, dpop
@@ -31,7 +30,7 @@ def report(request: Request, server: ConsentServer) -> None:
         db.session(),
         action,
         office=office,
-        desk=Desk(client_id=client.client_id, counter_id=counter, clerk_id=clerk.actor(payload, office, proof)),
+        desk=clerk.desk(payload, office, proof, counter_id=counter),
         transaction_id=payload.get("transaction"),
         dataset_id=payload.get("dataset"),
         jkt=proof.jkt,

@@ -32,12 +32,19 @@ def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
     return derive(secret, "pairwise", client_id, str(citizen_id))
 
 
-def acting(secret: bytes, client_id: str, agent_id: int | None) -> dict[str, Any]:
-    """RFC 8693 section 4.1: the claim that says that an agent acted for the citizen; nothing if nobody did.
+def acting(secret: bytes, client_id: str, *, agent_id: int | None, clerk_citizen_id: int | None) -> dict[str, Any]:
+    """RFC 8693 section 4.1: the claim that says who acts for the citizen; nothing if nobody does.
 
-    `sub` is the agent as this client knows them; who reads it elsewhere learns no more than that it was an agent.
+    That is the clerk of an office that names them, and within, as the actor before, the agent who brought the barcode.
+    `sub` is how this client knows them, a clerk by their sign-in at its desk; elsewhere it says no more than that there
+    was somebody.
     """
-    return {} if agent_id is None else {"act": {"sub": pairwise_subject(secret, client_id, agent_id)}}
+    act: dict[str, Any] = {}
+    for citizen_id in (agent_id, clerk_citizen_id):
+        if citizen_id is not None:
+            before = {"act": act} if act else {}
+            act = {"sub": pairwise_subject(secret, client_id, citizen_id), **before}
+    return {"act": act} if act else {}
 
 
 def issue(services: Services, code: Authentication, *, acr: str, asked: Mapping[str, Any], now: datetime) -> str:

@@ -51,7 +51,7 @@ class IntrospectionEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no t
                 "acr": acr_of_level(row.level),
                 "auth_time": int(row.auth_time.timestamp()),
                 "authorization_details": [{key: detail[key] for key in ("type", "dataset", "fields", "parameters")}],
-                **acting(here.secret, row.client_id, row.agent_id),
+                **acting(here.secret, row.client_id, agent_id=row.agent_id, clerk_citizen_id=row.clerk_citizen_id),
             },
             [],
         )

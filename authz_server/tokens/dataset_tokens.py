@@ -81,9 +81,7 @@ LEASE = _edge(
     _of_consent("level") <= bindparam("needed_level"),
     *STANDS,
     returning=(
-        TOKEN.c.position,
-        TOKEN.c.recipient_jwk,
-        TOKEN.c.agent_id,
+        *(TOKEN.c[name] for name in ("position", "recipient_jwk", "agent_id", "clerk_citizen_id")),
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
         looked_up(CITIZEN.c.national_id, where=CITIZEN.c.id, equals=TOKEN.c.citizen_id),
     ),
@@ -138,7 +136,8 @@ LAPSED = _edge(
 EXPIRED = _edge(TOKEN.c.state == "issued", TOKEN.c.expires_at.between(bindparam("earliest"), NOW), state="dead")
 USABLE = Decision(
     lambda fresh: select(
-        *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position", "agent_id")),
+        *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")),
+        *(TOKEN.c[name] for name in ("agent_id", "clerk_citizen_id")),
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
     ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 )

@@ -24,6 +24,7 @@ class LeasedRow(Protocol):
     national_id: str
     recipient_jwk: str | None
     agent_id: int | None
+    clerk_citizen_id: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,3 +67,4 @@ class DatasetToken(Base):
     # Whom the data is encrypted to (JSON), where that was not known at the consent: a browser that downloads.
     recipient_jwk: Mapped[str | None] = mapped_column(String(400), default=None)
     agent_id: Mapped[int | None] = mapped_column(BigKey, default=None)  # who acted for the citizen at a counter
+    clerk_citizen_id: Mapped[int | None] = mapped_column(BigKey, default=None)  # and who took the barcode there

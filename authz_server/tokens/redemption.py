@@ -53,6 +53,7 @@ def redeem(
     decision: Decision = REDEEM,
     told: Sequence[Entry] = (),
     agent_id: int | None = None,
+    clerk_citizen_id: int | None = None,
     **conditions: Any,
 ) -> Issued:
     """Issue one dataset token for each granted dataset, and one access token for UserInfo, bound to the key `jkt`.
@@ -61,7 +62,8 @@ def redeem(
     Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof;
         recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
         made, with the parameters of its conditions; told: what the record says of it, if not that the client redeemed
-        a code; agent_id: who acts for the citizen.
+        a code; agent_id: who acts for the citizen; clerk_citizen_id: and who at the
+        counter.
     Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(
@@ -79,7 +81,7 @@ def redeem(
         row = dataset_tokens.new_row(
             token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now, recipient_jwk=recipient
         )
-        tokens.append(place | row | {"position": position, "agent_id": agent_id})
+        tokens.append(place | row | {"position": position, "agent_id": agent_id, "clerk_citizen_id": clerk_citizen_id})
         entries.append(Entry(at=now, event="token.issued", success=True, actor=told[0].actor, **place))
     # A browser that downloads knows whose it is.
     access = [] if recipient else [_access_token(issued, code, jkt, limits, now)]

@@ -116,7 +116,10 @@ def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(own_platfor
     barcode = visit.show()
     assert announce(office, barcode, **actor(body["access_token"])).status_code == 200
     assert "Counter 1, Sample District Office, clerk 測○○○丙 has scanned your barcode" in visit.page().text
-    assert redeem(office, barcode, visit.code(), **actor(body["access_token"])).status_code == 200
+    tokens = redeem(office, barcode, visit.code(), **actor(body["access_token"])).get_json()
+    assert tokens["act"] == {"sub": claims["sub"]}, "the clerk acts, whom the office knows by that name"
+    token = tokens["authorization_details"][0]["access_token"]
+    assert platform.proxy.post("/introspect", {"token": token}).get_json()["act"] == tokens["act"]
     record = visit.citizen.client.get("/record").text
     assert record.count("Counter 1, Sample District Office, clerk 測○○○丙") >= 2
     worker.tick(platform.engine, now=clock.now())
@@ -307,7 +310,7 @@ def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None
     barcode = visit.show()
     assert announce(office, barcode, **nobody).status_code == 200
     assert "Counter 1, Sample District Office has scanned" in visit.page().text
-    assert redeem(office, barcode, visit.code(), **nobody).status_code == 200
+    assert "act" not in redeem(office, barcode, visit.code(), **nobody).get_json()
 
 
 def test_no_table_and_no_log_holds_what_opens_a_desk(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
 from authz_server.core import clock
-from authz_server.counter.desk import Bounds, Desk, redeem_barcode
+from authz_server.counter.desk import Bounds, redeem_barcode
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.oauth import clerk, dpop
@@ -24,15 +24,13 @@ class PreAuthorizedCodeGrant(SenderConstrainedGrant):
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()
+        desk = clerk.desk(self.request.payload, self.client.registered, self.proof)
         # Not on a lone connection: what a wrong code leaves behind is counted and recorded in one transaction.
         row, issued = redeem_barcode(
             db.session(),
             self.request.payload.get("pre-authorized_code"),
             self.request.payload.get("tx_code"),
-            desk=Desk(
-                client_id=self.client.client_id,
-                clerk_id=clerk.actor(self.request.payload, self.client.registered, self.proof),
-            ),
+            desk=desk,
             jkt=self.proof.jkt,
             catalogue=here.catalogue,
             bounds=Bounds(server_secret=here.secret, limits=here.settings.limits, now=now),
@@ -44,6 +42,6 @@ class PreAuthorizedCodeGrant(SenderConstrainedGrant):
             "expires_in": here.settings.limits.access_token_ttl_s,
             "grant_id": row.consent_id,
             "authorization_details": enriched(row, issued, here.settings),
-            **acting(here.secret, self.client.client_id, row.agent_id),
+            **acting(here.secret, desk.client_id, agent_id=row.agent_id, clerk_citizen_id=desk.clerk_citizen_id),
         }
         return 200, body, []
