@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
@@ -17,6 +16,7 @@ from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
 from authz_server.counter import delegation
+from authz_server.database import UNREACHABLE
 from authz_server.notices import delivery
 from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
@@ -126,8 +126,8 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
             if now.timestamp() >= purge_at:
                 purge(engine, limits=limits)
                 purge_at = now.timestamp() + PURGE_EVERY_S
-        except OperationalError as error:
-            event("worker.database_unavailable", error=type(error.orig).__name__)
+        except UNREACHABLE as error:
+            event("worker.database_unavailable", error=type(error).__name__)
     for carrier in carriers:
         carrier.join()
     event("worker.stopped")

@@ -10,8 +10,7 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass, field
-from email.message import EmailMessage
-from email.policy import SMTP
+from email.message import Message
 from typing import Literal, get_args
 
 from authz_server.core.cut_off import cut_off
@@ -21,8 +20,6 @@ Tls = Literal["starttls", "implicit", "none"]
 TLS_MODES: tuple[str, ...] = get_args(Tls)
 TIMEOUT_S = 60.0  # for one letter, from connect to the last answer
 PARTING_S = 5.0
-# Seven bits only: not every server on the way says 8BITMIME.
-POLICY = SMTP.clone(cte_type="7bit")
 
 
 class MailError(DomainError):
@@ -60,16 +57,18 @@ class Postman:
         self._timeout_s = timeout_s
         self._line: _Line | None = None
 
-    def send(self, letter: EmailMessage, *, sender: str, recipient: str) -> None:
+    def send(self, letter: Message, *, sender: str, recipient: str) -> None:
         """Return when the server has said that the letter is its affair now.
 
         Args: sender, recipient: bare addresses, for the envelope.  Raises: MailRefused, MailPostponed.
         """
+        # Seven bits only: not every server on the way says 8BITMIME.
+        octets = letter.as_bytes(policy=letter.policy.clone(linesep="\r\n", cte_type="7bit"))
         deadline = time.monotonic() + self._timeout_s
         try:
-            line = self._standing(deadline) or self._connect(deadline)
+            line = self._begun(sender, deadline)
             with cut_off(line.raw, deadline):
-                line.sendmail(sender, [recipient], letter.as_bytes(policy=POLICY))
+                line.carry(recipient, octets)
         except smtplib.SMTPRecipientsRefused as error:
             raise _judged(error.recipients[recipient][0], "recipient") from None
         except smtplib.SMTPDataError as error:
@@ -86,15 +85,17 @@ class Postman:
                 line.quit()
             line.end()
 
-    def _standing(self, deadline: float) -> "_Line | None":
-        """The connection of the last letter, if the server still holds it."""
-        if self._line is None:
-            return None
-        with contextlib.suppress(smtplib.SMTPException, OSError), cut_off(self._line.raw, deadline):
-            if self._line.noop()[0] == 250:
+    def _begun(self, sender: str, deadline: float) -> "_Line":
+        """A connection whose server awaits the recipient: that of the last letter, if it still stands, or another."""
+        if self._line is not None:
+            with contextlib.suppress(smtplib.SMTPException, OSError), cut_off(self._line.raw, deadline):
+                self._line.begin(sender)
                 return self._line
-        self.rest()
-        return None
+            self.rest()
+        line = self._connect(deadline)
+        with cut_off(line.raw, deadline):
+            line.begin(sender)
+        return line
 
     def _connect(self, deadline: float) -> "_Line":
         server = self._server
@@ -136,6 +137,29 @@ class _Line(smtplib.SMTP):
             self.starttls(context=ssl.create_default_context())
         if server.user is not None:
             self.login(server.user, server.password or "")
+        self.ehlo_or_helo_if_needed()
+
+    def begin(self, sender: str) -> None:
+        """Say that a letter comes.  Raises: SMTPException, OSError."""
+        code, said = self.mail(sender)
+        if code != 250:
+            raise smtplib.SMTPSenderRefused(code, said, sender)
+
+    def carry(self, recipient: str, octets: bytes) -> None:
+        """Say to whom, and hand it over.  Raises: SMTPException, OSError."""
+        code, said = self.rcpt(recipient)
+        if code not in {250, 251}:
+            self._give_up(code)
+            raise smtplib.SMTPRecipientsRefused({recipient: (code, said)})
+        code, said = self.data(octets)
+        if code != 250:
+            self._give_up(code)
+            raise smtplib.SMTPDataError(code, said)
+
+    def _give_up(self, code: int) -> None:
+        """Make room for the next letter. A server that says 421 has closed the connection (RFC 5321 section 3.8)."""
+        if code != 421:
+            self.rset()
 
     def end(self) -> None:
         """Let go of every socket."""

@@ -1,9 +1,11 @@
 """What there is to say of a notice, and to whom: read at each attempt, and whenever its page is opened."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -21,17 +23,44 @@ from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 
 ERASURES: Final = frozenset({erasure.REQUESTED, erasure.REMINDED})
 PREPARATIONS: Final = frozenset({preparation.ASKED, preparation.DROPPED})
+_MATTERS: Final = (
+    select(AuditEntry, Citizen, Consent.granted)
+    .join(Citizen, Citizen.id == AuditEntry.citizen_id)
+    .outerjoin(Consent, Consent.id == AuditEntry.consent_id)
+    .where(AuditEntry.id.in_(bindparam("ids", expanding=True)))
+)
 
 
-def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at: datetime, now: datetime) -> Errand:
+@dataclass(frozen=True)
+class Matter:
+    """What a message is about, and its reader. `granted`: by the consent that the entry belongs to."""
+
+    entry: AuditEntry
+    reader: Citizen
+    granted: Sequence[dict[str, Any]]
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """One dataset, or all that a consent grants."""
+        if self.entry.dataset_id is not None:
+            return (self.entry.dataset_id,)
+        return tuple(dict.fromkeys(detail["dataset"] for detail in self.granted))
+
+
+def matters(session: Session, audit_entry_ids: Sequence[int]) -> dict[int, Matter]:
+    """What these entries are about, in one look; those are missing whose entry or citizen is gone."""
+    found = session.execute(_MATTERS, {"ids": list(audit_entry_ids)})
+    return {entry.id: Matter(entry, reader, granted or ()) for entry, reader, granted in found}
+
+
+def errand_of(session: Session, matter: Matter | None, *, channel: str, created_at: datetime, now: datetime) -> Errand:
     """Everything that a message is made of.
 
-    Raises: Undeliverable, if entry or citizen are gone, or it is a code whose time is over.
+    Args: matter: of `matters`.  Raises: Undeliverable, if there is none, or it is a code whose time is over.
     """
-    entry = session.get(AuditEntry, audit_entry_id)
-    reader = session.get(Citizen, entry.citizen_id) if entry is not None and entry.citizen_id is not None else None
-    if entry is None or reader is None:
+    if matter is None:
         raise Undeliverable("nobody to tell")
+    entry, reader = matter.entry, matter.reader
     change = None
     if entry.event in {PROPOSED, CHANGED}:
         change = change_at(session, reader.id, entry.reason, event=entry.event, at=entry.at)
@@ -45,7 +74,7 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
     return Errand(
         entry=entry,
         reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
-        datasets=_datasets(session, entry),
+        datasets=matter.datasets,
         channel=channel,
         created_at=created_at,
         change=change,
@@ -61,13 +90,3 @@ def errand_of(session: Session, audit_entry_id: int, *, channel: str, created_at
 
 def _erase_by(session: Session, entry: AuditEntry) -> date | None:
     return session.scalar(select(Consent.erase_by).where(Consent.id == entry.consent_id))
-
-
-def _datasets(session: Session, entry: AuditEntry) -> tuple[str, ...]:
-    """What the entry is about: one dataset, or all that a consent grants."""
-    if entry.dataset_id is not None:
-        return (entry.dataset_id,)
-    if entry.consent_id is None:
-        return ()
-    granted = session.scalar(select(Consent.granted).where(Consent.id == entry.consent_id)) or []
-    return tuple(dict.fromkeys(detail["dataset"] for detail in granted))

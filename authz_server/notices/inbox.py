@@ -12,7 +12,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.database import insert_if_absent
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.channels.web import Web
-from authz_server.notices.errands import errand_of
+from authz_server.notices.errands import errand_of, matters
 from authz_server.notices.models import CHOICE, NOTICE, NoticeChoice
 
 OWN = NOTICE.c.channel == Web.id
@@ -61,7 +61,8 @@ def open_message(session: Session, citizen_id: int, audit_entry_id: int, *, now:
     row = session.execute(read).one_or_none()
     if row is None:
         return None
-    errand = errand_of(session, audit_entry_id, channel=Web.id, created_at=row.created_at, now=now)
+    matter = matters(session, [audit_entry_id]).get(audit_entry_id)
+    errand = errand_of(session, matter, channel=Web.id, created_at=row.created_at, now=now)
     others = select(NOTICE.c.channel, NOTICE.c.delivered_at, NOTICE.c.failed_at).where(
         NOTICE.c.audit_entry_id == audit_entry_id, NOTICE.c.citizen_id == citizen_id, ~OWN
     )

@@ -1,7 +1,8 @@
 """Whose turn it is to be delivered, and how that went. Each step is one statement, so any number of workers may run.
 
-A claim pushes the time at which the notice is due on, past the end of any attempt: nobody else takes it meanwhile, and
-should its worker die, it is due again then. A worker that was slower than that has lost its claim, and changes nothing.
+A claim takes a handful of notices and pushes the time at which they are due on, past the end of any attempt: nobody
+else takes them meanwhile, and should their worker die, they are due again then. A worker that was slower than that has
+lost its claim, and changes nothing.
 
 What is not taken is tried again after half a minute, then after twice as long each time, up to four hours, each wait
 longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three days, it is given up.
@@ -13,12 +14,16 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, exists, func, select, tuple_, update
+from sqlalchemy import bindparam, exists, func, null, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from authz_server.notices.models import NOTICE
+from authz_server.prepared import Executor, Prepared
 
-LEASE = timedelta(minutes=5)  # longer than any attempt can take
+LEASE = timedelta(minutes=5)
+LONGEST_ATTEMPT = timedelta(minutes=2)  # no attempt takes longer, so none begins later than that before the lease ends
+# As many as take a moment together: those that a worker holds when it dies wait for the end of its lease.
+AT_ONCE = 8
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=4)
 MOST_ATTEMPTS = 27
@@ -31,17 +36,29 @@ _NEXT = (
     select(NOTICE.c.audit_entry_id, NOTICE.c.channel)
     .where(*_DUE)
     .order_by(NOTICE.c.due_at)
-    .limit(1)
+    .limit(AT_ONCE)
     .with_for_update(skip_locked=True)
     .cte("next")
 )
-_CLAIM = (
+_CLAIM = Prepared(
     update(NOTICE)
     .where(tuple_(NOTICE.c.audit_entry_id, NOTICE.c.channel).in_(select(_NEXT.c.audit_entry_id, _NEXT.c.channel)))
     .values(due_at=bindparam("until"), attempts=NOTICE.c.attempts + 1)
     .returning(*(NOTICE.c[name] for name in CLAIMED))
 )
 _WAITING = select(exists().where(*_DUE))
+_HELD = (
+    NOTICE.c.audit_entry_id == bindparam("entry_id"),
+    NOTICE.c.channel == bindparam("of_channel"),
+    NOTICE.c.attempts == bindparam("attempt"),  # else another worker has taken it since
+    NOTICE.c.due_at.is_not(None),
+)
+_DELIVER = Prepared(
+    update(NOTICE)
+    .where(*_HELD)
+    .values(due_at=null(), delivered_at=bindparam("now"), failure=null(), address=null())
+    .returning(NOTICE.c.audit_entry_id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,24 +85,31 @@ def is_anything_due(session: Session, channel: str, *, now: datetime) -> bool:
     return bool(session.scalar(_WAITING, {"of_channel": channel, "now": now}))
 
 
-def claim(session: Session, channel: str, *, now: datetime) -> Claim | None:
-    """Take the notice that has been due longest; None if there is none. The caller commits before it delivers."""
-    row = session.execute(_CLAIM, {"of_channel": channel, "now": now, "until": now + LEASE}).one_or_none()
-    if row is None:
-        return None
-    return Claim(
-        audit_entry_id=row.audit_entry_id,
-        channel=row.channel,
-        citizen_id=row.citizen_id,
-        created_at=row.created_at,
-        attempt=row.attempts,
-        address=row.address,
-    )
+def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
+    """Take the notices that have been due longest, at most `AT_ONCE`. The caller commits before it delivers."""
+    rows = _CLAIM.run(executor, {"of_channel": channel, "now": now, "until": now + LEASE})
+    claims = [
+        Claim(
+            audit_entry_id=row.audit_entry_id,
+            channel=row.channel,
+            citizen_id=row.citizen_id,
+            created_at=row.created_at,
+            attempt=row.attempts,
+            address=row.address,
+        )
+        for row in rows
+    ]
+    return sorted(claims, key=lambda claim: claim.audit_entry_id)
 
 
-def delivered(session: Session, claim: Claim, *, now: datetime) -> None:
+def delivered(executor: Executor, claim: Claim, *, now: datetime) -> None:
     """Close it: it was taken. The caller commits."""
-    _settle(session, claim, due_at=None, delivered_at=now, failure=None, address=None)
+    _DELIVER.run(executor, _identity(claim) | {"now": now})
+
+
+def released(session: Session, claim: Claim, *, now: datetime) -> None:
+    """Give it back as it was, without an attempt: it is due at once. The caller commits."""
+    _settle(session, claim, due_at=now, attempts=claim.attempt - 1)
 
 
 def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:
@@ -103,16 +127,11 @@ def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> 
 
 
 def _settle(session: Session, claim: Claim, **values: Any) -> None:
-    session.execute(update(NOTICE).where(*_held(claim)).values(values))
+    session.execute(update(NOTICE).where(*_HELD).values(values), _identity(claim))
 
 
-def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return (
-        NOTICE.c.audit_entry_id == claim.audit_entry_id,
-        NOTICE.c.channel == claim.channel,
-        NOTICE.c.attempts == claim.attempt,  # else another worker has taken it since
-        NOTICE.c.due_at.is_not(None),
-    )
+def _identity(claim: Claim) -> dict[str, Any]:
+    return {"entry_id": claim.audit_entry_id, "of_channel": claim.channel, "attempt": claim.attempt}
 
 
 def figures(session: Session, *, since: datetime) -> Sequence[Any]:

@@ -11,9 +11,6 @@ from typing import Final
 from flask import Flask, Response, jsonify, make_response, render_template, request
 from flask_babel import force_locale, lazy_gettext
 from flask_babel.speaklater import LazyString
-from psycopg import OperationalError as DriverError
-from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
@@ -22,7 +19,7 @@ from authz_server.consent.errors import RequestNotPushed, WrongCitizen
 from authz_server.consent.service import client_of
 from authz_server.core.errors import DomainError
 from authz_server.core.logging import current_trace_id, event
-from authz_server.database import db
+from authz_server.database import UNREACHABLE, db
 from authz_server.extensions import services
 from authz_server.portal import locale
 
@@ -167,7 +164,7 @@ def init_app(app: Flask) -> None:
     """Answer every error that no view has answered: with a page for people, with JSON for everybody else."""
     app.register_error_handler(DomainError, handle_domain_error)
     app.register_error_handler(HTTPException, handle_http_exception)
-    for unreachable in (OperationalError, DriverError, PoolTimeout):
+    for unreachable in UNREACHABLE:
         app.register_error_handler(unreachable, handle_database_error)
 
 
@@ -232,7 +229,7 @@ def handle_http_exception(error: HTTPException) -> Response:
     return response
 
 
-def handle_database_error(error: OperationalError | DriverError | PoolTimeout) -> Response:
+def handle_database_error(error: Exception) -> Response:
     """The database can't be reached or is too busy: nothing was done, and it is worth trying again."""
     event("database.unavailable", level=logging.ERROR, endpoint=request.path, reason=type(error).__name__)
     return unavailable(retry_after_s=DATABASE_AWAY_S)

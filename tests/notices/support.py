@@ -15,7 +15,7 @@ from authz_server.extensions import Services
 from authz_server.identity.models import CITIZEN
 from authz_server.notices.channels import configured
 from authz_server.notices.channels.base import Channel
-from authz_server.notices.delivery import deliver_next
+from authz_server.notices.delivery import deliver_some
 from authz_server.notices.models import NOTICE
 from tests.support.platform import Platform
 
@@ -40,8 +40,8 @@ class Hands:
     def deliver(self, channel: str) -> int:
         """Carry whatever is due by this channel; how many attempts that took."""
         attempts = 0
-        while deliver_next(self.platform.engine, self.channels[channel]):
-            attempts += 1
+        while tried := deliver_some(self.platform.engine, self.channels[channel]):
+            attempts += tried
         self.channels[channel].rest()
         return attempts
 

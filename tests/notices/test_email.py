@@ -1,5 +1,6 @@
 """Notices by e-mail, to a real SMTP server: once, in the end, and what they say."""
 
+import threading
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -10,8 +11,10 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.notices import outbox
+from authz_server.notices.channels.base import Errand
+from authz_server.notices.delivery import deliver_some
 from authz_server.notices.models import NOTICE, Notice
-from authz_server.notices.outbox import FIRST_WAIT, LEASE, LONGEST_WAIT, MOST_ATTEMPTS
+from authz_server.notices.outbox import AT_ONCE, FIRST_WAIT, LEASE, LONGEST_WAIT, MOST_ATTEMPTS
 from tests.notices.support import Hands
 from tests.support.platform import Platform
 from tests.support.smtp import PostOffice
@@ -204,8 +207,7 @@ def test_what_somebody_works_on_nobody_else_takes_until_the_lease_is_over(hands:
     hands.happened("sign_in.locked")
     hands.tick()
     with Session(hands.platform.engine) as session, session.begin():
-        taken = outbox.claim(session, "email", now=clock.now())
-    assert taken is not None
+        (taken,) = outbox.claim(session, "email", now=clock.now())
     clock.advance(LEASE - timedelta(seconds=1))
     assert hands.deliver("email") == 0
     clock.advance(timedelta(seconds=1))
@@ -236,3 +238,49 @@ def test_one_that_can_t_be_put_into_words_holds_up_no_other(hands: Hands, office
     assert hands.deliver("email") == 2
     assert len(office.letters) == 1
     assert hands.notices("email")[-2].failure == "LookupError"
+
+
+def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(hands: Hands, office: PostOffice) -> None:
+    for _ in range(3):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    channel, stopping = hands.channels["email"], threading.Event()
+    send = channel.send
+
+    def stop_after_one(errand: Errand) -> None:
+        send(errand)
+        stopping.set()
+
+    channel.send = stop_after_one  # type: ignore[method-assign]  # the first letter is the last
+    assert deliver_some(hands.platform.engine, channel, stopping) == 1
+    channel.send = send  # type: ignore[method-assign]
+    assert sorted(row.attempts for row in hands.notices("email")[-3:]) == [0, 0, 1]
+    assert hands.deliver("email") == 2, "at once, by whoever comes next"
+    assert len({letter["Message-ID"] for letter in office.letters}) == len(office.letters) == 3
+
+
+def test_no_letter_is_begun_that_may_not_end_within_the_lease(hands: Hands, office: PostOffice) -> None:
+    for _ in range(2):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    channel = hands.channels["email"]
+    send = channel.send
+
+    def take_long(errand: Errand) -> None:
+        send(errand)
+        clock.advance(LEASE - timedelta(seconds=1))
+
+    channel.send = take_long  # type: ignore[method-assign]  # a server that is very slow
+    assert deliver_some(hands.platform.engine, channel) == 1
+    channel.send = send  # type: ignore[method-assign]
+    assert hands.deliver("email") == 1
+    assert [row.attempts for row in hands.notices("email")[-2:]] == [1, 1]
+    assert len(office.letters) == 2
+
+
+def test_more_than_one_claim_holds_are_all_delivered(hands: Hands, office: PostOffice) -> None:
+    for _ in range(AT_ONCE + 1):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    assert hands.deliver("email") == AT_ONCE + 1
+    assert len({letter["Message-ID"] for letter in office.letters}) == AT_ONCE + 1
