@@ -29,6 +29,7 @@ class PushedRequests:
             transaction_id=pending.transaction_id,
             client_name=client.name,
             own=client.client_id == own.CLIENT_ID,
+            at_counter=pending.parameters.at_counter,
             at_desk=pending.parameters.at_desk,
             redirect_uri=pending.parameters.redirect_uri,
             needed_level=pending.needed_level(services().catalogue),

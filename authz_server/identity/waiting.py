@@ -23,6 +23,7 @@ class WaitingRequest:
         authenticated_after: `prompt=login` and `max_age` (OpenID Connect Core section 3.1.2.1): the sign-in must not be
             older than this moment; None: any age.
         own: the citizen asks, for themselves (a download).
+        at_counter: the citizen asks, for what they take to a counter of the client.
         at_desk: a clerk is to sign in at a desk of the client, an office.
         redirect_uri: where cancelling leads; pages allow their forms to end there.
     """
@@ -37,6 +38,7 @@ class WaitingRequest:
     demanded_by: tuple[Text, ...] = ()
     wished_level: int | None = None
     own: bool = False
+    at_counter: bool = False
     at_desk: bool = False
 
 

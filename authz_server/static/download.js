@@ -9,7 +9,7 @@
 //   <template id="fetching-texts">         a <p data-name> for each text, in the language of the page
 //   <template id="dataset-parts">          what each dataset's card gets
 
-import { base64url, decrypt, NotIntact, signedAt, unzip, verify } from './package.js'
+import { base64url, decrypt, NotIntact, savedAs, signedAt, unzip, verify } from './package.js'
 
 const form = document.getElementById('fetching')
 const texts = document.getElementById('fetching-texts').content
@@ -199,7 +199,8 @@ function csv(data, offer) {
 }
 
 const TYPES = { json: 'application/json', pdf: 'application/pdf', png: 'image/png', jpg: 'image/jpeg' }
-const typeOf = (name) => TYPES[name.split('.').pop().toLowerCase()] ?? 'application/octet-stream'
+const endingOf = (name) => name.split('.').pop().toLowerCase()
+const typeOf = (name) => TYPES[endingOf(name)] ?? 'application/octet-stream'
 
 function preview(card, files, data, { fields, members }) {
   const table = card.item.querySelector('tbody')
@@ -230,21 +231,21 @@ let unsaved = 0
 
 function saving(card, name, whole, files, data, offer) {
   const buttons = card.item.querySelector('[data-save]')
-  const offers = [['package', 'zip', new Blob([whole], { type: 'application/zip' })]]
-  for (const [file, content] of files) {
-    const ending = file.split('.').pop()
-    if (ending !== 'json') offers.push(['file', ending, new Blob([content], { type: typeOf(file) })])
+  const offers = [[text('save-package'), `${name}.zip`, new Blob([whole], { type: 'application/zip' })]]
+  const others = [...files.keys()].filter((file) => file !== 'data.json')
+  for (const [file, saved] of savedAs(name, others)) {
+    const label = saved.endsWith(`-${file}`) ? file : endingOf(file).toUpperCase()
+    offers.push([label, saved, new Blob([files.get(file)], { type: typeOf(file) })])
   }
-  offers.push(['file', 'json', new Blob([files.get('data.json')], { type: TYPES.json })])
-  offers.push(['file', 'csv', new Blob([csv(data, offer)], { type: 'text/csv' })])
+  offers.push(['JSON', `${name}.json`, new Blob([files.get('data.json')], { type: TYPES.json })])
+  offers.push(['CSV', `${name}.csv`, new Blob([csv(data, offer)], { type: 'text/csv' })])
   let counted = true
   unsaved += 1
-  for (const [kind, ending, blob] of offers) {
-    const label = kind === 'package' ? text('save-package') : ending.toUpperCase()
+  for (const [label, saved, blob] of offers) {
     const button = Object.assign(element('button', label), { type: 'button', className: 'govuk-button second' })
-    button.dataset.kind = ending
+    button.dataset.kind = endingOf(saved)
     button.addEventListener('click', () => {
-      const link = Object.assign(element('a'), { href: URL.createObjectURL(blob), download: `${name}.${ending}` })
+      const link = Object.assign(element('a'), { href: URL.createObjectURL(blob), download: saved })
       link.click()
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000)
       if (counted) unsaved -= 1

@@ -4,6 +4,7 @@
 //   decrypt(jwe, key)               RFC 7516, compact; ECDH-ES, directly or wrapping (RFC 7518 section 4.6), A256GCM
 //   unzip(octets)                   the files of a ZIP, as a Map; stored or deflated
 //   verify(files, agencies, made)   the manifest, if an agency of the catalogue signed it, and exactly these files
+//   savedAs(name, files)            what each file is called when it is saved, no two alike
 //   signedAt(manifest)              when that was, as all pages write a moment: in Taiwan's time
 //
 // Each throws NotIntact, with the reason's name.
@@ -205,6 +206,14 @@ export async function verify(files, agencies, made = {}) {
     check(base64url(digest) === file.sha256, 'files')
   }
   return { manifest, agency }
+}
+
+// By the ending alone where that tells it from all others: from those of its package, and from what a page makes of it.
+export function savedAs(name, files, made = ['zip', 'json', 'csv']) {
+  const ending = (file) => file.split('.').pop().toLowerCase()
+  const endings = [...made, ...files.map(ending)]
+  const alone = (file) => endings.filter((one) => one === ending(file)).length === 1
+  return new Map(files.map((file) => [file, `${name}${alone(file) ? '.' + ending(file) : '-' + file.replaceAll('/', '-')}`]))
 }
 
 export function signedAt(manifest) {

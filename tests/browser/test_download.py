@@ -35,6 +35,17 @@ READABLE = """async () => {
   const outcomes = await Promise.allSettled(tried)
   return [pairs.map(pair => pair.privateKey.extractable), outcomes.map(one => one.status)]
 }"""
+# What the files of a package are called when they are saved, beside those that the page makes of it.
+NAMES = """async () => {
+  const { savedAs } = await import('/static/package.js')
+  return [...savedAs('x', ['a.pdf', 'b/a.PDF', 'scan.png', 'more.json', 'list.csv']).values()]
+}"""
+# A file in the hand of whoever drops it on the page.
+DROPPED = """([name, type, octets]) => {
+  const transfer = new DataTransfer()
+  transfer.items.add(new File([new Uint8Array(octets)], name, { type }))
+  return transfer
+}"""
 
 
 @contextmanager
@@ -79,20 +90,33 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         page.click("[data-dataset='fia.income'] [data-documents] summary")
         expect(page.locator("[data-dataset='fia.income'] iframe[src^=blob]")).to_be_visible()
         assert page.evaluate(READABLE) == [[False, False], ["rejected"] * 4]
+        assert asked_before_leaving(guest) == "beforeunload", "what is not saved would be lost"
         saved = save(guest, "fia.income", tmp_path)
         assert saved["zip"].startswith(b"PK")
         assert saved["pdf"].startswith(b"%PDF")
         assert saved["csv"].decode("utf-8-sig").count("\r\n") > 12
         with zipfile.ZipFile(io.BytesIO(saved["zip"])) as archive:
             assert archive.read("data.json") == saved["json"]
+        assert asked_before_leaving(guest) == "beforeunload"
+        save(guest, "ris.id-card-image", tmp_path, "zip")
+        assert page.evaluate(NAMES) == ["x-a.pdf", "x-b-a.PDF", "x.png", "x-more.json", "x-list.csv"]
+        page.on("dialog", lambda dialog: problems.append(dialog.type))
         verify_in_the_browser(guest, saved["zip"])
     assert problems == []
 
 
-def save(guest: Visitor, dataset: str, folder: Path) -> dict[str, bytes]:
-    """Press every button that saves; what the files hold, by ending."""
+def asked_before_leaving(guest: Visitor) -> str:
+    """Set out for another page, and stay when the browser asks; what it was that asked."""
+    guest.page.once("dialog", lambda dialog: dialog.dismiss())
+    with guest.page.expect_event("dialog") as asked:
+        guest.page.evaluate("() => { setTimeout(() => location.assign('/verify')) }")
+    return str(asked.value.type)
+
+
+def save(guest: Visitor, dataset: str, folder: Path, *kinds: str) -> dict[str, bytes]:
+    """Press the buttons that save these kinds, or all; what the files hold, by ending."""
     saved = {}
-    for kind in ("zip", "pdf", "json", "csv"):
+    for kind in kinds or ("zip", "pdf", "json", "csv"):
         with guest.page.expect_download() as found:
             guest.page.click(f"[data-dataset='{dataset}'] [data-kind={kind}]")
         name = found.value.suggested_filename
@@ -113,7 +137,20 @@ def verify_in_the_browser(guest: Visitor, package: bytes) -> None:
         file: FilePayload = {"name": "package.zip", "mimeType": "application/zip", "buffer": octets}
         guest.page.set_input_files("#document", files=[file])
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")
+        drop(guest, "package.zip", "application/zip", octets)
+        guest.page.wait_for_selector(f"#package-verdict.{verdict}")
     assert sent == []
+    drop(guest, "receipt.json", "application/json", b"{}")  # which the form sends, as if it had been chosen
+    chosen = "document.getElementById('document').files[0]?.name"
+    guest.page.wait_for_function(f"{chosen} === 'receipt.json'")
+    expect(guest.page.locator("#package-verdict")).to_be_hidden()
+
+
+def drop(guest: Visitor, name: str, kind: str, octets: bytes) -> None:
+    """Drop a file on the page."""
+    transfer = guest.page.evaluate_handle(DROPPED, [name, kind, list(octets)])
+    guest.page.dispatch_event("main", "dragover", {"dataTransfer": transfer})
+    guest.page.dispatch_event("main", "drop", {"dataTransfer": transfer})
 
 
 def test_what_is_not_intact_is_neither_shown_nor_saved(chromium: Browser, sandbox: Sandbox) -> None:

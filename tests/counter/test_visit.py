@@ -5,10 +5,12 @@ from datetime import timedelta
 import pytest
 from werkzeug.test import TestResponse
 
+from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock
 from authz_server.counter.codes import PREFIX
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.support.platform import Bank, Platform, hidden_fields
+from tests.support.protocol import new_citizen
 
 
 def refused(answer: TestResponse) -> bool:
@@ -239,3 +241,57 @@ def test_a_barcode_is_no_authorization_code(platform: Platform, office: Bank) ->
             assert refused(anybody.redeem(shown))
     assert refused(redeem(office, platform.code(platform.detail("ris.personal")), "000000"))
     assert announce(office, digits).status_code == 200
+
+
+SAYS = {
+    "en": (
+        "It is good until {barcode}; then",
+        "Good until {code}.",
+        "The one before is over",
+        "you can show a new one until {day} {visit}",
+        "Barcode for the counter",
+        "back to the list of offices",
+    ),
+    "zh-TW": ("{barcode} 前有效", "{code} 前有效", "前一個", "{day} {visit}", "櫃檯用的條碼", "取消會回到單位列表"),
+}
+
+
+@pytest.mark.parametrize("lang", SAYS)
+def test_the_page_says_until_when_everything_is_good_in_either_language(
+    platform: Platform, office: Bank, lang: str
+) -> None:
+    with clock.frozen(clock.now()):
+        now = clock.now()
+        times = {
+            name: time_of_day(now + timedelta(minutes=minutes))
+            for name, minutes in (("barcode", 20), ("code", 2), ("visit", 480))
+        }
+        times["day"] = day(now + timedelta(hours=8), lang)
+        good, code, over, renewable, *_ = (words.format(**times) for words in SAYS[lang])
+        citizen = platform.citizen(new_citizen(platform))
+        citizen.client.get(f"/?lang={lang}")
+        visit = agree(platform, office, citizen)
+        barcode = visit.show()
+        assert good in visit.page().text
+        assert announce(office, barcode).status_code == 200
+        assert code in visit.page().text
+        for _ in range(2):
+            clock.advance(timedelta(minutes=10))
+            page = visit.page().text
+        assert over in page
+        assert renewable in page
+
+
+@pytest.mark.parametrize("lang", SAYS)
+def test_on_the_way_to_a_barcode_nothing_speaks_of_going_back_to_the_office(
+    platform: Platform, office: Bank, lang: str
+) -> None:
+    *_, step, cancel = SAYS[lang]
+    citizen = platform.citizen(new_citizen(platform))
+    path = f"/counter/offices/{office.client_id}/childcare"
+    form = hidden_fields(citizen.client.get(path).text) | {"fia.property/tax_year": "113"}
+    address = citizen.client.post(path, data=form).location
+    assert step in citizen.client.get(f"{address}?lang={lang}").text
+    sign_in = platform.browser().get(f"/sign-in?request={address.rpartition('/')[2]}&lang={lang}").text
+    assert step in sign_in
+    assert cancel in sign_in
