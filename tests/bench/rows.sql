@@ -7,6 +7,17 @@ INSERT INTO citizen (id, username, name, national_id, birthdate, created_at, loc
 SELECT i, 'u' || i, 'x', lpad(i::text, 10, '0'), now(), now(), 'en', 0
 FROM generate_series(1, $citizens) i;
 
+-- As long as the entries that are written later: one that is shorter would go where an old page has some octets left.
+INSERT INTO audit_entry (at, event, success, actor, transaction_id, citizen_id, client_id, agency_id, dataset_id,
+                         consent_id)
+SELECT now() - interval '700 days' * (1 - i::float / $entries), 'token.leased', true, 'client:proxy',
+       'T' || i % $tokens, 1 + (i::bigint * 7919) % $citizens, 'bank', 'ris', 'ris.personal', 'c' || i % $tokens
+FROM generate_series(1, $entries) i;
+
+-- Afterwards the first change of a page of the record costs an image of it in the log, as between any two checkpoints.
+-- What is held for a day at most is written over and over meanwhile, and has its images already.
+CHECKPOINT;
+
 INSERT INTO consent
 SELECT 'c' || i, 'T' || i, 1 + i % $citizens, 'bank', '[]', 'p', '[{}]', '{}', '1', 'zh-TW', 'x', NULL, NULL, 1, '[]',
        now(), now()
@@ -20,17 +31,8 @@ SELECT sha256(('mdt_' || i)::bytea), 'c' || i, 'T' || i, 1 + i % $citizens, 'ban
        CASE WHEN i <= $usable THEN 'issued' ELSE 'spent' END, 1
 FROM generate_series(1, $tokens) i;
 
-INSERT INTO audit_entry (at, event, success, actor, transaction_id, citizen_id, client_id, agency_id, dataset_id,
-                         consent_id, trace_id)
-SELECT now() - interval '700 days' * (1 - i::float / $entries), 'token.leased', true, 'proxy', 'T' || i % $tokens,
-       1 + (i::bigint * 7919) % $citizens, 'bank', 'ris', 'ris.personal', 'c' || i % $tokens,
-       '6f5b1f0e-8f8e-4a3c-9d0a-1d9a52c3a111'
-FROM generate_series(1, $entries) i;
-
 INSERT INTO $used
 SELECT 'dpop_proof', sha256(i::text::bytea)
 FROM generate_series(1, $tokens) i;
 
 VACUUM ANALYZE;
-
-CHECKPOINT;

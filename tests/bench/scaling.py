@@ -45,7 +45,7 @@ class Run:
 def measure() -> Section:
     """The same pushed requests against one process bound to one core, and against two that have both."""
     ceiling = statistics.median(_ceiling() for _ in range(ROUNDS))
-    one, two = _runs(workers=1), _runs(workers=2)
+    one, two = _runs()
     times = 2 * statistics.median(run.per_core for run in two) / statistics.median(run.per_core for run in one)
     rows = [
         [
@@ -67,9 +67,10 @@ def measure() -> Section:
     text = f"""## Two processes on two cores
 
 {REQUESTS} pushed requests, made beforehand and sent over {CONNECTIONS} connections as cheaply as Python can; medians of
-{ROUNDS} rounds. This machine has two cores, and the load needs a part of one, so the bare quotient of requests per
-second would be about the load. Counted is what the servers made of the cores that were there for them: "free" is what
-they and their database used, and what was left idle. Two cores then give {times:.2f} times what one gives.
+{ROUNDS} rounds, of one and of two in turn. This machine has two cores, and the load needs a part of one, so the bare
+quotient of requests per second would be about the load. Counted is what the servers made of the cores that were there
+for them: "free" is what they and their database used, and what was left idle. Two cores then give {times:.2f} times
+what one gives.
 
 Two cores need not be twice one: two processes that only count, and share nothing, get {ceiling:.2f} times one here.
 
@@ -96,10 +97,13 @@ def _count(*cores: int) -> list[int]:
     return [int(process.communicate()[0]) for process in counting]
 
 
-def _runs(workers: int) -> list[Run]:
-    with ours.running(1, workers=workers) as running:
+def _runs() -> tuple[list[Run], list[Run]]:
+    """Rounds of one process and of two, in turn: whatever else the machine does meanwhile troubles both alike."""
+    with ours.running(1, workers=1) as one, ours.running(1, workers=2) as two:
         os.sched_setaffinity(0, {cpu.LOAD_CORE})
-        return [_run(running, cores=workers) for _ in range(ROUNDS + 1)][1:]  # the first warms up
+        # The first round warms up.
+        rounds = [(_run(one, cores=1), _run(two, cores=2)) for _ in range(ROUNDS + 1)][1:]
+    return [first for first, _ in rounds], [second for _, second in rounds]
 
 
 def _run(running: ours.Ours, cores: int) -> Run:
