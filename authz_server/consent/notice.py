@@ -24,7 +24,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.8"
+VERSION: Final = "2026-11.9"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 

@@ -45,8 +45,10 @@ def datasets(
 ) -> list[Sentences]:
     """What is asked, a part per dataset, in the order of the request."""
     previous = _previous(pending)
+    own_download = pending.client_id == own.CLIENT_ID
+    wait = "wait_counter" if pending.parameters.at_counter else "wait_download" if own_download else "wait"
     return [
-        _dataset(position, wanted, catalogue, client_name=client_name, locale=locale, suspended=suspended)
+        _dataset(position, wanted, catalogue, client_name=client_name, locale=locale, suspended=suspended, wait=wait)
         | {"new": say("mark_new", locale) if previous and wanted.dataset_id not in previous else None}
         | ({"wait": _maintenance(maintenance[wanted.dataset_id], locale)} if wanted.dataset_id in maintenance else {})
         for position, wanted in enumerate(pending.parameters.datasets)
@@ -61,6 +63,7 @@ def _dataset(
     client_name: str,
     locale: str,
     suspended: AbstractSet[str],
+    wait: str,
 ) -> Sentences:
     dataset = catalogue.dataset(wanted.dataset_id)
     name = dataset.name.get(locale)
@@ -72,10 +75,7 @@ def _dataset(
     if free and not required and len(free) < len(wanted.fields_optional):
         names = [dataset.field(field).name.get(locale) for field in wanted.fields_optional if field not in free]
         always = say("optional_always", locale, fields=listed(names, locale))
-    wait = None
-    if dataset.typical_wait_s:
-        sentence = "wait_download" if wanted.purpose_id == own.PURPOSE_ID else "wait"
-        wait = say(sentence, locale, duration=duration(dataset.typical_wait_s, locale), client=client_name)
+    takes = dataset.typical_wait_s
     return {
         "position": position,
         "name": name,
@@ -87,7 +87,7 @@ def _dataset(
         "fields": required,
         "optional_fields": [_field(dataset.field(field), locale) for field in free or wanted.fields_optional],
         "always": always,
-        "wait": wait,
+        "wait": say(wait, locale, duration=duration(takes, locale), client=client_name) if takes else None,
         "unavailable": _unavailable(dataset, suspended, agency, locale),
     }
 

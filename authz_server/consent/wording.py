@@ -87,6 +87,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這項資料通常需要約 {duration}準備。頁面開著時會自己等，備妥後立刻取得。",
         "This usually takes about {duration} to prepare. The page waits for it by itself while you leave it open.",
     ),
+    "wait_counter": (
+        "這項資料通常需要約 {duration}準備。同意之後，有條碼的那一頁會說什麼時候去櫃檯。",
+        "This usually takes about {duration} to prepare. If you agree, the page with your barcode says when to go.",
+    ),
     "minute": (" {count} 分鐘", "{count} minute"),
     "minutes": (" {count} 分鐘", "{count} minutes"),
     "hours": (" {count} 小時", "{count} hours"),

@@ -30,6 +30,7 @@ WORDS = {
     "2026-11.6": "d27924518416e6b46c92a64451eeba578bcda0685cb0203ccf1ba9087dbab053",
     "2026-11.7": "783b9862575731afd4fc7e1788873d8b97f47a5b635bd3e72220b1150fd87372",
     "2026-11.8": "af396b22f802973a541b4e464880debcf16624d8dfb7ac4c807abd9782aca0a5",
+    "2026-11.9": "ab9b16b995127631ec05071b5c891561dcfcce7ec531b00ab2cb14e3d17fe9cc",
 }
 
 BANK = Client(
@@ -114,6 +115,16 @@ def test_the_same_request_gives_the_same_digest(catalogue: Catalogue, notice: No
     again = compose(pending(INCOME, PREMIUMS), BANK, catalogue, locale="en")
     assert again.sha256 == notice.sha256
     assert len(notice.sha256) == 43
+
+
+@pytest.mark.parametrize(("at_counter", "waits"), [(False, "You need not wait"), (True, "says when to go")])
+def test_who_goes_to_a_counter_is_not_told_that_the_data_goes_there_by_itself(
+    catalogue: Catalogue, at_counter: bool, waits: str
+) -> None:
+    notice = compose(pending(INCOME, at_counter=at_counter), BANK, catalogue, locale="en")
+    (income,) = notice.content["needed"]["datasets"]
+    assert waits in income["wait"]
+    assert (notice.content["desk"] is not None) == at_counter
 
 
 def test_more_time_changes_nothing_in_it(catalogue: Catalogue, notice: Notice) -> None:
