@@ -179,9 +179,12 @@ class Pages:
             return redirect(url_for("ask"), code=303) if case else self.clear()
         self.desk.fetch_all(case)
         printing, case.printing = case.printing, ""
-        # Comes back for what is being prepared, and to be empty when the time is over.
-        refresh_s = min(case.wait_s or case.seconds_left, case.seconds_left)
-        return *self.page("data.html", case=case, printing=printing), {"Refresh": str(refresh_s)}
+        return self.shown(case, printing=printing)
+
+    def shown(self, case: Case, status: int = 200, **values: Any) -> Any:
+        """The data; comes back for what is being prepared, and to be empty when the time is over."""
+        refresh = {"Refresh": f"{min(case.wait_s or case.seconds_left, case.seconds_left)}; url={url_for('data')}"}
+        return *self.page("data.html", status, case=case, **values), refresh
 
     def copy(self) -> Any:
         """Print or save a dataset: first the citizen's record says so, then it is done."""
@@ -196,7 +199,7 @@ class Pages:
         except (Refused, RequestException) as error:
             if str(error).startswith("login_required"):
                 raise
-            return self.page("data.html", 400, case=case, problem="copy")
+            return self.shown(case, 400, problem="copy")
         if action == "print":
             case.printing = fetch.grant["dataset"]
             return redirect(url_for("data"), code=303)

@@ -88,6 +88,7 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
         page.add_init_script(PRINTS)
         region = page.locator("[role=status]:visible")
         typed = barcode_of(guest, lang)
+        reference = guest.page.url.rpartition("/")[2]
         page.goto(f"{sandbox.desk_url}/callback?error=access_denied&state=x&lang={lang}")
         looks("sign-in, refused")
         page.goto(f"{sandbox.desk_url}/barcode")  # as typed, or from the history
@@ -127,6 +128,14 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
         expect(region).to_have_text(said["shown"])
         looks("data")
         use_the_data(page, said, looks)
+        guest.open(f"/consent/{reference}/erase")
+        guest.page.click("#erase-confirm")
+        with page.expect_response("**/copy") as answer:
+            press(page, f"[id='print-{DATASET}']")
+        assert answer.value.headers["refresh"].endswith("url=/data"), "this page is empty in time, too"
+        expect(page.locator("#problem")).not_to_be_empty()
+        expect(page.locator("script[src*='print']")).to_have_count(0)
+        looks("data, not to be printed any more")
         press(page, "#clear")
         expect(region).to_have_text(said["cleared"])
         looks("cleared")
@@ -142,7 +151,7 @@ def use_the_data(page: Page, said: dict[str, str], looks: Looks) -> None:
     paper = page.locator("section dl")
     press(page, f"[id='print-{DATASET}']")
     expect(page.locator("[role=status]:visible")).to_contain_text(said["print"])
-    assert page.evaluate("window.printed") == 1
+    page.wait_for_function("window.printed === 1")
     looks("data, printed")
     page.emulate_media(media="print")
     expect(paper).to_be_visible()
