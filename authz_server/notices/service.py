@@ -8,7 +8,7 @@ however long no worker ran, none is left out; the newest notice says how far the
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import exists, func, literal, select, true, union_all
+from sqlalchemy import case, exists, func, literal, select, true, union_all
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.selectable import Select
 
@@ -17,10 +17,13 @@ from authz_server.database import insert_if_absent
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.web import Web
+from authz_server.notices.letter import CODES
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
 
 # Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
 LATEST = timedelta(hours=1)
+# Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
+AHEAD = timedelta(days=KEPT_DAYS)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
 TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
 
@@ -48,13 +51,15 @@ def announce(
 def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tuple[object, ...]]:
     moment, never = literal(now, NOTICE.c.created_at.type), literal(None, NOTICE.c.created_at.type)
     nobody = literal(None, NOTICE.c.citizen_id.type)
+    first = literal(now - AHEAD, NOTICE.c.created_at.type)
+    due = case((AuditEntry.event.in_(tuple(CODES)), first), else_=moment)
     return (
         select(
             AuditEntry.id.label("audit_entry_id"),
             literal(channel.id).label("channel"),
             (AuditEntry.citizen_id if channel.to_citizen else nobody).label("citizen_id"),
             moment.label("created_at"),
-            (never if channel.immediate else moment).label("due_at"),
+            (never if channel.immediate else due).label("due_at"),
             literal(0).label("attempts"),
             (moment if channel.immediate else never).label("delivered_at"),
         )

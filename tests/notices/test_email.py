@@ -9,7 +9,9 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.config import Limits
 from authz_server.core import clock
+from authz_server.identity import contact
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Errand
 from authz_server.notices.delivery import deliver_some
@@ -284,3 +286,18 @@ def test_more_than_one_claim_holds_are_all_delivered(hands: Hands, office: PostO
     hands.tick()
     assert hands.deliver("email") == AT_ONCE + 1
     assert len({letter["Message-ID"] for letter in office.letters}) == AT_ONCE + 1
+
+
+def test_a_code_that_somebody_waits_for_goes_before_all_that_waits_longer(hands: Hands, office: PostOffice) -> None:
+    for _ in range(AT_ONCE + 1):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    clock.advance(LONG)
+    with Session(hands.platform.engine) as session, session.begin():
+        citizen_id = hands.citizen_id(session)
+        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    hands.tick()
+    deliver_some(hands.platform.engine, hands.channels["email"])
+    hands.channels["email"].rest()
+    assert "new@citizen.example" in office.recipients
+    assert len(office.recipients) == AT_ONCE
