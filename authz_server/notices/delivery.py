@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ from authz_server.notices.outbox import Claim
 from authz_server.prepared import lone_connection
 
 EVERY_S = 1.0
+# What was read of several is told for so long: a slow receiver of one must not have the next go to an address, or say
+# of a consent, that is none any more.
+FRESH = timedelta(seconds=1)
 _T = TypeVar("_T")
 
 
@@ -53,12 +57,15 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
         claims = outbox.claim(connection, channel.id, now=claimed_at)
     if not claims:
         return 0
-    errands = _errands(engine, claims)
+    errands, read_at = _errands(engine, claims), claimed_at
     last_begin = claimed_at + outbox.LEASE - outbox.LONGEST_ATTEMPT
     for number, claim in enumerate(claims):
-        if (stopping is not None and stopping.is_set()) or clock.now() > last_begin:
+        now = clock.now()
+        if (stopping is not None and stopping.is_set()) or now > last_begin:
             _give_back(engine, claims[number:])
             return number
+        if now - read_at > FRESH:
+            errands, read_at = _errands(engine, claims[number:]), now
         errand = errands[claim]
         failure = errand if isinstance(errand, NotDelivered) else _attempt(partial(channel.send, errand))
         carried = None if channel.to_citizen or isinstance(errand, NotDelivered) else errand.correction

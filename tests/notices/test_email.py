@@ -280,6 +280,29 @@ def test_no_letter_is_begun_that_may_not_end_within_the_lease(hands: Hands, offi
     assert len(office.letters) == 2
 
 
+@pytest.mark.parametrize("address", ["new@example.org", None])
+def test_a_letter_goes_to_the_address_of_when_it_is_carried_not_of_when_it_was_claimed(
+    hands: Hands, office: PostOffice, address: str | None
+) -> None:
+    for _ in range(3):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    channel = hands.channels["email"]
+    send = channel.send
+
+    def change_meanwhile(errand: Errand) -> None:
+        send(errand)
+        hands.change(email=address)
+        clock.advance(timedelta(seconds=2))
+
+    channel.send = change_meanwhile  # type: ignore[method-assign]  # a slow server, and a citizen who is quicker
+    assert deliver_some(hands.platform.engine, channel) == 3
+    channel.rest()
+    assert office.recipients[1:] == ([address] * 2 if address else [])
+    failures = [row.failure for row in hands.notices("email")[-3:]]
+    assert failures == [None, *[None if address else "no address"] * 2]
+
+
 def test_more_than_one_claim_holds_are_all_delivered(hands: Hands, office: PostOffice) -> None:
     for _ in range(AT_ONCE + 1):
         hands.happened("sign_in.locked")
