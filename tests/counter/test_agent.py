@@ -135,6 +135,7 @@ def test_either_ends_it_and_the_agents_barcode_is_dead_at_once(platform: Platfor
     own = sent.visit.show()
     assert announce(office, own).status_code == 200
     assert redeem(office, own, sent.visit.code()).status_code == 200
+    assert "It is over" in sent.agent.client.get(sent.own).text, "and when the citizen went is nobody else's to know"
     for username in ("citizen1", "citizen2"):
         assert any(event.endswith(".ended") for event, _ in told(platform, username, sent.visit.reference))
 
