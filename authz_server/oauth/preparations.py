@@ -21,7 +21,7 @@ def answer(request: Request, preparation_id: str) -> None:
     agency = agencies.registered(request, readiness.agency_of(session, preparation_id))
     claims = agencies.claims_of(request, agency, typ=TYPE, preparation=preparation_id)
     state = claims.get("state")
-    if state not in readiness.SAID:
+    if not isinstance(state, str) or state not in readiness.SAID:
         raise InvalidRequest("state is unknown.")
     expected_at = agencies.moment_of(claims, "ready_at", within=LONGEST_WAIT) if state == "preparing" else None
     readiness.say(session, preparation_id, state, agency_id=agency.id, expected_at=expected_at, now=now)

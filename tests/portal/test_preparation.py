@@ -63,7 +63,7 @@ class Scene:
         claims = jose.verify(signed, services_of(self.platform).keys, algorithms=("ES256",), typ=typ).claims
         return dict(claims)
 
-    def say(self, state: str, *, key: Key | None = None, typ: str = "", **claims: Any) -> TestResponse:
+    def say(self, state: Any, *, key: Key | None = None, typ: str = "", **claims: Any) -> TestResponse:
         """What the agency says, with changes."""
         told = {"iss": AGENCY, "aud": self.platform.settings.issuer, "iat": int(clock.now().timestamp())}
         told |= {"preparation": self.row.id, "state": state} | claims
@@ -227,6 +227,7 @@ def test_only_the_agency_can_say_it(scene: Scene) -> None:
 def test_bad_words_change_nothing(scene: Scene) -> None:
     for state, claims in (
         ("perhaps", {}),
+        (["ready"], {}),
         ("preparing", {}),
         ("preparing", {"ready_at": "soon"}),
         ("preparing", {"ready_at": True}),
