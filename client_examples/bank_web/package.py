@@ -31,14 +31,12 @@ class Package(NamedTuple):
 def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: dict[str, Any]) -> Package:
     """Decrypt and check. `agency`, `dataset`: from GET /catalogue; `granted`: what it was made for, or BadPackage."""
     try:
-        opened = jwe.decrypt_compact(jose, key, registry=LIMITS)
-        whole = opened.plaintext or b""
+        whole = jwe.decrypt_compact(jose, key, registry=LIMITS).plaintext or b""
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
             if sum(entry.file_size for entry in archive.infolist()) > MAX_BYTES:
                 raise BadPackage("larger than agreed")
             files = {entry.filename: archive.read(entry) for entry in archive.infolist()}
-        keys = KeySet.import_key_set(agency["jwks"])
-        signed = jws.deserialize_compact(files.pop("manifest.jws"), keys, algorithms=["ES256"])
+        signed = jws.deserialize_compact(files.pop("manifest.jws"), KeySet.import_key_set(agency["jwks"]), ["ES256"])
         manifest, data = json.loads(signed.payload), json.loads(files["data.json"])
         said = {"typ": signed.headers().get("typ")} | {name: manifest[name] for name in ["iss", *granted]}
         if said != {"typ": "mydata-manifest+jwt", "iss": agency["id"], **granted}:
