@@ -70,7 +70,7 @@ class Client:
 
     def finish(self, journey: Journey, answer: Mapping[str, str]) -> dict[str, Any]:
         """Take the citizen's answer (the callback's query), get the tokens; the id_token's claims. Raises: Refused."""
-        if not secrets.compare_digest(answer.get("state", ""), journey.state) or answer.get("iss") != self.issuer:
+        if (answer.get("state"), answer.get("iss")) != (journey.state, self.issuer):
             raise Refused("answer to another request")  # RFC 9700 section 4.7.1, RFC 9207
         if "code" not in answer:
             raise Refused(answer.get("error", "no code"))

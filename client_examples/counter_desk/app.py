@@ -107,6 +107,8 @@ class Pages:
         return None
 
     def sign_in(self) -> Any:
+        """Send whoever comes next to the platform; what was shown to whoever was here before is none of theirs."""
+        self.cases.end()
         clerk, address = self.desk.sign_in(session.get("lang", "zh-TW"))
         self.clerks.begin(clerk)
         return redirect(address, code=303)

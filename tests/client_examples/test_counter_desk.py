@@ -3,14 +3,21 @@
 import io
 import json
 import secrets
+import time
+import tomllib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zxingcpp
 from PIL import Image, ImageDraw, ImageFilter
+from requests import RequestException
 
 from authz_server.portal import barcode, pdf
+from client_examples.bank_web.app import load_or_create_keys
+from client_examples.counter_desk import app as desk_app
+from client_examples.counter_desk.desk import Case, Clerk, Desk
 from client_examples.counter_desk.reading import NothingRead, read_upload
 from client_examples.sandbox.scenes.counter import photographed
 
@@ -99,3 +106,34 @@ def test_of_two_barcodes_none_is_taken() -> None:
     both.paste(other, (one.width, 0))
     with pytest.raises(NothingRead, match="more than one"):
         read_upload(as_file(both))
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    """A desk of which no platform is reachable."""
+    keys = load_or_create_keys(tmp_path)
+    return Desk("http://127.0.0.1:9", "an-office", "http://127.0.0.1:8008/callback", keys, counter="c", shown_s=300)
+
+
+DOCUMENT = tomllib.loads(Path(desk_app.__file__).with_name("client.toml").read_text(encoding="utf-8"))
+DOCUMENT["counters"]["c"] = DOCUMENT["counters"]["counter-3"]
+
+
+@pytest.mark.parametrize("query", ["", "?state=x", "?state=%C3%A9&iss=http://127.0.0.1:9&code=x", "?state=%ED%A0%80"])
+def test_an_answer_that_nobody_asked_for_is_a_page(desk: Desk, query: str) -> None:
+    answer = desk_app.create_app(desk, DOCUMENT).test_client().get(f"/callback{query}")
+    assert (answer.status_code, "answer to another request" in answer.text) == (400, True)
+
+
+def test_the_next_clerk_finds_nothing_of_what_the_last_one_was_shown(desk: Desk) -> None:
+    """Who did not sign out, in the same browser."""
+    pages = desk_app.Pages(desk, DOCUMENT)
+    with desk_app.create_app(desk, DOCUMENT).test_request_context():
+        pages.clerks.begin(clerk := Clerk(name="W**"))
+        case = Case("", clerk)
+        case.ends_at = time.monotonic() + 60
+        pages.cases.begin(case)
+        assert pages.cases.current() is case
+        with pytest.raises(RequestException):
+            pages.sign_in()
+        assert pages.cases.current() is None
