@@ -87,8 +87,15 @@ class Registry:
         return self._current().suspended_datasets
 
     def maintenance(self) -> Mapping[str, datetime | None]:
-        """The datasets that their agencies say are under maintenance, and until about when (None: they do not say)."""
-        return self._current().maintenance
+        """The datasets that their agencies say are under maintenance, and until about when.
+
+        None: they do not say, or had hoped for a moment that is over.
+        """
+        found = self._current().maintenance
+        if not found:
+            return found
+        now = clock.now()
+        return {name: until if until is not None and until > now else None for name, until in found.items()}
 
     def silent_agencies(self) -> Mapping[str, datetime]:
         """The agencies that used to say how they are and no longer do, and when they last did."""
@@ -100,9 +107,10 @@ class Registry:
         state: dict[str, Any] = {}
         if agency.id in found.silent:
             state["silent_since"] = found.silent[agency.id].isoformat(timespec="seconds")
-        under_way = [dataset.id for dataset in agency.datasets if dataset.id in found.maintenance]
+        maintenance = self.maintenance()
+        under_way = [dataset.id for dataset in agency.datasets if dataset.id in maintenance]
         if under_way:
-            until = found.maintenance[under_way[0]]
+            until = maintenance[under_way[0]]
             state["maintenance"] = {
                 "datasets": under_way,
                 "until": until.isoformat(timespec="seconds") if until else None,

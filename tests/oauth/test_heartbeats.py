@@ -83,6 +83,16 @@ def test_maintenance_is_on_every_page_that_leads_there_and_ends_with_the_next_wo
     assert "maintenance" not in scene.described()
 
 
+def test_no_page_promises_a_moment_that_is_over(scene: Scene) -> None:
+    """The agency takes longer than it thought, and says nothing of it: under maintenance, nobody knows until when."""
+    scene.beat("maintenance", datasets=["fia.property"], until=in_s(3600))
+    clock.advance(timedelta(seconds=3600))
+    page = scene.page("/download")
+    assert "until about" not in page
+    assert page.count("Under maintenance: not available at present.") == 1
+    assert scene.described()["maintenance"] == {"datasets": ["fia.property"], "until": None}
+
+
 def test_who_falls_silent_is_said_to_be_and_who_never_spoke_is_not(scene: Scene) -> None:
     platform, limits = scene.platform, scene.platform.settings.limits
     scene.beat()
