@@ -15,7 +15,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients.policy import POLICIES
 from authz_server.config import Limits, Settings
 from authz_server.consent.models import Consent
-from authz_server.core import clock, outbound_http
+from authz_server.core import clock, outbound_http, secrets
 from authz_server.database import Base
 from authz_server.oauth.routes import CALLERS
 from authz_server.single_use import buckets
@@ -97,7 +97,8 @@ def test_a_userinfo_token_opens_no_dataset(platform: Platform) -> None:
 @pytest.mark.row("X-04")
 def test_consent_and_use_are_on_the_record_in_the_transaction_that_made_them(platform: Platform) -> None:
     fetch = dataset_token(platform)
-    consent_id = rows(platform, DatasetToken)[-1].consent_id
+    (token,) = rows(platform, DatasetToken, digest=secrets.digest(fetch.token))
+    consent_id = token.consent_id
     fetch.exchange()
     entries = {entry.event for entry in rows(platform, AuditEntry, consent_id=consent_id)}
     assert entries == {"consent.approved", "code.redeemed", "token.issued", "token.leased"}
