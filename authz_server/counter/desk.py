@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import bindparam, exists, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
@@ -62,6 +62,8 @@ PRESENTABLE = (
 )
 BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
 BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
+# At first, for what is refused is counted and recorded: who sends it again must not lock its citizen out by that.
+SPEND = Decision(lambda fresh: select(literal_column("1").label("spent")).where(fresh))
 ANNOUNCE = Decision(
     lambda fresh: (
         update(BARCODE)
@@ -134,8 +136,9 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     """Have a one-time code made for a barcode, for two minutes; its row, with name and consent. The caller commits.
 
     The caller commits also when it raises, for that was counted. A second time within the two minutes nothing changes.
-    Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed.
+    Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
+    SPEND.run(session, spend=spend)
     door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures)
     row = _judged(session, presented, desk, bounds, door)
     entry = _entry(row, ANNOUNCED, desk, bounds, success=True)
@@ -145,7 +148,6 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
         session,
         entry=entry if row.agent_id is None else on_both(entry, row.agent_id)[0],
         rows=[[one.values() for one in own]],
-        spend=spend,
         barcode=row.digest,
         office=desk.client_id,
         counter=desk.counter_id,
@@ -176,6 +178,7 @@ def redeem_barcode(
     The caller commits also when it raises BarcodeNotUsable, for that was counted.
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
+    SPEND.run(session, spend=spend)
     # It does not say which of the office's counters it is at, so all of them share this door.
     door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures * ADDRESS_FACTOR)
     row = _judged(session, presented, desk, bounds, door)
@@ -188,7 +191,7 @@ def redeem_barcode(
             jkt=jkt,
             catalogue=catalogue,
             limits=bounds.limits,
-            spend=spend,
+            spend=(),
             now=bounds.now,
             decision=REDEEM,
             told=_entries(row, REDEEMED, desk, bounds, success=True),

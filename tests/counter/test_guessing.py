@@ -10,16 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import update
+from werkzeug.test import TestResponse
 
 from authz_server.clients import service as clients
+from authz_server.clients.policy import PRE_AUTHORIZED_CODE
 from authz_server.core import clock, secrets
 from authz_server.core.identifiers import CROCKFORD
 from authz_server.counter.codes import check_character, face, find_digits, find_short
 from authz_server.counter.masking import masked
 from authz_server.identity.models import Citizen
 from tests.counter.office import agree, announce, new_office, redeem, scan
+from tests.counter.test_visit import refused
 from tests.support.platform import Platform
-from tests.support.protocol import everything, writing
+from tests.support.protocol import everything, new_citizen, writing
 
 SHORT_FORM = st.text(CROCKFORD, min_size=12, max_size=12).map(lambda text: text + check_character(text))
 
@@ -103,3 +106,28 @@ def test_a_barcode_of_one_citizen_is_not_shown_anew_by_another(own_platform: Pla
     other = own_platform.citizen("citizen2")
     assert other.client.post(visit.path, data={"csrf": "x"}).status_code == 404
     assert announce(office, barcode).status_code == 200
+
+
+@pytest.mark.parametrize("again", ["wrong", "right"])
+def test_a_refused_guess_is_spent_too_so_that_nobody_locks_a_citizen_out_by_sending_it_again(
+    platform: Platform, again: str
+) -> None:
+    office = new_office(platform)
+    visit = agree(platform, office, platform.citizen(new_citizen(platform)))
+    barcode = visit.show()
+    assert announce(office, barcode).status_code == 200
+    right = str(visit.code())
+    code = {"right": right, "wrong": f"{(int(right) + 1) % 10**6:06}"}
+    actor, assertion = office.actor(), office.assertion()
+    proof = office.proof("POST", f"{office.issuer}/token")
+
+    def present(code: str, proof: str, assertion: str) -> TestResponse:
+        form = {"grant_type": PRE_AUTHORIZED_CODE, "pre-authorized_code": barcode, "tx_code": code}
+        return office.post("/token", actor | form | {"client_assertion": assertion}, {"DPoP": proof})
+
+    assert refused(present(code["wrong"], proof, assertion))
+    kept = everything(platform)
+    assert present(code[again], proof, assertion).get_json()["error"] == "invalid_client"
+    assert present(code[again], proof, office.assertion()).get_json()["error"] == "invalid_dpop_proof"
+    assert everything(platform) == kept
+    assert redeem(office, barcode, right).status_code == 200
