@@ -97,7 +97,7 @@ def index(signed_in: SignedIn) -> Response:
         "consents.html",
         signed_in=signed_in,
         query=asked,
-        errors={name: {"text": text} for name, text in problems.items()},
+        errors=problems,
         problem_list=[{"text": text, "href": f"#{name}"} for name, text in problems.items()],
         tabs=[(asked.url(state=kind), TABS[kind], kind == asked.state) for kind in KINDS],
         parties=_parties(clients_of(session, signed_in.citizen_id), asked.party),

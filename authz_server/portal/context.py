@@ -7,7 +7,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from flask import Flask, g, request
-from flask_babel import get_translations, ngettext
+from flask_babel import get_translations, gettext, ngettext
 from markupsafe import Markup
 
 from authz_server.portal import locale
@@ -42,6 +42,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
     app.jinja_env.install_gettext_callables(translate, ngettext, newstyle=True)  # type: ignore[attr-defined]  # its i18n
     app.jinja_env.globals |= {
         "asset": asset,
+        "field_error": field_error,
         "html_lang": lambda: locale.HTML_LANG[locale.current()],
         "in_sandbox": lambda: sandbox,
         "issuer": lambda: issuer,
@@ -58,6 +59,11 @@ def translate(text: str) -> str:
     if found is None:
         found = g.translations = get_translations()
     return str(found.gettext(text))
+
+
+def field_error(text: object) -> dict[str, str] | None:
+    """What is wrong with a field, for a macro of govuk-frontend, which says "Error" in English if it is not told."""
+    return {"text": str(text), "visuallyHiddenText": gettext("Error")} if text else None
 
 
 def switch_url(tag: str) -> str:

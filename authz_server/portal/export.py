@@ -65,7 +65,7 @@ def page(signed_in: SignedIn) -> Response:
         "export.html",
         signed_in=signed_in,
         period=asked,
-        errors={name: {"text": text} for name, text in problems.items()},
+        errors=problems,
         problem_list=[{"text": text, "href": f"#{name}"} for name, text in problems.items()],
         parts=_parts(asked, places),
         more=len(places) == MOST_PARTS,

@@ -104,6 +104,11 @@ ACCOUNT: Final = (
                 lazy_gettext("From the agencies to this browser, for you alone, signed by them."),
             ),
             Entry(
+                "counter.offices",
+                lazy_gettext("Take data to a counter"),
+                lazy_gettext("Take data to the counter of an office, by a barcode."),
+            ),
+            Entry(
                 "agent.start",
                 lazy_gettext("Go to a counter for somebody else"),
                 lazy_gettext("With the invitation of whom you go for; what you accepted."),

@@ -261,7 +261,7 @@ class Sandbox:
         )
 
     def _register(self) -> None:
-        self.say("creating the tables; registering five agencies, the proxy, the banks and three synthetic citizens")
+        self.say("creating the tables; registering five agencies, the proxy, the clients and all synthetic people")
         write_registrations(self.work, self.checker.registration())
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
