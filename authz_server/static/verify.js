@@ -65,8 +65,13 @@ async function take(file) {
   return true
 }
 
-// Until it is known whether it is a package, which must not leave.
-chooser.form.addEventListener('submit', (event) => reading && event.preventDefault())
+// Until it is known whether it is a package, which must not leave; once it was judged, the button leads to the verdict.
+const judged = () => !verdict.hidden && !chooser.value && !document.getElementById('text').value
+chooser.form.addEventListener('submit', (event) => {
+  if (!reading && !(event.submitter?.id === 'verify-submit' && judged())) return
+  event.preventDefault()
+  verdict.focus()
+})
 chooser.addEventListener('change', () => chooser.files[0] && take(chooser.files[0]))
 document.addEventListener('dragover', (event) => event.preventDefault())
 document.addEventListener('drop', async (event) => {
