@@ -1,5 +1,6 @@
 """A download in a real browser, under the content security policy as it is, and what it leaves nowhere else."""
 
+import contextlib
 import io
 import re
 import zipfile
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Route, expect
+from playwright.sync_api import Browser, Dialog, Error, FilePayload, Route, expect
 
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import Visitor, visitor
@@ -107,10 +108,16 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
 
 def asked_before_leaving(guest: Visitor) -> str:
     """Set out for another page, and stay when the browser asks; what it was that asked."""
-    guest.page.once("dialog", lambda dialog: dialog.dismiss())
+    guest.page.once("dialog", stay)
     with guest.page.expect_event("dialog") as asked:
         guest.page.evaluate("() => { setTimeout(() => location.assign('/verify')) }")
     return str(asked.value.type)
+
+
+def stay(dialog: Dialog) -> None:
+    """Say that one does not want to leave; a browser that is slow may have closed the question meanwhile."""
+    with contextlib.suppress(Error):
+        dialog.dismiss()
 
 
 def save(guest: Visitor, dataset: str, folder: Path, *kinds: str) -> dict[str, bytes]:
