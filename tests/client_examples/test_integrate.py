@@ -15,7 +15,7 @@ ROOT = EXAMPLES.parent
 GUIDE = (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAVED_AS = {"python": "my_fetch.py", "js": "my_fetch.js"}
-STEPS_S = 150
+STEPS_S = 240
 
 
 def script() -> str:

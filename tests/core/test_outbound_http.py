@@ -214,7 +214,8 @@ def test_a_name_server_that_never_answers_is_not_waited_for() -> None:
         over.wait()
         return []
 
-    with pytest.raises(FetchFailed, match="resolve"):
+    # On a busy machine the time may be over before the thread that asks has begun.
+    with pytest.raises(FetchFailed, match=r"resolve|took too long"):
         fetch("https://a.example/", allowed_hosts=NOBODY, timeout_s=0.05, resolver=resolver)
     over.set()
 

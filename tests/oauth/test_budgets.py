@@ -180,6 +180,12 @@ def test_a_request_keeps_to_its_budget(platform: Platform, operation: str) -> No
         with counting(scene.engine) as counts:
             response = send()
         records = log_records(scene.engine) - before
+        if records > BUDGET[operation][-1]:
+            # Once in some hundred rows a page of an index is full and split, which is written as well: not twice.
+            send = scene.prepare(operation)
+            before = log_records(scene.engine)
+            send()
+            records = log_records(scene.engine) - before
     assert response.status_code < 400, response.text
     on_postgresql, on_sqlite, signatures, verifications, calls, log = BUDGET[operation]
     allowed = on_postgresql if scene.engine.dialect.name == "postgresql" else on_sqlite
