@@ -42,8 +42,8 @@ NAMING = {
     "pk": "pk_%(table_name)s",
 }
 
-ONLY_ON = "only_on"  # in the `info` of a constraint: the one dialect that has it
-
+# In the `info` of a constraint: the one dialect that has it.
+ONLY_ON = "only_on"
 # The database is away, or all its connections are taken: by whichever way the statement went.
 UNREACHABLE = (OperationalError, psycopg.OperationalError, PoolTimeout)
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER

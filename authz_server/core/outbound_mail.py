@@ -66,9 +66,9 @@ class Postman:
         octets = letter.as_bytes(policy=letter.policy.clone(linesep="\r\n", cte_type="7bit"))
         deadline = time.monotonic() + self._timeout_s
         try:
-            line = self._begun(sender, deadline)
+            line = self._standing(deadline) or self._connect(deadline)
             with cut_off(line.raw, deadline):
-                line.carry(recipient, octets)
+                line.sendmail(sender, [recipient], octets)
         except smtplib.SMTPRecipientsRefused as error:
             raise _judged(error.recipients[recipient][0], "recipient") from None
         except smtplib.SMTPDataError as error:
@@ -85,17 +85,15 @@ class Postman:
                 line.quit()
             line.end()
 
-    def _begun(self, sender: str, deadline: float) -> "_Line":
-        """A connection whose server awaits the recipient: that of the last letter, if it still stands, or another."""
-        if self._line is not None:
-            with contextlib.suppress(smtplib.SMTPException, OSError), cut_off(self._line.raw, deadline):
-                self._line.begin(sender)
+    def _standing(self, deadline: float) -> "_Line | None":
+        """The connection of the last letter, if the server still holds it."""
+        if self._line is None:
+            return None
+        with contextlib.suppress(smtplib.SMTPException, OSError), cut_off(self._line.raw, deadline):
+            if self._line.noop()[0] == 250:
                 return self._line
-            self.rest()
-        line = self._connect(deadline)
-        with cut_off(line.raw, deadline):
-            line.begin(sender)
-        return line
+        self.rest()
+        return None
 
     def _connect(self, deadline: float) -> "_Line":
         server = self._server
@@ -137,29 +135,6 @@ class _Line(smtplib.SMTP):
             self.starttls(context=ssl.create_default_context())
         if server.user is not None:
             self.login(server.user, server.password or "")
-        self.ehlo_or_helo_if_needed()
-
-    def begin(self, sender: str) -> None:
-        """Say that a letter comes.  Raises: SMTPException, OSError."""
-        code, said = self.mail(sender)
-        if code != 250:
-            raise smtplib.SMTPSenderRefused(code, said, sender)
-
-    def carry(self, recipient: str, octets: bytes) -> None:
-        """Say to whom, and hand it over.  Raises: SMTPException, OSError."""
-        code, said = self.rcpt(recipient)
-        if code not in {250, 251}:
-            self._give_up(code)
-            raise smtplib.SMTPRecipientsRefused({recipient: (code, said)})
-        code, said = self.data(octets)
-        if code != 250:
-            self._give_up(code)
-            raise smtplib.SMTPDataError(code, said)
-
-    def _give_up(self, code: int) -> None:
-        """Make room for the next letter. A server that says 421 has closed the connection (RFC 5321 section 3.8)."""
-        if code != 421:
-            self.rset()
 
     def end(self) -> None:
         """Let go of every socket."""

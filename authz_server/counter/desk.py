@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
-from sqlalchemy import bindparam, exists, literal_column, or_, select, update
+from sqlalchemy import bindparam, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
 from authz_server.catalogue.model import Catalogue
+from authz_server.clients import standing
 from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED, CodeRow
 from authz_server.consent.errors import CodeNotUsable
@@ -62,8 +63,6 @@ PRESENTABLE = (
 )
 BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
 BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
-# At first, for what is refused is counted and recorded: who sends it again must not lock its citizen out by that.
-SPEND = Decision(lambda fresh: select(literal_column("1").label("spent")).where(fresh))
 ANNOUNCE = Decision(
     lambda fresh: (
         update(BARCODE)
@@ -138,7 +137,7 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     The caller commits also when it raises, for that was counted. A second time within the two minutes nothing changes.
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
-    SPEND.run(session, spend=spend)
+    _spend(session, desk, spend)
     door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures)
     row = _judged(session, presented, desk, bounds, door)
     entry = _entry(row, ANNOUNCED, desk, bounds, success=True)
@@ -178,7 +177,7 @@ def redeem_barcode(
     The caller commits also when it raises BarcodeNotUsable, for that was counted.
     Raises: BarcodeNotUsable, DeskLocked, AssertionReplayed, ProofReplayed.
     """
-    SPEND.run(session, spend=spend)
+    _spend(session, desk, spend)
     # It does not say which of the office's counters it is at, so all of them share this door.
     door = _count_at_desk(session, desk, bounds, most=bounds.limits.sign_in_failures * ADDRESS_FACTOR)
     row = _judged(session, presented, desk, bounds, door)
@@ -206,6 +205,15 @@ def redeem_barcode(
         use(session, row.consent_id, now=bounds.now)
     lockout.reopen(session, _visit_door(row, bounds.limits))
     return row, issued
+
+
+def _spend(session: Session, desk: Desk, spend: Sequence[Identifier]) -> None:
+    """At first, for what is refused is counted and recorded: who sends it again must not lock its citizen out by that.
+
+    Raises: AssertionReplayed, ProofReplayed; BarcodeNotUsable, if the office was suspended in this moment.
+    """
+    if not standing.check(session, desk.client_id, spend=spend):
+        raise BarcodeNotUsable("suspended")
 
 
 def _count_at_desk(session: Session, desk: Desk, bounds: Bounds, *, most: int) -> Door:

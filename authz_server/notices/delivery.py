@@ -18,6 +18,7 @@ from authz_server.database import UNREACHABLE, reading
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Undeliverable
 from authz_server.notices.errands import Matter, errand_of, matters
+from authz_server.notices.letter import CODES
 from authz_server.notices.outbox import Claim
 from authz_server.prepared import lone_connection
 
@@ -58,6 +59,7 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
     if not claims:
         return 0
     errands, read_at = _errands(engine, claims), claimed_at
+    claims.sort(key=lambda claim: not _brings_code(errands[claim]))
     last_begin = claimed_at + outbox.LEASE - outbox.LONGEST_ATTEMPT
     for number, claim in enumerate(claims):
         now = clock.now()
@@ -67,7 +69,7 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
         if now - read_at > FRESH:
             errands, read_at = _errands(engine, claims[number:]), now
         errand = errands[claim]
-        failure = errand if isinstance(errand, NotDelivered) else _attempt(partial(channel.send, errand))
+        failure = errand if isinstance(errand, NotDelivered) else _attempt(claim, partial(channel.send, errand))
         carried = None if channel.to_citizen or isinstance(errand, NotDelivered) else errand.correction
         _settle(engine, claim, failure, carried)
     return len(claims)
@@ -79,7 +81,12 @@ def _give_back(engine: Engine, claims: Sequence[Claim]) -> None:
             outbox.released(session, claim, now=clock.now())
 
 
-def _attempt(act: Callable[[], _T]) -> _T | NotDelivered:
+def _brings_code(errand: Errand | NotDelivered) -> bool:
+    """Somebody waits for it, and it is good for minutes."""
+    return isinstance(errand, Errand) and errand.entry.event in CODES
+
+
+def _attempt(claim: Claim, act: Callable[[], _T]) -> _T | NotDelivered:
     """What it returns, or why this attempt has failed; an error of ours is no reason to hold up other notices."""
     try:
         return act()
@@ -88,7 +95,7 @@ def _attempt(act: Callable[[], _T]) -> _T | NotDelivered:
     except UNREACHABLE:
         raise
     except Exception as error:
-        event("notice.broken", level=logging.ERROR, error=type(error).__name__)
+        event("notice.broken", level=logging.ERROR, kind=claim.channel, error=type(error).__name__)
         return NotDelivered(type(error).__name__)
 
 
@@ -134,7 +141,7 @@ def _errands(engine: Engine, claims: Sequence[Claim]) -> dict[Claim, Errand | No
     """What there is to say of each, or why there is nothing."""
     with Session(reading(engine), expire_on_commit=False) as session:
         found = matters(session, [claim.audit_entry_id for claim in claims])
-        return {claim: _attempt(partial(_errand, session, found, claim)) for claim in claims}
+        return {claim: _attempt(claim, partial(_errand, session, found, claim)) for claim in claims}
 
 
 def _errand(session: Session, found: Mapping[int, Matter], claim: Claim) -> Errand:

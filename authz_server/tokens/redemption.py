@@ -62,8 +62,7 @@ def redeem(
     Args: code: its row, found to be the caller's, or used; spend: the identifiers of the request's assertion and proof;
         recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
         made, with the parameters of its conditions; told: what the record says of it, if not that the client redeemed
-        a code; agent_id: who acts for the citizen; clerk_citizen_id: and who at the
-        counter.
+        a code; agent_id, clerk_citizen_id: who acts for the citizen on the way to a counter, and behind it.
     Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
     """
     issued = Issued(

@@ -6,16 +6,17 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.clients import service as clients
+from authz_server.clients.models import Client
 from authz_server.consent.models import Consent
 from authz_server.consent.views import chosen
 from authz_server.core import clock
 from tests.support.platform import CALLBACK, CitizenBrowser, Platform, answer_of, hidden_fields
-from tests.support.protocol import writing
+from tests.support.protocol import rows, writing
 
 ADDRESS = ("registered_address", "birth_place")
 
@@ -275,6 +276,18 @@ def test_a_suspended_dataset_is_told_of_and_left_out(own_platform: Platform) -> 
     assert "does not give out this dataset at present" in page.text
     answer_of(post(citizen, page, decision="approve"))
     assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
+
+
+def test_a_client_that_was_suspended_in_this_moment_gets_no_consent(own_platform: Platform) -> None:
+    citizen = own_platform.citizen()
+    page = ask(own_platform, citizen)
+    with Session(own_platform.engine) as session, session.begin():  # before this process's registry has looked
+        of_client = Client.client_id == own_platform.bank.client_id
+        session.execute(update(Client).where(of_client).values(suspended_at=clock.now()))
+    answer = post(citizen, page, decision="approve")
+    assert answer.status_code == 400
+    assert "This request is over" in answer.text
+    assert rows(own_platform, Consent) == []
 
 
 def test_where_nothing_is_available_there_is_nothing_to_agree_to(own_platform: Platform) -> None:

@@ -90,7 +90,15 @@ def frozen(platform: Platform, _office: Office, visit: Visit) -> dict[str, Any]:
 
 
 def stopped(_platform: Platform, _office: Office, visit: Visit) -> dict[str, Any]:
-    path = f"/consent/{visit.reference}/stop"
+    return confirm(visit, "stop")
+
+
+def to_be_erased(_platform: Platform, _office: Office, visit: Visit) -> dict[str, Any]:
+    return confirm(visit, "erase")
+
+
+def confirm(visit: Visit, step: str) -> dict[str, Any]:
+    path = f"/consent/{visit.reference}/{step}"
     answer = visit.citizen.client.post(path, data=hidden_fields(visit.citizen.client.get(path).text))
     assert answer.status_code == 303, answer.text
     return {}
@@ -108,6 +116,7 @@ REFUSED: dict[str, Callable[[Platform, Office, Visit], dict[str, Any]]] = {
     "another desk's": another_key,
     "no longer registered": registered_otherwise,
     "stopped": stopped,
+    "to be erased": to_be_erased,
     "frozen": frozen,
 }
 
@@ -127,11 +136,33 @@ def test_another_office_a_delivery_under_way_and_a_desk_of_yesterday_are_refused
         visit, _ = fetched(platform, office := new_office(platform, desk_may=BOTH))
         other = new_office(platform, desk_may=BOTH)
         refused(report(other, visit, "print"), 403, "access_denied")
+        other.dpop_key = office.dpop_key
+        refused(report(other, visit, "print"), 403, "access_denied")
         begun, _ = fetched(platform, office, deliver=False)
         refused(report(office, begun, "print"), 403, "access_denied")
         clock.advance(timedelta(hours=8, seconds=1))
         refused(report(office, visit, "print"), 403, "access_denied")
     assert copies_of(platform, visit) + copies_of(platform, begun) == []
+
+
+def test_what_the_citizen_did_not_read_is_refused_though_the_office_may_do_it_now(platform: Platform) -> None:
+    visit, _ = fetched(platform, office := new_office(platform, desk_may=["print"]))
+    with writing(platform) as session:
+        session.execute(update(Client).where(Client.client_id == office.client_id).values(desk_may=BOTH))
+    services_of(platform).registry.reload()
+    refused(report(office, visit, "save"), 403, "access_denied")
+    assert report(office, visit, "print").status_code == 204
+
+
+def test_an_office_that_was_suspended_in_this_moment_copies_nothing(platform: Platform) -> None:
+    """One without named clerks: else its clerk's token is worth nothing already."""
+    office = new_office(platform, desk_may=BOTH, named_clerks=False)
+    office.actor = dict
+    visit, _ = fetched(platform, office)
+    with Session(platform.engine) as session, session.begin():  # before this process's registry has looked
+        session.execute(update(Client).where(Client.client_id == office.client_id).values(suspended_at=clock.now()))
+    refused(report(office, visit, "print"), 403, "access_denied")
+    assert copies_of(platform, visit) == []
 
 
 NO_REPORTS: tuple[tuple[dict[str, Any], int, str], ...] = (

@@ -131,3 +131,19 @@ def test_a_refused_guess_is_spent_too_so_that_nobody_locks_a_citizen_out_by_send
     assert present(code[again], proof, office.assertion()).get_json()["error"] == "invalid_dpop_proof"
     assert everything(platform) == kept
     assert redeem(office, barcode, right).status_code == 200
+
+
+def test_a_refused_announcement_is_spent_too(platform: Platform) -> None:
+    office = new_office(platform)
+    actor, assertion = office.actor(), office.assertion()
+    proof = office.proof("POST", f"{office.issuer}/announce")
+
+    def present(proof: str, assertion: str) -> TestResponse:
+        form = {"pre-authorized_code": "0" * 40, "counter": "desk-1", "client_assertion": assertion}
+        return office.post("/announce", actor | form, {"DPoP": proof})
+
+    assert present(proof, assertion).get_json()["error"] == "invalid_grant"
+    kept = everything(platform)
+    assert present(proof, assertion).get_json()["error"] == "invalid_client"
+    assert present(proof, office.assertion()).get_json()["error"] == "invalid_dpop_proof"
+    assert everything(platform) == kept

@@ -1,6 +1,8 @@
 """Notices by e-mail, to a real SMTP server: once, in the end, and what they say."""
 
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from email.message import EmailMessage
 
@@ -13,7 +15,7 @@ from authz_server.config import Limits
 from authz_server.core import clock
 from authz_server.identity import contact
 from authz_server.notices import outbox
-from authz_server.notices.channels.base import Errand
+from authz_server.notices.channels.base import Channel, Errand
 from authz_server.notices.delivery import deliver_some
 from authz_server.notices.models import NOTICE, Notice
 from authz_server.notices.outbox import AT_ONCE, FIRST_WAIT, LEASE, LONGEST_WAIT, MOST_ATTEMPTS
@@ -38,6 +40,24 @@ def one_letter(hands: Hands, office: PostOffice, event: str = "sign_in.locked") 
     assert hands.deliver("email") == 1
     (letter,) = office.letters
     return letter
+
+
+@contextmanager
+def after_each_letter(hands: Hands, act: Callable[[], object]) -> Iterator[Channel]:
+    """A channel whose server is slow: what happens before its next letter is begun."""
+    channel = hands.channels["email"]
+    send = channel.send
+
+    def send_and_act(errand: Errand) -> None:
+        send(errand)
+        act()
+
+    channel.send = send_and_act  # type: ignore[method-assign]  # as if it took its time
+    try:
+        yield channel
+    finally:
+        channel.send = send  # type: ignore[method-assign]
+        channel.rest()
 
 
 def test_a_consent_is_told_with_who_what_when_and_how_to_stop_it(
@@ -219,6 +239,19 @@ def test_what_somebody_works_on_nobody_else_takes_until_the_lease_is_over(hands:
     assert hands.notices("email")[-1].delivered_at is not None
 
 
+def test_who_was_slower_than_the_lease_closes_nothing_that_another_works_on(hands: Hands) -> None:
+    hands.happened("sign_in.locked")
+    hands.tick()
+    with Session(hands.platform.engine) as session, session.begin():
+        (slow,) = outbox.claim(session, "email", now=clock.now())
+        clock.advance(LEASE)
+        (held,) = outbox.claim(session, "email", now=clock.now())
+        outbox.delivered(session, slow, now=clock.now())
+        outbox.released(session, slow, now=clock.now())
+    notice = hands.notices("email")[-1]
+    assert (notice.attempts, notice.due_at, notice.delivered_at) == (held.attempt, clock.now() + LEASE, None)
+
+
 def test_the_notice_of_a_citizen_who_is_gone_or_has_no_address_any_more_is_given_up(hands: Hands) -> None:
     hands.happened("sign_in.locked")
     hands.tick()
@@ -227,7 +260,9 @@ def test_the_notice_of_a_citizen_who_is_gone_or_has_no_address_any_more_is_given
     assert hands.notices("email")[-1].failure == "no address"
 
 
-def test_one_that_can_t_be_put_into_words_holds_up_no_other(hands: Hands, office: PostOffice) -> None:
+def test_one_that_can_t_be_put_into_words_holds_up_no_other(
+    hands: Hands, office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
     """As when an older release told of something that this one knows nothing of."""
     hands.happened("token.leased")
     with Session(hands.platform.engine) as session, session.begin():
@@ -240,22 +275,17 @@ def test_one_that_can_t_be_put_into_words_holds_up_no_other(hands: Hands, office
     assert hands.deliver("email") == 2
     assert len(office.letters) == 1
     assert hands.notices("email")[-2].failure == "LookupError"
+    (broken,) = [record for record in caplog.records if record.message == "notice.broken"]
+    assert vars(broken)["identifiers"]["kind"] == "email"
 
 
 def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(hands: Hands, office: PostOffice) -> None:
     for _ in range(3):
         hands.happened("sign_in.locked")
     hands.tick()
-    channel, stopping = hands.channels["email"], threading.Event()
-    send = channel.send
-
-    def stop_after_one(errand: Errand) -> None:
-        send(errand)
-        stopping.set()
-
-    channel.send = stop_after_one  # type: ignore[method-assign]  # the first letter is the last
-    assert deliver_some(hands.platform.engine, channel, stopping) == 1
-    channel.send = send  # type: ignore[method-assign]
+    stopping = threading.Event()
+    with after_each_letter(hands, stopping.set) as channel:
+        assert deliver_some(hands.platform.engine, channel, stopping) == 1
     assert sorted(row.attempts for row in hands.notices("email")[-3:]) == [0, 0, 1]
     assert hands.deliver("email") == 2, "at once, by whoever comes next"
     assert len({letter["Message-ID"] for letter in office.letters}) == len(office.letters) == 3
@@ -265,16 +295,8 @@ def test_no_letter_is_begun_that_may_not_end_within_the_lease(hands: Hands, offi
     for _ in range(2):
         hands.happened("sign_in.locked")
     hands.tick()
-    channel = hands.channels["email"]
-    send = channel.send
-
-    def take_long(errand: Errand) -> None:
-        send(errand)
-        clock.advance(LEASE - timedelta(seconds=1))
-
-    channel.send = take_long  # type: ignore[method-assign]  # a server that is very slow
-    assert deliver_some(hands.platform.engine, channel) == 1
-    channel.send = send  # type: ignore[method-assign]
+    with after_each_letter(hands, lambda: clock.advance(LEASE - timedelta(seconds=1))) as channel:
+        assert deliver_some(hands.platform.engine, channel) == 1
     assert hands.deliver("email") == 1
     assert [row.attempts for row in hands.notices("email")[-2:]] == [1, 1]
     assert len(office.letters) == 2
@@ -287,17 +309,13 @@ def test_a_letter_goes_to_the_address_of_when_it_is_carried_not_of_when_it_was_c
     for _ in range(3):
         hands.happened("sign_in.locked")
     hands.tick()
-    channel = hands.channels["email"]
-    send = channel.send
 
-    def change_meanwhile(errand: Errand) -> None:
-        send(errand)
+    def change_meanwhile() -> None:
         hands.change(email=address)
         clock.advance(timedelta(seconds=2))
 
-    channel.send = change_meanwhile  # type: ignore[method-assign]  # a slow server, and a citizen who is quicker
-    assert deliver_some(hands.platform.engine, channel) == 3
-    channel.rest()
+    with after_each_letter(hands, change_meanwhile) as channel:
+        assert deliver_some(hands.platform.engine, channel) == 3
     assert office.recipients[1:] == ([address] * 2 if address else [])
     failures = [row.failure for row in hands.notices("email")[-3:]]
     assert failures == [None, *[None if address else "no address"] * 2]
@@ -322,5 +340,15 @@ def test_a_code_that_somebody_waits_for_goes_before_all_that_waits_longer(hands:
     hands.tick()
     deliver_some(hands.platform.engine, hands.channels["email"])
     hands.channels["email"].rest()
-    assert "new@citizen.example" in office.recipients
+    assert office.recipients.index("new@citizen.example") == 0
     assert len(office.recipients) == AT_ONCE
+
+
+def test_an_address_of_several_lines_adds_no_line_to_a_letter(hands: Hands, office: PostOffice) -> None:
+    """None is taken as contact data; should one stand in the table all the same, nothing goes out."""
+    hands.change(email="jia@citizen.example\r\nBcc: all@citizen.example")
+    hands.happened("sign_in.locked")
+    hands.tick()
+    assert hands.deliver("email") == 1
+    assert (office.letters, office.recipients) == ([], [])
+    assert hands.notices("email")[-1].delivered_at is None
