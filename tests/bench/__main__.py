@@ -29,6 +29,7 @@ from tests.bench.target import Target
 
 # In its in-memory store the peer keeps 1000 entries, about 15 of them per journey: more at once and it forgets some.
 SESSIONS = 48
+BATCHES_AFTERWARDS = 13  # for the latency at half load, and for withdrawals
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def main() -> int:
     options = _options()
     plan = Plan(options.rounds, options.batches, options.warm_up, options.connections)
     try:
-        with _running(options) as running:
+        with _running(options, plan) as running:
             # From here on this process is the load, and nothing else of it runs on the server's core.
             os.sched_setaffinity(0, {cpu.LOAD_CORE})
             results = measure(running.targets, plan)
@@ -79,11 +80,11 @@ def _under_load(own: Ours, results: Mapping[str, Rounds], options: argparse.Name
 
 
 @contextmanager
-def _running(options: argparse.Namespace) -> Iterator[Running]:
+def _running(options: argparse.Namespace, plan: Plan) -> Iterator[Running]:
     with ExitStack() as stack:
         targets, own = [], None
         if options.only != "peer":
-            own = stack.enter_context(ours.running(SESSIONS))
+            own = stack.enter_context(ours.running(SESSIONS, batches=plan.batches + BATCHES_AFTERWARDS))
             targets.append(own.target)
         if options.only != "ours":
             peer.install()

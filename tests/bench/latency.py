@@ -66,7 +66,7 @@ def journeys_through(ours: Ours, wanted: int) -> list[Journey]:
     journeys: list[Journey] = []
     with pump_to(target, 8) as pump:
         while len(journeys) < wanted:
-            journeys += Driver(target.provider, pump, Meter({})).run(target.browsers, userinfo=False)
+            journeys += Driver(target.provider, pump, Meter({})).run(next(target.groups), userinfo=False)
     return journeys[:wanted]
 
 

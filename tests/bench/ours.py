@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from unittest import mock
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
@@ -20,7 +22,7 @@ from sqlalchemy.orm import Session
 from authz_server.cli import WORKER
 from authz_server.core import clock
 from authz_server.database import new_engine
-from authz_server.identity import sessions
+from authz_server.identity import passwords, sessions
 from authz_server.identity.cookies import SESSION
 from authz_server.identity.national_id import check as national_id_check
 from authz_server.identity.service import Person, create_citizen
@@ -62,11 +64,12 @@ class Ours:
 
 
 @contextmanager
-def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
-    """Start everything on the server core, but the agency on the load core.
+def running(at_once: int, *, batches: int = 1, workers: int = 1) -> Iterator[Ours]:
+    """Start everything on the server core, but the agency and the receiver of e-mail on the load core.
 
     The worker runs as it always does; what it costs is booked on its own, not on the requests.
-    Args: workers: processes of the authorization server; more than one are given both cores, and the database too.
+    Args: at_once, batches: how many citizens of a batch, and batches until the first ones come again; workers:
+        processes of the authorization server; more than one are given both cores, and the database too.
     """
     cores = {cpu.SERVER_CORE} if workers == 1 else {cpu.SERVER_CORE, cpu.LOAD_CORE}
     with cpu.on_core(*cores):
@@ -76,7 +79,8 @@ def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
         postgres = sandbox.postgres
         assert postgres is not None
         client = _registered(sandbox)
-        browsers = _signed_in(sandbox, sessions_wanted)
+        browsers = _signed_in(sandbox, at_once * batches)
+        _move_to_load_core(sandbox.processes["mailbox"].pid)
         with _agency(sandbox):
             parts: dict[str, tuple[int, ...]] = {
                 "server": (sandbox.processes["server"].pid,),
@@ -90,7 +94,9 @@ def running(sessions_wanted: int, *, workers: int = 1) -> Iterator[Ours]:
                 exchanger=_proxy_client(sandbox),
                 with_large=_provider(sandbox, client, LARGE_DATASET),
             )
-            target = Target(NAME, _provider(sandbox, client, SMALL_DATASET), parts, browsers, fetches)
+            groups = [browsers[first : first + at_once] for first in range(0, len(browsers), at_once)]
+            provider = _provider(sandbox, client, SMALL_DATASET)
+            target = Target(NAME, provider, parts, itertools.cycle(groups), fetches)
             yield Ours(target, fetches, sandbox, postgres)
     finally:
         sandbox.stop()
@@ -151,7 +157,8 @@ def _proxy_client(sandbox: Sandbox) -> BenchClient:
 
 
 def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
-    """As many citizens, each with a session: of one citizen's consents to one bank the later would outdate the earlier.
+    """As many citizens, each with a session: whoever consents to the same again within minutes is warned of it, and the
+    later consent outdates the earlier.
 
     The sessions are opened by the domain service: signing in is rare, slow on purpose, and not what is measured here.
     """
@@ -159,7 +166,8 @@ def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
     ids = (f"A1{number:08}" for number in itertools.count())
     engine = new_engine(sandbox.database_url)
     browsers = []
-    with Session(engine) as session:
+    hashed = passwords.hash_password(_PASSWORD)  # once for all, as it is slow on purpose
+    with Session(engine) as session, mock.patch.object(passwords, "hash_password", return_value=hashed):
         for number, national_id in zip(range(count), filter(national_id_check, ids), strict=False):
             person = Person(
                 username=f"bench{number}",
@@ -176,6 +184,12 @@ def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
         session.commit()
     engine.dispose()
     return browsers
+
+
+def _move_to_load_core(pid: int) -> None:
+    """What runs elsewhere in truth, and takes letters as long as the worker writes them."""
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {cpu.LOAD_CORE})
 
 
 @contextmanager

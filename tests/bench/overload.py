@@ -69,7 +69,7 @@ def _capacity(ours: Ours) -> float:
 
 def _pushes(ours: Ours, count: int) -> list[bytes]:
     steps = Steps(ours.target.provider)
-    journey = Journey(ours.target.browsers[0])
+    journey = Journey(next(ours.target.groups)[0])
     return [steps.push(journey) for _ in range(count)]
 
 

@@ -3,6 +3,7 @@
 Its packages come from npm, by the lock file beside `server.js`, when they are not there yet.
 """
 
+import itertools
 import json
 import os
 import shutil
@@ -89,7 +90,7 @@ def _target(name: str, issuer: str, parts: dict[str, tuple[int, ...]], client: B
         consent_form={"decision": "approve"},
     )
     browsers = [_signed_in(provider, f"citizen-{number}") for number in range(sessions)]
-    return Target(name=name, provider=provider, parts=parts, browsers=browsers)
+    return Target(name=name, provider=provider, parts=parts, groups=itertools.repeat(browsers))
 
 
 def _signed_in(provider: Provider, account: str) -> Browser:

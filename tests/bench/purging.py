@@ -88,7 +88,7 @@ core sustains. Without it their p99 is {steady_ms:.1f} ms, with it {purging_ms:.
 
 def _load(ours: Ours, per_s: float, before: Callable[[], object] = lambda: None) -> list[Answer]:
     """Requests for some seconds; after the first quarter, which is for warming up, `before` is called."""
-    steps, journey = Steps(ours.target.provider), Journey(ours.target.browsers[0])
+    steps, journey = Steps(ours.target.provider), Journey(next(ours.target.groups)[0])
     ready = [steps.push(journey) for _ in range(int(per_s * SECONDS))]
     first = len(ready) // 4
     parts = urlsplit(ours.target.provider.issuer)
@@ -118,7 +118,7 @@ def _purged_meanwhile(ours: Ours, per_s: float) -> tuple[dict[str, float], list[
 def _seed(ours: Ours, identifiers: str) -> None:
     with ours.database() as connection:
         connection.execute(
-            f"INSERT INTO {identifiers} SELECT 'dpop_proof', sha256(i::text::bytea)"  # noqa: S608 - our own names
+            f"INSERT INTO {identifiers} SELECT substr(sha256(i::text::bytea), 1, 16), 'd'"  # noqa: S608 - our own names
             f" FROM generate_series(1, {IDENTIFIERS}) i"
         )
         connection.execute(

@@ -20,6 +20,10 @@ class Plan:
     warm_up_batches: int
     connections: int
 
+    @property
+    def batches(self) -> int:
+        return self.warm_up_batches + self.rounds * self.batches_per_round
+
 
 def measure(targets: Sequence[Target], plan: Plan) -> dict[str, Rounds]:
     """Results by the target's name. Raises: RuntimeError: a target failed every journey of its warm-up."""
@@ -50,7 +54,7 @@ def _warm_up(target: Target, plan: Plan) -> None:
 
 
 def _batch(target: Target, meter: Meter, pump: Pump) -> None:
-    journeys = Driver(target.provider, pump, meter).run(target.browsers)
+    journeys = Driver(target.provider, pump, meter).run(next(target.groups))
     if target.afterwards is not None and journeys:
         target.afterwards.run(journeys, meter, pump)
 

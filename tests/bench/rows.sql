@@ -32,7 +32,7 @@ SELECT sha256(('mdt_' || i)::bytea), 'c' || i, 'T' || i, 1 + i % $citizens, 'ban
 FROM generate_series(1, $tokens) i;
 
 INSERT INTO $used
-SELECT 'dpop_proof', sha256(i::text::bytea)
+SELECT substr(sha256(i::text::bytea), 1, 16), 'd'
 FROM generate_series(1, $tokens) i;
 
 VACUUM ANALYZE;

@@ -107,7 +107,7 @@ def _runs() -> tuple[list[Run], list[Run]]:
 
 
 def _run(running: ours.Ours, cores: int) -> Run:
-    steps, journey = Steps(running.target.provider), Journey(running.target.browsers[0])
+    steps, journey = Steps(running.target.provider), Journey(next(running.target.groups)[0])
     ready = [steps.push(journey) for _ in range(REQUESTS)]
     parts = urlsplit(running.target.provider.issuer)
     with closing(Pump(parts.hostname or "", parts.port or 0, CONNECTIONS)) as pump:

@@ -68,7 +68,7 @@ def _trial(ours: Ours) -> dict[str, tuple[float, float, float]]:
     meter = StatementMeter(ours.postgres)
     with pump_to(target, 1) as pump:
         # Two journeys: the token of one is exchanged directly, that of the other through the proxy.
-        journeys = Driver(target.provider, pump, meter).run(target.browsers[:2])
+        journeys = Driver(target.provider, pump, meter).run(next(target.groups)[:2])
         if target.afterwards is not None:
             target.afterwards.run(journeys, meter, pump)
     operations = {kind: meter.of(kind).operations for kind in meter.seen}

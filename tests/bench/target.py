@@ -1,5 +1,6 @@
 """What is measured: a running provider, its processes and the people signed in to it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,12 +20,13 @@ class Afterwards(Protocol):
 class Target:
     """A running provider.
 
-    parts: "server", "database", ... -> the roots of its process trees. browsers: signed in, one per journey of a batch,
-    because journeys of one session that overlap would end each other in some providers.
+    parts: "server", "database", ... -> the roots of its process trees. groups: of browsers that are signed in, one for
+    each journey of a batch, because journeys of one session that overlap would end each other in some providers; the
+    next batch is the next group's, without end.
     """
 
     name: str
     provider: Provider
     parts: dict[str, tuple[int, ...]]
-    browsers: list[Browser]
+    groups: Iterator[list[Browser]]
     afterwards: Afterwards | None = None
