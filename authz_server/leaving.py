@@ -45,21 +45,19 @@ NAMELESS: Final[Mapping[str, Any]] = {
     "verified_at": None,
 }
 LEAVE = Decision(
-    lambda fresh: (
-        update(CITIZEN)
-        .where(fresh, CITIZEN.c.id == bindparam("citizen"), CITIZEN.c.left_at.is_(None))
-        .values(
-            {
-                **NAMELESS,
-                "username": bindparam("marker"),
-                "national_id": bindparam("short_marker"),
-                "frozen_at": None,
-                "suspended_at": bindparam("now"),
-                "left_at": bindparam("now"),
-            }
-        )
-        .returning(CITIZEN.c.id.label("citizen_id"))
+    update(CITIZEN)
+    .where(CITIZEN.c.id == bindparam("citizen"), CITIZEN.c.left_at.is_(None))
+    .values(
+        {
+            **NAMELESS,
+            "username": bindparam("marker"),
+            "national_id": bindparam("short_marker"),
+            "frozen_at": None,
+            "suspended_at": bindparam("now"),
+            "left_at": bindparam("now"),
+        }
     )
+    .returning(CITIZEN.c.id.label("citizen_id"))
 )
 
 

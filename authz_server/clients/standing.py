@@ -12,9 +12,7 @@ from authz_server.single_use.identifiers import Identifier
 
 CLIENT = table_of(Client)
 ACTIVE = Decision(
-    lambda fresh: select(CLIENT.c.client_id).where(
-        fresh, CLIENT.c.client_id == bindparam("named"), CLIENT.c.suspended_at.is_(None)
-    )
+    select(CLIENT.c.client_id).where(CLIENT.c.client_id == bindparam("named"), CLIENT.c.suspended_at.is_(None))
 )
 
 

@@ -57,12 +57,11 @@ GET = Prepared(
 )
 
 
-def spending(fresh: ColumnElement[bool]) -> ReturningUpdate[Any]:
+def spending(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
     """The one UPDATE that spends a code; whoever takes a decision with it says what else that leaves behind."""
     return (
         update(CODE)
         .where(
-            fresh,
             CODE.c.digest == bindparam("code_digest"),
             CODE.c.used_at.is_(None),
             CODE.c.expires_at > bindparam("now"),
@@ -70,13 +69,14 @@ def spending(fresh: ColumnElement[bool]) -> ReturningUpdate[Any]:
             CODE.c.dpop_jkt.is_(None) | (CODE.c.dpop_jkt == bindparam("jkt")),
             ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
             ~exists().where(CITIZEN.c.id == CODE.c.citizen_id, HELD),
+            *conditions,
         )
         .values(used_at=bindparam("now"))
         .returning(*(CODE.c[name] for name in OWNED))
     )
 
 
-MISUSE = Decision(spending)
+MISUSE = Decision(spending())
 # Also what has just expired: its redemption may have begun before, and this has to wait for it and see its tokens.
 # What is older is left out, for the index by which a code is found here is that of its time.
 JUST_EXPIRED = timedelta(minutes=5)
@@ -85,16 +85,13 @@ OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
 REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
 # The row goes, so that each is told of once.
 EXPIRED = Decision(
-    lambda fresh: (
-        delete(CODE)
-        .where(
-            fresh,
-            CODE.c.used_at.is_(None),
-            CODE.c.expires_at > bindparam("earliest"),
-            CODE.c.expires_at <= bindparam("latest"),
-        )
-        .returning(*(CODE.c[name] for name in OWNED))
+    delete(CODE)
+    .where(
+        CODE.c.used_at.is_(None),
+        CODE.c.expires_at > bindparam("earliest"),
+        CODE.c.expires_at <= bindparam("latest"),
     )
+    .returning(*(CODE.c[name] for name in OWNED))
 )
 
 

@@ -58,12 +58,10 @@ class Wanted:
 def _settle(*conditions: ColumnElement[bool]) -> Decision:
     named = ("transaction_id", "citizen_id", "client_id", "consent_id", "agency_id", "dataset_id")
     return Decision(
-        lambda fresh: (
-            update(CORRECTION)
-            .where(fresh, OPEN, *conditions)
-            .values(sealed=null(), settled_at=bindparam("now"), outcome=bindparam("ending"))
-            .returning(*(CORRECTION.c[name] for name in named))
-        )
+        update(CORRECTION)
+        .where(OPEN, *conditions)
+        .values(sealed=null(), settled_at=bindparam("now"), outcome=bindparam("ending"))
+        .returning(*(CORRECTION.c[name] for name in named))
     )
 
 

@@ -46,12 +46,10 @@ AT_LIBERTY = exists(
     .with_for_update(read=True)
 )
 LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
-APPROVE = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=LEAVES)
+APPROVE = Decision(deciding(OWN, AT_LIBERTY), leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
-APPROVE_SLOW = Decision(lambda fresh: deciding(fresh, OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
-DENY = Decision(
-    lambda fresh: deciding(fresh, REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)]
-)
+APPROVE_SLOW = Decision(deciding(OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
+DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)])
 # What may still happen to a consent.
 NOTHING_SINCE: Final = dict.fromkeys(
     ("withdrawn_at", "erasure_requested_at", "erasure_reminded_at", "erasure_answered_at", "erasure_refusal")

@@ -69,7 +69,7 @@ def _change(
     *conditions: ColumnElement[bool] | TextClause, record: tuple[ColumnElement[Any], ...] = (), **values: Any
 ) -> Decision:
     """Args: record: further columns of the entry."""
-    return Decision(lambda fresh: update(CONSENT).where(fresh, *conditions).values(values).returning(*NAMED, *record))
+    return Decision(update(CONSENT).where(*conditions).values(values).returning(*NAMED, *record))
 
 
 def _event(told: str, untold: str) -> tuple[ColumnElement[Any], ...]:

@@ -39,13 +39,11 @@ CONSENT_STANDS = exists(
     .with_for_update(read=True, of=CONSENT)
 )
 DROP = Decision(
-    lambda fresh: (
-        update(PREPARATION)
-        .where(fresh, PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"))
-        .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
-        .values(dropped_at=bindparam("now"))
-        .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
-    )
+    update(PREPARATION)
+    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"))
+    .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
+    .values(dropped_at=bindparam("now"))
+    .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
 )
 ERRAND = (
     select(

@@ -26,15 +26,9 @@ REQUEST = table_of(AuthorizationRequest)
 PUSHED = ("id", "digest", "transaction_id", "client_id", "parameters", "pushed_at", "expires_at", "deadline_at")
 
 PUSH = Decision(
-    lambda fresh: (
-        insert(REQUEST)
-        .from_select(
-            PUSHED,
-            select(*(bindparam(name, type_=REQUEST.c[name].type) for name in PUSHED)).where(fresh),
-            include_defaults=False,
-        )
-        .returning(REQUEST.c.id)
-    )
+    insert(REQUEST)
+    .values({name: bindparam(name, type_=REQUEST.c[name].type) for name in PUSHED})
+    .returning(REQUEST.c.id)
 )
 WAITING = (
     REQUEST.c.decided_at.is_(None),
@@ -92,17 +86,14 @@ EXTEND = (
     .returning(REQUEST.c.deadline_at)
 )
 LAPSED = Decision(
-    lambda fresh: (
-        update(REQUEST)
-        .where(
-            fresh,
-            REQUEST.c.decided_at.is_(None),
-            REQUEST.c.deadline_at > bindparam("earliest"),
-            REQUEST.c.deadline_at <= bindparam("now"),
-        )
-        .values(decided_at=bindparam("now"))
-        .returning(*(REQUEST.c[name] for name in ("transaction_id", "citizen_id", "client_id", "parameters")))
+    update(REQUEST)
+    .where(
+        REQUEST.c.decided_at.is_(None),
+        REQUEST.c.deadline_at > bindparam("earliest"),
+        REQUEST.c.deadline_at <= bindparam("now"),
     )
+    .values(decided_at=bindparam("now"))
+    .returning(*(REQUEST.c[name] for name in ("transaction_id", "citizen_id", "client_id", "parameters")))
 )
 
 

@@ -57,52 +57,41 @@ _STANDS = (
     _serves(DESK_SESSION.c.appointment_id),
     ~exists().where(ClientRow.client_id == DESK_SESSION.c.client_id, ClientRow.suspended_at.is_not(None)),
 )
-BEGIN = Decision(
-    lambda fresh: deciding(fresh, OWN, AT_LIBERTY, _serves(bindparam("appointment"))), leaves=[DESK_SESSION]
-)
+BEGIN = Decision(deciding(OWN, AT_LIBERTY, _serves(bindparam("appointment"))), leaves=[DESK_SESSION])
 REDEEM = Decision(
-    lambda fresh: (
-        update(DESK_SESSION)
-        .where(
-            fresh,
-            *_OPEN_CODE,
-            *_STANDS,
-            DESK_SESSION.c.token_digest.is_(None),
-            DESK_SESSION.c.code_expires_at > bindparam("now"),
-            DESK_SESSION.c.code_challenge == bindparam("challenge"),
-            DESK_SESSION.c.redirect_uri == func.coalesce(bindparam("returned_to"), DESK_SESSION.c.redirect_uri),
-            DESK_SESSION.c.dpop_jkt.is_(None) | (DESK_SESSION.c.dpop_jkt == bindparam("proved_jkt")),
-        )
-        .values(token_digest=bindparam("token"), jkt=bindparam("proved_jkt"), idle_until=bindparam("idle"))
-        .returning(*(DESK_SESSION.c[name] for name in _OF_ID_TOKEN), DESK_SESSION.c.appointment_id)
+    update(DESK_SESSION)
+    .where(
+        *_OPEN_CODE,
+        *_STANDS,
+        DESK_SESSION.c.token_digest.is_(None),
+        DESK_SESSION.c.code_expires_at > bindparam("now"),
+        DESK_SESSION.c.code_challenge == bindparam("challenge"),
+        DESK_SESSION.c.redirect_uri == func.coalesce(bindparam("returned_to"), DESK_SESSION.c.redirect_uri),
+        DESK_SESSION.c.dpop_jkt.is_(None) | (DESK_SESSION.c.dpop_jkt == bindparam("proved_jkt")),
     )
+    .values(token_digest=bindparam("token"), jkt=bindparam("proved_jkt"), idle_until=bindparam("idle"))
+    .returning(*(DESK_SESSION.c[name] for name in _OF_ID_TOKEN), DESK_SESSION.c.appointment_id)
 )
 PRESENT = Decision(
-    lambda fresh: (
-        update(DESK_SESSION)
-        .where(
-            fresh,
-            DESK_SESSION.c.token_digest == bindparam("token"),
-            DESK_SESSION.c.jkt == bindparam("proved_jkt"),
-            DESK_SESSION.c.idle_until > bindparam("now"),
-            *_STANDS,
-        )
-        .values(idle_until=bindparam("idle"))
-        .returning(DESK_SESSION.c.appointment_id, DESK_SESSION.c.citizen_id)
+    update(DESK_SESSION)
+    .where(
+        DESK_SESSION.c.token_digest == bindparam("token"),
+        DESK_SESSION.c.jkt == bindparam("proved_jkt"),
+        DESK_SESSION.c.idle_until > bindparam("now"),
+        *_STANDS,
     )
+    .values(idle_until=bindparam("idle"))
+    .returning(DESK_SESSION.c.appointment_id, DESK_SESSION.c.citizen_id)
 )
 END = Decision(
-    lambda fresh: (
-        update(DESK_SESSION)
-        .where(
-            fresh,
-            DESK_SESSION.c.token_digest == bindparam("token"),
-            DESK_SESSION.c.client_id == bindparam("office"),
-            DESK_SESSION.c.ended_at.is_(None),
-        )
-        .values(ended_at=bindparam("now"))
-        .returning(DESK_SESSION.c.code_digest)
+    update(DESK_SESSION)
+    .where(
+        DESK_SESSION.c.token_digest == bindparam("token"),
+        DESK_SESSION.c.client_id == bindparam("office"),
+        DESK_SESSION.c.ended_at.is_(None),
     )
+    .values(ended_at=bindparam("now"))
+    .returning(DESK_SESSION.c.code_digest)
 )
 _END_OF_CODE = (
     update(DESK_SESSION)

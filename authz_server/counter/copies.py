@@ -30,24 +30,21 @@ _DELIVERED = exists().where(
     AUDIT_ENTRY.c.event == "token.delivered",
 )
 COPY = Decision(
-    lambda fresh: (
-        select(*RECORDED)
-        .join(CONSENT, CONSENT.c.id == TOKEN.c.consent_id)
-        .where(
-            fresh,
-            CONSENT.c.transaction_id == bindparam("transaction"),
-            # Of all datasets of a visit the same is said, for it is the office's.
-            CONSENT.c.granted[(0, "actions")].as_string().like(bindparam("action")),
-            CONSENT.c.withdrawn_at.is_(None),
-            CONSENT.c.erasure_requested_at.is_(None),
-            TOKEN.c.dataset_id == bindparam("dataset"),
-            TOKEN.c.client_id == bindparam("office"),
-            TOKEN.c.jkt == bindparam("proof_jkt"),
-            TOKEN.c.issued_at > bindparam("since"),
-            _DELIVERED,
-            ~exists().where(CITIZEN.c.id == TOKEN.c.citizen_id, HELD),
-            ~exists().where(ClientRow.client_id == TOKEN.c.client_id, ClientRow.suspended_at.is_not(None)),
-        )
+    select(*RECORDED)
+    .join(CONSENT, CONSENT.c.id == TOKEN.c.consent_id)
+    .where(
+        CONSENT.c.transaction_id == bindparam("transaction"),
+        # Of all datasets of a visit the same is said, for it is the office's.
+        CONSENT.c.granted[(0, "actions")].as_string().like(bindparam("action")),
+        CONSENT.c.withdrawn_at.is_(None),
+        CONSENT.c.erasure_requested_at.is_(None),
+        TOKEN.c.dataset_id == bindparam("dataset"),
+        TOKEN.c.client_id == bindparam("office"),
+        TOKEN.c.jkt == bindparam("proof_jkt"),
+        TOKEN.c.issued_at > bindparam("since"),
+        _DELIVERED,
+        ~exists().where(CITIZEN.c.id == TOKEN.c.citizen_id, HELD),
+        ~exists().where(ClientRow.client_id == TOKEN.c.client_id, ClientRow.suspended_at.is_not(None)),
     )
 )
 

@@ -34,12 +34,10 @@ NOW: ColumnElement[datetime] = bindparam("now")
 OPEN_CODE = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > NOW)
 # On PostgreSQL `code` may have changed while one waits for it; then what is asked of it here is asked again.
 HAND_OVER = Decision(
-    lambda fresh: (
-        update(CODE)
-        .where(fresh, CODE.c.consent_id == bindparam("consent"), OPEN_CODE)
-        .values(digest=bindparam("next"))
-        .returning(*(CODE.c[name] for name in OWNED))
-    ),
+    update(CODE)
+    .where(CODE.c.consent_id == bindparam("consent"), OPEN_CODE)
+    .values(digest=bindparam("next"))
+    .returning(*(CODE.c[name] for name in OWNED)),
     leaves=[BARCODE],
 )
 
@@ -47,12 +45,10 @@ HAND_OVER = Decision(
 def _step(*conditions: ColumnElement[bool], **values: Any) -> Decision:
     """An edge of a delegation's life, with the entry of each of the two."""
     return Decision(
-        lambda fresh: (
-            update(DELEGATION)
-            .where(fresh, DELEGATION.c.digest == bindparam("invitation"), UNENDED, *conditions)
-            .values(values)
-            .returning(*(DELEGATION.c[name] for name in OWNED))
-        ),
+        update(DELEGATION)
+        .where(DELEGATION.c.digest == bindparam("invitation"), UNENDED, *conditions)
+        .values(values)
+        .returning(*(DELEGATION.c[name] for name in OWNED)),
         leaves=[AUDIT_ENTRY],
     )
 

@@ -64,25 +64,22 @@ PRESENTABLE = (
 BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
 BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
 ANNOUNCE = Decision(
-    lambda fresh: (
-        update(BARCODE)
-        .where(
-            fresh,
-            BARCODE.c.digest == bindparam("barcode"),
-            BARCODE.c.client_id == bindparam("office"),
-            BARCODE.c.expires_at > bindparam("now"),
-            or_(BARCODE.c.code_expires_at.is_(None), BARCODE.c.code_expires_at <= bindparam("now")),
-            exists().where(CODE.c.digest == BARCODE.c.digest, CODE.c.used_at.is_(None)),
-            *PRESENTABLE,
-        )
-        .values(
-            announced_at=bindparam("now"),
-            code_expires_at=bindparam("until"),
-            counter_id=bindparam("counter"),
-            clerk_id=bindparam("clerk"),
-        )
-        .returning(*(BARCODE.c[name] for name in OWNED))
-    ),
+    update(BARCODE)
+    .where(
+        BARCODE.c.digest == bindparam("barcode"),
+        BARCODE.c.client_id == bindparam("office"),
+        BARCODE.c.expires_at > bindparam("now"),
+        or_(BARCODE.c.code_expires_at.is_(None), BARCODE.c.code_expires_at <= bindparam("now")),
+        exists().where(CODE.c.digest == BARCODE.c.digest, CODE.c.used_at.is_(None)),
+        *PRESENTABLE,
+    )
+    .values(
+        announced_at=bindparam("now"),
+        code_expires_at=bindparam("until"),
+        counter_id=bindparam("counter"),
+        clerk_id=bindparam("clerk"),
+    )
+    .returning(*(BARCODE.c[name] for name in OWNED)),
     leaves=[AUDIT_ENTRY],
 )
 # Of a barcode that is still shown and whose code was asked for at this moment, by its office, not too long ago.

@@ -30,23 +30,20 @@ SHOWN: Final = "counter.shown"
 CONSENT = table_of(Consent).c
 
 SHOW = Decision(
-    lambda fresh: (
-        update(CODE)
-        .where(
-            fresh,
-            CODE.c.digest == bindparam("present"),
-            CODE.c.digest != bindparam("next"),  # pressed twice in one moment
-            CODE.c.citizen_id == bindparam("citizen"),
-            CODE.c.used_at.is_(None),
-            CODE.c.expires_at > bindparam("now"),
-            ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
-            ~held(CODE.c.citizen_id),
-            delegated_to(CODE.c.consent_id).is_not_distinct_from(bindparam("agent", type_=BigKey)),
-            ~held(bindparam("agent", type_=BigKey)),
-        )
-        .values(digest=bindparam("next"))
-        .returning(*(CODE.c[name] for name in OWNED))
-    ),
+    update(CODE)
+    .where(
+        CODE.c.digest == bindparam("present"),
+        CODE.c.digest != bindparam("next"),  # pressed twice in one moment
+        CODE.c.citizen_id == bindparam("citizen"),
+        CODE.c.used_at.is_(None),
+        CODE.c.expires_at > bindparam("now"),
+        ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
+        ~held(CODE.c.citizen_id),
+        delegated_to(CODE.c.consent_id).is_not_distinct_from(bindparam("agent", type_=BigKey)),
+        ~held(bindparam("agent", type_=BigKey)),
+    )
+    .values(digest=bindparam("next"))
+    .returning(*(CODE.c[name] for name in OWNED)),
     leaves=[BARCODE, AUDIT_ENTRY],
 )
 VISIT = (

@@ -2,81 +2,73 @@
 
 On PostgreSQL a decision is a single statement, whatever belongs to it:
 
-    WITH used_0  AS (INSERT INTO used_identifier_0 ... ON CONFLICT DO NOTHING RETURNING kind),
-         decided AS (UPDATE ... WHERE <what must hold> AND (SELECT count(*) FROM used_0) = 2 RETURNING ...),
+    WITH decided AS (UPDATE ... WHERE <what must hold> RETURNING ...),
+         used_0  AS (INSERT INTO used_identifier_0 VALUES ...),
          entry   AS (INSERT INTO audit_entry SELECT ... FROM decided),
          rows_0  AS (INSERT INTO consent SELECT ... WHERE EXISTS (SELECT FROM decided))
-    SELECT (SELECT string_agg(kind) FROM used_0), decided.* FROM (SELECT 1) LEFT JOIN decided ON true
+    SELECT decided.* FROM decided
 
-Into which tables of used identifiers, `buckets` says.
+An identifier that was seen before violates the key of its table, and so nothing of the statement has happened. One that
+was not is spent, whether anything was decided or not. Into which tables they go, `buckets` says.
 
 SQLite has no INSERT or UPDATE inside WITH: there the same parts run one after the other, in the same transaction,
 which is immediate, so nobody comes between.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 import orjson
+import psycopg
 from sqlalchemy import (
     CTE,
     Column,
     ColumnElement,
     Connection,
     Insert,
-    Select,
     Table,
-    and_,
     bindparam,
     exists,
     func,
     insert,
     literal_column,
-    null,
     select,
-    true,
-    union_all,
 )
 from sqlalchemy import cast as cast_to
 from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.sql.dml import ReturningInsert
+from sqlalchemy.exc import IntegrityError
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import COLUMNS, INSERT, Entry
 from authz_server.database import insert_if_absent, table_of
 from authz_server.prepared import Executor, Prepared, Statement, connection_of, is_sqlite
 from authz_server.single_use.buckets import tables_of
-from authz_server.single_use.identifiers import Identifier, check_fresh
-from authz_server.single_use.models import USED_IDENTIFIERS, UsedIdentifier
+from authz_server.single_use.identifiers import Identifier, replay_of
+from authz_server.single_use.models import USED_IDENTIFIERS
 
-# Builds the statement with one more condition: that all identifiers were fresh.
-Guarded = Callable[[ColumnElement[bool]], Statement]
 Rows = Sequence[Mapping[str, Any]]
 
 ENTRY = table_of(AuditEntry)
-USED_COLUMNS = ("kind", "digest")
-MADE: ColumnElement[int] = literal_column("1").label(
-    "made"
-)  # tells a decided row from the empty side of the outer join
+USED = tuple(table_of(model) for model in USED_IDENTIFIERS)
+USED_COLUMNS = ("digest", "kind")
 
 
 class Decision:
     """Built once, when its module is imported; run any number of times.
 
     Args:
-        statement: given one more condition, the SELECT, or the INSERT or UPDATE with RETURNING. Columns that it
-            returns under the name of a column of the record go there; the others come from the entry.
+        statement: the SELECT, or the INSERT, UPDATE or DELETE with RETURNING. Columns that it returns under the name of
+            a column of the record go there; the others come from the entry.
         leaves: tables into which rows are inserted if anything was decided, in the order in which they point at each
             other. A row names every column but generated keys.
     """
 
-    def __init__(self, statement: Guarded, *, leaves: Sequence[Table] = ()) -> None:
+    def __init__(self, statement: Statement, *, leaves: Sequence[Table] = ()) -> None:
         self.statement = statement
         self.leaves = [(table, [column for column in table.columns if not _is_generated(column)]) for table in leaves]
-        self.plain = statement(true())
-        returned = {column.key for column in self.plain.exported_columns}
+        returned = {column.key for column in statement.exported_columns}
         self.from_row = tuple(name for name in COLUMNS if name in returned)
         self.from_entry = tuple(name for name in COLUMNS if name not in returned)
         self.combined = cache(self._combined)  # by number of identifiers, their tables, and whether there is an entry
@@ -94,35 +86,29 @@ class Decision:
 
         Args: entry: what the record says of each decided row; spend: identifiers that must not have been seen; rows:
             for each table of `leaves` the rows that it gets.
-        Raises: AssertionReplayed, ProofReplayed; then nothing was decided.
+        Raises: AssertionReplayed, ProofReplayed; then nothing was decided, and the transaction can only be undone.
         """
         given = {name: getattr(entry, name) for name in self.from_entry} if entry else {}
+        tables = tables_of([identifier.expires_at for identifier in spend])
         if is_sqlite(executor):
-            return self._one_by_one(connection_of(executor), given, spend, rows, parameters)  # type: ignore[arg-type]
+            connection = connection_of(executor)  # type: ignore[arg-type]
+            _spend_on_sqlite(connection, tables, spend)
+            return self._one_by_one(connection, given, rows, parameters)
         for name, value in given.items():
             parameters[f"entry_{name}"] = value
         for number, of_table in enumerate(rows):
             parameters[f"rows_{number}"] = orjson.dumps(of_table, default=_as_json).decode()
-        tables = tables_of([identifier.expires_at for identifier in spend])
-        decided = self.combined(len(spend), tables, entry is not None).run(executor, parameters | _bound(spend))
-        if spend:
-            check_fresh(spend, fresh=_in_each(tables, (decided[0].fresh or "").split()))
-        return [] if decided[0].made is None else decided
+        try:
+            return self.combined(len(spend), tables, entry is not None).run(executor, parameters | _bound(spend))
+        except (psycopg.errors.UniqueViolation, IntegrityError) as error:
+            if seen := _seen(error, spend):
+                raise replay_of(seen) from error
+            raise
 
     def _one_by_one(
-        self,
-        connection: Connection,
-        entry: Mapping[str, Any],
-        spend: Sequence[Identifier],
-        rows: Sequence[Rows],
-        parameters: dict[str, Any],
+        self, connection: Connection, entry: Mapping[str, Any], rows: Sequence[Rows], parameters: dict[str, Any]
     ) -> Sequence[Any]:
-        if spend:
-            tables, bound = tables_of([identifier.expires_at for identifier in spend]), _bound(spend)
-            statements = [_spending("sqlite", number, len(spend)) for number in tables]
-            kinds = [kind for statement in statements for kind in connection.execute(statement, bound).scalars()]
-            check_fresh(spend, fresh=_in_each(tables, kinds))
-        decided = connection.execute(self.plain, parameters).all()
+        decided = connection.execute(self.statement, parameters).all()
         if decided and entry:
             connection.execute(
                 INSERT, [{**entry, **{name: row._mapping[name] for name in self.from_row}} for row in decided]
@@ -134,17 +120,10 @@ class Decision:
         return decided
 
     def _combined(self, identifiers: int, tables: tuple[int, ...], recorded: bool) -> Prepared:
-        condition: ColumnElement[bool] = true()
-        fresh: ColumnElement[Any] = null()
-        if identifiers:
-            used = [_spending("postgresql", number, identifiers).cte(f"used_{number}") for number in tables]
-            counts = [select(func.count()).select_from(each).scalar_subquery() for each in used]
-            condition = and_(*(count == literal_column(str(identifiers)) for count in counts))
-            kinds = union_all(*(select(each.c.kind) for each in used)).subquery("kinds")
-            fresh = select(func.string_agg(kinds.c.kind, literal_column("' '"))).scalar_subquery()
-        decided = _with_marker(self.statement(condition)).cte("decided")
-        one = select(literal_column("1").label("one")).subquery("one")
-        whole = select(fresh.label("fresh"), *decided.c).select_from(one.outerjoin(decided, true()))
+        decided = self.statement.cte("decided")
+        whole = select(*decided.c)
+        for number in tables:
+            whole = whole.add_cte(insert(USED[number]).values(_placeholders(identifiers)).cte(f"used_{number}"))
         if recorded:
             whole = whole.add_cte(self._entry(decided).cte("entry"))
         for number, (table, columns) in enumerate(self.leaves):
@@ -174,7 +153,8 @@ def _unfolded(number: int, table: Table, columns: Sequence[Column[Any]], decided
     rows = func.json_to_recordset(cast_to(bindparam(f"rows_{number}"), postgresql.JSON)).table_valued(
         *(sql_column(column.name, column.type) for column in columns), name=f"row_{number}"
     )
-    source = select(*rows.render_derived(with_types=True).c).where(exists(select(decided.c.made)))
+    anything = exists(select(literal_column("1")).select_from(decided))
+    source = select(*rows.render_derived(with_types=True).c).where(anything)
     return insert(table).from_select([column.name for column in columns], source, include_defaults=False)
 
 
@@ -188,26 +168,8 @@ def _as_json(value: object) -> str:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
-def _with_marker(statement: Statement) -> Statement:
-    return statement.add_columns(MADE) if isinstance(statement, Select) else statement.returning(MADE)
-
-
-@cache
-def _spending(dialect: Literal["postgresql", "sqlite"], table: int, count: int) -> ReturningInsert[Any]:
-    model: type[UsedIdentifier] = USED_IDENTIFIERS[table]
-    used = table_of(model).c
-    rows = [
-        select(*(bindparam(f"{name}_{number}", type_=used[name].type) for name in USED_COLUMNS))
-        for number in range(count)
-    ]
-    # WHERE true: else SQLite takes ON CONFLICT for a join's (https://sqlite.org/lang_upsert.html, "Parsing Ambiguity").
-    source = select(union_all(*rows).subquery()).where(true())
-    return insert_if_absent(dialect, model).from_select(USED_COLUMNS, source).returning(used.kind)
-
-
-def _in_each(tables: tuple[int, ...], kinds: Sequence[str]) -> list[str]:
-    """Of the kinds of the rows that were added to these tables, those that were new in all of them."""
-    return [kind for kind in dict.fromkeys(kinds) if kinds.count(kind) == len(tables)]
+def _placeholders(identifiers: int) -> list[dict[str, Any]]:
+    return [{name: bindparam(f"{name}_{number}") for name in USED_COLUMNS} for number in range(identifiers)]
 
 
 def _bound(identifiers: Sequence[Identifier]) -> dict[str, Any]:
@@ -216,3 +178,28 @@ def _bound(identifiers: Sequence[Identifier]) -> dict[str, Any]:
         for number, identifier in enumerate(identifiers)
         for name in USED_COLUMNS
     }
+
+
+def _seen(error: psycopg.Error | IntegrityError, presented: Sequence[Identifier]) -> list[Identifier]:
+    """Which identifier the violated key is of; none, if it is another table's key."""
+    cause = error.orig if isinstance(error, IntegrityError) else error
+    if not isinstance(cause, psycopg.errors.UniqueViolation) or cause.diag.table_name not in {
+        table.name for table in USED
+    }:
+        return []
+    # PostgreSQL tells the row that was there before, in whatever language: "Key (digest, kind)=(\x0123, d) already ..."
+    told = cause.diag.message_detail or ""
+    return [identifier for identifier in presented if f"{identifier.digest.hex()}, {identifier.kind})" in told]
+
+
+def _spend_on_sqlite(connection: Connection, tables: Sequence[int], presented: Sequence[Identifier]) -> None:
+    for number in tables:
+        added = connection.execute(_adding_on_sqlite(number, len(presented)), _bound(presented)).scalars().all()
+        if seen := [identifier for identifier in presented if identifier.kind not in added]:
+            raise replay_of(seen)
+
+
+@cache
+def _adding_on_sqlite(table: int, identifiers: int) -> Any:
+    adding = insert_if_absent("sqlite", USED_IDENTIFIERS[table]).values(_placeholders(identifiers))
+    return adding.returning(USED[table].c.kind)

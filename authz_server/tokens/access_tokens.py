@@ -25,25 +25,20 @@ OPEN = and_(LIVE, TOKEN.c.expires_at > bindparam("now"))
 OF_CITIZEN: tuple[Any, ...] = (Citizen.name, Citizen.email, Citizen.phone, Citizen.birthdate, Citizen.locale)
 CITIZEN = Prepared(select(*OF_CITIZEN).where(Citizen.id == bindparam("citizen")))
 FIND = Decision(
-    lambda fresh: (
-        select(TOKEN, *OF_CITIZEN)
-        .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
-        .where(
-            fresh,
-            TOKEN.c.digest == bindparam("token"),
-            OPEN,
-            ~HELD,
-            ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
-        )
+    select(TOKEN, *OF_CITIZEN)
+    .join(Citizen, Citizen.id == TOKEN.c.citizen_id)
+    .where(
+        TOKEN.c.digest == bindparam("token"),
+        OPEN,
+        ~HELD,
+        ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
     )
 )
 REVOKE_ONE = Decision(
-    lambda fresh: (
-        update(TOKEN)
-        .where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), LIVE)
-        .values(revoked_at=bindparam("now"))
-        .returning(TOKEN.c.digest)
-    )
+    update(TOKEN)
+    .where(TOKEN.c.digest == bindparam("token"), TOKEN.c.client_id == bindparam("owner"), LIVE)
+    .values(revoked_at=bindparam("now"))
+    .returning(TOKEN.c.digest)
 )
 REVOKE_OF_CONSENT = (
     update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), LIVE).values(revoked_at=bindparam("now"))

@@ -66,9 +66,7 @@ def _of_consent(name: str) -> ColumnElement[Any]:
 
 
 def _edge(*conditions: ColumnElement[bool], returning: Sequence[ColumnElement[Any]] = (), **values: Any) -> Decision:
-    return Decision(
-        lambda fresh: update(TOKEN).where(fresh, *conditions).values(values).returning(*RECORDED, *returning)
-    )
+    return Decision(update(TOKEN).where(*conditions).values(values).returning(*RECORDED, *returning))
 
 
 LEASE = _edge(
@@ -93,7 +91,7 @@ OUTCOMES = {
     # The first byte is about to leave, and the lease must now last as long as the transfer may.
     "delivering": _edge(*LEASED, *STANDS, NOT_BEGUN, first_byte_at=NOW, lease_expires_at=bindparam("until")),
     # More bytes are about to leave. Nothing changes, so nothing is put on record.
-    "continuing": Decision(lambda fresh: select(*RECORDED).where(fresh, *LEASED, *STANDS)),
+    "continuing": Decision(select(*RECORDED).where(*LEASED, *STANDS)),
     # Reported before the last byte leaves: without this row nobody holds a complete answer.
     "delivered": _edge(*LEASED, *STANDS, state="spent", spent_at=NOW, lease_expires_at=None),
     "failed": _edge(
@@ -135,11 +133,11 @@ LAPSED = _edge(
 )
 EXPIRED = _edge(TOKEN.c.state == "issued", TOKEN.c.expires_at.between(bindparam("earliest"), NOW), state="dead")
 USABLE = Decision(
-    lambda fresh: select(
+    select(
         *(TOKEN.c[name] for name in ("client_id", "jkt", "issued_at", "expires_at", "position")),
         *(TOKEN.c[name] for name in ("agent_id", "clerk_citizen_id")),
         *(_of_consent(name) for name in ("granted", "level", "auth_time")),
-    ).where(fresh, TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
+    ).where(TOKEN.c.digest == bindparam("token"), TOKEN.c.state == "issued", TOKEN.c.expires_at > NOW, *STANDS)
 )
 # What time has ended is not revoked any more: a lease that ran out may have brought something, and the record says so.
 KILLABLE = or_(

@@ -36,14 +36,12 @@ def _said(*conditions: ColumnElement[bool], **values: Any) -> Decision:
         TOKEN.c.state.in_(("spent", "dead")),
     )
     return Decision(
-        lambda fresh: (
-            update(PREPARATION)
-            .where(fresh, PREPARATION.c.id == bindparam("preparation"), PREPARATION.c.until > bindparam("now"))
-            .where(PREPARATION.c.ready_at.is_(None), PREPARATION.c.refused_at.is_(None), *conditions)
-            .where(PREPARATION.c.dropped_at.is_(None), CONSENT_STANDS, ~fetched)
-            .values(values)
-            .returning(*(PREPARATION.c[name] for name in OWNER), PREPARATION.c.position)
-        )
+        update(PREPARATION)
+        .where(PREPARATION.c.id == bindparam("preparation"), PREPARATION.c.until > bindparam("now"))
+        .where(PREPARATION.c.ready_at.is_(None), PREPARATION.c.refused_at.is_(None), *conditions)
+        .where(PREPARATION.c.dropped_at.is_(None), CONSENT_STANDS, ~fetched)
+        .values(values)
+        .returning(*(PREPARATION.c[name] for name in OWNER), PREPARATION.c.position)
     )
 
 

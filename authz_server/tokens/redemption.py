@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
-from sqlalchemy import ColumnElement, and_
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -24,12 +24,12 @@ from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 LEAVES = (table_of(AccessToken), table_of(DatasetToken), table_of(AuditEntry))
-REDEEM = Decision(spending, leaves=LEAVES)
+REDEEM = Decision(spending(), leaves=LEAVES)
 
 
 def redeeming(*conditions: ColumnElement[bool]) -> Decision:
     """As REDEEM, where more has to hold."""
-    return Decision(lambda fresh: spending(and_(fresh, *conditions)), leaves=LEAVES)
+    return Decision(spending(*conditions), leaves=LEAVES)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,9 +34,7 @@ OPENS_SOMETHING = or_(
 
 
 def _withdraw(*conditions: ColumnElement[bool]) -> Decision:
-    return Decision(
-        lambda fresh: update(CONSENT).where(fresh, *conditions).values(withdrawn_at=bindparam("now")).returning(*NAMED)
-    )
+    return Decision(update(CONSENT).where(*conditions).values(withdrawn_at=bindparam("now")).returning(*NAMED))
 
 
 WITHDRAW = _withdraw(*OWN, CONSENT.c.transaction_id == bindparam("reference"))
@@ -50,12 +48,10 @@ FIND_OPEN = select(*NAMED).where(*OWN, OPENS_SOMETHING).order_by(CONSENT.c.decid
 
 def _hold(*conditions: ColumnElement[bool], frozen_at: Any) -> Decision:
     return Decision(
-        lambda fresh: (
-            update(CITIZEN)
-            .where(fresh, CITIZEN.c.id == bindparam("citizen"), *conditions)
-            .values(frozen_at=frozen_at)
-            .returning(CITIZEN.c.id.label("citizen_id"))
-        )
+        update(CITIZEN)
+        .where(CITIZEN.c.id == bindparam("citizen"), *conditions)
+        .values(frozen_at=frozen_at)
+        .returning(CITIZEN.c.id.label("citizen_id"))
     )
 
 

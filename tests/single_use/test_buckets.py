@@ -96,7 +96,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 def fill(engine: Engine) -> None:
     with engine.begin() as connection:
         for number, model in enumerate(USED_IDENTIFIERS):
-            rows = [{"kind": "dpop_proof", "digest": bytes([number, row])} for row in range(3)]
+            rows = [{"kind": "d", "digest": bytes([number, row])} for row in range(3)]
             connection.execute(insert(table_of(model)), rows)
 
 
@@ -131,7 +131,7 @@ def test_a_table_that_a_backup_reads_is_left_for_later_and_holds_nobody_up(engin
         assert worker.purge(engine, limits=Limits(), time=lambda: now) == 0
         with Session(engine) as session, session.begin():
             session.execute(text("SET LOCAL lock_timeout = 1"))
-            session.execute(insert(USED_IDENTIFIERS[0]), {"kind": "dpop_proof", "digest": b"new"})
+            session.execute(insert(USED_IDENTIFIERS[0]), {"kind": "d", "digest": b"new"})
     assert worker.purge(engine, limits=Limits(), time=lambda: now) == len(over(now))
 
 
