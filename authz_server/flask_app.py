@@ -1,12 +1,15 @@
 """Flask without what no request of this server needs: a session of its own, async views, a look at the Host."""
 
 import io
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
-from flask import Flask, Request
+from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
 from werkzeug.routing import MapAdapter
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 _NOTHING = NullSession()
 
@@ -29,10 +32,27 @@ class LeanRequest(Request):
         return io.BytesIO()
 
 
+class LeanResponse(Response):
+    """A response whose body, if it is there as a whole, is handed over as a list.
+
+    Granian sends a list at once, together with the head. Of anything else it fetches piece by piece, each of which goes
+    from thread to thread, and asks a last time whether there is more.
+    """
+
+    def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
+        body = super().get_app_iter(environ)
+        if not self.is_sequence:
+            return body
+        whole = list(body)
+        self.close()
+        return whole
+
+
 class LeanFlask(Flask):
     """The application class."""
 
     request_class = LeanRequest
+    response_class = LeanResponse
     session_interface = NoSessions()
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

@@ -126,6 +126,9 @@ class Admission:
         except BaseException:
             turn.end()
             raise
+        if isinstance(body, list):  # nothing is left to be made
+            turn.end()
+            return body
         return _Admitted(body, turn)
 
     def _take_in(self, environ: "WSGIEnvironment") -> bool:

@@ -276,7 +276,7 @@ def test_an_application_that_fails_gives_its_turn_back() -> None:
 
 
 def test_an_answer_that_is_closed_twice_gives_one_turn_back() -> None:
-    guarded = Admission(lambda *_: [b"ok"], room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
+    guarded = Admission(lambda *_: iter([b"ok"]), room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
     first: Any = guarded({"PATH_INFO": "/"}, nothing)
     assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"busy"]
     first.close()
@@ -285,11 +285,17 @@ def test_an_answer_that_is_closed_twice_gives_one_turn_back() -> None:
     assert list(guarded({"PATH_INFO": "/"}, nothing)) == [b"busy"]
 
 
+def test_an_answer_that_is_there_as_a_whole_keeps_nobody_waiting() -> None:
+    guarded = Admission(lambda *_: [b"ok"], room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
+    answers = [guarded({"PATH_INFO": "/"}, nothing) for _ in range(2)]
+    assert answers == [[b"ok"]] * 2
+
+
 def test_whoever_only_waits_lets_another_work_and_gives_one_turn_back() -> None:
-    def waiting(environ: dict[str, Any], _start: object) -> list[bytes]:
+    def waiting(environ: dict[str, Any], _start: object) -> Iterator[bytes]:
         if not given_back:
             give_up_turn(environ)
-        return [b"ok"]
+        return iter([b"ok"])
 
     given_back: list[bool] = []
     guarded = Admission(waiting, room=Room(at_once=1, waiting=0), refusal=ReadyAnswer((), b"busy"))
