@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypedDict
@@ -46,12 +47,13 @@ class _RunAs(TypedDict):
 class PostgresServer:
     """One running server and its folder; `with PostgresServer() as server:` leaves nothing behind.
 
-    Args: durable: True keeps fsync on, as in production (for measurements); False is quicker (for tests).
+    Args: durable: True keeps fsync on, as in production (for measurements); False is quicker (for tests). settings:
+        more of the server's own.
     Raises: RuntimeError: the package is missing, or the server did not start; the text holds the server's own log.
     """
 
-    def __init__(self, *, durable: bool = False) -> None:
-        self._settings = _SETTINGS if durable else _SETTINGS | _UNSAFE_BUT_QUICK
+    def __init__(self, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
+        self._settings = _SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK) | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._identity = _server_identity()
         self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=_place(self._identity)))
