@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus
 from psycopg.pq.abc import PGresult
 from sqlalchemy import Connection, Engine, LargeBinary, Select, event
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
@@ -62,7 +62,10 @@ class Lone:
     def _checked(self, result: PGresult, wanted: ExecStatus) -> PGresult:
         if result.status == wanted:
             return result
-        if self._server.status == ConnStatus.BAD:
+        # An error without SQLSTATE is the driver's own: it lost the server, and the status may say so only later.
+        lost = result.status == ExecStatus.FATAL_ERROR and not result.error_field(DiagnosticField.SQLSTATE)
+        if lost or self._server.status == ConnStatus.BAD:
+            self.connection.close()
             raise psycopg.OperationalError("the connection is lost")
         raise psycopg.errors.error_from_result(result)
 
