@@ -21,14 +21,15 @@ from authz_server.notices import delivery
 from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.email import EmailToClient
+from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import dataset_tokens
 
 EVERY_S = 1.0
-PURGE_EVERY_S = 60.0
-THOROUGH_EVERY_S = 60.0
-# Entries become visible late by as long as their transactions take. A look that far back is cheap enough for each
-# second; once a minute comes a thorough one.
-SHORT_LOOK = timedelta(minutes=2)
+PURGE_EVERY = timedelta(minutes=1)
+THOROUGH_EVERY = timedelta(minutes=1)
+# Entries become visible late by as long as their transactions take, and as the clocks of two hosts differ: almost all
+# within this time. All of it is looked through each second, whatever the traffic; once a minute comes a thorough look.
+SHORT_LOOK = timedelta(seconds=10)
 DEFAULT_LIMITS = Limits()
 
 
@@ -44,25 +45,29 @@ def tick(
 
     Args: channels, look_back: see `notices.announce`.
     """
-    since = _since(look_back)
-    by_mail = any(channel.id == EmailToClient.id for channel in channels)
+    thorough = look_back >= notices.LATEST
+    # A thorough look goes as far back as rows are kept: what no worker saw, however long none ran, is found.
+    since = clock.EVER if thorough else look_back
     return (
-        _committed(engine, lambda session: len(dataset_tokens.tidy(session, look_back=since, now=now)))
+        _decided(engine, lambda lone: len(dataset_tokens.tidy(lone, look_back=since, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, look_back=since, now=now)))
-        + _committed(engine, lambda session: len(codes.tidy(session, look_back=min(since, codes.KEPT), now=now)))
         + _committed(engine, lambda session: len(delegation.tidy(session, now=now)))
-        + _committed(engine, lambda session: len(erasure.remind(session, by_mail=by_mail, now=now)))
-        + _committed(engine, lambda session: len(correction.lapse(session, now=now)))
-        + _committed(engine, lambda session: len(preparation.drop_ended(session, now=now)))
-        + _committed(engine, lambda session: heartbeats.mark_silent(session, after_s=limits.agency_silence_s, now=now))
+        + _decided(engine, lambda lone: len(preparation.drop_ended(lone, now=now)))
+        + (_unhurried(engine, channels, limits=limits, now=now) if thorough else 0)
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
-        + _committed(engine, lambda session: notices.announce(session, channels=channels, look_back=look_back, now=now))
+        + _decided(engine, lambda lone: notices.announce(lone, channels=channels, look_back=look_back, now=now))
     )
 
 
-def _since(look_back: timedelta) -> timedelta:
-    """A thorough look goes as far back as rows are kept: what no worker saw, however long none ran, is found."""
-    return clock.EVER if look_back >= notices.LATEST else look_back
+def _unhurried(engine: Engine, channels: Sequence[Channel], *, limits: Limits, now: datetime) -> int:
+    """What comes minutes or days after its cause anyway, and is found by a thorough look alone."""
+    by_mail = any(channel.id == EmailToClient.id for channel in channels)
+    return (
+        _decided(engine, lambda lone: len(codes.tidy(lone, look_back=codes.KEPT, now=now)))
+        + _decided(engine, lambda lone: len(erasure.remind(lone, by_mail=by_mail, now=now)))
+        + _decided(engine, lambda lone: len(correction.lapse(lone, now=now)))
+        + _committed(engine, lambda session: heartbeats.mark_silent(session, after_s=limits.agency_silence_s, now=now))
+    )
 
 
 def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -> int:
@@ -112,25 +117,31 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     for carrier in carriers:
         carrier.start()
     event("worker.started")
-    thorough_at = purge_at = clock.now().timestamp()
+    ticked_at = thorough_at = purge_at = clock.now()
     while not stopping.wait(EVERY_S):
         now = clock.now()
         try:
-            thorough = now.timestamp() >= thorough_at
-            tick(
-                engine, now=now, channels=channels, look_back=notices.LATEST if thorough else SHORT_LOOK, limits=limits
-            )
+            thorough = now >= thorough_at
+            look_back = notices.LATEST if thorough else now - ticked_at + SHORT_LOOK
+            tick(engine, now=now, channels=channels, look_back=look_back, limits=limits)
+            ticked_at = now
             if thorough:
                 watch(engine, before=anomalies.LATEST, limits=limits, now=now)
-                thorough_at = now.timestamp() + THOROUGH_EVERY_S
-            if now.timestamp() >= purge_at:
+                thorough_at = now + THOROUGH_EVERY
+            if now >= purge_at:
                 purge(engine, limits=limits)
-                purge_at = now.timestamp() + PURGE_EVERY_S
+                purge_at = now + PURGE_EVERY
         except UNREACHABLE as error:
             event("worker.database_unavailable", error=type(error).__name__)
     for carrier in carriers:
         carrier.join()
     event("worker.stopped")
+
+
+def _decided(engine: Engine, step: Callable[[Executor], int]) -> int:
+    """For steps of which each statement may be a transaction of its own."""
+    with lone_connection(engine) as lone:
+        return step(lone)
 
 
 def _committed(engine: Engine, step: Callable[[Session], int]) -> int:

@@ -145,7 +145,7 @@ def record_replay(session: Session, code: CodeRow, *, client_id: str, now: datet
     record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))
 
 
-def tidy(session: Session, *, look_back: timedelta, now: datetime) -> Sequence[Any]:
+def tidy(session: Executor, *, look_back: timedelta, now: datetime) -> Sequence[Any]:
     """Put on the record the permissions that nobody collected, a while after their time. The caller commits.
 
     Args: look_back: how long before that while; what is older was seen to before.

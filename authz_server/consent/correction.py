@@ -19,6 +19,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.secrets import new_secret
 from authz_server.database import insert_if_absent, table_of
 from authz_server.identity.models import CITIZEN, HELD
+from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 
 REQUESTED: Final = "consent.correction_requested"
@@ -124,7 +125,7 @@ def undelivered(session: Session, correction_id: str, *, now: datetime) -> None:
     SETTLE.run(session, entry=entry, correction=correction_id, ending=UNDELIVERED, now=now)
 
 
-def lapse(session: Session, *, now: datetime) -> Sequence[Any]:
+def lapse(session: Executor, *, now: datetime) -> Sequence[Any]:
     """Give up what was not taken in time, and destroy what was sealed. The caller commits."""
     entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED)
     return LAPSE.run(session, entry=entry, too_old=now - SEALED_FOR, ending=UNDELIVERED, now=now)

@@ -36,6 +36,7 @@ from authz_server.consent.errors import ErasureSettled, NoSuchConsent
 from authz_server.consent.models import CONSENT, ERASURE_OPEN, NAMED
 from authz_server.core.clock import day_of
 from authz_server.database import table_of
+from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision, looked_up
 
 REQUESTED: Final = "consent.erasure_requested"
@@ -166,7 +167,7 @@ def find(session: Session, grant_id: str, *, client_id: str) -> Any:
     return found
 
 
-def remind(session: Session, *, by_mail: bool, now: datetime) -> Sequence[Any]:
+def remind(session: Executor, *, by_mail: bool, now: datetime) -> Sequence[Any]:
     """Record, once for each, that the day has come and the recipient was silent. The caller commits.
 
     Args: by_mail: see `is_reachable`.

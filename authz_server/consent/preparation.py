@@ -22,6 +22,7 @@ from authz_server.consent.models import CONSENT, Preparation
 from authz_server.core.secrets import new_secret
 from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN, HELD
+from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 
 ASKED: Final = "preparation.asked"
@@ -98,7 +99,7 @@ def ask(
     return rows, tuple(entries)
 
 
-def drop_ended(session: Session, *, now: datetime) -> Sequence[Any]:
+def drop_ended(session: Executor, *, now: datetime) -> Sequence[Any]:
     """Have agencies told to throw away what they prepare for consents that have ended. The caller commits."""
     return DROP.run(session, entry=Entry(at=now, event=DROPPED, success=True, actor="worker"), now=now)
 

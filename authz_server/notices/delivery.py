@@ -43,8 +43,8 @@ def run(engine: Engine, channel: Channel, stopping: threading.Event) -> None:
 
 def is_anything_due(engine: Engine, channel: Channel) -> bool:
     """Whether it is worth to claim: that is a write, for which all others wait on SQLite."""
-    with Session(reading(engine)) as session:
-        return outbox.is_anything_due(session, channel.id, now=clock.now())
+    with lone_connection(engine, read_only=True) as lone:
+        return outbox.is_anything_due(lone, channel.id, now=clock.now())
 
 
 def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | None = None) -> int:

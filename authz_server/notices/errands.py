@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.consent import correction, erasure, preparation
-from authz_server.consent.anomalies import APPROVED, is_first_time
+from authz_server.consent.anomalies import IS_FIRST_TIME
 from authz_server.consent.models import Consent
 from authz_server.counter import clerks
 from authz_server.counter.desk import ANNOUNCED
@@ -24,7 +24,7 @@ from authz_server.notices.channels.base import Errand, Reader, Undeliverable
 ERASURES: Final = frozenset({erasure.REQUESTED, erasure.REMINDED})
 PREPARATIONS: Final = frozenset({preparation.ASKED, preparation.DROPPED})
 _MATTERS: Final = (
-    select(AuditEntry, Citizen, Consent.granted)
+    select(AuditEntry, Citizen.id, Citizen.locale, Citizen.email, Citizen.phone, Consent.granted, IS_FIRST_TIME)
     .join(Citizen, Citizen.id == AuditEntry.citizen_id)
     .outerjoin(Consent, Consent.id == AuditEntry.consent_id)
     .where(AuditEntry.id.in_(bindparam("ids", expanding=True)))
@@ -33,11 +33,13 @@ _MATTERS: Final = (
 
 @dataclass(frozen=True)
 class Matter:
-    """What a message is about, and its reader. `granted`: by the consent that the entry belongs to."""
+    """What a message is about, and its reader. `granted`: by the consent that the entry belongs to; `first_time`: see
+    `Errand`."""
 
     entry: AuditEntry
-    reader: Citizen
+    reader: Reader
     granted: Sequence[dict[str, Any]]
+    first_time: bool
 
     @property
     def datasets(self) -> tuple[str, ...]:
@@ -50,7 +52,10 @@ class Matter:
 def matters(session: Session, audit_entry_ids: Sequence[int]) -> dict[int, Matter]:
     """What these entries are about, in one look; those are missing whose entry or citizen is gone."""
     found = session.execute(_MATTERS, {"ids": list(audit_entry_ids)})
-    return {entry.id: Matter(entry, reader, granted or ()) for entry, reader, granted in found}
+    return {
+        entry.id: Matter(entry, Reader(citizen_id=id_, locale=locale, email=email, phone=phone), granted or (), first)
+        for entry, id_, locale, email, phone, granted, first in found
+    }
 
 
 def errand_of(session: Session, matter: Matter | None, *, channel: str, created_at: datetime, now: datetime) -> Errand:
@@ -63,8 +68,8 @@ def errand_of(session: Session, matter: Matter | None, *, channel: str, created_
     entry, reader = matter.entry, matter.reader
     change = None
     if entry.event in {PROPOSED, CHANGED}:
-        change = change_at(session, reader.id, entry.reason, event=entry.event, at=entry.at)
-    sign_in_code = sign_in_codes.find_sent(session, reader.id, at=entry.at) if entry.event == SENT else None
+        change = change_at(session, reader.citizen_id, entry.reason, event=entry.event, at=entry.at)
+    sign_in_code = sign_in_codes.find_sent(session, reader.citizen_id, at=entry.at) if entry.event == SENT else None
     code = change if entry.event == PROPOSED else sign_in_code
     if entry.event in {PROPOSED, SENT} and (code is None or code.expires_at <= now):
         raise Undeliverable("too late")
@@ -73,7 +78,7 @@ def errand_of(session: Session, matter: Matter | None, *, channel: str, created_
         raise Undeliverable("too late")
     return Errand(
         entry=entry,
-        reader=Reader(citizen_id=reader.id, locale=reader.locale, email=reader.email, phone=reader.phone),
+        reader=reader,
         datasets=matter.datasets,
         channel=channel,
         created_at=created_at,
@@ -84,7 +89,7 @@ def errand_of(session: Session, matter: Matter | None, *, channel: str, created_
         correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
         preparation=preparation.find_errand(session, entry) if entry.event in PREPARATIONS else None,
         clerk=clerks.name_behind(session, entry.actor),
-        first_time=entry.event == APPROVED and is_first_time(session, entry.transaction_id),
+        first_time=matter.first_time,
     )
 
 

@@ -46,7 +46,7 @@ _CLAIM = Prepared(
     .values(due_at=bindparam("until"), attempts=NOTICE.c.attempts + 1)
     .returning(*(NOTICE.c[name] for name in CLAIMED))
 )
-_WAITING = select(exists().where(*_DUE))
+_WAITING = Prepared(select(exists().where(*_DUE).label("due")))
 _HELD = (
     NOTICE.c.audit_entry_id == bindparam("entry_id"),
     NOTICE.c.channel == bindparam("of_channel"),
@@ -80,9 +80,9 @@ class Claim:
         return min(FIRST_WAIT * (1 << self.attempt - 1), LONGEST_WAIT) * (0.5 + seed[0] / 255)
 
 
-def is_anything_due(session: Session, channel: str, *, now: datetime) -> bool:
+def is_anything_due(executor: Executor, channel: str, *, now: datetime) -> bool:
     """Whether a claim may find something; reads only."""
-    return bool(session.scalar(_WAITING, {"of_channel": channel, "now": now}))
+    return bool(_WAITING.run(executor, {"of_channel": channel, "now": now})[0].due)
 
 
 def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:

@@ -7,18 +7,33 @@ however long no worker ran, none is left out; the newest notice says how far the
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Literal
 
-from sqlalchemy import case, exists, func, literal, select, true, union_all
-from sqlalchemy.orm import Session
-from sqlalchemy.sql.selectable import Select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    any_,
+    bindparam,
+    case,
+    cast,
+    exists,
+    func,
+    literal,
+    select,
+    union_all,
+)
+from sqlalchemy.orm import aliased
 
 from authz_server.audit.models import AuditEntry
 from authz_server.database import insert_if_absent
 from authz_server.identity.models import Citizen
-from authz_server.notices.channels.base import Channel
+from authz_server.notices.channels.base import Channel, is_one_of
 from authz_server.notices.channels.web import Web
 from authz_server.notices.letter import CODES
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
+from authz_server.prepared import Executor, Prepared, is_sqlite
 
 # Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
 LATEST = timedelta(hours=1)
@@ -26,48 +41,69 @@ LATEST = timedelta(hours=1)
 AHEAD = timedelta(days=KEPT_DAYS)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
 TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
+_NEWEST = Prepared(select(func.max(NOTICE.c.created_at).label("created_at")))
 
 
 def announce(
-    session: Session, *, channels: Sequence[Channel] = TO_EVERYBODY, look_back: timedelta = LATEST, now: datetime
+    executor: Executor, *, channels: Sequence[Channel] = TO_EVERYBODY, look_back: timedelta = LATEST, now: datetime
 ) -> int:
-    """Make the notices that are missing, by each of these channels; how many. The caller commits.
+    """Make the notices that are missing, by each of these channels; how many. The caller commits, unless it is lone.
 
     Safe to run many at once: the key admits one notice for each entry and channel. All in one statement, so that the
     newest notice never stands for a pass that was only half done.
     Args: look_back: how long before the newest notice to look, less than `LATEST` for a pass that is soon followed by a
         thorough one.
     """
-    newest = session.scalar(select(func.max(Notice.created_at)))
+    newest = _NEWEST.run(executor, {})[0].created_at
     oldest = now - timedelta(days=KEPT_DAYS)  # what is older was told, and its notice is gone
     since = oldest if newest is None else max(oldest, min(newest, now) - look_back)
-    missing = union_all(*(_missing(channel, since=since, now=now) for channel in channels)).subquery()
-    statement = insert_if_absent(session.get_bind().dialect.name, Notice).from_select(
-        COLUMNS, select(missing).order_by(missing.c.audit_entry_id), include_defaults=False
-    )
-    return len(session.execute(statement.returning(Notice.audit_entry_id)).all())
+    statement = _announcing(tuple(channels), "sqlite" if is_sqlite(executor) else "postgresql")
+    return len(statement.run(executor, {"since": since, "now": now, "first": now - AHEAD}))
 
 
-def _missing(channel: Channel, *, since: datetime, now: datetime) -> Select[tuple[object, ...]]:
-    moment, never = literal(now, NOTICE.c.created_at.type), literal(None, NOTICE.c.created_at.type)
-    nobody = literal(None, NOTICE.c.citizen_id.type)
-    first = literal(now - AHEAD, NOTICE.c.created_at.type)
-    due = case((AuditEntry.event.in_(tuple(CODES)), first), else_=moment)
-    return (
+@lru_cache(maxsize=8)  # a process has one or two
+def _announcing(channels: tuple[Channel, ...], dialect: Literal["postgresql", "sqlite"]) -> Prepared:
+    kinds = union_all(*(_kind(channel) for channel in channels)).subquery("kind").c
+    entitled = case(*((kinds.channel == channel.id, channel.entitled()) for channel in channels))
+    moment, first = (bindparam(name, type_=NOTICE.c.created_at.type) for name in ("now", "first"))
+    due = case((is_one_of(CODES), first), else_=moment)
+    missing = (
         select(
-            AuditEntry.id.label("audit_entry_id"),
-            literal(channel.id).label("channel"),
-            (AuditEntry.citizen_id if channel.to_citizen else nobody).label("citizen_id"),
-            moment.label("created_at"),
-            (never if channel.immediate else due).label("due_at"),
-            literal(0).label("attempts"),
-            (moment if channel.immediate else never).label("delivered_at"),
+            AuditEntry.id,
+            kinds.channel,
+            case((kinds.to_citizen, AuditEntry.citizen_id)),
+            moment,
+            case((~kinds.immediate, due)),
+            literal(0),
+            case((kinds.immediate, moment)),
         )
         .join(Citizen, Citizen.id == AuditEntry.citizen_id)
+        .join(kinds.channel.table, entitled)
         .where(
-            AuditEntry.at > since,
-            Citizen.left_at.is_(None) if channel.to_citizen else true(),  # who leaves was told then
-            channel.entitled(),
-            ~exists().where(Notice.audit_entry_id == AuditEntry.id, Notice.channel == channel.id),
+            _recent(dialect),
+            Citizen.left_at.is_(None) | ~kinds.to_citizen,  # who leaves was told then
+            ~exists().where(NOTICE.c.audit_entry_id == AuditEntry.id, NOTICE.c.channel == kinds.channel),
         )
+        .order_by(AuditEntry.id)
     )
+    statement = insert_if_absent(dialect, Notice).from_select(COLUMNS, missing, include_defaults=False)
+    return Prepared(statement.returning(NOTICE.c.audit_entry_id))
+
+
+def _kind(channel: Channel) -> Select[str, bool, bool]:
+    return select(
+        literal(channel.id).label("channel"),
+        cast(channel.to_citizen, Boolean).label("to_citizen"),
+        cast(channel.immediate, Boolean).label("immediate"),
+    )
+
+
+def _recent(dialect: str) -> ColumnElement[bool]:
+    """The entries of the time looked back.
+
+    As an array PostgreSQL, whose one plan has to serve all values, takes them for a few, and looks up what belongs to
+    each; else it takes them for a third of the record, and reads the tables of citizens and notices from end to end.
+    """
+    entry = aliased(AuditEntry)
+    ids = select(entry.id).where(entry.at > bindparam("since")).scalar_subquery()
+    return AuditEntry.id == any_(func.array(ids)) if dialect == "postgresql" else AuditEntry.id.in_(ids)

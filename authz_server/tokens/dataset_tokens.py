@@ -288,7 +288,7 @@ def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: 
     return any(token.first_byte_at is not None for token in killed)
 
 
-def tidy(session: Session, *, look_back: timedelta = EVER, now: datetime) -> Sequence[Any]:
+def tidy(session: Executor, *, look_back: timedelta = EVER, now: datetime) -> Sequence[Any]:
     """Record the leases that ran out, and the tokens that expired in the time looked back. The caller commits."""
     lapsed = Entry(at=now, event="token.spent_unknown", success=False, actor="worker", reason="lease_ran_out")
     expired = Entry(at=now, event="token.expired", success=False, actor="worker")

@@ -26,7 +26,7 @@ from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import preparation
 from authz_server.consent.correction import REQUESTED
 from authz_server.core import clock
-from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable, is_one_of
 from authz_server.notices.channels.push import Pushed
 from authz_server.notices.channels.webhook import SIGNING_ALG
 
@@ -69,7 +69,7 @@ class AgencyAhead(Agency):
     name: ClassVar[Text] = Text(zh="機關的系統（預先準備）", en="The agency's own system, to prepare")
 
     def entitled(self) -> ColumnElement[bool]:
-        return AuditEntry.event.in_((preparation.ASKED, preparation.DROPPED))
+        return is_one_of((preparation.ASKED, preparation.DROPPED))
 
     def send(self, errand: Errand) -> None:
         wanted, now = errand.preparation, clock.now()

@@ -1,10 +1,11 @@
 """What a channel is, and what it is given to deliver."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import ColumnElement, exists, func, or_
+from sqlalchemy import ColumnElement, exists, func, literal_column, or_
 
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
@@ -16,13 +17,19 @@ from authz_server.identity.models import CONTACT_CHANGE
 from authz_server.identity.sign_in_codes import SignInCode
 from authz_server.notices.wording import TOLD
 
+
+def is_one_of(events: Iterable[str]) -> ColumnElement[bool]:
+    """Of entries: whether they tell of one of these. Written out: PostgreSQL goes through parameters one by one."""
+    return AuditEntry.event.in_([literal_column(f"'{event}'") for event in events])
+
+
 # A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
 TOLD_WITH_ANOTHER = or_(
     (AuditEntry.event == "token.revoked") & AuditEntry.reason.is_not(None),
     (AuditEntry.event == "consent.withdrawn") & (func.coalesce(AuditEntry.reason, "") == "frozen"),
 )
 # What there is a message about.
-TOLD_HERE = AuditEntry.event.in_(tuple(TOLD)) & ~TOLD_WITH_ANOTHER
+TOLD_HERE = is_one_of(TOLD) & ~TOLD_WITH_ANOTHER
 
 
 class NotDelivered(DomainError):

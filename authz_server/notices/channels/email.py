@@ -25,7 +25,7 @@ from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
-from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
+from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, is_one_of, replaced
 from authz_server.notices.client_letter import TO_CLIENTS, ClientWriter
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
@@ -67,8 +67,8 @@ class Email:
         declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
         # What happened before the address was verified was told elsewhere.
         verified = Citizen.email.is_not(None) & (Citizen.email_verified_at <= AuditEntry.at)
-        own = TOLD_HERE & or_(AuditEntry.event.in_(SECURITY), ~declined)
-        code = AuditEntry.event.in_((ANNOUNCED, SENT))
+        own = TOLD_HERE & or_(is_one_of(SECURITY), ~declined)
+        code = is_one_of((ANNOUNCED, SENT))
         return (verified & (own | code)) | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
 
     def send(self, errand: Errand) -> None:
@@ -138,7 +138,7 @@ class EmailToClient(Email):
 
     def entitled(self) -> ColumnElement[bool]:
         has_none = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_(None))
-        return AuditEntry.event.in_(tuple(TO_CLIENTS)) & AuditEntry.consent_id.is_not(None) & has_none
+        return is_one_of(TO_CLIENTS) & AuditEntry.consent_id.is_not(None) & has_none
 
     def address(self, errand: Errand) -> str | None:
         client = self._registry.client(errand.entry.client_id or "")

@@ -22,7 +22,7 @@ from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
 from authz_server.identity.models import Citizen
-from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, replaced
+from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, is_one_of, replaced
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
 from authz_server.notices.wording import SECURITY
@@ -60,7 +60,7 @@ class Sms:
             TOLD_HERE
             & Citizen.phone.is_not(None)
             & (Citizen.phone_verified_at <= AuditEntry.at)
-            & or_(AuditEntry.event.in_(SECURITY), wanted)
+            & or_(is_one_of(SECURITY), wanted)
         )
         verified = Citizen.phone.is_not(None) & (Citizen.phone_verified_at <= AuditEntry.at)
         return (

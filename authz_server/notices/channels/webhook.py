@@ -27,7 +27,7 @@ from authz_server.clients.models import Client
 from authz_server.consent import erasure
 from authz_server.core import jose, secrets
 from authz_server.core.outbound_http import Answer
-from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable, is_one_of
 from authz_server.notices.channels.push import Pushed
 
 TYPE: Final = "secevent+jwt"
@@ -59,7 +59,7 @@ class Webhook(Pushed):
 
     def entitled(self) -> ColumnElement[bool]:
         listens = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_not(None))
-        return AuditEntry.event.in_(tuple(EVENTS)) & AuditEntry.consent_id.is_not(None) & listens
+        return is_one_of(EVENTS) & AuditEntry.consent_id.is_not(None) & listens
 
     def send(self, errand: Errand) -> None:
         client = self._services.registry.client(errand.entry.client_id or "")
