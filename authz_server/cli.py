@@ -139,6 +139,7 @@ def serve() -> None:
         partial(_worker_app, settings),
         bind=settings.bind,
         workers=settings.workers,
+        bind_cores=settings.bind_cores,
         rooms=[
             CERTIFICATES,
             NEIGHBOURS,

@@ -107,6 +107,7 @@ class Settings:
     proxy_url: str
     bind: str = "127.0.0.1:8000"
     workers: int = 1
+    bind_cores: bool = False  # each worker stays on a core of its own, where nothing else needs them
     queue: int = 32  # per worker: requests that wait for their turn; one more is told to come back
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -249,6 +250,7 @@ READERS: Mapping[str, settings.Reader] = {
     "proxy_url": settings.url,
     "bind": settings.bind,
     "workers": settings.count,
+    "bind_cores": settings.boolean,
     "queue": settings.count,
     "tls_cert": settings.path,
     "tls_key": settings.path,

@@ -73,7 +73,7 @@ def running(at_once: int, *, batches: int = 1, workers: int = 1) -> Iterator[Our
     """
     cores = {cpu.SERVER_CORE} if workers == 1 else {cpu.SERVER_CORE, cpu.LOAD_CORE}
     with cpu.on_core(*cores):
-        server, proxy = {"workers": workers}, {"workers": 1}
+        server, proxy = {"workers": workers, "bind_cores": workers > 1}, {"workers": 1}
         sandbox = Sandbox(db="postgresql", durable=True, banks=(), server=server, proxy=proxy).start()
     try:
         postgres = sandbox.postgres

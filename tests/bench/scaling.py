@@ -16,7 +16,7 @@ from tests.bench.steps import Journey, Steps
 
 CONNECTIONS = 24
 REQUESTS = 1200
-ROUNDS = 5
+ROUNDS = 9
 AT_LEAST = 1.8
 _COUNT = """
 import time
@@ -67,10 +67,10 @@ def measure() -> Section:
     text = f"""## Two processes on two cores
 
 {REQUESTS} pushed requests, made beforehand and sent over {CONNECTIONS} connections as cheaply as Python can; medians of
-{ROUNDS} rounds, of one and of two in turn. This machine has two cores, and the load needs a part of one, so the bare
-quotient of requests per second would be about the load. Counted is what the servers made of the cores that were there
-for them: "free" is what they and their database used, and what was left idle. Two cores then give {times:.2f} times
-what one gives.
+{ROUNDS} rounds, of one and of two in turn. Each process stays on a core of its own (`bind_cores`). This machine has two
+cores, and the load needs a part of one, so the bare quotient of requests per second would be about the load. Counted is
+what the servers made of the cores that were there for them: "free" is what they and their database used, and what was
+left idle. Two cores then give {times:.2f} times what one gives.
 
 Two cores need not be twice one: two processes that only count, and share nothing, get {ceiling:.2f} times one here.
 
