@@ -7,12 +7,15 @@ import base64
 import json
 import os
 import sys
+import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 
 SMALL_BYTES = 1024
 LARGE_FILE_BYTES = 20 * 1024 * 1024
 LARGE_DATASET = "ris.id-card-image"
+BEGUN_PATH = "/begun"
 
 
 def package(content_bytes: int) -> bytes:
@@ -35,14 +38,21 @@ def small_package() -> bytes:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """GET /<agency>/datasets/<dataset>."""
+    """GET /<agency>/datasets/<dataset>, or BEGUN_PATH: when the large answers since the last time began, as JSON."""
 
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body leave together, as from any server that is not this simple
     packages: Mapping[bool, bytes]
+    begun: ClassVar[list[float]] = []
 
     def do_GET(self) -> None:
-        body = self.packages[self.path.partition("?")[0].endswith(f"/{LARGE_DATASET}")]
+        is_large = self.path.partition("?")[0].endswith(f"/{LARGE_DATASET}")
+        body = self.packages[is_large]
+        if self.path == BEGUN_PATH:
+            body = json.dumps(self.begun).encode()
+            self.begun.clear()
+        if is_large:
+            self.begun.append(time.perf_counter())
         self.send_response_only(200)
         self.send_header("Content-Type", "application/jose")
         self.send_header("Content-Length", str(len(body)))

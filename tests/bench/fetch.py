@@ -4,12 +4,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from tests.bench import cpu
-from tests.bench.agency import LARGE_FILE_BYTES, SMALL_BYTES
+from tests.bench.agency import BEGUN_PATH, LARGE_FILE_BYTES, SMALL_BYTES
 from tests.bench.browser import UnexpectedAnswer, request
 from tests.bench.client import BenchClient, b64url, dpop_proof
 from tests.bench.http_pump import Answer, Pump
@@ -26,15 +27,18 @@ _ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 class Fetches:
     """Spends the dataset tokens of a batch: half by the proxy's two calls made directly, half through the proxy.
 
-    proxy_pid: the process of the proxy whose memory is watched. exchanger: what the proxy is to the authorization
+    proxy_pid: the process of the proxy whose memory is watched. first_bytes_s: of each large file, how long after the
+    agency's first byte the client had its own. exchanger: what the proxy is to the authorization
     server. with_large: as the provider of the journey, but asking for the large dataset.
     """
 
     proxy_url: str
+    agency_url: str
     proxy_pid: int
     exchanger: BenchClient
     with_large: Provider
     most_memory_kb: int = 0
+    first_bytes_s: list[float] = field(default_factory=list)
 
     def run(self, journeys: Sequence[Journey], meter: Meter, pump: Pump) -> None:
         provider = self.with_large
@@ -54,8 +58,14 @@ class Fetches:
         with closing(Pump(parts.hostname or "", parts.port or 0, 1)) as alone:
             cpu.forget_peak_memory(self.proxy_pid)
             before_kb = cpu.peak_memory_kb(self.proxy_pid)
-            Driver(provider, alone, meter).step("fetch 20 MB", large, self.request_for, _large)
+            arrived: list[float] = []
+            Driver(provider, alone, meter).step(
+                "fetch 20 MB", large, self.request_for, lambda _, answer: _large(answer, arrived)
+            )
             self.most_memory_kb = max(self.most_memory_kb, cpu.peak_memory_kb(self.proxy_pid) - before_kb)
+        with urlopen(f"{self.agency_url}{BEGUN_PATH}") as answer:  # noqa: S310 - our own, on loopback
+            begun: list[float] = json.load(answer)
+        self.first_bytes_s += [there - here for here, there in zip(begun, arrived, strict=True)]
 
     def exchange(self, journey: Journey) -> bytes:
         """RFC 8693 section 2.1, with the verified proof's key and identity, as the proxy sends it."""
@@ -112,6 +122,7 @@ def _small(_journey: Journey, answer: Answer) -> None:
         raise UnexpectedAnswer("fetch 1 KB", answer)
 
 
-def _large(_journey: Journey, answer: Answer) -> None:
+def _large(answer: Answer, arrived: list[float]) -> None:
+    arrived.append(answer.first_byte_at)
     if answer.status != 200 or answer.size_bytes < LARGE_FILE_BYTES * 4 // 3:
         raise UnexpectedAnswer("fetch 20 MB", answer)

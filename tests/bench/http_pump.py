@@ -29,6 +29,7 @@ class Answer:
     size_bytes: int
     latency_s: float
     first_byte_s: float
+    first_byte_at: float  # by this machine's monotonic clock, which is the same for all processes
 
     def header(self, name: str) -> str | None:
         """The first header of that name."""
@@ -176,6 +177,7 @@ class Pump:
             size_bytes=connection.size,
             latency_s=time.perf_counter() - connection.sent_at,
             first_byte_s=connection.first_byte_at - connection.sent_at,
+            first_byte_at=connection.first_byte_at,
         )
         if _CLOSE.search(connection.head):
             self._selector.unregister(connection.sock)

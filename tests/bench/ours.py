@@ -90,6 +90,7 @@ def running(at_once: int, *, batches: int = 1, workers: int = 1) -> Iterator[Our
             }
             fetches = Fetches(
                 proxy_url=sandbox.proxy_url,
+                agency_url=sandbox.agency_url,
                 proxy_pid=max(cpu.family(sandbox.processes["proxy"].pid)),
                 exchanger=_proxy_client(sandbox),
                 with_large=_provider(sandbox, client, LARGE_DATASET),
