@@ -17,7 +17,7 @@ which is immediate, so nobody comes between.
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 import psycopg
@@ -34,6 +34,8 @@ from sqlalchemy import (
     insert,
     literal_column,
     select,
+    true,
+    union_all,
 )
 from sqlalchemy import cast as cast_to
 from sqlalchemy import column as sql_column
@@ -49,6 +51,7 @@ from authz_server.single_use.identifiers import Identifier, replay_of
 from authz_server.single_use.models import USED_IDENTIFIERS
 
 Rows = Sequence[Mapping[str, Any]]
+InsertOf = TypeVar("InsertOf", bound=Insert)
 
 ENTRY = table_of(AuditEntry)
 USED = tuple(table_of(model) for model in USED_IDENTIFIERS)
@@ -123,7 +126,7 @@ class Decision:
         decided = self.statement.cte("decided")
         whole = select(*decided.c)
         for number in tables:
-            whole = whole.add_cte(insert(USED[number]).values(_placeholders(identifiers)).cte(f"used_{number}"))
+            whole = whole.add_cte(_adding(insert(USED[number]), identifiers).cte(f"used_{number}"))
         if recorded:
             whole = whole.add_cte(self._entry(decided).cte("entry"))
         for number, (table, columns) in enumerate(self.leaves):
@@ -168,8 +171,15 @@ def _as_json(value: object) -> str:
     raise TypeError(f"no JSON form for {type(value).__name__}")
 
 
-def _placeholders(identifiers: int) -> list[dict[str, Any]]:
-    return [{name: bindparam(f"{name}_{number}") for name in USED_COLUMNS} for number in range(identifiers)]
+def _adding(into: InsertOf, identifiers: int) -> InsertOf:
+    """From a SELECT: SQLAlchemy would compile several rows of VALUES anew each time."""
+    columns = USED[0].c
+    rows = [
+        select(*(bindparam(f"{name}_{number}", type_=columns[name].type) for name in USED_COLUMNS))
+        for number in range(identifiers)
+    ]
+    # WHERE true: else SQLite takes ON CONFLICT for a join's (https://sqlite.org/lang_upsert.html, "Parsing Ambiguity").
+    return into.from_select(USED_COLUMNS, select(union_all(*rows).subquery()).where(true()))
 
 
 def _bound(identifiers: Sequence[Identifier]) -> dict[str, Any]:
@@ -201,5 +211,4 @@ def _spend_on_sqlite(connection: Connection, tables: Sequence[int], presented: S
 
 @cache
 def _adding_on_sqlite(table: int, identifiers: int) -> Any:
-    adding = insert_if_absent("sqlite", USED_IDENTIFIERS[table]).values(_placeholders(identifiers))
-    return adding.returning(USED[table].c.kind)
+    return _adding(insert_if_absent("sqlite", USED_IDENTIFIERS[table]), identifiers).returning(USED[table].c.kind)
