@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from authz_server.core import clock
-from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, sessions
 from authz_server.identity.returns import HOME, local_path
@@ -42,14 +41,9 @@ def _look_up() -> SignedIn | None:
         return None
     with lone_connection(read_only=True) as connection:
         found = sessions.find(connection, cookie, now=now)
-    # Asked first whether it is due, for a database session that nobody needs would be opened and closed for each page.
-    if (
-        found is not None
-        and found.touch_due(now)
-        and UNATTENDED not in request.args
-        and sessions.touch(db.session(), found, now=now, limits=services().settings.limits)
-    ):
-        db.session.commit()
+    if found is not None and found.touch_due(now) and UNATTENDED not in request.args:
+        with lone_connection() as connection:
+            sessions.touch(connection, found, now=now, limits=services().settings.limits)
     return found
 
 

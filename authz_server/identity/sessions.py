@@ -46,6 +46,16 @@ _FIND = Prepared(
         _citizen.suspended_at.is_(None),
     )
 )
+_TOUCH = Prepared(
+    update(CITIZEN_SESSION)
+    .where(
+        _session.digest == bindparam("secret_digest"),
+        _session.ended_at.is_(None),
+        _session.last_seen_at < bindparam("moment"),
+    )
+    .values(last_seen_at=bindparam("moment"), idle_until=bindparam("idle"))
+    .returning(_session.citizen_id)
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,16 +189,11 @@ def _from_json(proofs: Iterable[Mapping[str, Any]]) -> tuple[Proof, ...]:
     )
 
 
-def touch(session: Session, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> bool:
-    """Push the idle limit back, at most once a minute; tell whether anything was written. The caller commits."""
-    if not signed_in.touch_due(now):
-        return False
-    session.execute(
-        update(CITIZEN_SESSION)
-        .where(_session.digest == signed_in.session_digest, _session.ended_at.is_(None), _session.last_seen_at < now)
-        .values(last_seen_at=now, idle_until=now + timedelta(seconds=limits.session_idle_s))
-    )
-    return True
+def touch(executor: Executor, signed_in: SignedIn, *, now: datetime, limits: Limits = DEFAULT_LIMITS) -> None:
+    """Push the idle limit back, if that is due: once a minute. The caller commits."""
+    if signed_in.touch_due(now):
+        idle_until = now + timedelta(seconds=limits.session_idle_s)
+        _TOUCH.run(executor, {"secret_digest": signed_in.session_digest, "moment": now, "idle": idle_until})
 
 
 def end(session: Session, session_digest: bytes, *, now: datetime) -> None:

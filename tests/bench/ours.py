@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.cli import WORKER
 from authz_server.core import clock
+from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
 from authz_server.identity import passwords, sessions
 from authz_server.identity.cookies import SESSION
@@ -79,7 +80,7 @@ def running(at_once: int, *, batches: int = 1, workers: int = 1) -> Iterator[Our
         postgres = sandbox.postgres
         assert postgres is not None
         client = _registered(sandbox)
-        browsers = _signed_in(sandbox, at_once * batches)
+        citizens = _citizens(sandbox, at_once * batches)
         _move_to_load_core(sandbox.processes["mailbox"].pid)
         with _agency(sandbox):
             parts: dict[str, tuple[int, ...]] = {
@@ -95,9 +96,9 @@ def running(at_once: int, *, batches: int = 1, workers: int = 1) -> Iterator[Our
                 exchanger=_proxy_client(sandbox),
                 with_large=_provider(sandbox, client, LARGE_DATASET),
             )
-            groups = [browsers[first : first + at_once] for first in range(0, len(browsers), at_once)]
+            groups = [citizens[first : first + at_once] for first in range(0, len(citizens), at_once)]
             provider = _provider(sandbox, client, SMALL_DATASET)
-            target = Target(NAME, provider, parts, itertools.cycle(groups), fetches)
+            target = Target(NAME, provider, parts, _signing_in(sandbox, groups), fetches)
             yield Ours(target, fetches, sandbox, postgres)
     finally:
         sandbox.stop()
@@ -157,16 +158,14 @@ def _proxy_client(sandbox: Sandbox) -> BenchClient:
     return BenchClient(PROXY_CLIENT_ID, "", SigningKey(keys[0]))
 
 
-def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
-    """As many citizens, each with a session: whoever consents to the same again within minutes is warned of it, and the
-    later consent outdates the earlier.
-
-    The sessions are opened by the domain service: signing in is rare, slow on purpose, and not what is measured here.
+def _citizens(sandbox: Sandbox, count: int) -> list[CitizenId]:
+    """As many citizens: whoever consents to the same again within minutes is warned of it, and the later consent
+    outdates the earlier.
     """
     now = clock.now()
     ids = (f"A1{number:08}" for number in itertools.count())
     engine = new_engine(sandbox.database_url)
-    browsers = []
+    made = []
     hashed = passwords.hash_password(_PASSWORD)  # once for all, as it is slow on purpose
     with Session(engine) as session, mock.patch.object(passwords, "hash_password", return_value=hashed):
         for number, national_id in zip(range(count), filter(national_id_check, ids), strict=False):
@@ -180,11 +179,26 @@ def _signed_in(sandbox: Sandbox, count: int) -> list[Browser]:
             enrolment = create_citizen(
                 session, person, password=_PASSWORD, server_secret=bytes(32), now=now, checked_in_person=True
             )
-            secret = sessions.open_session(session, enrolment.citizen_id, level=1, amr=("pwd", "otp"), now=now)
-            browsers.append(Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}))
+            made.append(enrolment.citizen_id)
         session.commit()
     engine.dispose()
-    return browsers
+    return made
+
+
+def _signing_in(sandbox: Sandbox, groups: Sequence[Sequence[CitizenId]]) -> Iterator[list[Browser]]:
+    """The next group's browsers, each signed in just now, as people are who come from a bank.
+
+    The sessions are opened by the domain service: signing in is rare, slow on purpose, and not what is measured here.
+    """
+    engine = new_engine(sandbox.database_url)
+    for group in itertools.cycle(groups):
+        with Session(engine) as session, session.begin():
+            secrets = [
+                sessions.open_session(session, citizen_id, level=1, amr=("pwd", "otp"), now=clock.now())
+                for citizen_id in group
+            ]
+        engine.dispose()
+        yield [Browser({(SESSION, "/"): secret, ("lang", "/"): "zh-TW"}) for secret in secrets]
 
 
 def _move_to_load_core(pid: int) -> None:
