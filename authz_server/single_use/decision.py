@@ -3,7 +3,7 @@
 On PostgreSQL a decision is a single statement, whatever belongs to it:
 
     WITH decided AS (UPDATE ... WHERE <what must hold> RETURNING ...),
-         used_0  AS (INSERT INTO used_identifier_0 VALUES ...),
+         used_0  AS (INSERT INTO used_identifier_0 ...),
          entry   AS (INSERT INTO audit_entry SELECT ... FROM decided),
          rows_0  AS (INSERT INTO consent SELECT ... WHERE EXISTS (SELECT FROM decided))
     SELECT decided.* FROM decided
@@ -191,7 +191,7 @@ def _bound(identifiers: Sequence[Identifier]) -> dict[str, Any]:
 
 
 def _seen(error: psycopg.Error | IntegrityError, presented: Sequence[Identifier]) -> list[Identifier]:
-    """Which identifier the violated key is of; none, if it is another table's key."""
+    """Which identifiers the violated key may be of; none, if it is another table's key."""
     cause = error.orig if isinstance(error, IntegrityError) else error
     if not isinstance(cause, psycopg.errors.UniqueViolation) or cause.diag.table_name not in {
         table.name for table in USED
@@ -199,7 +199,8 @@ def _seen(error: psycopg.Error | IntegrityError, presented: Sequence[Identifier]
         return []
     # PostgreSQL tells the row that was there before, in whatever language: "Key (digest, kind)=(\x0123, d) already ..."
     told = cause.diag.message_detail or ""
-    return [identifier for identifier in presented if f"{identifier.digest.hex()}, {identifier.kind})" in told]
+    named = [identifier for identifier in presented if f"{identifier.digest.hex()}, {identifier.kind})" in told]
+    return named or list(presented)  # a database may be set up to write octets in another way
 
 
 def _spend_on_sqlite(connection: Connection, tables: Sequence[int], presented: Sequence[Identifier]) -> None:

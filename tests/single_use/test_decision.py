@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.core import clock
 from authz_server.database import new_engine, table_of
-from authz_server.prepared import lone_connection
+from authz_server.prepared import Lone, lone_connection
 from authz_server.single_use import buckets
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import (
@@ -110,6 +110,15 @@ def test_it_is_told_within_a_session_too(engine: Engine) -> None:
     with Session(engine) as session, pytest.raises(ProofReplayed):
         LOOK.run(session, spend=[assertion("session"), proof(b"s")], wanted=0)
     spend(engine, assertion("session"))
+
+
+def test_a_replay_is_one_however_the_database_writes_its_octets(engine: Engine) -> None:
+    spend(engine, assertion("escaped"))
+    with lone_connection(engine) as executor:
+        if isinstance(executor, Lone):
+            executor.connection.execute("SET bytea_output = 'escape'")
+        with pytest.raises(AssertionReplayed):
+            LOOK.run(executor, spend=[assertion("escaped")], wanted=-1)
 
 
 def test_another_key_that_is_violated_is_no_replay(engine: Engine) -> None:
