@@ -165,6 +165,8 @@ def contradictions(parsed: Settings) -> list[str]:
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
         problems.append("tls_cert, tls_key: both or neither")
+    if parsed.bind_cores and not hasattr(os, "sched_setaffinity"):
+        problems.append("bind_cores: this operating system binds no process to a core")
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
     problems += certificate_settings.contradictions(parsed.certificate, issuer=parsed.issuer)

@@ -36,16 +36,18 @@ class LeanResponse(Response):
     """A response whose body, if it is there as a whole, is handed over as a list.
 
     Granian sends a list at once, together with the head. Of anything else it fetches piece by piece, each of which goes
-    from thread to thread, and asks a last time whether there is more.
+    from thread to thread, and asks a last time whether there is more. What was to be done at a body's end is then done
+    before it is sent.
     """
 
     def get_app_iter(self, environ: "WSGIEnvironment") -> Iterable[bytes]:
         body = super().get_app_iter(environ)
         if not self.is_sequence:
             return body
-        whole = list(body)
-        self.close()
-        return whole
+        try:
+            return list(body)
+        finally:
+            self.close()
 
 
 class LeanFlask(Flask):

@@ -66,7 +66,8 @@ class Lone:
         lost = result.status == ExecStatus.FATAL_ERROR and not result.error_field(DiagnosticField.SQLSTATE)
         if lost or self._server.status == ConnStatus.BAD:
             self.connection.close()
-            raise psycopg.OperationalError("the connection is lost")
+            told = result.error_message.decode(errors="replace").strip()
+            raise psycopg.OperationalError(f"the connection is lost: {told}")
         raise psycopg.errors.error_from_result(result)
 
 
@@ -142,7 +143,7 @@ def lone_connection(engine: Engine | None = None, *, read_only: bool = False) ->
     """For a request that takes decisions, each of which is its own transaction, or only reads.
 
     An exception that leaves the block undoes it on SQLite. On PostgreSQL each statement stands, so that there the
-    identifiers of a request that is refused after its decision are spent as well.
+    identifiers of a request that is refused after its decision are spent as well, unless one of them was seen before.
     Args: engine: the application's, unless given; read_only: nothing is written, so that SQLite need not wait its turn.
     """
     engine = engine or db.engine

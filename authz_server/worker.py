@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
@@ -25,11 +26,11 @@ from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import dataset_tokens
 
 EVERY_S = 1.0
-PURGE_EVERY = timedelta(minutes=1)
-THOROUGH_EVERY = timedelta(minutes=1)
+PURGE_EVERY_S = 60.0
+THOROUGH_EVERY_S = 60.0
 # Entries become visible late by as long as their transactions take, and as the clocks of two hosts differ: almost all
 # within this time. All of it is looked through each second, whatever the traffic; once a minute comes a thorough look.
-SHORT_LOOK = timedelta(seconds=10)
+SHORT_LOOK = timedelta(seconds=30)
 DEFAULT_LIMITS = Limits()
 
 
@@ -43,7 +44,8 @@ def tick(
 ) -> int:
     """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own.
 
-    Args: channels, look_back: see `notices.announce`.
+    Args: channels, look_back: see `notices.announce`; a look as thorough as that also finds what is older, and sees to
+        what need not be seen to each second.
     """
     thorough = look_back >= notices.LATEST
     # A thorough look goes as far back as rows are kept: what no worker saw, however long none ran, is found.
@@ -117,20 +119,20 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     for carrier in carriers:
         carrier.start()
     event("worker.started")
-    ticked_at = thorough_at = purge_at = clock.now()
+    ticked_at = thorough_at = purge_at = time.monotonic()  # whatever becomes of the clock
     while not stopping.wait(EVERY_S):
-        now = clock.now()
+        now, moment = clock.now(), time.monotonic()
         try:
-            thorough = now >= thorough_at
-            look_back = notices.LATEST if thorough else now - ticked_at + SHORT_LOOK
+            thorough = moment >= thorough_at
+            look_back = notices.LATEST if thorough else timedelta(seconds=moment - ticked_at) + SHORT_LOOK
             tick(engine, now=now, channels=channels, look_back=look_back, limits=limits)
-            ticked_at = now
+            ticked_at = moment
             if thorough:
                 watch(engine, before=anomalies.LATEST, limits=limits, now=now)
-                thorough_at = now + THOROUGH_EVERY
-            if now >= purge_at:
+                thorough_at = moment + THOROUGH_EVERY_S
+            if moment >= purge_at:
                 purge(engine, limits=limits)
-                purge_at = now + PURGE_EVERY
+                purge_at = moment + PURGE_EVERY_S
         except UNREACHABLE as error:
             event("worker.database_unavailable", error=type(error).__name__)
     for carrier in carriers:

@@ -1,6 +1,7 @@
 """An end for conversations over sockets, which have none of their own."""
 
 import math
+import os
 import socket
 import threading
 import time
@@ -15,8 +16,8 @@ def cut_off(raw: socket.socket, deadline: float) -> Iterator[None]:
     A socket's own time-out starts anew with each byte: a host that drips would hold us for hours.
     """
     with raw.dup() as breaker:  # a duplicate: TLS takes the original over
-        _WATCH.begin(breaker, deadline)
         try:
+            _WATCH.begin(breaker, deadline)
             yield
         finally:
             _WATCH.end(breaker)
@@ -26,6 +27,11 @@ class _Watch:
     """One thread for all conversations: a timer is a thread of its own, which costs as much as a short one of them."""
 
     def __init__(self) -> None:
+        self.forget()
+        # The conversations of the parent are no affair of a process that was forked.
+        os.register_at_fork(after_in_child=self.forget)
+
+    def forget(self) -> None:
         self._changed = threading.Condition()
         self._deadlines: dict[socket.socket, float] = {}
         self._wakes_at = math.inf
@@ -34,7 +40,7 @@ class _Watch:
     def begin(self, connection: socket.socket, deadline: float) -> None:
         with self._changed:
             self._deadlines[connection] = deadline
-            if self._thread is None or not self._thread.is_alive():  # none lives on in a process that was forked
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="cut-off", daemon=True)
                 self._thread.start()
             elif deadline < self._wakes_at:
@@ -52,7 +58,7 @@ class _Watch:
                     del self._deadlines[connection]
                     _cut(connection)
                 self._wakes_at = min(self._deadlines.values(), default=math.inf)
-                self._changed.wait(self._wakes_at - now if self._deadlines else None)
+                self._changed.wait(min(self._wakes_at - now, threading.TIMEOUT_MAX))
 
 
 _WATCH = _Watch()

@@ -4,7 +4,7 @@ Deleting row by row costs more than inserting did, and leaves dead rows behind. 
 an hour; before its turn comes again, it is emptied (TRUNCATE), whatever the number of its rows.
 
 An identifier may be presented at any moment of its bearer's life. It is put into the table of each half hour that this
-life can touch, one or two, and is fresh if it was new in all of them. So whoever presents it a second time, even with
+life can touch, one or two, and is refused if any of them knows it. So whoever presents it a second time, even with
 a bearer of another expiry, meets the first one in the table of that very moment; the tables' keys decide, no reading.
 """
 

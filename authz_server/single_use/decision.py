@@ -8,8 +8,9 @@ On PostgreSQL a decision is a single statement, whatever belongs to it:
          rows_0  AS (INSERT INTO consent SELECT ... WHERE EXISTS (SELECT FROM decided))
     SELECT decided.* FROM decided
 
-An identifier that was seen before violates the key of its table, and so nothing of the statement has happened. One that
-was not is spent, whether anything was decided or not. Into which tables they go, `buckets` says.
+An identifier that was seen before violates the key of its table, and so nothing of the statement has happened, although
+PostgreSQL does the decision first and then undoes it. One that was not is spent, whether anything was decided or not.
+Into which tables they go, `buckets` says.
 
 SQLite has no INSERT or UPDATE inside WITH: there the same parts run one after the other, in the same transaction,
 which is immediate, so nobody comes between.

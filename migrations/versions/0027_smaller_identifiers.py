@@ -16,6 +16,9 @@ NAMES = ("used_identifier_0", "used_identifier_1", "used_identifier_2")
 
 
 def upgrade() -> None:
+    if op.get_bind().dialect.name == "postgresql":
+        # Should a server run after all, what it adds must not be forgotten between the two tables.
+        op.execute(f"LOCK TABLE {', '.join(NAMES)} IN ACCESS EXCLUSIVE MODE")
     for name in NAMES:
         # By their first letters the kinds differ; of the digest the first 16 octets are kept.
         kept = "SELECT substr(digest, 1, 16) AS digest, substr(kind, 1, 1) AS kind"

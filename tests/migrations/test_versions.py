@@ -86,3 +86,8 @@ def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_an
         with engine.connect() as connection:
             for model in USED_IDENTIFIERS:
                 assert connection.execute(select(table_of(model))).all() == [(seen.digest, seen.kind)]
+        migrate_database(empty_url, back_to="0026")
+        with engine.connect() as connection:
+            for model in USED_IDENTIFIERS:
+                elder = table(model.__tablename__, column("kind"), column("digest"))
+                assert connection.execute(select(elder)).all() == []

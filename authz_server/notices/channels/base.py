@@ -20,7 +20,7 @@ from authz_server.notices.wording import TOLD
 
 def is_one_of(events: Iterable[str]) -> ColumnElement[bool]:
     """Of entries: whether they tell of one of these. Written out: PostgreSQL goes through parameters one by one."""
-    return AuditEntry.event.in_([literal_column(f"'{event}'") for event in events])
+    return AuditEntry.event.in_([literal_column("'{}'".format(event.replace("'", "''"))) for event in events])
 
 
 # A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
@@ -102,7 +102,10 @@ class Channel(Protocol):
         """Whether this server has it."""
 
     def entitled(self) -> ColumnElement[bool]:
-        """Of which entries it makes notices: a condition on the tables of entries and of their citizens."""
+        """Of which entries it makes notices: a condition on the tables of entries and of their citizens.
+
+        It is asked once, and its answer is used for as long as the process lives.
+        """
 
     def send(self, errand: Errand) -> None:
         """Hand over; returns when the receiver has taken it.  Raises: Undeliverable, NotDelivered."""
