@@ -61,6 +61,11 @@ def tick(
     )
 
 
+def short_look(*, since_last_s: float) -> timedelta:
+    """How far back a look goes that is not thorough: also over the time in which none was possible."""
+    return SHORT_LOOK + timedelta(seconds=since_last_s)
+
+
 def _unhurried(engine: Engine, channels: Sequence[Channel], *, limits: Limits, now: datetime) -> int:
     """What comes minutes or days after its cause anyway, and is found by a thorough look alone."""
     by_mail = any(channel.id == EmailToClient.id for channel in channels)
@@ -124,7 +129,7 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
         now, moment = clock.now(), time.monotonic()
         try:
             thorough = moment >= thorough_at
-            look_back = notices.LATEST if thorough else timedelta(seconds=moment - ticked_at) + SHORT_LOOK
+            look_back = notices.LATEST if thorough else short_look(since_last_s=moment - ticked_at)
             tick(engine, now=now, channels=channels, look_back=look_back, limits=limits)
             ticked_at = moment
             if thorough:

@@ -194,3 +194,8 @@ def test_the_time_by_which_rows_go_is_indexed(keep: retention.Keep) -> None:
 
 def test_every_table_has_a_line() -> None:
     assert {table.name for table in Base.metadata.sorted_tables} == set(retention.tables())
+
+
+def test_a_short_look_reaches_back_over_the_time_in_which_none_was_possible() -> None:
+    assert worker.short_look(since_last_s=0) == worker.SHORT_LOOK
+    assert worker.short_look(since_last_s=90) == worker.SHORT_LOOK + timedelta(seconds=90)

@@ -4,9 +4,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
 from authz_server.core import clock
+from authz_server.notices import service
 from authz_server.notices.models import NoticeChoice
 from authz_server.notices.wording import SECURITY, TOLD
 from tests.notices.support import Hands
@@ -85,3 +87,10 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
         "office.appointed",
     )
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_only_a_short_look_holds_its_entries_in_an_array(short: bool) -> None:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has no annotations
+    statement = service._announcing(service.TO_EVERYBODY, "postgresql", short).statement
+    assert ("array(" in str(statement.compile(dialect=dialect)).lower()) is short
