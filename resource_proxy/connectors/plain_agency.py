@@ -15,7 +15,6 @@ from jsonschema import Draft202012Validator
 from authz_server.catalogue.model import Dataset
 from authz_server.core import jose
 from authz_server.core.identifiers import AgencyId
-from resource_proxy import envelope
 from resource_proxy.connectors import http_answer
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyGarbage, Answer, BadSignature, Question
 from resource_proxy.connectors.package_file import build
@@ -83,7 +82,7 @@ class PlainAgency:
         }
         package = build({"data.json": data, "document.pdf": pdf}, manifest, self._key)
         try:
-            sealed = b"".join(envelope.seal([package], ticket.recipient_jwk, cty="application/zip"))
+            sealed = b"".join(jose.seal([package], ticket.recipient_jwk, cty="application/zip"))
         except jose.BadKey as error:
             raise BadSignature(f"ticket: recipient_jwk: {error.detail}") from None
         return SealedPackage(sealed)

@@ -2,13 +2,13 @@
 
 keys      one parsed key, sets of them; what we refuse to hold
 signed    JWS compact: sign, verify
-encrypted JWE compact: encrypt, decrypt
+sealing   JWE compact: encrypt, or seal piece by piece
+opening   JWE compact: decrypt
 
 Each purpose names the algorithms it takes; nothing is read from a token before its size is known; whatever is wrong
 with a token is a `BadToken`, whatever is wrong with a key a `BadKey`.
 """
 
-from authz_server.core.jose.encrypted import KEY_MANAGEMENT, decrypt, encrypt
 from authz_server.core.jose.errors import BadKey, BadToken, KeyNotFound
 from authz_server.core.jose.keys import (
     Key,
@@ -22,6 +22,8 @@ from authz_server.core.jose.keys import (
     rotated,
     thumbprint,
 )
+from authz_server.core.jose.opening import decrypt
+from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt, seal
 from authz_server.core.jose.signed import (
     SIGNING,
     Verified,
@@ -50,6 +52,7 @@ __all__ = [
     "parse_public_keys",
     "public_jwks",
     "rotated",
+    "seal",
     "sign",
     "thumbprint",
     "unverified_claims",

@@ -1,41 +1,20 @@
-"""JWE in compact form (RFC 7516), by joserfc: one recipient, ECDH-ES or RSA-OAEP-256, A256GCM, never compressed."""
+"""JWE in compact form (RFC 7516), opened by joserfc: one recipient, ECDH-ES or RSA-OAEP-256, A256GCM, no `zip`."""
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from joserfc import jwe
 
 from authz_server.core.jose.encoding import json_segment, token_octets
-from authz_server.core.jose.errors import BadKey, BadToken, KeyNotFound
-from authz_server.core.jose.keys import Key, KeySet, parse_public_key
+from authz_server.core.jose.errors import BadToken, KeyNotFound
+from authz_server.core.jose.keys import Key, KeySet
+from authz_server.core.jose.sealing import CONTENT, KEY_MANAGEMENT
 
-KEY_MANAGEMENT = ("ECDH-ES", "ECDH-ES+A256KW", "RSA-OAEP-256")
-CONTENT = "A256GCM"
 MAX_PLAINTEXT_BYTES = 65536
 MAX_HEADER_CHARS = 4096
 
-_DEFAULT_ALG = {"EC": "ECDH-ES", "RSA": "RSA-OAEP-256"}
 # All parts but the ciphertext, as characters: header, key encrypted to RSA 4096, IV, tag, four dots.
 _OVERHEAD_CHARS = MAX_HEADER_CHARS + 683 + 16 + 22 + 4
-
-
-def encrypt(
-    plaintext: bytes, recipient: Mapping[str, Any] | Key, *, cty: str | None = None, typ: str | None = None
-) -> str:
-    """Return a JWE that only `recipient` (a public JWK, or a parsed key) can read.
-
-    Its `alg` decides the key management; without one, ECDH-ES for EC and RSA-OAEP-256 for RSA.
-    Raises: BadKey if the key is not for encryption.
-    """
-    key = recipient if isinstance(recipient, Key) else parse_public_key(recipient)
-    alg = key.alg or _DEFAULT_ALG.get(key.kty, "")
-    if alg not in KEY_MANAGEMENT or not key.fits(alg):
-        raise BadKey("not a key for encryption")
-    named = {"typ": typ, "cty": cty, "kid": key.kid}
-    # joserfc writes the ephemeral key into the header it is given: a fresh one each time.
-    header = {"alg": alg, "enc": CONTENT} | {name: value for name, value in named.items() if value is not None}
-    return jwe.encrypt_compact(header, plaintext, key.native, registry=_registry(MAX_PLAINTEXT_BYTES))
 
 
 def decrypt(token: str, keys: Key | KeySet, *, max_bytes: int = MAX_PLAINTEXT_BYTES) -> bytes:

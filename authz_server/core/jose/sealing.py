@@ -1,4 +1,4 @@
-"""A standard JWE (compact), written as a stream: header, key, IV, then the ciphertext chunk by chunk, the tag last.
+"""JWE in compact form, written as a stream: header, key, IV, then the ciphertext chunk by chunk, the tag last.
 
 Libraries build a JWE in one piece, four to six times the payload in memory; here one chunk is in memory, whatever the
 size.  Any JOSE library opens the result.  RFC 7516 sections 5.1 and 7.1; RFC 7518 sections 4.3, 4.6 and 5.3.
@@ -7,7 +7,7 @@ size.  Any JOSE library opens the result.  RFC 7516 sections 5.1 and 7.1; RFC 75
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 import pybase64
@@ -18,14 +18,15 @@ from cryptography.hazmat.primitives.ciphers.modes import GCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.concatkdf import ConcatKDFHash
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from authz_server.core import jose
-from authz_server.core.jose.encoding import decode, encode
+from authz_server.core.jose.encoding import encode
+from authz_server.core.jose.errors import BadKey
+from authz_server.core.jose.keys import Key, parse_public_key
 
-CONTENT_ENCRYPTION = "A256GCM"
+CONTENT = "A256GCM"
 KEY_BITS = 256
 IV_BYTES = 12
-CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
 DEFAULT_ALGORITHM = {"EC": "ECDH-ES", "RSA": "RSA-OAEP-256"}
 
 
@@ -38,20 +39,29 @@ class _Agreement:
     header: Mapping[str, Any] = field(default_factory=dict)
 
 
-def seal(chunks: Iterable[bytes], recipient_jwk: Mapping[str, Any], *, cty: str | None = None) -> Iterator[bytes]:
-    """Yield the octets of a JWE of `chunks` that only the holder of the recipient's private key can open.
+def encrypt(
+    plaintext: bytes, recipient: Mapping[str, Any] | Key, *, cty: str | None = None, typ: str | None = None
+) -> str:
+    """Return a JWE that only `recipient` can read.  Args and errors: see `seal`."""
+    return b"".join(seal([plaintext], recipient, cty=cty, typ=typ)).decode("ascii")
+
+
+def seal(
+    chunks: Iterable[bytes], recipient: Mapping[str, Any] | Key, *, cty: str | None = None, typ: str | None = None
+) -> Iterator[bytes]:
+    """Yield the octets of a JWE of `chunks` that only `recipient` (a public JWK, or a parsed key) can read.
 
     The algorithm is the key's own `alg`; without one ECDH-ES for an EC key and RSA-OAEP-256 for an RSA key.
-    Raises: BadKey, before anything is yielded, if it is not a public key that we encrypt to.
+    Raises: BadKey, before anything is yielded, if it is not a key that we encrypt to.
     """
-    key = jose.parse_public_key(dict(recipient_jwk))
+    key = recipient if isinstance(recipient, Key) else parse_public_key(recipient)
     algorithm = key.alg or DEFAULT_ALGORITHM.get(key.kty, "")
-    if algorithm not in AGREEMENTS or not key.fits(algorithm):
-        raise jose.BadKey("not a key for encryption")
-    agreement = AGREEMENTS[algorithm](key.public_jwk())
-    header = {"alg": algorithm, "enc": CONTENT_ENCRYPTION, "kid": key.kid, **agreement.header}
-    if cty is not None:
-        header["cty"] = cty
+    if algorithm not in _AGREEMENTS or not key.fits(algorithm):
+        raise BadKey("not a key for encryption")
+    agreement = _AGREEMENTS[algorithm](key)
+    named = {"typ": typ, "cty": cty, "kid": key.kid}
+    header = {"alg": algorithm, "enc": CONTENT, **agreement.header}
+    header |= {name: value for name, value in named.items() if value is not None}
     return _write(encode(orjson.dumps(header)), agreement, chunks)
 
 
@@ -71,45 +81,42 @@ def _write(protected: bytes, agreement: _Agreement, chunks: Iterable[bytes]) -> 
     yield encode(rest) + b"." + encode(encryptor.tag)
 
 
-def _ecdh_es(jwk: Mapping[str, Any]) -> _Agreement:
+def _ecdh_es(recipient: Key) -> _Agreement:
     """RFC 7518 section 4.6: the agreed key is the content key, there is no encrypted key."""
-    key, epk = _agree(jwk, label=CONTENT_ENCRYPTION)
+    key, epk = _agree(recipient, label=CONTENT)
     return _Agreement(content_key=key, header={"epk": epk})
 
 
-def _ecdh_es_a256kw(jwk: Mapping[str, Any]) -> _Agreement:
+def _ecdh_es_a256kw(recipient: Key) -> _Agreement:
     """RFC 7518 section 4.6: the agreed key wraps the content key."""
-    key, epk = _agree(jwk, label="ECDH-ES+A256KW")
+    key, epk = _agree(recipient, label="ECDH-ES+A256KW")
     content_key = os.urandom(KEY_BITS // 8)
     return _Agreement(content_key=content_key, encrypted_key=aes_key_wrap(key, content_key), header={"epk": epk})
 
 
-def _rsa_oaep_256(jwk: Mapping[str, Any]) -> _Agreement:
+def _rsa_oaep_256(recipient: Key) -> _Agreement:
     """RFC 7518 section 4.3."""
-    recipient = rsa.RSAPublicNumbers(_integer(jwk["e"]), _integer(jwk["n"])).public_key()
+    public = cast("rsa.RSAPublicKey", recipient.native.public_key)
     content_key = os.urandom(KEY_BITS // 8)
     oaep = padding.OAEP(mgf=padding.MGF1(SHA256()), algorithm=SHA256(), label=None)
-    return _Agreement(content_key=content_key, encrypted_key=recipient.encrypt(content_key, oaep))
+    return _Agreement(content_key=content_key, encrypted_key=public.encrypt(content_key, oaep))
 
 
-AGREEMENTS = {"ECDH-ES": _ecdh_es, "ECDH-ES+A256KW": _ecdh_es_a256kw, "RSA-OAEP-256": _rsa_oaep_256}
+_AGREEMENTS = {"ECDH-ES": _ecdh_es, "ECDH-ES+A256KW": _ecdh_es_a256kw, "RSA-OAEP-256": _rsa_oaep_256}
+KEY_MANAGEMENT = tuple(_AGREEMENTS)
 
 
-def _agree(jwk: Mapping[str, Any], *, label: str) -> tuple[bytes, dict[str, str]]:
+def _agree(recipient: Key, *, label: str) -> tuple[bytes, dict[str, str | None]]:
     """A fresh key agreed with the recipient's (RFC 7518 section 4.6.2), and the public half it needs for that."""
-    curve = CURVES[jwk["crv"]]
-    recipient = ec.EllipticCurvePublicNumbers(_integer(jwk["x"]), _integer(jwk["y"]), curve).public_key()
-    ephemeral = ec.generate_private_key(curve)
+    public = cast("ec.EllipticCurvePublicKey", recipient.native.public_key)
+    ephemeral = ec.generate_private_key(public.curve)
     info = _counted(label.encode()) + _counted(b"") + _counted(b"") + KEY_BITS.to_bytes(4, "big")
-    key = ConcatKDFHash(SHA256(), KEY_BITS // 8, info).derive(ephemeral.exchange(ec.ECDH(), recipient))
-    point, size = ephemeral.public_key().public_numbers(), (curve.key_size + 7) // 8
-    x, y = (encode(value.to_bytes(size, "big")).decode() for value in (point.x, point.y))
-    return key, {"kty": "EC", "crv": jwk["crv"], "x": x, "y": y}
+    key = ConcatKDFHash(SHA256(), KEY_BITS // 8, info).derive(ephemeral.exchange(ec.ECDH(), public))
+    # SEC 1 section 2.3.3: an octet that says "uncompressed", then both coordinates in full size.
+    point = ephemeral.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:]
+    x, y = (encode(half).decode() for half in (point[: len(point) // 2], point[len(point) // 2 :]))
+    return key, {"kty": "EC", "crv": recipient.crv, "x": x, "y": y}
 
 
 def _counted(octets: bytes) -> bytes:
     return len(octets).to_bytes(4, "big") + octets
-
-
-def _integer(text: str) -> int:
-    return int.from_bytes(decode(text.encode("ascii")), "big")
