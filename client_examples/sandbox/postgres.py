@@ -48,15 +48,17 @@ class PostgresServer:
     """One running server and its folder; `with PostgresServer() as server:` leaves nothing behind.
 
     Args: durable: True keeps fsync on, as in production (for measurements); False is quicker (for tests). settings:
-        more of the server's own.
+        more of the server's own. place: where its folder is made; by default where temporary files go.
     Raises: RuntimeError: the package is missing, or the server did not start; the text holds the server's own log.
     """
 
-    def __init__(self, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *, durable: bool = False, settings: Mapping[str, str] | None = None, place: Path | None = None
+    ) -> None:
         self._settings = _SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK) | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._identity = _server_identity()
-        self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=_place(self._identity)))
+        self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=place or _place(self._identity)))
 
     @property
     def pid(self) -> int:
