@@ -1,5 +1,6 @@
 """The command `mydata`: set up, run and administer."""
 
+import contextlib
 import os
 import sys
 from datetime import timedelta
@@ -162,13 +163,25 @@ def proxy() -> None:
 @cli.command("worker")
 def run_worker() -> None:
     """Run the worker: leases that ran out, notices, old rows."""
-    os.nice(WORKER_NICENESS)
+    give_way(WORKER_NICENESS)
     settings = config.load()
     logging.configure(settings.log_level)
     check_migrated(settings.database_url)
     engine = new_engine(settings.database_url, program=WORKER)
     channels = configured(load_services(settings, engine))
     worker.run(engine, limits=settings.limits, channels=channels)
+
+
+def give_way(niceness: int) -> None:
+    """Let other processes of this machine go first, those of other sessions too.
+
+    Linux weighs whole sessions against each other, and a service is one by itself; niceness counts only within.
+    Source: sched(7), the autogroup feature.
+    """
+    os.nice(niceness)
+    if os.getsid(0) == os.getpid():  # else it would say so for the shell that this was started from
+        with contextlib.suppress(OSError):  # another system, or a kernel without
+            Path("/proc/self/autogroup").write_text(str(niceness))
 
 
 @cli.group()
