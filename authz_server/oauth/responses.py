@@ -27,6 +27,10 @@ def silent(act: Callable[[], None]) -> Callable[[], Response]:
 
     def answer() -> Response:
         act()
-        return Response(status=204, headers={"Cache-Control": "no-store"})
+        response = Response(status=204)
+        # Without a body there is no media type either. Flask would say HTML, and what is for pages alone would be done.
+        response.headers["Cache-Control"] = "no-store"
+        del response.headers["Content-Type"]
+        return response
 
     return answer

@@ -32,7 +32,9 @@ def test_the_proxy_swaps_a_dataset_token_for_a_ticket_that_only_the_agency_can_r
     assert ticket["aud"] == "ris"
     assert ticket["sub"] == "A123456789"
     assert ticket["fields"] == granted["fields"]
-    assert platform.proxy.report(answer.get_json()["lease"], "delivered").status_code == 204
+    told = platform.proxy.report(answer.get_json()["lease"], "delivered")
+    assert (told.status_code, told.data, told.headers.get("Content-Type")) == (204, b"", None)
+    assert "Content-Security-Policy" not in told.headers, "it is no page"
 
 
 def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
