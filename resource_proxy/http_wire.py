@@ -26,6 +26,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 # a connection is not trusted for longer than this.
 IDLE_LIMIT_S = 15.0
 HEAD_LIMIT_BYTES = 32 * 1024
+HEAD_END = b"\r\n\r\n"
 WITHOUT_BODY = frozenset({204, 304})  # RFC 9112 section 6.3
 
 
@@ -109,7 +110,11 @@ class Connection:
         """Let what is read from now on arrive within this time."""
         self._raw.deadline = time.monotonic() + seconds
 
-    def read_line(self, limit_bytes: int) -> bytes:
+    def read_head(self, limit_bytes: int) -> bytes:
+        """A whole head, if one has come at once, else the next of its lines; none only if the connection ended."""
+        size_bytes = self._reader.peek().find(HEAD_END) + len(HEAD_END)
+        if len(HEAD_END) <= size_bytes <= limit_bytes:
+            return self.read(size_bytes)
         return self._took(self._reader.readline(limit_bytes))
 
     def read(self, size_bytes: int) -> bytes:
@@ -187,11 +192,11 @@ class Answer:
         left_bytes = HEAD_LIMIT_BYTES
         try:
             while not self._head_is_read:
-                line = connection.read_line(left_bytes)
-                if not line:
+                octets = connection.read_head(left_bytes)
+                if not octets:
                     raise ConnectionLost("closed") if left_bytes == HEAD_LIMIT_BYTES else BadAnswer("half a head")
-                left_bytes -= len(line)
-                self._parser.feed_data(line)
+                left_bytes -= len(octets)
+                self._parser.feed_data(octets)
         except (OSError, HttpParserError, HttpParserUpgrade) as error:
             raise _failure(error) from None
 

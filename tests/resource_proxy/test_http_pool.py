@@ -102,6 +102,20 @@ def test_interim_answers_are_passed_over(pool: Pool, peer: Peer) -> None:
     answer.close()
 
 
+def test_a_head_may_come_octet_by_octet(pool: Pool, peer: Peer) -> None:
+    octets = reply(404, b"abcde", x_one="1")
+
+    def dribble(connection: socket.socket) -> None:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for octet in octets:
+            connection.sendall(bytes([octet]))
+
+    peer.answer = lambda _: dribble
+    answer = pool.send("GET", "/x", {})
+    assert (answer.status, answer.headers, answer.read(9)) == (404, {"content-length": "5", "x-one": "1"}, b"abcde")
+    answer.close()
+
+
 BAD_HEADS = {
     "not-http": b"SSH-2.0-OpenSSH\r\n\r\n",
     "two-lengths": b"HTTP/1.1 200 Said\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nabcde",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwk
 from joserfc.errors import JoseError
 
@@ -24,6 +25,7 @@ PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 # The members that make a public key, in the order of RFC 7638 section 3.2, with the octets a coordinate takes.
 _REQUIRED = {"EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x"), "RSA": ("e", "kty", "n")}
 _COORDINATE_BYTES = {("EC", "P-256"): 32, ("EC", "P-384"): 48, ("OKP", "Ed25519"): 32}
+_CURVES: Mapping[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1()}
 _RSA_BITS = range(2048, 4097)  # above, one proof with a key of the sender's choice would cost us milliseconds
 _MAX_EXPONENT_BYTES = 4
 MAX_KEYS = 32
@@ -258,7 +260,7 @@ def _thumbprint(members: dict[str, str]) -> str:
 @lru_cache(maxsize=2048)
 def _public_key(required: _Members, kid: str | None, use: str | None, alg: str | None) -> Key:
     members = _checked(required)
-    return _key(_import(members), members, (kid, use, alg))
+    return _key(_public_native(members), members, (kid, use, alg))
 
 
 def _parse_private(member: object) -> Key:
@@ -267,6 +269,17 @@ def _parse_private(member: object) -> Key:
     members = _checked(_required(member))
     own = {name: value for name, value in member.items() if name in PRIVATE_MEMBERS}
     return _key(_import(members | own), members, _labels(member))
+
+
+def _public_native(members: dict[str, str]) -> jwk.Key:
+    """The key itself. On a curve that is its point: all that joserfc's own import would check is checked by now."""
+    if members["kty"] != "EC":
+        return _import(members)
+    point = b"\x04" + _octets(members["x"]) + _octets(members["y"])  # SEC 1 section 2.3.3: uncompressed
+    try:
+        return jwk.ECKey(ec.EllipticCurvePublicKey.from_encoded_point(_CURVES[members["crv"]], point), None)
+    except ValueError:
+        raise BadKey("the key does not load: not a point on its curve") from None
 
 
 def _import(members: dict[str, Any]) -> jwk.Key:
