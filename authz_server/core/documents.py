@@ -145,7 +145,7 @@ def _verified(token: str, keys: KeySet, issuer: str | None) -> Genuine:
 
 def _kind_of(token: str) -> Kind:
     try:
-        typ = jose.unverified_header(token, max_bytes=len(token)).get("typ")
+        typ = jose.unverified(token, max_bytes=len(token)).header.get("typ")
     except BadToken as error:
         raise NotGenuine("signature", error.detail) from None
     kind = next((kind for kind in TYP_OF if TYP_OF[kind] == typ), None)

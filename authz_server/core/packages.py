@@ -55,14 +55,15 @@ def verify(octets: bytes, agencies: Mapping[str, KeySet]) -> Package:
     files = _files(octets)
     try:
         token = files.pop(MANIFEST_NAME).decode("ascii")
-        agency_id = jose.unverified_claims(token, max_bytes=MAX_MANIFEST_BYTES).get("iss")
+        unverified = jose.unverified(token, max_bytes=MAX_MANIFEST_BYTES)
+        agency_id = unverified.claims.get("iss")
     except (KeyError, UnicodeDecodeError, BadToken):
         raise NotGenuine("form", "without a manifest") from None
     keys = agencies.get(agency_id) if isinstance(agency_id, str) else None
     if keys is None:
         raise NotGenuine("key", "no agency of this platform")
     try:
-        found = jose.verify(token, keys, algorithms=jose.SIGNING, typ=MANIFEST_TYPE, max_bytes=MAX_MANIFEST_BYTES)
+        found = unverified.verify(keys, algorithms=jose.SIGNING, typ=MANIFEST_TYPE)
     except KeyNotFound as error:
         raise NotGenuine("key", error.detail) from None
     except BadToken as error:

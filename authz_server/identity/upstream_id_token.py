@@ -60,9 +60,10 @@ def verify_id_token(
 ) -> Person:
     """Return whom a provider names to this journey.  Raises: AnswerRefused; FetchError, if its keys can't be had."""
     try:
-        kid = jose.unverified_header(id_token).get("kid")
+        unverified = jose.unverified(id_token)
+        kid = unverified.header.get("kid")
         known = keys.of(kid if isinstance(kid, str) else None)
-        verified = jose.verify(id_token, known, algorithms=settings.algorithms)
+        verified = unverified.verify(known, algorithms=settings.algorithms)
     except jose.BadToken as error:
         raise AnswerRefused(f"id_token: {error.detail}") from None
     claims = verified.claims

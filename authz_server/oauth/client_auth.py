@@ -71,12 +71,12 @@ class PrivateKeyJwt:
 
     def _verified(self, assertion: str) -> tuple[Client, dict[str, Any]]:
         try:
-            kid = jose.unverified_header(assertion).get("kid")
-            named = jose.unverified_claims(assertion).get("sub")
+            unverified = jose.unverified(assertion)
+            named = unverified.claims.get("sub")
             client = self.registry.client(named) if isinstance(named, str) else None
-            keys = self._keys(client, kid)
+            keys = self._keys(client, unverified.header.get("kid"))
             algorithms = client.policy.signing_algorithms if client else jose.SIGNING
-            verified = jose.verify(assertion, keys, algorithms=algorithms, typ=ASSERTION_TYPS)
+            verified = unverified.verify(keys, algorithms=algorithms, typ=ASSERTION_TYPS)
         except (BadToken, FetchError) as error:
             raise InvalidClient(error.detail) from None
         if client is None or client.suspended:

@@ -16,7 +16,7 @@ def test_a_bank_gets_a_token_for_each_dataset_that_the_citizen_agreed_to(platfor
     for detail in body["authorization_details"]:
         assert detail["locations"] == [f"https://data.mydata.example/data/{detail['dataset']}"]
         assert detail["access_token"].startswith("mdt_")
-    claims = jose.unverified_claims(body["id_token"])
+    claims = jose.unverified(body["id_token"]).claims
     assert claims["iss"] == platform.settings.issuer
     assert claims["nonce"] == "nonce-of-the-bank"
 

@@ -34,7 +34,7 @@ class Receiver:
 
     @property
     def claims(self) -> list[dict[str, Any]]:
-        return [jose.unverified_claims(token) for token in self.tokens]
+        return [jose.unverified(token).claims for token in self.tokens]
 
 
 @contextmanager

@@ -28,8 +28,7 @@ from authz_server.core.jose.signed import (
     SIGNING,
     Verified,
     sign,
-    unverified_claims,
-    unverified_header,
+    unverified,
     verify,
     verify_embedded,
 )
@@ -55,8 +54,7 @@ __all__ = [
     "seal",
     "sign",
     "thumbprint",
-    "unverified_claims",
-    "unverified_header",
+    "unverified",
     "verify",
     "verify_embedded",
 ]

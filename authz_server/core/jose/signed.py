@@ -7,7 +7,7 @@ along. joserfc's own path warns at each use of EdDSA, which FAPI 2.0 allows, and
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -45,6 +45,28 @@ class _Parts(NamedTuple):
     signature: bytes
 
 
+class Unverified:
+    """What a token claims."""
+
+    def __init__(self, parts: _Parts) -> None:
+        self.header = parts.header
+        self._parts = parts
+
+    @cached_property
+    def claims(self) -> dict[str, Any]:
+        """The payload.  Raises: BadToken unless it is a JSON object."""
+        return json_segment(self._parts.payload)
+
+    def verify(
+        self, keys: Key | KeySet, *, algorithms: Collection[str], typ: str | Collection[str] | None = None
+    ) -> Verified:
+        """See `verify`."""
+        alg = _check_header(self.header, algorithms, typ, never=_NEVER)
+        key = _choose(keys, self.header.get("kid"), alg)
+        _check_signature(self._parts, alg, key)
+        return Verified(self.header, self.claims, key)
+
+
 def sign(claims: dict[str, Any], key: Key, *, typ: str | None = None) -> str:
     """Return a JWS of `claims` with `kid`, and with `typ` if given. The key's own `alg` decides the algorithm.
 
@@ -73,9 +95,7 @@ def verify(
           Compared without case and without the prefix `application/` (RFC 7515 section 4.1.9).
     Raises: BadToken; KeyNotFound, one of its kinds, if `kid` is none of `keys`.
     """
-    parts = _split(token, max_bytes)
-    alg = _check_header(parts.header, algorithms, typ, never=_NEVER)
-    return _verified(parts, alg, _choose(keys, parts.header.get("kid"), alg))
+    return unverified(token, max_bytes=max_bytes).verify(keys, algorithms=algorithms, typ=typ)
 
 
 def verify_embedded(token: str, *, algorithms: Collection[str], typ: str, max_bytes: int = MAX_TOKEN_BYTES) -> Verified:
@@ -91,17 +111,13 @@ def verify_embedded(token: str, *, algorithms: Collection[str], typ: str, max_by
         raise BadToken(f"jwk: {error.detail}") from None
     if not key.fits(alg):
         raise BadToken("the key is not for this alg")
-    return _verified(parts, alg, key)
+    _check_signature(parts, alg, key)
+    return Verified(parts.header, json_segment(parts.payload), key)
 
 
-def unverified_header(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> dict[str, Any]:
-    """Return what the header claims, proven by nothing. Raises: BadToken."""
-    return _split(token, max_bytes).header
-
-
-def unverified_claims(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> dict[str, Any]:
-    """Return what the payload claims, proven by nothing: only to find out whose keys to ask. Raises: BadToken."""
-    return json_segment(_split(token, max_bytes).payload)
+def unverified(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> Unverified:
+    """Return what a token claims, proven by nothing: only to find out whose keys to ask. Raises: BadToken."""
+    return Unverified(_split(token, max_bytes))
 
 
 @lru_cache(maxsize=256)
@@ -171,11 +187,10 @@ def _choose(keys: Key | KeySet, kid: object, alg: str) -> Key:
     return key
 
 
-def _verified(parts: _Parts, alg: str, key: Key) -> Verified:
+def _check_signature(parts: _Parts, alg: str, key: Key) -> None:
     try:
         good = _ALGORITHMS[alg].verify(parts.signing_input, parts.signature, key.native)
     except (JoseError, ValueError) as error:
         raise BadToken(f"signature: {type(error).__name__}") from None
     if not good:
         raise BadToken("the signature is wrong")
-    return Verified(parts.header, json_segment(parts.payload), key)
