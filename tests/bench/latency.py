@@ -45,7 +45,7 @@ are due, whether or not earlier ones are answered (an open loop), and latency co
         text,
         [
             Budget(
-                f"p99 of the journey at {connections} connections, ms",
+                f"p99 of the journey at {connections} connections, ms (set for a plain one, without PAR and page)",
                 f"<= {JOURNEY_P99_MS:g}",
                 f"{journey_ms:.1f}",
                 journey_ms <= JOURNEY_P99_MS,
