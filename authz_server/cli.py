@@ -175,12 +175,12 @@ def run_worker() -> None:
 def give_way(niceness: int) -> None:
     """Let other processes of this machine go first, those of other sessions too.
 
-    Linux weighs whole sessions against each other, and a service is one by itself; niceness counts only within.
-    Source: sched(7), the autogroup feature.
+    Where no cgroup decides, Linux weighs whole sessions against each other, and a service is one by itself; niceness
+    counts only within.  Source: sched(7), the autogroup feature.
     """
     os.nice(niceness)
     if os.getsid(0) == os.getpid():  # else it would say so for the shell that this was started from
-        with contextlib.suppress(OSError):  # another system, or a kernel without
+        with contextlib.suppress(OSError):  # another system, a kernel without, or one that was told so a moment ago
             Path("/proc/self/autogroup").write_text(str(niceness))
 
 

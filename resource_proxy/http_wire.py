@@ -26,7 +26,8 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 # a connection is not trusted for longer than this.
 IDLE_LIMIT_S = 15.0
 HEAD_LIMIT_BYTES = 32 * 1024
-HEAD_END = b"\r\n\r\n"
+LINE_END = b"\r\n"
+HEAD_END = LINE_END * 2
 WITHOUT_BODY = frozenset({204, 304})  # RFC 9112 section 6.3
 
 
@@ -111,9 +112,11 @@ class Connection:
         self._raw.deadline = time.monotonic() + seconds
 
     def read_head(self, limit_bytes: int) -> bytes:
-        """A whole head, if one has come at once, else the next of its lines; none only if the connection ended."""
-        size_bytes = self._reader.peek().find(HEAD_END) + len(HEAD_END)
-        if len(HEAD_END) <= size_bytes <= limit_bytes:
+        """The rest of a head, if it has come at once, else its next line; none only if the connection ended."""
+        ahead = self._reader.peek()
+        size_bytes = ahead.find(HEAD_END) + len(HEAD_END)
+        # After single lines the empty one may be next: what follows it is the body, whatever is in there.
+        if not ahead.startswith(LINE_END) and len(HEAD_END) <= size_bytes <= limit_bytes:
             return self.read(size_bytes)
         return self._took(self._reader.readline(limit_bytes))
 

