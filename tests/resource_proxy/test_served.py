@@ -46,7 +46,7 @@ def start(folder: Path, key_files: Path, authz: Authz, agency: Peer, **more: Any
 def fetch(proxy: Served, client: Client) -> tuple[dict[str, str], bytes]:
     with proxy.ask(PATH, client.headers(new_token(), LARGE, url=proxy.url)) as connection:
         head, body = read_head(connection)
-        return head, read_body(connection, body, int(head["content-length"]))
+        return head, read_body(connection, body, int(head.get("content-length", 0)))
 
 
 def jose_reply(body: bytes) -> bytes:
@@ -120,7 +120,7 @@ def test_an_agency_that_breaks_off_aborts_the_connection(
     said = jose_reply(looks_sealed(5 * CHUNK_BYTES))[: 4 * CHUNK_BYTES]
     agency.answer = lambda _: lambda connection: connection.sendall(said)
     head, body = fetch(proxy, client)
-    assert len(body) < int(head["content-length"])
+    assert len(body) < int(head.get("content-length", 1)), "it may break off so soon that not even a head has left"
     assert authz.outcomes[-1]["reason"] == "agency_garbage"
 
 
