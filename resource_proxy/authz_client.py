@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote_plus, urlencode, urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 import orjson
 
@@ -20,18 +20,27 @@ ASSERTION_TTL_S = 60
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 section 2.2
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693 section 2.1
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
+UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")  # RFC 3986 section 2.3
+LONGEST_WAIT_S = 24 * 3600
+
+Outcome = Literal["delivering", "continuing", "delivered", "failed", "preparing", "no_record"]
+
+
+def form_encoded(form: Mapping[str, str]) -> str:
+    """The form as it is sent. Names are ours; hardly a value has a character that has to be written otherwise."""
+    return "&".join(
+        f"{name}={value if UNRESERVED.fullmatch(value) else quote_plus(value)}" for name, value in form.items()
+    )
+
+
 # What is the same in every exchange, encoded once.
-EXCHANGE_FORM = urlencode(
+EXCHANGE_FORM = form_encoded(
     {
         "grant_type": TOKEN_EXCHANGE,
         "subject_token_type": ACCESS_TOKEN_TYPE,
         "client_assertion_type": ASSERTION_TYPE,
     }
 )
-UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")  # RFC 3986 section 2.3
-LONGEST_WAIT_S = 24 * 3600
-
-Outcome = Literal["delivering", "continuing", "delivered", "failed", "preparing", "no_record"]
 
 
 class TokenRefused(DomainError):
@@ -133,7 +142,7 @@ class AuthzClient:
             "dpop_jti": encode(dpop.replay_key(proof)).decode("ascii"),
             "client_assertion": self._assertion(),
         }
-        response = self._post("/token", f"{EXCHANGE_FORM}&{_encoded(form)}", trace_id)
+        response = self._post("/token", f"{EXCHANGE_FORM}&{form_encoded(form)}", trace_id)
         document = response.json()
         if response.status == 200:
             return _lease(document)
@@ -165,7 +174,7 @@ class AuthzClient:
         said = {"reason": reason, "retry_after": retry_after_s, "bytes": size_bytes}
         form = {"lease": lease.handle, "outcome": outcome}
         form |= {name: str(value) for name, value in said.items() if value is not None}
-        response = self._post("/outcomes", _encoded(form), trace_id)
+        response = self._post("/outcomes", form_encoded(form), trace_id)
         if response.status == 409:
             raise OutcomeRefused(outcome)
         if response.status != 204:
@@ -207,13 +216,6 @@ class AuthzClient:
         if len(body) > ANSWER_LIMIT_BYTES:
             raise AuthorizationServerDown(f"{path}: the answer is too long")
         return _HttpAnswer(answer.status, body)
-
-
-def _encoded(form: Mapping[str, str]) -> str:
-    """The form as it is sent. Names are ours; hardly a value has a character that has to be written otherwise."""
-    return "&".join(
-        f"{name}={value if UNRESERVED.fullmatch(value) else quote_plus(value)}" for name, value in form.items()
-    )
 
 
 def _lease(document: Mapping[str, Any]) -> Lease:

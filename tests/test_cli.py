@@ -31,17 +31,20 @@ def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:
     check_migrated("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
 
 
-@pytest.mark.parametrize("own_session", [True, False])
-def test_the_worker_gives_way_within_its_session_and_as_one(own_session: bool) -> None:
-    code = "import sys; from authz_server import cli; cli.give_way(cli.WORKER_NICENESS); print(); sys.stdin.read()"
-    autogroup = Path("/proc/self/autogroup")
+@pytest.mark.parametrize("leads", [True, False])
+def test_the_worker_gives_way_and_with_it_the_session_that_it_leads(leads: bool) -> None:
+    code = "import os, sys; from authz_server import cli; cli.give_way(9); print(os.getpid()); sys.stdin.read()"
+    command = [sys.executable, "-uc", code]
+    if not leads:
+        command = ["sh", "-c", '"$@"; true', "sh", *command]
     with subprocess.Popen(
-        [sys.executable, "-uc", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=own_session
-    ) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        assert os.getpriority(os.PRIO_PROCESS, child.pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 10)
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as leader:
+        assert leader.stdout is not None
+        pid = int(leader.stdout.readline())
+        assert (pid == leader.pid) is leads
+        assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 9)
+        autogroup = Path(f"/proc/{pid}/autogroup")
         if autogroup.exists():
-            said = Path(f"/proc/{child.pid}/autogroup").read_text()
-            assert said.endswith(" nice 10\n") if own_session else said == autogroup.read_text()
-        child.communicate(b"", timeout=10)
+            assert autogroup.read_text().endswith(" nice 9\n" if leads else " nice 0\n")
+        leader.communicate("", timeout=10)

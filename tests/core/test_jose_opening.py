@@ -1,4 +1,4 @@
-"""JWE: what is encrypted here jwcrypto opens, and the reverse. Class of vulnerability: 34 (oversized, compressed)."""
+"""What others encrypt to us, and what is refused. Class of vulnerability: 34 (oversized, compressed)."""
 
 import json
 from typing import Any
@@ -26,18 +26,6 @@ def foreign_encrypt(plaintext: bytes, alg: str = "ECDH-ES", **header: Any) -> st
 
 
 @pytest.mark.parametrize("alg", ALL)
-def test_jwcrypto_opens_what_we_encrypt(alg: str) -> None:
-    key = foreign_key(alg)
-    token = jwe.JWE(algs=[alg, "A256GCM"])
-    token.deserialize(jose.encrypt(b"package", key.export_public(as_dict=True), cty="application/zip"), key)
-    assert token.payload == b"package"
-    header = token.jose_header
-    assert (header["alg"], header["enc"], header["kid"], header["cty"]) == (
-        alg, "A256GCM", f"foreign-{alg}", "application/zip",
-    )  # fmt: skip
-
-
-@pytest.mark.parametrize("alg", ALL)
 def test_we_open_what_jwcrypto_encrypts(alg: str) -> None:
     assert jose.decrypt(foreign_encrypt(b"package", alg, cty="JWT"), own_keys(alg)) == b"package"
 
@@ -47,45 +35,6 @@ def test_we_open_what_jwcrypto_encrypts(alg: str) -> None:
 def test_the_plaintext_comes_back(plaintext: bytes) -> None:
     keys = own_keys("ECDH-ES")
     assert jose.decrypt(jose.encrypt(plaintext, keys.get("ECDH-ES")), keys) == plaintext
-
-
-def test_each_encryption_has_an_ephemeral_key_of_its_own() -> None:
-    keys = own_keys("ECDH-ES")
-    headers = [jose.encrypt(b"", keys.get("ECDH-ES")).split(".")[0] for _ in range(2)]
-    assert headers[0] != headers[1]
-
-
-def test_the_ephemeral_key_in_the_header_is_public() -> None:
-    token = jwe.JWE(algs=["ECDH-ES", "A256GCM"])
-    token.deserialize(jose.encrypt(b"x", foreign_key("ECDH-ES").export_public(as_dict=True)), foreign_key("ECDH-ES"))
-    assert set(token.jose_header["epk"]) == {"kty", "crv", "x", "y"}
-
-
-@pytest.mark.parametrize(
-    ("kty", "shape", "alg"), [("EC", {"crv": "P-256"}, "ECDH-ES"), ("RSA", {"size": 2048}, "RSA-OAEP-256")]
-)
-def test_a_key_without_alg_gets_the_usual_one(kty: str, shape: dict[str, Any], alg: str) -> None:
-    key = jwk.JWK.generate(kty=kty, **shape)
-    token = jwe.JWE(algs=[alg, "A256GCM"])
-    token.deserialize(jose.encrypt(b"package", key.export_public(as_dict=True)), key)
-    assert token.payload == b"package"
-
-
-@pytest.mark.parametrize("alg", ["ES256", "EdDSA", "PS256"])
-def test_a_signing_key_encrypts_nothing(alg: str) -> None:
-    with pytest.raises(jose.BadKey):
-        jose.encrypt(b"", foreign_key(alg).export_public(as_dict=True))
-
-
-def test_a_private_key_as_recipient_is_refused() -> None:
-    with pytest.raises(jose.BadKey):
-        jose.encrypt(b"", jose.generate_key("ECDH-ES"))
-
-
-def test_a_key_that_may_only_sign_by_its_use_encrypts_nothing() -> None:
-    member = foreign_key("ECDH-ES").export_public(as_dict=True) | {"use": "sig"}
-    with pytest.raises(jose.BadKey):
-        jose.encrypt(b"", member)
 
 
 def test_an_unknown_kid_is_told_apart() -> None:

@@ -267,6 +267,16 @@ def test_unverified_parts_can_be_looked_at() -> None:
     assert jose.unverified(token).claims == CLAIMS
 
 
+def test_what_is_handed_out_unverified_is_not_what_is_verified() -> None:
+    token = jose.unverified(foreign_sign(CLAIMS, "ES256"))
+    token.header["alg"] = "none"
+    token.claims["sub"] = "somebody else"
+    verified = token.verify(foreign_keyset("ES256"), algorithms=["ES256"])
+    assert (verified.header["alg"], verified.claims) == ("ES256", CLAIMS)
+    verified.header["alg"] = "none"
+    assert token.verify(foreign_keyset("ES256"), algorithms=["ES256"]).header["alg"] == "ES256"
+
+
 def test_changing_a_returned_header_changes_no_later_one() -> None:
     token = foreign_sign(CLAIMS, "ES256")
     verify(token).header["kid"] = "changed"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from authz_server import cli
 from authz_server.core import clock
 from authz_server.notices.outbox import LEASE
 from client_examples.sandbox.settings import write_toml
@@ -62,8 +63,10 @@ def worker(settings_file: Path) -> Iterator[subprocess.Popen[bytes]]:
 def test_two_workers_send_each_letter_once(hands: Hands, office: PostOffice, settings_file: Path) -> None:
     for _ in range(LETTERS):
         hands.happened("sign_in.locked")
-    with worker(settings_file), worker(settings_file):
+    with worker(settings_file) as one, worker(settings_file) as other:
         wait_until(lambda: len(office.letters) >= LETTERS, "all letters arrive", limit_s=60)
+        given_way = min(19, os.getpriority(os.PRIO_PROCESS, 0) + cli.WORKER_NICENESS)
+        assert [os.getpriority(os.PRIO_PROCESS, process.pid) for process in (one, other)] == [given_way] * 2
         wait_until(lambda: all(row.delivered_at for row in hands.notices("email")), "all are known to have arrived")
     sent = Counter(letter["Message-ID"] for letter in office.letters)
     assert len(sent) == LETTERS

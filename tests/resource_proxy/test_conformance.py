@@ -391,6 +391,7 @@ def test_pages_of_the_authorization_server_alone_may_fetch_by_a_script(
     allowed = http.options(PATH, headers=asked)
     assert (allowed.status_code, allowed.headers["Access-Control-Allow-Methods"]) == (204, "GET")
     assert allowed.headers["Access-Control-Allow-Origin"] == authz.peer.url
+    assert "Content-Type" not in allowed.headers
     assert {"Authorization", "DPoP"} <= set(allowed.headers["Access-Control-Allow-Headers"].split(", "))
     for strange in ("https://evil.example", "null", f"{authz.peer.url}.evil.example", f"{authz.peer.url}0"):
         no = http.options(PATH, headers=asked | {"Origin": strange})

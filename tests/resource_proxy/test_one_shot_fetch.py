@@ -1,13 +1,16 @@
 """The chain: what is asked of whom, in which order, and what the client gets."""
 
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 from flask.testing import FlaskClient
+from hypothesis import given
+from hypothesis import strategies as st
 
 from authz_server.core import dpop, jose
 from resource_proxy import delivery
+from resource_proxy.authz_client import form_encoded
 from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import (
     DATASET,
@@ -62,6 +65,13 @@ def test_the_exchange_is_the_one_of_rfc_8693_with_the_proofs_key_and_jti(
     assert claims["iss"] == claims["sub"] == "resource-proxy"
     assert claims["aud"] == authz.peer.url
     assert 0 < claims["exp"] - claims["iat"] <= 60
+
+
+@given(
+    st.dictionaries(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), st.text(st.characters(exclude_categories=["Cs"])))
+)
+def test_a_form_arrives_as_it_was_meant(form: dict[str, str]) -> None:
+    assert dict(parse_qsl(form_encoded(form), keep_blank_values=True)) == form
 
 
 def test_every_call_has_an_assertion_of_its_own(http: FlaskClient, authz: Authz, agency: Peer, client: Client) -> None:

@@ -1,7 +1,7 @@
 """The example configuration for operators keeps what the requirements ask of it."""
 
 import re
-from configparser import ConfigParser
+from configparser import ConfigParser, SectionProxy
 
 import pytest
 
@@ -64,8 +64,19 @@ def test_logs_of_nginx_leave_out_the_query() -> None:
 
 @pytest.mark.parametrize("name", ["serve", "worker", "proxy"])
 def test_each_service_has_a_unit_that_calls_the_command(name: str) -> None:
+    service = service_of(name)
+    assert service["ExecStart"].endswith(f"/mydata {name}")
+    assert service["NoNewPrivileges"] == "true"
+
+
+def test_where_weights_decide_requests_go_before_the_worker() -> None:
+    weights = {name: int(service_of(name).get("CPUWeight", "100")) for name in ("serve", "worker", "proxy")}
+    assert weights["worker"] < min(weights["serve"], weights["proxy"])
+
+
+def service_of(name: str) -> SectionProxy:
+    """What its unit says of a service."""
     unit = ConfigParser(strict=False, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment,method-assign] # names in units keep their case
     unit.read(ROOT / "deploy" / "systemd" / f"mydata-{name}.service", encoding="utf-8")
-    assert unit["Service"]["ExecStart"].endswith(f"/mydata {name}")
-    assert unit["Service"]["NoNewPrivileges"] == "true"
+    return unit["Service"]

@@ -64,11 +64,9 @@ class Unverified:
         self, keys: Key | KeySet, *, algorithms: Collection[str], typ: str | Collection[str] | None = None
     ) -> Verified:
         """See `verify`."""
-        header = self.header
+        header = self._parts.header
         alg = _check_header(header, algorithms, typ, never=_NEVER)
-        key = _choose(keys, header.get("kid"), alg)
-        _check_signature(self._parts, alg, key)
-        return Verified(header, self.claims, key)
+        return _verified(self._parts, alg, _choose(keys, header.get("kid"), alg))
 
 
 def sign(claims: dict[str, Any], key: Key, *, typ: str | None = None) -> str:
@@ -115,8 +113,7 @@ def verify_embedded(token: str, *, algorithms: Collection[str], typ: str, max_by
         raise BadToken(f"jwk: {error.detail}") from None
     if not key.fits(alg):
         raise BadToken("the key is not for this alg")
-    _check_signature(parts, alg, key)
-    return Verified(parts.header, json_segment(parts.payload), key)
+    return _verified(parts, alg, key)
 
 
 def unverified(token: str, *, max_bytes: int = MAX_TOKEN_BYTES) -> Unverified:
@@ -191,10 +188,11 @@ def _choose(keys: Key | KeySet, kid: object, alg: str) -> Key:
     return key
 
 
-def _check_signature(parts: _Parts, alg: str, key: Key) -> None:
+def _verified(parts: _Parts, alg: str, key: Key) -> Verified:
     try:
         good = _ALGORITHMS[alg].verify(parts.signing_input, parts.signature, key.native)
     except (JoseError, ValueError) as error:
         raise BadToken(f"signature: {type(error).__name__}") from None
     if not good:
         raise BadToken("the signature is wrong")
+    return Verified(dict(parts.header), json_segment(parts.payload), key)
