@@ -51,6 +51,7 @@ class Visitor:
 
     def be(self, who: int) -> None:
         """Be another citizen of the sandbox from now on, in the session that they had here, if they had one."""
+        self.page.goto("about:blank")  # a page that watches something would load itself anew when it is somebody else's
         self.cookies[self.citizen.username] = self.context.cookies()
         self.citizen = self.sandbox.citizens[who]
         with Session(self.engine) as session:

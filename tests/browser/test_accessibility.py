@@ -221,8 +221,7 @@ def be_asked_for_the_code(guest: Visitor) -> None:
         clerk.page.fill("#barcode", typed)
         clerk.page.click("#go")
         clerk.page.wait_for_selector("#same")
-    guest.page.reload()
-    guest.page.wait_for_selector("#code")
+    guest.page.wait_for_selector("#code")  # for which the page looks by itself
 
 
 AGENT = 2
