@@ -103,10 +103,11 @@ def appoint(
 def end(session: Session, appointment_id: int, *, office: str, now: datetime, by: int | None = None) -> bool:
     """End an appointment at this office; whether there was one. The caller commits.
 
-    Args: by: the administrator's, which must be in force, and another: an office is not left alone by a slip.
+    Args: by: the administrator's, which must be in force, and another: an office is not left alone by a slip, nor by
+        two administrators who dismiss each other at once.
     """
     this = (APPOINTMENT.c.id == appointment_id, APPOINTMENT.c.client_id == office, APPOINTMENT.c.ended_at.is_(None))
-    others = [APPOINTMENT.c.id != by] if by is not None else []
+    others = [APPOINTMENT.c.id != by, _stands(by, beside=appointment_id)] if by is not None else []
     ended = (
         update(APPOINTMENT)
         .where(*this, *others, _administers(by, office))
@@ -145,6 +146,17 @@ def _administers(by: int | None, office: str) -> ColumnElement[bool]:
         .where(own.c.id == by, own.c.client_id == office, own.c.role == ADMINISTRATOR, own.c.ended_at.is_(None))
         .where(at_liberty)
     )
+
+
+def _stands(by: int, *, beside: int) -> ColumnElement[bool]:
+    """Whether this appointment is in force when both are the caller's alone, who locks them in the same order as all.
+
+    In READ COMMITTED a statement sees how each stood when it began, or how it stands once it has its lock; so without
+    one, two could each end the other's.
+    """
+    both = select(APPOINTMENT.c.id).where(APPOINTMENT.c.id.in_((by, beside)), APPOINTMENT.c.ended_at.is_(None))
+    locked = both.order_by(APPOINTMENT.c.id).with_for_update().cte("locked")
+    return exists().where(locked.c.id == by)
 
 
 def _record(

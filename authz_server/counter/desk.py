@@ -239,15 +239,17 @@ def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds, door: 
         raise BarcodeNotUsable("unknown")
     if door is not None:
         lockout.take_back(session, door)
-    if reason := _against(row, desk.client_id, bounds.now):
+    if reason := _against(row, desk, bounds.now):
         raise _refused(session, row, reason, desk, bounds)
     return row
 
 
-def _against(row: Any, office: str, now: datetime) -> str | None:
+def _against(row: Any, desk: Desk, now: datetime) -> str | None:
     """What speaks against a barcode, None if nothing does: a code of the record."""
-    if row.client_id != office:
+    if row.client_id != desk.client_id:
         return "wrong_office"
+    if desk.clerk_citizen_id is not None and desk.clerk_citizen_id in (row.citizen_id, row.agent_id):
+        return "own_clerk"  # the one-time code shows that two people stand at the counter
     if row.withdrawn_at is not None or row.held:
         return "consent_ended"
     if row.used_at is not None:

@@ -163,6 +163,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
     "counter": lazy_gettext("For a visit to a counter."),
     "wrong_office": lazy_gettext("It was not made for this office."),
+    "own_clerk": lazy_gettext("The clerk was the very person who had brought it."),
     "shown_again": lazy_gettext("A newer one had been shown to you."),
     "used": lazy_gettext("It had been used."),
     "handed_on": lazy_gettext("It was somebody else's turn to show one."),

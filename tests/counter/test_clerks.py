@@ -27,7 +27,8 @@ from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.counter.models import Appointment, Barcode, DeskSession
 from authz_server.identity import csrf
 from authz_server.identity.models import Citizen
-from tests.counter.office import Office, agree, announce, new_office, redeem, signed_in_clerk
+from authz_server.tokens.models import DatasetToken
+from tests.counter.office import Errand, Office, agree, announce, new_office, redeem, signed_in_clerk
 from tests.support.commands import settings_file
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields, new_key
 from tests.support.protocol import (
@@ -251,6 +252,28 @@ def test_whoever_is_stopped_in_the_middle_of_a_visit_gets_nothing(
     assert press(citizen, address).status_code in {303, 403}
     assert len(rows(platform, DeskSession, client_id=office.client_id)) == 1, "and no further sign-in"
     assert rows(platform, Barcode, transaction_id=visit.reference)[0].counter_id == "desk-1"
+
+
+@pytest.mark.parametrize("who", ["citizen", "agent"])
+def test_a_clerk_takes_no_barcode_that_they_brought_themselves(platform: Platform, office: Office, who: str) -> None:
+    brings = platform.citizen(office.clerk)
+    if who == "citizen":
+        visit = agree(platform, office, brings)
+        barcode = visit.show()
+    else:
+        errand = Errand(agree(platform, office), brings)
+        visit = errand.visit
+        errand.confirm(rows(platform, Citizen, username=office.clerk)[0].national_id)
+        barcode = errand.show()
+    refused(announce(office, barcode), 400, "invalid_grant")
+    refused(redeem(office, barcode, WRONG), 400, "invalid_grant")
+    assert "The clerk was the very person who had brought it." in visit.citizen.client.get("/record").text
+    assert {one.announced_at for one in rows(platform, Barcode, transaction_id=visit.reference)} == {None}
+    assert rows(platform, DatasetToken, transaction_id=visit.reference) == []
+    office.clerk = new_citizen(platform)
+    with writing(platform) as session:
+        appointments.appoint(session, office=office.client_id, username=office.clerk, role=CLERK, now=clock.now())
+    assert announce(office, barcode).status_code == 200, "a colleague takes it"
 
 
 def test_nobody_begins_to_work_by_a_sign_in_of_before(platform: Platform, office: Office) -> None:

@@ -26,7 +26,7 @@ from authz_server.consent.models import AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core import secrets
 from authz_server.core.identifiers import CitizenId
-from authz_server.counter import agents, codes, delegation, desk
+from authz_server.counter import agents, appointments, codes, delegation, desk
 from authz_server.counter.models import BARCODE
 from authz_server.counter.service import find_visit, show
 from authz_server.database import table_of
@@ -161,6 +161,11 @@ def end_errand(session: Session, transaction_id: str, agent_id: int, by: Literal
     found = agents.find_of_agent(session, transaction_id, agent_id=agent_id)
     delegation.end(session, found, actor=by, now=_moment(at))
     return "ended"
+
+
+def dismiss(session: Session, appointment: int, office: str, by: int, at: float) -> str:
+    """End somebody's appointment, by an administrator of the office."""
+    return "ended" if appointments.end(session, appointment, office=office, by=by, now=_moment(at)) else "nothing"
 
 
 def push(session: Executor, client_id: str, jti: str, at: float) -> str:
@@ -322,7 +327,7 @@ ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
         lease, report, revoke, redeem, redeem_barcode, show_barcode, open_invitation, accept_errand,
-        confirm_errand, end_errand, push, userinfo, begin, approve, deny,
+        confirm_errand, end_errand, dismiss, push, userinfo, begin, approve, deny,
         suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )

@@ -3,11 +3,13 @@
 from collections import Counter
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.consent.models import Consent
 from authz_server.core import clock
+from authz_server.counter.appointments import ADMINISTRATOR
+from authz_server.counter.models import Appointment
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
 from authz_server.tokens.models import AccessToken
@@ -147,6 +149,25 @@ def test_an_invitation_is_opened_and_accepted_once_by_whom_it_names(arena: Arena
     for how, told in zip(opening, arena.record(barcodes), strict=True):
         assert how["opened"]
         assert {event: told[event] for event in once} == once
+
+
+def test_of_two_administrators_who_dismiss_each_other_one_stays(arena: Arena) -> None:
+    now, office = clock.now(), arena.seeds.client_id
+    both = [arena.new_citizen()[1] for _ in range(2)]
+    for _ in range(rounds(10)):
+        with Session(arena.platform.engine) as session, session.begin():
+            made = [
+                Appointment(client_id=office, citizen_id=one, role=ADMINISTRATOR, appointed_at=now, appointed_by=None)
+                for one in both
+            ]
+            session.add_all(made)
+            session.flush()
+            first, second = (one.id for one in made)
+        each = {"office": office, "at": seconds(now)}
+        acts = [("dismiss", each | {"appointment": one, "by": by}) for one, by in ((first, second), (second, first))]
+        assert arena.team.race(*acts) == Counter({"ended": 1, "nothing": LOSERS})
+        with Session(arena.platform.engine) as session, session.begin():
+            session.execute(update(Appointment).values(ended_at=now).where(Appointment.id.in_((first, second))))
 
 
 def test_a_request_is_approved_once(arena: Arena) -> None:
