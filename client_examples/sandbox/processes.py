@@ -179,7 +179,11 @@ def _named_port_is_taken(port: int) -> bool:
 
 
 def choose_ports(friendly: Sequence[int] | None, count: int) -> list[int]:
-    """The friendly ports if all are free, else any that are: reserved together, so that they differ."""
+    """The friendly ports if all are free, else any that are.
+
+    They stay reserved as long as this program runs: until a server listens there, and while it is restarted, the system
+    gives them to nobody else. That keeps no server away that sets SO_REUSEADDR, as all do that may be restarted.
+    """
     for wanted in [friendly, [0] * count]:
         if wanted is None:
             continue
@@ -192,10 +196,11 @@ def choose_ports(friendly: Sequence[int] | None, count: int) -> list[int]:
                 taken.bind((LOOPBACK, port))
             ports = [taken.getsockname()[1] for taken in sockets]
             if not any(map(_named_port_is_taken, ports)):
+                for taken in sockets:
+                    taken.detach()  # it stays open, bound and never listening
                 return ports
         except OSError:
-            continue
-        finally:
-            for taken in sockets:
-                taken.close()
+            pass
+        for taken in sockets:
+            taken.close()
     raise ProcessFailed("no free ports")

@@ -1,9 +1,9 @@
 """A port for a server that is started by its number."""
 
-import socket
+from client_examples.sandbox.processes import choose_ports
 
 
 def free_port() -> int:
-    """A port of the loopback on which nobody listens at this moment."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port of the loopback on which nobody listens, and that nobody else is given as long as these tests run."""
+    (port,) = choose_ports(None, 1)
+    return port

@@ -1,0 +1,118 @@
+"""docs/agency.md is true: what an agency builds by it is what this server sends, and takes."""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from authz_server.clients.document import Context, read_agency
+from authz_server.clients.models import Agency
+from authz_server.core import clock, jose
+from authz_server.core.identifiers import AgencyId
+from tests.client_examples.agency_platform import World, catalogue_document
+from tests.counter.office import Visit, agree, new_office
+from tests.notices.support import Hands
+from tests.support.platform import Platform
+from tests.support.protocol import Fetch, new_citizen, services_of, writing
+from tests.support.receiver import Receiver, receiving
+from tests.support.tree import ROOT
+
+GUIDE = (ROOT / "docs" / "agency.md").read_text(encoding="utf-8")
+SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
+BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+AGENCY, DATASET = AgencyId("fia"), "fia.income"
+WRITTEN_AT = 1795860000  # the moment of its examples
+
+
+def example(section: str) -> str:
+    """The one example of a section."""
+    (found,) = BLOCK.findall(SECTIONS[section])
+    return str(found)
+
+
+def sent(platform: Platform, path: str, text: str, *, typ: str, **header: Any) -> int:
+    """Post what an example says as the agency, now and to this server; the status of the answer."""
+    now = int(clock.now().timestamp())
+    claims = json.loads(text.replace("<issuer>", platform.settings.issuer))
+    claims = {name: value - WRITTEN_AT + now if type(value) is int else value for name, value in claims.items()}
+    token = jose.sign(claims, platform.agency_keys[AGENCY][0], typ=typ)
+    assert header.keys() <= jose.unverified(token).header.keys()
+    return platform.browser().post(path, data=token, content_type="application/jwt").status_code
+
+
+def opened(platform: Platform, token: str, *, typ: str) -> dict[str, Any]:
+    """What the server has sent to the agency."""
+    signed = jose.decrypt(token, platform.agency_keys[AGENCY][1]).decode()
+    return dict(jose.verify(signed, services_of(platform).keys, algorithms=("ES256",), typ=typ).claims)
+
+
+def named_in(text: str) -> set[str]:
+    return {
+        name for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
+    }
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+def test_its_registration_is_one(platform: Platform) -> None:
+    document = tomllib.loads(example("1. Register"))
+    assert document.pop("jwks_file") == "jwks.json"
+    document["jwks"] = {"keys": [key.public_jwk() for key in platform.agency_keys[AGENCY]]}
+    registered = read_agency(document, Context(platform.catalogue, sandbox=False))
+    assert registered.id == AGENCY
+    assert registered.preparation_endpoint == "https://fia.example/preparations"
+    assert registered.correction_endpoint == "https://fia.example/corrections"
+
+
+def test_its_claims_are_those_of_a_ticket(platform: Platform) -> None:
+    (granted,) = platform.tokens(platform.detail(DATASET, tax_year="113"))["authorization_details"]
+    ticket = opened(
+        platform, Fetch(platform, granted["access_token"], DATASET).exchange().get_json()["access_token"], typ="at+jwt"
+    )
+    (table,) = re.findall(r"^\| claim \|.*?\n\n", SECTIONS["2. Answer a ticket"], re.MULTILINE | re.DOTALL)
+    assert named_in(table) == ticket.keys() | {"act"}, "which is there at a counter alone"
+
+
+def test_its_manifest_has_what_the_demo_agency_signs() -> None:
+    world = World(catalogue_document())
+    manifest = world.manifest(world.open(world.fetch("fia.property").data), AGENCY)  # which needs no time
+    shown = json.loads(example("2. Answer a ticket"))
+    assert shown.keys() == manifest.keys()
+    assert shown["files"][0].keys() == manifest["files"][0].keys()
+
+
+def test_what_it_says_of_a_preparation_is_taken(platform: Platform, receiver: Receiver) -> None:
+    with writing(platform) as session:
+        session.execute(update(Agency).where(Agency.id == AGENCY).values(preparation_endpoint=receiver.url))
+    visit: Visit = agree(platform, new_office(platform, DATASET), platform.citizen(new_citizen(platform)), DATASET)
+    hands = Hands(platform, allowed_outbound_hosts=(receiver.address,))
+    hands.tick()
+    hands.deliver("agency_ahead")
+    asked = next(
+        claims
+        for claims in (opened(platform, token, typ="mydata-preparation+jwt") for token in receiver.tokens)
+        if claims["txn"] == visit.reference
+    )
+    request, header, claims = example("3. Prepare what is slow").splitlines()
+    named = json.loads(claims)["preparation"]
+    assert request == f"POST /preparations/{named}"
+    answer = sent(platform, f"/preparations/{asked['jti']}", claims.replace(named, asked["jti"]), **json.loads(header))
+    assert answer == 204
+    assert "Ready at about" in visit.page().text
+
+
+def test_what_it_says_of_maintenance_is_taken(own_platform: Platform) -> None:
+    text = example("4. Say how you are")
+    assert sent(own_platform, f"/agencies/{AGENCY}/heartbeat", text, typ="mydata-heartbeat+jwt") == 204
+    services_of(own_platform).registry.reload()
+    agencies = own_platform.browser().get("/catalogue").get_json()["agencies"]
+    (described,) = (agency for agency in agencies if agency["id"] == AGENCY)
+    assert described["maintenance"]["datasets"] == json.loads(text)["datasets"]
