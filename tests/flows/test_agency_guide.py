@@ -3,28 +3,20 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from sqlalchemy import update
-
 from authz_server.clients.document import Context, read_agency
-from authz_server.clients.models import Agency
 from authz_server.core import clock, jose
-from authz_server.core.identifiers import AgencyId
 from tests.client_examples.agency_platform import World, catalogue_document
-from tests.counter.office import Visit, agree, new_office
-from tests.notices.support import Hands
+from tests.portal.test_preparation import AGENCY, DATASET, Scene
 from tests.support.platform import Platform
-from tests.support.protocol import Fetch, new_citizen, services_of, writing
-from tests.support.receiver import Receiver, receiving
+from tests.support.protocol import Fetch, services_of
+from tests.support.receiver import receiving
 from tests.support.tree import ROOT
 
 GUIDE = (ROOT / "docs" / "agency.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", GUIDE, re.MULTILINE | re.DOTALL))
 BLOCK = re.compile(r"^```\w*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-AGENCY, DATASET = AgencyId("fia"), "fia.income"
 WRITTEN_AT = 1795860000  # the moment of its examples
 
 
@@ -44,22 +36,10 @@ def sent(platform: Platform, path: str, text: str, *, typ: str, **header: Any) -
     return platform.browser().post(path, data=token, content_type="application/jwt").status_code
 
 
-def opened(platform: Platform, token: str, *, typ: str) -> dict[str, Any]:
-    """What the server has sent to the agency."""
-    signed = jose.decrypt(token, platform.agency_keys[AGENCY][1]).decode()
-    return dict(jose.verify(signed, services_of(platform).keys, algorithms=("ES256",), typ=typ).claims)
-
-
 def named_in(text: str) -> set[str]:
     return {
         name for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
     }
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with receiving() as receiver:
-        yield receiver
 
 
 def test_its_registration_is_one(platform: Platform) -> None:
@@ -74,9 +54,8 @@ def test_its_registration_is_one(platform: Platform) -> None:
 
 def test_its_claims_are_those_of_a_ticket(platform: Platform) -> None:
     (granted,) = platform.tokens(platform.detail(DATASET, tax_year="113"))["authorization_details"]
-    ticket = opened(
-        platform, Fetch(platform, granted["access_token"], DATASET).exchange().get_json()["access_token"], typ="at+jwt"
-    )
+    sealed = Fetch(platform, granted["access_token"], DATASET).exchange().get_json()["access_token"]
+    ticket = jose.unverified(jose.decrypt(sealed, platform.agency_keys[AGENCY][1]).decode()).claims
     (table,) = re.findall(r"^\| claim \|.*?\n\n", SECTIONS["2. Answer a ticket"], re.MULTILINE | re.DOTALL)
     assert named_in(table) == ticket.keys() | {"act"}, "which is there at a counter alone"
 
@@ -89,24 +68,17 @@ def test_its_manifest_has_what_the_demo_agency_signs() -> None:
     assert shown["files"][0].keys() == manifest["files"][0].keys()
 
 
-def test_what_it_says_of_a_preparation_is_taken(platform: Platform, receiver: Receiver) -> None:
-    with writing(platform) as session:
-        session.execute(update(Agency).where(Agency.id == AGENCY).values(preparation_endpoint=receiver.url))
-    visit: Visit = agree(platform, new_office(platform, DATASET), platform.citizen(new_citizen(platform)), DATASET)
-    hands = Hands(platform, allowed_outbound_hosts=(receiver.address,))
-    hands.tick()
-    hands.deliver("agency_ahead")
-    asked = next(
-        claims
-        for claims in (opened(platform, token, typ="mydata-preparation+jwt") for token in receiver.tokens)
-        if claims["txn"] == visit.reference
-    )
+def test_what_it_says_of_a_preparation_is_taken(own_platform: Platform) -> None:
+    with receiving() as receiver:
+        scene = Scene(own_platform, receiver)
+        scene.carry()
+    asked = scene.opened(0)["jti"]
     request, header, claims = example("3. Prepare what is slow").splitlines()
     named = json.loads(claims)["preparation"]
     assert request == f"POST /preparations/{named}"
-    answer = sent(platform, f"/preparations/{asked['jti']}", claims.replace(named, asked["jti"]), **json.loads(header))
+    answer = sent(own_platform, f"/preparations/{asked}", claims.replace(named, asked), **json.loads(header))
     assert answer == 204
-    assert "Ready at about" in visit.page().text
+    assert "Ready at about" in scene.visit.page().text
 
 
 def test_what_it_says_of_maintenance_is_taken(own_platform: Platform) -> None:
