@@ -24,23 +24,23 @@ LOSERS = RACERS - 1
 BUSY = 503
 ROUNDS = rounds(5)
 
-Send = Callable[[], requests.Response]
+Send = Callable[[], int | None]  # the status of the answer, None if there was none
 
 
-def race(world: World, sends: Sequence[Send]) -> Counter[int]:
+def race(world: World, sends: Sequence[Send]) -> Counter[int | None]:
     """Send all at once; how often which status came back."""
     start = threading.Barrier(len(sends))
 
-    def run(send: Send) -> int:
+    def run(send: Send) -> int | None:
         start.wait()
-        return once_admitted(lambda: send().status_code)
+        return once_admitted(send)
 
     return Counter(world.pool.map(run, sends))
 
 
-def once_admitted(send: Callable[[], int]) -> int:
+def once_admitted(send: Send) -> int | None:
     """The status of the answer. Where a disk is slow, some are told to come back (503); nothing was changed by them."""
-    statuses: list[int] = []
+    statuses: list[int | None] = []
 
     def is_answered() -> bool:
         statuses.append(send())
@@ -58,7 +58,7 @@ def server(world: World, path: str) -> str:
 def test_a_dataset_token_is_fetched_once(world: World) -> None:
     for _ in range(ROUNDS):
         (token,) = world.tokens(SMALL)
-        assert Counter(world.pool.map(world.fetch, [token] * RACERS)) == {200: 1, 401: LOSERS}
+        assert race(world, [partial(world.fetch, token)] * RACERS) == {200: 1, 401: LOSERS}
         assert token.complete == 1
         assert world.record(token) == {"issued": 1, "leased": 1, "delivered": 1}
 
@@ -67,7 +67,7 @@ def test_a_code_is_redeemed_once(world: World) -> None:
     for _ in range(ROUNDS):
         asked, page = world.ask(SMALL)
         code = world.agree(page)["code"]
-        assert race(world, [partial(redeem, world, asked, code)] * RACERS) == {200: 1, 400: LOSERS}
+        assert race(world, [status(partial(redeem, world, asked, code))] * RACERS) == {200: 1, 400: LOSERS}
 
 
 def test_a_client_assertion_is_taken_once(world: World) -> None:
@@ -124,8 +124,12 @@ def redeem(world: World, asked: Journey, code: str) -> requests.Response:
 
 
 def post(url: str, **more: Any) -> Send:
-    return lambda: requests.post(url, allow_redirects=False, timeout=60, **more)
+    return status(partial(requests.post, url, allow_redirects=False, timeout=60, **more))
 
 
 def get(url: str, **more: Any) -> Send:
-    return lambda: requests.get(url, allow_redirects=False, timeout=60, **more)
+    return status(partial(requests.get, url, allow_redirects=False, timeout=60, **more))
+
+
+def status(send: Callable[[], requests.Response]) -> Send:
+    return lambda: send().status_code
