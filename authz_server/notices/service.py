@@ -3,6 +3,9 @@
 An entry is in the record exactly if its event was committed. Entries become visible in any order, so there is no
 "last one seen": each pass makes every notice that is missing since the newest notice, and for a while before it. So
 however long no worker ran, none is left out; the newest notice says how far the last one came.
+
+A pass makes all notices of an entry at once. So those of an entry that has one are missing only where a worker with
+fewer channels was there before: each second only entries without any are looked at, and all of them once a minute.
 """
 
 from collections.abc import Sequence
@@ -27,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from authz_server.audit.models import AuditEntry
+from authz_server.audit.service import LATEST
 from authz_server.database import insert_if_absent
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Channel, is_one_of
@@ -35,8 +39,8 @@ from authz_server.notices.letter import CODES
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
 from authz_server.prepared import Executor, Prepared, is_sqlite
 
-# Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
-LATEST = timedelta(hours=1)
+# So long a time has few entries, as PostgreSQL sees it: see `_recent`.
+FEW = timedelta(days=1)
 # Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
 AHEAD = timedelta(days=KEPT_DAYS)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
@@ -52,17 +56,24 @@ def announce(
     Safe to run many at once: the key admits one notice for each entry and channel. All in one statement, so that the
     newest notice never stands for a pass that was only half done.
     Args: look_back: how long before the newest notice to look, less than `LATEST` for a pass that is soon followed by a
-        thorough one.
+        thorough one, and leaves to it what only that finds.
     """
     newest = _NEWEST.run(executor, {})[0].created_at
     oldest = now - timedelta(days=KEPT_DAYS)  # what is older was told, and its notice is gone
     since = oldest if newest is None else max(oldest, min(newest, now) - look_back)
-    statement = _announcing(tuple(channels), "sqlite" if is_sqlite(executor) else "postgresql", look_back < LATEST)
+    statement = _announcing(
+        tuple(channels),
+        "sqlite" if is_sqlite(executor) else "postgresql",
+        thorough=look_back >= LATEST,
+        few=now - since <= FEW,
+    )
     return len(statement.run(executor, {"since": since, "now": now, "first": now - AHEAD}))
 
 
-@lru_cache(maxsize=8)  # a process has one or two
-def _announcing(channels: tuple[Channel, ...], dialect: Literal["postgresql", "sqlite"], short: bool) -> Prepared:
+@lru_cache(maxsize=8)  # a process has two or three
+def _announcing(
+    channels: tuple[Channel, ...], dialect: Literal["postgresql", "sqlite"], *, thorough: bool, few: bool
+) -> Prepared:
     kinds = union_all(*(_kind(channel) for channel in channels)).subquery("kind").c
     entitled = case(*((kinds.channel == channel.id, channel.entitled()) for channel in channels))
     moment, first = (bindparam(name, type_=NOTICE.c.created_at.type) for name in ("now", "first"))
@@ -80,7 +91,7 @@ def _announcing(channels: tuple[Channel, ...], dialect: Literal["postgresql", "s
         .join(Citizen, Citizen.id == AuditEntry.citizen_id)
         .join(kinds.channel.table, entitled)
         .where(
-            _recent(as_array=short and dialect == "postgresql"),
+            _recent(channels, thorough=thorough, as_array=few and dialect == "postgresql"),
             Citizen.left_at.is_(None) | ~kinds.to_citizen,  # who leaves was told then
             ~exists().where(NOTICE.c.audit_entry_id == AuditEntry.id, NOTICE.c.channel == kinds.channel),
         )
@@ -98,15 +109,26 @@ def _kind(channel: Channel) -> Select[str, bool, bool]:
     )
 
 
-def _recent(*, as_array: bool) -> ColumnElement[bool]:
-    """The entries of the time looked back.
+def _recent(channels: Sequence[Channel], *, thorough: bool, as_array: bool) -> ColumnElement[bool]:
+    """The entries of the time looked back that may have to be told, most of which were, by an earlier look.
 
     As an array PostgreSQL, whose one plan has to serve all values, takes them for a few, and looks up what belongs to
     each; else it takes them for a third of the record, and reads the tables of citizens and notices from end to end.
-    That is right for a thorough look, which may find any number.
+    That is right for what was left undone for days, which may be any number.
     """
     if not as_array:
-        return AuditEntry.at > bindparam("since")
+        return _may_be_told(AuditEntry, channels, thorough=thorough)
     entry = aliased(AuditEntry)
-    ids = select(entry.id).where(entry.at > bindparam("since")).scalar_subquery()
+    ids = select(entry.id).where(_may_be_told(entry, channels, thorough=thorough)).scalar_subquery()
     return AuditEntry.id == any_(func.array(ids))
+
+
+def _may_be_told(entry: type[AuditEntry], channels: Sequence[Channel], *, thorough: bool) -> ColumnElement[bool]:
+    events = frozenset[str]().union(*(channel.events for channel in channels))
+    of_interest = (entry.at > bindparam("since")) & is_one_of(sorted(events), entry)
+    if thorough:
+        return of_interest
+    # A subquery with a limit is run for each entry, and looks into the index. An EXISTS would be a join, for which
+    # PostgreSQL reads all notices, as for a third of the record.
+    told = select(NOTICE.c.audit_entry_id).where(NOTICE.c.audit_entry_id == entry.id).limit(1).scalar_subquery()
+    return of_interest & told.is_(None)

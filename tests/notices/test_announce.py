@@ -1,5 +1,6 @@
 """Which notices are made: of which events, by which channels, for whom."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -7,10 +8,15 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
+from authz_server import worker
+from authz_server.audit.service import LATEST
 from authz_server.core import clock
 from authz_server.notices import service
+from authz_server.notices.channels import REGISTRY
+from authz_server.notices.channels.base import Channel
 from authz_server.notices.models import NoticeChoice
 from authz_server.notices.wording import SECURITY, TOLD
+from authz_server.prepared import lone_connection
 from tests.notices.support import Hands
 
 MAILED, SAFE = "consent.denied", "sign_in.locked"
@@ -89,8 +95,28 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)
 
 
-@pytest.mark.parametrize("short", [True, False])
-def test_only_a_short_look_holds_its_entries_in_an_array(short: bool) -> None:
+def test_what_another_worker_told_by_fewer_channels_is_left_to_a_thorough_look(hands: Hands) -> None:
+    hands.happened(MAILED)
+    announce(hands, look_back=LATEST)  # by a worker that has the inbox only
+    assert announce(hands, *hands.channels.values(), look_back=worker.SHORT_LOOK) == 0
+    assert announce(hands, *hands.channels.values(), look_back=LATEST) == 1
+
+
+def announce(hands: Hands, *channels: Channel, look_back: timedelta) -> int:
+    with lone_connection(hands.platform.engine) as lone:
+        return service.announce(lone, channels=channels or service.TO_EVERYBODY, look_back=look_back, now=clock.now())
+
+
+@pytest.mark.parametrize("kind", REGISTRY, ids=lambda kind: kind.id)
+def test_a_channel_says_of_all_its_events_that_it_may_tell_of_them(kind: type[Channel]) -> None:
+    channel = kind.__new__(kind)  # unconfigured: of which entries it makes notices hangs on nothing else
+    condition = str(channel.entitled().compile(compile_kwargs={"literal_binds": True}))
+    assert set(re.findall(r"'(\w+\.\w+)'", condition)) == kind.events
+
+
+@pytest.mark.parametrize("thorough", [True, False])
+@pytest.mark.parametrize("few", [True, False])
+def test_few_entries_are_held_in_an_array(few: bool, thorough: bool) -> None:
     dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # it has no annotations
-    statement = service._announcing(service.TO_EVERYBODY, "postgresql", short).statement
-    assert ("array(" in str(statement.compile(dialect=dialect)).lower()) is short
+    statement = service._announcing(service.TO_EVERYBODY, "postgresql", thorough=thorough, few=few).statement
+    assert ("array(" in str(statement.compile(dialect=dialect)).lower()) is few

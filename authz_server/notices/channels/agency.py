@@ -19,7 +19,6 @@ from typing import Any, ClassVar, Final
 
 from sqlalchemy import ColumnElement
 
-from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
 from authz_server.clients import keys
 from authz_server.clients.model import RegisteredAgency
@@ -39,9 +38,10 @@ class Agency(Pushed):
 
     id: ClassVar[str] = "agency"
     name: ClassVar[Text] = Text(zh="機關的系統", en="The agency's own system")
+    events: ClassVar[frozenset[str]] = frozenset({REQUESTED})
 
     def entitled(self) -> ColumnElement[bool]:
-        return AuditEntry.event == REQUESTED
+        return is_one_of(self.events)
 
     def send(self, errand: Errand) -> None:
         if errand.correction is None:
@@ -67,9 +67,7 @@ class AgencyAhead(Agency):
 
     id: ClassVar[str] = "agency_ahead"
     name: ClassVar[Text] = Text(zh="機關的系統（預先準備）", en="The agency's own system, to prepare")
-
-    def entitled(self) -> ColumnElement[bool]:
-        return is_one_of((preparation.ASKED, preparation.DROPPED))
+    events: ClassVar[frozenset[str]] = frozenset({preparation.ASKED, preparation.DROPPED})
 
     def send(self, errand: Errand) -> None:
         wanted, now = errand.preparation, clock.now()

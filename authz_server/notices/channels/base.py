@@ -18,9 +18,9 @@ from authz_server.identity.sign_in_codes import SignInCode
 from authz_server.notices.wording import TOLD
 
 
-def is_one_of(events: Iterable[str]) -> ColumnElement[bool]:
+def is_one_of(events: Iterable[str], entry: type[AuditEntry] = AuditEntry) -> ColumnElement[bool]:
     """Of entries: whether they tell of one of these. Written out: PostgreSQL goes through parameters one by one."""
-    return AuditEntry.event.in_([literal_column("'{}'".format(event.replace("'", "''"))) for event in events])
+    return entry.event.in_([literal_column("'{}'".format(event.replace("'", "''"))) for event in events])
 
 
 # A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
@@ -94,6 +94,8 @@ class Channel(Protocol):
     immediate: ClassVar[bool]
     # Whether its reader is the citizen; else the notice is of no citizen, and stays when they leave.
     to_citizen: ClassVar[bool]
+    # Of what it may make notices: entries of which no channel does are not looked at.
+    events: ClassVar[frozenset[str]]
 
     def __init__(self, services: Services) -> None: ...
 

@@ -22,14 +22,14 @@ from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
-from authz_server.identity.contact import PROPOSED
+from authz_server.identity.contact import CHANGED, PROPOSED
 from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, is_one_of, replaced
 from authz_server.notices.client_letter import TO_CLIENTS, ClientWriter
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
-from authz_server.notices.wording import SECURITY
+from authz_server.notices.wording import SECURITY, TOLD
 
 
 class Email:
@@ -40,6 +40,7 @@ class Email:
     default: ClassVar[bool | None] = True
     immediate: ClassVar[bool] = False
     to_citizen: ClassVar[bool] = True
+    events: ClassVar[frozenset[str]] = frozenset({*TOLD, ANNOUNCED, SENT, PROPOSED})
     writer: ClassVar[type[Writer]] = Writer
 
     def __init__(self, services: Services) -> None:
@@ -119,6 +120,7 @@ class EmailBefore(Email):
     id: ClassVar[str] = "email_before"
     name: ClassVar[Text] = Text(zh="先前的電子郵件地址", en="Your e-mail address until then")
     default: ClassVar[bool | None] = None
+    events: ClassVar[frozenset[str]] = frozenset({CHANGED})
 
     def entitled(self) -> ColumnElement[bool]:
         return replaced("email")
@@ -134,11 +136,12 @@ class EmailToClient(Email):
     name: ClassVar[Text] = Text(zh="接收者的電子郵件地址", en="The recipient's e-mail address")
     default: ClassVar[bool | None] = None
     to_citizen: ClassVar[bool] = False
+    events: ClassVar[frozenset[str]] = frozenset(TO_CLIENTS)
     writer: ClassVar[type[Writer]] = ClientWriter
 
     def entitled(self) -> ColumnElement[bool]:
         has_none = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_(None))
-        return is_one_of(TO_CLIENTS) & AuditEntry.consent_id.is_not(None) & has_none
+        return is_one_of(self.events) & AuditEntry.consent_id.is_not(None) & has_none
 
     def address(self, errand: Errand) -> str | None:
         client = self._registry.client(errand.entry.client_id or "")

@@ -20,12 +20,12 @@ from authz_server.core import outbound_http, secrets
 from authz_server.core.outbound_http import FetchError
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
-from authz_server.identity.contact import PROPOSED
+from authz_server.identity.contact import CHANGED, PROPOSED
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import TOLD_HERE, Errand, NotDelivered, Undeliverable, is_one_of, replaced
 from authz_server.notices.letter import Writer
 from authz_server.notices.models import CHOICE
-from authz_server.notices.wording import SECURITY
+from authz_server.notices.wording import SECURITY, TOLD
 
 NEVER = frozenset({400, 404, 410, 422})
 TIMEOUT_S = 20.0
@@ -39,6 +39,7 @@ class Sms:
     default: ClassVar[bool | None] = False
     immediate: ClassVar[bool] = False
     to_citizen: ClassVar[bool] = True
+    events: ClassVar[frozenset[str]] = frozenset({*TOLD, ANNOUNCED, PROPOSED})
 
     def __init__(self, services: Services) -> None:
         gateway = services.settings.sms
@@ -106,6 +107,7 @@ class SmsBefore(Sms):
     id: ClassVar[str] = "sms_before"
     name: ClassVar[Text] = Text(zh="先前的電話號碼", en="Your telephone number until then")
     default: ClassVar[bool | None] = None
+    events: ClassVar[frozenset[str]] = frozenset({CHANGED})
 
     def entitled(self) -> ColumnElement[bool]:
         return replaced("phone")

@@ -8,6 +8,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.extensions import Services
 from authz_server.notices.channels.base import TOLD_HERE, Errand
+from authz_server.notices.wording import TOLD
 
 
 class Web:
@@ -18,6 +19,7 @@ class Web:
     default: ClassVar[bool | None] = None
     immediate: ClassVar[bool] = True
     to_citizen: ClassVar[bool] = True
+    events: ClassVar[frozenset[str]] = frozenset(TOLD)
 
     def __init__(self, services: Services | None = None) -> None:
         """It needs nothing."""

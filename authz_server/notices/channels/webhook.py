@@ -56,10 +56,11 @@ class Webhook(Pushed):
 
     id: ClassVar[str] = "webhook"
     name: ClassVar[Text] = Text(zh="接收者的系統", en="The recipient's own system")
+    events: ClassVar[frozenset[str]] = frozenset(EVENTS)
 
     def entitled(self) -> ColumnElement[bool]:
         listens = exists().where(Client.client_id == AuditEntry.client_id, Client.security_event_endpoint.is_not(None))
-        return is_one_of(EVENTS) & AuditEntry.consent_id.is_not(None) & listens
+        return is_one_of(self.events) & AuditEntry.consent_id.is_not(None) & listens
 
     def send(self, errand: Errand) -> None:
         client = self._services.registry.client(errand.entry.client_id or "")
