@@ -26,13 +26,15 @@ BASELINES = 3
 CONNECTIONS = 64
 _STEADY = 1.25  # as much do two runs differ of which nothing is purged in either
 
-# The worker's own step, in a process of its own; says "ready", waits for a line, and tells how long each table took.
+# The worker's own step, in a process that gives way as it does; says "ready", waits for a line, and tells how long each
+# table took.
 _PURGE = """
 import json, sys, time
-from authz_server import retention, worker
+from authz_server import cli, retention, worker
 from authz_server.config import Limits
 from authz_server.core import clock
 from authz_server.database import new_engine
+cli.give_way(cli.WORKER_NICENESS)
 engine = new_engine(sys.argv[1])
 engine.connect().close()
 print("ready", flush=True)
@@ -105,6 +107,7 @@ def _purged_meanwhile(ours: Ours, per_s: float) -> tuple[dict[str, float], list[
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
     assert worker.stdin is not None
     assert worker.stdout is not None
