@@ -112,7 +112,7 @@ def serve(settings: ProxySettings) -> None:
         rooms=[Room(at_once=settings.threads, waiting=settings.queue, essential=busy.ESSENTIAL)],
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
-        little_unsent=True,
+        long_answers=True,
     )
 
 

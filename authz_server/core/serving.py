@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from ipaddress import ip_address
 from multiprocessing import Value
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -30,6 +31,7 @@ CONNECTIONS = 4096
 # A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.
 YOUNG_OBJECTS = 20_000
 UNSENT_BYTES = 64 * 1024
+UNPACED = b"reno"  # the congestion control that every Linux has, and lets everybody choose
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -50,13 +52,13 @@ def serve(
     tls_cert: Path | None = None,
     tls_key: Path | None = None,
     bind_cores: bool = False,
-    little_unsent: bool = False,
+    long_answers: bool = False,
 ) -> None:
     """Serve until a signal says stop. Each worker process makes its own application.
 
     Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path; bind_cores: each
-        worker stays on a core of its own, see `stay_on_core`; little_unsent: keep little of an answer in the kernel for
-        a client that reads slowly.
+        worker stays on a core of its own, see `stay_on_core`; long_answers: keep little of them in the kernel for a
+        client that reads slowly, and send them over loopback without pause.
     """
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
@@ -79,21 +81,21 @@ def serve(
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
     ).serve(
-        target_loader=partial(_loaded, factory, rooms, little_unsent, Value("i") if bind_cores else None),
+        target_loader=partial(_loaded, factory, rooms, long_answers, Value("i") if bind_cores else None),
         wrap_loader=False,
     )
 
 
 def _loaded(
-    factory: Callable[[], Served], rooms: Sequence[Room], little_unsent: bool, started: "Synchronized[int] | None"
+    factory: Callable[[], Served], rooms: Sequence[Room], long_answers: bool, started: "Synchronized[int] | None"
 ) -> "WSGIApplication":
     _end_with_parent()
     if started is not None:
         stay_on_core(started)
     served = factory()
     application: WSGIApplication = Rooms(served.application, rooms=rooms, refusal=served.refusal)
-    if little_unsent:
-        application = _LittleUnsent(application)
+    if long_answers:
+        application = _LongAnswers(application)
     # What was made until now stays for good: the collector need not look through it again and again, which took a
     # fourteenth of the server's time.
     gc.collect()
@@ -120,12 +122,16 @@ def stay_on_core(started: "Synchronized[int]") -> None:
     os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
-class _LittleUnsent:
-    """A WSGI application before whose first request the worker's sockets are told how much may wait to be sent.
+class _LongAnswers:
+    """A WSGI application before whose first request the worker's sockets are told that answers may be long.
 
-    By themselves they let megabytes wait, of an answer that may have to end at any moment. Granian has no setting for
-    it and makes its sockets later than the application, so they are looked for: connections that are accepted
-    afterwards inherit it from the one that listens (tcp(7), TCP_NOTSENT_LOWAT). What is under way is not limited.
+    By themselves they let megabytes wait, of an answer that may have to end at any moment. What is under way is not
+    limited. And where Linux is told to use BBR, they send what there is bit by bit, to spare the network, each time at
+    an interrupt: on loopback, towards a server in front on the same host, there is nothing to spare, and that was a
+    third of the CPU that a large file took.
+
+    Granian has no setting for it and makes its sockets later than the application, so they are looked for: connections
+    that are accepted afterwards inherit it from the one that listens (tcp(7), TCP_NOTSENT_LOWAT and TCP_CONGESTION).
     """
 
     def __init__(self, application: "WSGIApplication") -> None:
@@ -143,3 +149,5 @@ class _LittleUnsent:
             # Passed over: what is no socket, or not of TCP, or closed meanwhile.
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as own:
                 own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
+                if ip_address(own.getsockname()[0]).is_loopback:
+                    own.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)

@@ -6,11 +6,14 @@ Run as a process of its own, `python -m tests.bench.agency PORT`, on the load's 
 import base64
 import json
 import os
+import socket
 import sys
 import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
+
+from authz_server.core.serving import UNPACED
 
 SMALL_BYTES = 1024
 LARGE_FILE_BYTES = 20 * 1024 * 1024
@@ -71,5 +74,7 @@ if __name__ == "__main__":
     Handler.packages = {False: small_package(), True: package(LARGE_FILE_BYTES)}
     server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
     server.daemon_threads = True
+    # If it paced what it sends, as Linux does by BBR, its timers would go off on the platform's core.
+    server.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, UNPACED)
     print("ready", flush=True)
     server.serve_forever()

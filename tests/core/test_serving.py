@@ -1,11 +1,20 @@
-"""How the servers listen: what can be told without one."""
+"""How the servers listen."""
 
+import json
 import os
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection
 from multiprocessing import Value
 from threading import Barrier
+from typing import Any
 
-from authz_server.core.serving import stay_on_core
+from authz_server.core.serving import UNPACED, UNSENT_BYTES, stay_on_core
+from tests.core import sockets
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 
 def test_each_worker_stays_on_a_core_of_its_own() -> None:
@@ -22,3 +31,31 @@ def test_each_worker_stays_on_a_core_of_its_own() -> None:
         kept_to = sorted(core for kept in threads.map(worker, range(3)) for core in kept)
     assert kept_to == sorted((cores * 3)[:3])
     assert sorted(os.sched_getaffinity(0)) == cores
+
+
+def test_where_answers_are_long_every_connection_is_told_so() -> None:
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", sockets.__name__, str(port)]) as server:
+        try:
+            wait_until(lambda: is_answered(port), "a server that answers")
+            # Of those that listen, and of this connection, which came later.
+            assert [each for each in ask(port) if each != [UNPACED.decode(), UNSENT_BYTES]] == []
+        finally:
+            server.terminate()
+
+
+def is_answered(port: int) -> bool:
+    try:
+        ask(port)
+    except OSError:
+        return False
+    return True
+
+
+def ask(port: int) -> Any:
+    """What the server says of its own sockets, asked by a new connection."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request("GET", "/", headers={"Connection": "close"})
+        told = json.load(connection.getresponse())
+    assert len(told) > 1
+    return told
