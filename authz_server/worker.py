@@ -10,7 +10,6 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from authz_server import leaving, retention
-from authz_server.audit.service import LATEST
 from authz_server.clients import heartbeats
 from authz_server.config import Limits
 from authz_server.consent import anomalies, codes, correction, erasure, preparation
@@ -40,7 +39,7 @@ def tick(
     *,
     now: datetime,
     channels: Sequence[Channel] = notices.TO_EVERYBODY,
-    look_back: timedelta = LATEST,
+    look_back: timedelta = notices.LATEST,
     limits: Limits = DEFAULT_LIMITS,
 ) -> int:
     """Record what time has decided and tell the citizens; how many rows that were. Each in a transaction of its own.
@@ -48,7 +47,7 @@ def tick(
     Args: channels, look_back: see `notices.announce`; a look as thorough as that also finds what is older, and sees to
         what need not be seen to each second.
     """
-    thorough = look_back >= LATEST
+    thorough = look_back >= notices.LATEST
     # A thorough look goes as far back as rows are kept: what no worker saw, however long none ran, is found.
     since = clock.EVER if thorough else look_back
     return (
@@ -130,11 +129,11 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
         now, moment = clock.now(), time.monotonic()
         try:
             thorough = moment >= thorough_at
-            look_back = LATEST if thorough else short_look(since_last_s=moment - ticked_at)
+            look_back = notices.LATEST if thorough else short_look(since_last_s=moment - ticked_at)
             tick(engine, now=now, channels=channels, look_back=look_back, limits=limits)
             ticked_at = moment
             if thorough:
-                watch(engine, before=LATEST, limits=limits, now=now)
+                watch(engine, before=anomalies.LATEST, limits=limits, now=now)
                 thorough_at = moment + THOROUGH_EVERY_S
             if moment >= purge_at:
                 purge(engine, limits=limits)

@@ -16,8 +16,6 @@ from authz_server.database import table_of, unindexed
 AUDIT_ENTRY = table_of(AuditEntry)
 COLUMNS = tuple(column.name for column in AUDIT_ENTRY.columns if column.name != "id")
 INSERT = insert(AUDIT_ENTRY)
-# How long after its time an entry may become visible: longer than a commit takes, and than two hosts' clocks differ.
-LATEST = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -29,6 +29,7 @@ from authz_server.database import insert_if_absent, table_of
 KINDS: Final = ("first_time", "again", "unusual_hour", "many_denials")
 BATCH: Final = 500
 SOON: Final = timedelta(seconds=10)  # almost every entry is visible by then
+LATEST: Final = timedelta(minutes=10)  # longer than a commit takes, and than the clocks of two hosts differ
 
 APPROVED, DENIED = "consent.approved", "consent.denied"
 ENTRY = table_of(AuditEntry).c

@@ -128,7 +128,7 @@ class _LongAnswers:
     By themselves they let megabytes wait, of an answer that may have to end at any moment. What is under way is not
     limited. And where Linux is told to use BBR, they send what there is bit by bit, to spare the network, each time at
     an interrupt: on loopback, towards a server in front on the same host, there is nothing to spare, and that was a
-    third of the CPU that a large file took.
+    fifth of the CPU that a large file took.
 
     Granian has no setting for it and makes its sockets later than the application, so they are looked for: connections
     that are accepted afterwards inherit it from the one that listens (tcp(7), TCP_NOTSENT_LOWAT and TCP_CONGESTION).
@@ -145,8 +145,8 @@ class _LongAnswers:
         return self._application(environ, start_response)
 
     def _tell(self) -> None:
-        for path in Path("/proc/self/fd").iterdir():
-            # Passed over: what is no socket, or not of TCP, or closed meanwhile.
+        for path in filter(Path.is_socket, Path("/proc/self/fd").iterdir()):
+            # Passed over: what is not of TCP, or closed meanwhile.
             with contextlib.suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as own:
                 own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
                 if ip_address(own.getsockname()[0]).is_loopback:

@@ -2,10 +2,11 @@
 
 An entry is in the record exactly if its event was committed. Entries become visible in any order, so there is no
 "last one seen": each pass makes every notice that is missing since the newest notice, and for a while before it. So
-however long no worker ran, none is left out; the newest notice says how far the last one came.
+however long no worker ran, none is left out; the newest notice in any inbox says how far the last one came.
 
 A pass makes all notices of an entry at once. So those of an entry that has one are missing only where a worker with
-fewer channels was there before: each second only entries without any are looked at, and all of them once a minute.
+fewer channels was there before, or what entitles the citizen to another became visible later: each second only entries
+without any are looked at, and all of them once a minute.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,6 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from authz_server.audit.models import AuditEntry
-from authz_server.audit.service import LATEST
 from authz_server.database import insert_if_absent
 from authz_server.identity.models import Citizen
 from authz_server.notices.channels.base import Channel, is_one_of
@@ -39,13 +39,16 @@ from authz_server.notices.letter import CODES
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
 from authz_server.prepared import Executor, Prepared, is_sqlite
 
-# So long a time has few entries, as PostgreSQL sees it: see `_recent`.
+# Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
+LATEST = timedelta(hours=1)
+# The entries of no longer than this are held in an array: see `_recent`.
 FEW = timedelta(days=1)
 # Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
 AHEAD = timedelta(days=KEPT_DAYS)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
 TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
-_NEWEST = Prepared(select(func.max(NOTICE.c.created_at).label("created_at")))
+# Every pass has the inbox; what is sent to somebody who leaves is made by no pass.
+_NEWEST = Prepared(select(func.max(NOTICE.c.created_at).label("created_at")).where(NOTICE.c.channel == Web.id))
 
 
 def announce(
@@ -110,7 +113,7 @@ def _kind(channel: Channel) -> Select[str, bool, bool]:
 
 
 def _recent(channels: Sequence[Channel], *, thorough: bool, as_array: bool) -> ColumnElement[bool]:
-    """The entries of the time looked back that may have to be told, most of which were, by an earlier look.
+    """The entries of the time looked back that may have to be told.
 
     As an array PostgreSQL, whose one plan has to serve all values, takes them for a few, and looks up what belongs to
     each; else it takes them for a third of the record, and reads the tables of citizens and notices from end to end.

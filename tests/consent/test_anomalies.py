@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
-from authz_server.audit.service import INSERT, LATEST, Entry, record
+from authz_server.audit.service import INSERT, Entry, record
 from authz_server.config import Limits
 from authz_server.consent import anomalies
 from authz_server.consent.figures import figures
@@ -147,7 +147,7 @@ def test_a_decision_that_becomes_visible_late_is_found_by_the_longer_look(own_pl
         slow.commit()
         look(own_platform)
         assert found(own_platform) == []
-        worker.watch(own_platform.engine, before=LATEST, limits=LIMITS, now=clock.now())
+        worker.watch(own_platform.engine, before=anomalies.LATEST, limits=LIMITS, now=clock.now())
         assert found(own_platform) == ["many_denials"]
 
 
@@ -182,7 +182,7 @@ def test_many_decisions_are_looked_at_in_batches_and_none_is_left_out_or_found_t
         clock.advance(timedelta(minutes=1))
         for _ in range(2):
             look(own_platform)
-            worker.watch(own_platform.engine, before=LATEST, limits=LIMITS, now=clock.now())
+            worker.watch(own_platform.engine, before=anomalies.LATEST, limits=LIMITS, now=clock.now())
         assert {row.client_id for row in rows(own_platform, Anomaly)} == {f"client-{n}" for n in range(clients)}
         assert found(own_platform) == ["many_denials"] * clients
 

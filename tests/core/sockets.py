@@ -21,7 +21,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., object]) 
 
 
 def options() -> Iterator[tuple[str, int]]:
-    for path in Path("/proc/self/fd").iterdir():
+    for path in filter(Path.is_socket, Path("/proc/self/fd").iterdir()):
         with suppress(OSError), socket.socket(fileno=os.dup(int(path.name))) as own:
             control = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
             unsent = own.getsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT)

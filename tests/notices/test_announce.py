@@ -8,8 +8,7 @@ import pytest
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from authz_server import worker
-from authz_server.audit.service import LATEST
+from authz_server import leaving, worker
 from authz_server.core import clock
 from authz_server.notices import service
 from authz_server.notices.channels import REGISTRY
@@ -97,9 +96,25 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
 
 def test_what_another_worker_told_by_fewer_channels_is_left_to_a_thorough_look(hands: Hands) -> None:
     hands.happened(MAILED)
-    announce(hands, look_back=LATEST)  # by a worker that has the inbox only
+    announce(hands, look_back=service.LATEST)  # by a worker that has the inbox only
     assert announce(hands, *hands.channels.values(), look_back=worker.SHORT_LOOK) == 0
-    assert announce(hands, *hands.channels.values(), look_back=LATEST) == 1
+    assert announce(hands, *hands.channels.values(), look_back=service.LATEST) == 1
+
+
+def test_the_message_to_who_leaves_is_no_sign_that_a_worker_was_there(hands: Hands) -> None:
+    hands.happened(SAFE, "citizen2")
+    clock.advance(2 * service.LATEST)
+    with Session(hands.platform.engine) as session, session.begin():
+        leaving.leave(
+            session,
+            hands.citizen_id(session),
+            actor="citizen",
+            settings=hands.services.settings,
+            now=clock.now(),
+        )
+    before = len(hands.notices("web"))
+    hands.tick()
+    assert len(hands.notices("web")) == before + 1
 
 
 def announce(hands: Hands, *channels: Channel, look_back: timedelta) -> int:

@@ -14,7 +14,6 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server import config, leaving, retention
-from authz_server.audit.service import LATEST
 from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
@@ -292,7 +291,7 @@ def announce(session: Session, at: float) -> str:
 
 def watch(session: Session, at: float) -> str:
     """What a worker does about anomalies."""
-    place = anomalies.begin(session, before=LATEST, now=_moment(at))
+    place = anomalies.begin(session, before=anomalies.LATEST, now=_moment(at))
     anomalies.watch(session, after=place, limits=LIMITS, now=_moment(at))
     return "watched"
 
