@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection
 from io import BytesIO
 from select import select
@@ -19,7 +19,7 @@ from werkzeug.wrappers import Request
 
 from authz_server.core.admission import LARGEST_BODY_BYTES, TRACE_PLACE, Admission, ReadyAnswer, Room, give_up_turn
 from tests.core.doorman import ROOM
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
 
 LIMIT_S = 30
@@ -96,12 +96,6 @@ def opened(patience_s: float) -> Iterator[Door]:
         stack.callback(os.killpg, server.pid, signal.SIGKILL)
         wait_until(lambda: listens(port), "the server listens")
         yield Door(port, gate, stack, server.pid)
-
-
-def listens(port: int) -> bool:
-    with suppress(OSError), create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 
 from authz_server.core.serving import UNPACED, UNSENT_BYTES, stay_on_core
 from tests.core import sockets
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
 
 
@@ -37,19 +37,12 @@ def test_where_answers_are_long_every_connection_is_told_so() -> None:
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", sockets.__name__, str(port)]) as server:
         try:
-            wait_until(lambda: is_answered(port), "a server that answers")
+            wait_until(lambda: listens(port), "the server listens")
+            ask(port)
             # Of those that listen, and of this connection, which came later.
             assert [each for each in ask(port) if each != [UNPACED.decode(), UNSENT_BYTES]] == []
         finally:
             server.terminate()
-
-
-def is_answered(port: int) -> bool:
-    try:
-        ask(port)
-    except OSError:
-        return False
-    return True
 
 
 def ask(port: int) -> Any:

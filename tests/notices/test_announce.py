@@ -94,6 +94,12 @@ def test_what_may_mean_that_somebody_else_is_at_it_concerns_security() -> None:
     assert {event for event in TOLD if event.startswith(families + unusual)} == set(SECURITY)
 
 
+def test_a_short_look_tells_what_nobody_was_told_of(hands: Hands) -> None:
+    hands.happened(MAILED)
+    assert announce(hands, *hands.channels.values(), look_back=worker.SHORT_LOOK) == 2
+    assert announce(hands, *hands.channels.values(), look_back=worker.SHORT_LOOK) == 0
+
+
 def test_what_another_worker_told_by_fewer_channels_is_left_to_a_thorough_look(hands: Hands) -> None:
     hands.happened(MAILED)
     announce(hands, look_back=service.LATEST)  # by a worker that has the inbox only

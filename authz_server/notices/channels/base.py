@@ -19,8 +19,11 @@ from authz_server.notices.wording import TOLD
 
 
 def is_one_of(events: Iterable[str], entry: type[AuditEntry] = AuditEntry) -> ColumnElement[bool]:
-    """Of entries: whether they tell of one of these. Written out: PostgreSQL goes through parameters one by one."""
-    return entry.event.in_([literal_column("'{}'".format(event.replace("'", "''"))) for event in events])
+    """Of entries: whether they tell of one of these. Written out: PostgreSQL goes through parameters one by one.
+
+    In one order, so that all processes write the same statement.
+    """
+    return entry.event.in_([literal_column("'{}'".format(event.replace("'", "''"))) for event in sorted(events)])
 
 
 # A token that ended with its consent, and a consent that ended because everything was stopped: there is one message.
