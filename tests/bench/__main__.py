@@ -29,7 +29,7 @@ from tests.bench.target import Target
 
 # In its in-memory store the peer keeps 1000 entries, about 15 of them per journey: more at once and it forgets some.
 SESSIONS = 48
-BATCHES_AFTERWARDS = 14  # for the latency at half load, and for withdrawals
+BATCHES_AFTERWARDS = 26  # for the latency at half load, and for withdrawals
 
 
 @dataclass(frozen=True)

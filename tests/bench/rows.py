@@ -31,6 +31,7 @@ CITIZENS_PER_ENTRY = 50
 ROUNDS = 11
 PER_ROUND = 150
 FLAT = 1.05
+BUFFERS = "2GB"  # both databases fit
 NEWEST = "newest 20 of a citizen's record"
 
 _SEED = Template(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))
@@ -49,7 +50,7 @@ class Held:
 
 def measure(entries: int) -> Section:
     """Each operation on both databases in turn: CPU of the database's process, and time until it is committed."""
-    with PostgresServer(durable=True, settings={"full_page_writes": "off"}) as postgres:
+    with PostgresServer(durable=True, settings={"full_page_writes": "off", "shared_buffers": BUFFERS}) as postgres:
         few, many = (_held(postgres, name, size) for name, size in (("few", entries // FEWER), ("many", entries)))
         with few as fewer, many as more:
             figures = {name: _figures(operation, (fewer, more)) for name, operation in OPERATIONS.items()}
@@ -80,6 +81,8 @@ of retention leave 137 000 tokens and some thousand identifiers, but every conse
 Images of whole pages are left out of the log: PostgreSQL writes one when a page is first touched after a checkpoint,
 and how often that is depends on how much is issued, not on how much there is. In a short measurement "few" would have
 none, for it touches the same pages again and again, and "many" one for nearly each row.
+PostgreSQL's own buffers (`shared_buffers`) hold both, as docs/deploy.md advises: with the 128 MB that it takes by
+itself an entry of the record costs a tenth to a fifth more at "many", because pages of its indexes come and go.
 So for tokens "many" is the real size or above, and for the record it is what fits a bench (`--entries` for more): its
 indexes are B-trees, whose depth grows by one level with every factor of some hundred rows.
 
