@@ -28,14 +28,14 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
     journeys = Journeys(app, client)
 
     def page(name: str, status: int = 200, **values: Any) -> tuple[str, int, dict[str, str]]:
-        session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
+        session["lang"] = (request.args.get("lang") or session.get("lang") or request.accept_languages.best or "zh")[:2]
         return render_template(name, zh=session["lang"] != "en", **values), status, {"Cache-Control": "no-store"}
 
     app.add_url_rule("/", "start", lambda: page("start.html", document=document))
 
     @app.post("/apply/<purpose>")
     def apply(purpose: str) -> Any:
-        journey, address = client.start(details.get(purpose) or abort(404), session.get("lang", "zh-TW"))
+        journey, address = client.start(details.get(purpose) or abort(404), session.get("lang", "zh"))
         session["journey"], journeys[journey.state] = journey.state, journey
         return redirect(address, code=303)
 

@@ -109,7 +109,7 @@ class Pages:
     def sign_in(self) -> Any:
         """Send whoever comes next to the platform; what was shown to whoever was here before is none of theirs."""
         self.cases.end()
-        clerk, address = self.desk.sign_in(session.get("lang", "zh-TW"))
+        clerk, address = self.desk.sign_in(session.get("lang", "zh"))
         self.clerks.begin(clerk)
         return redirect(address, code=303)
 
@@ -130,7 +130,7 @@ class Pages:
         return redirect(url_for("start"), code=303)
 
     def page(self, name: str, status: int = 200, **values: Any) -> tuple[str, int]:
-        session["lang"] = request.args.get("lang", session.get("lang", "zh-TW"))[:5]
+        session["lang"] = (request.args.get("lang") or session.get("lang") or request.accept_languages.best or "zh")[:2]
         values |= {"office": self.document, "counter": self.document["counters"][self.desk.counter]["name"]}
         values |= {"clerk": self.clerks.current()}
         values |= {"here": name.partition(".")[0], "cleared": session.pop("cleared", False)}

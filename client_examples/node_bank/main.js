@@ -48,8 +48,8 @@ async function answer(request, response, platform, requests) {
   const url = new URL(request.url, origin)
   const cookies = Object.fromEntries((request.headers.cookie ?? '').split('; ').map((pair) => pair.split('=')))
   const browser = cookies['node-bank'] ?? randomUUID()
-  const language = url.searchParams.get('lang') ?? cookies['node-bank-lang'] ?? 'zh-TW'
-  const zh = language !== 'en'
+  const preferred = request.headers['accept-language']?.slice(0, 2)
+  const zh = (url.searchParams.get('lang') ?? cookies['node-bank-lang'] ?? preferred) !== 'en'
   response.setHeader('Set-Cookie', [
     `node-bank=${browser}; Path=/; HttpOnly; SameSite=Lax`,
     `node-bank-lang=${zh ? 'zh-TW' : 'en'}; Path=/; HttpOnly; SameSite=Lax`,

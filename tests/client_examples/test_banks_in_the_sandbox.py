@@ -51,6 +51,15 @@ def statuses(page: Page) -> list[str]:
     return [part.split('"')[0] for part in page.html.split('data-status="')[1:]]
 
 
+@pytest.mark.parametrize(
+    ("preferred", "tag"),
+    [("en-US,en;q=0.9", "en"), ("zh-Hant-TW,zh;q=0.9,en;q=0.8", "zh-Hant-TW"), ("ja", "zh-Hant-TW")],
+)
+def test_a_bank_begins_in_the_language_of_the_browser(visit: Visit, preferred: str, tag: str) -> None:
+    answer = requests.get(visit.url, headers={"Accept-Language": preferred}, timeout=10)
+    assert f'<html lang="{tag}">' in answer.text
+
+
 def test_a_credit_card_needs_three_datasets(visit: Visit) -> None:
     page = visit.agree("credit-card")
     assert page.status == 200, page.text

@@ -125,6 +125,14 @@ def test_an_answer_that_nobody_asked_for_is_a_page(desk: Desk, query: str) -> No
     assert (answer.status_code, "answer to another request" in answer.text) == (400, True)
 
 
+@pytest.mark.parametrize(("preferred", "tag"), [("en-US,en;q=0.9", "en"), ("zh-TW,zh;q=0.9,en;q=0.8", "zh-Hant-TW")])
+def test_it_begins_in_the_language_of_the_browser(desk: Desk, preferred: str, tag: str) -> None:
+    site = desk_app.create_app(desk, DOCUMENT).test_client()
+    assert f'<html lang="{tag}">' in site.get("/", headers={"Accept-Language": preferred}).text
+    assert '<html lang="en">' in site.get("/?lang=en").text
+    assert '<html lang="en">' in site.get("/", headers={"Accept-Language": preferred}).text, "the choice is kept"
+
+
 def test_the_next_clerk_finds_nothing_of_what_the_last_one_was_shown(desk: Desk) -> None:
     """Who did not sign out, in the same browser."""
     pages = desk_app.Pages(desk, DOCUMENT)
