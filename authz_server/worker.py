@@ -124,6 +124,17 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     for carrier in carriers:
         carrier.start()
     event("worker.started")
+    try:
+        _keep_watch(engine, stopping, limits=limits, channels=channels)
+    finally:
+        # Whatever ended it: carriers alone would look like a worker, and nobody would start a whole one.
+        stopping.set()
+        for carrier in carriers:
+            carrier.join()
+    event("worker.stopped")
+
+
+def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, channels: Sequence[Channel]) -> None:
     ticked_at = thorough_at = purge_at = time.monotonic()  # whatever becomes of the clock
     while not stopping.wait(EVERY_S):
         now, moment = clock.now(), time.monotonic()
@@ -140,9 +151,6 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
                 purge_at = moment + PURGE_EVERY_S
         except UNREACHABLE as error:
             event("worker.database_unavailable", error=type(error).__name__)
-    for carrier in carriers:
-        carrier.join()
-    event("worker.stopped")
 
 
 def _decided(engine: Engine, step: Callable[[Executor], int]) -> int:

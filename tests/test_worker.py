@@ -1,6 +1,8 @@
 """What happens by time: on the record once, told once, gone when its days are over."""
 
 import re
+import signal
+import threading
 from datetime import timedelta
 
 import pytest
@@ -11,6 +13,7 @@ from authz_server import retention, worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import heartbeats
 from authz_server.clients import service as clients
+from authz_server.config import MailSettings
 from authz_server.consent.codes import JUST_EXPIRED
 from authz_server.consent.models import AuthorizationCode
 from authz_server.core import clock
@@ -19,6 +22,7 @@ from authz_server.database import Base
 from authz_server.identity.models import Citizen
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
+from tests.notices.support import Hands
 from tests.support.platform import Platform
 
 LONG = timedelta(days=3650)
@@ -194,6 +198,23 @@ def test_the_time_by_which_rows_go_is_indexed(keep: retention.Keep) -> None:
 
 def test_every_table_has_a_line() -> None:
     assert {table.name for table in Base.metadata.sorted_tables} == set(retention.tables())
+
+
+def test_what_ends_the_watch_ends_the_whole_worker_for_somebody_to_start_it_anew(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else threads that only carry letters would go on, and nothing would be told or tidied any more."""
+
+    def broken(*_: object, **__: object) -> int:
+        raise ZeroDivisionError
+
+    email = Hands(own_platform, mail=MailSettings(host="127.0.0.1", sender="a@b.example")).channels["email"]
+    monkeypatch.setattr(worker, "tick", broken)
+    monkeypatch.setattr(worker, "EVERY_S", 0)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    with pytest.raises(ZeroDivisionError):
+        worker.run(own_platform.engine, limits=own_platform.settings.limits, channels=[email])
+    assert email.id not in {thread.name for thread in threading.enumerate()}
 
 
 def test_a_short_look_reaches_back_over_the_time_in_which_none_was_possible() -> None:
