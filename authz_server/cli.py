@@ -23,7 +23,7 @@ from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.consent.commands import figures
 from authz_server.consent.commands import verify as verify_file
-from authz_server.core import clock, jose, logging
+from authz_server.core import clock, jose, logging, transfers
 from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
 from authz_server.core.serving import Served
@@ -203,7 +203,9 @@ def erase(username: str) -> None:
     """Close an account for its citizen: everything ends, and whatever says who they were is erased, at once."""
     settings = config.load()
     with session_for(settings) as session:
-        leaving.leave_by_name(session, username, settings=settings, now=clock.now())
+        under_way = leaving.leave_by_name(session, username, settings=settings, now=clock.now())
+    if under_way:
+        transfers.let_end()
     click.echo(f"citizen {username} erased")
 
 

@@ -84,11 +84,13 @@ def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, 
     return under_way
 
 
-def leave_by_name(session: Session, username: str, *, settings: Settings, now: datetime) -> None:
-    """The same, for the operator.  Raises: AccountProblem."""
+def leave_by_name(session: Session, username: str, *, settings: Settings, now: datetime) -> bool:
+    """The same, for the operator; whether a transfer was under way.  Raises: AccountProblem."""
     found = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).scalar_one_or_none()
-    if found is None or leave(session, found, actor="operator", settings=settings, now=now) is None:
+    under_way = None if found is None else leave(session, found, actor="operator", settings=settings, now=now)
+    if under_way is None:
         raise AccountProblem("no account has this user name")
+    return under_way
 
 
 def sweep(session: Session, *, now: datetime) -> int:

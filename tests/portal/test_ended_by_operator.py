@@ -1,6 +1,7 @@
 """What an operator ends in the place of a citizen: at once, recorded as theirs, and told to the citizen as it was."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.cli import cli
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.core import clock
+from authz_server.core import clock, transfers
 from authz_server.identity.errors import AccountProblem
 from tests.portal.test_stop import Given
 from tests.support.commands import settings_file
@@ -80,6 +81,22 @@ def test_an_account_is_frozen_and_opened_again(own_platform: Platform, run: Run)
     ]
     given.citizen = own_platform.citizen("citizen1")
     assert "Your account was unfrozen for you" in given.read("/record?lang=en")
+
+
+def test_an_account_is_said_to_be_erased_only_once_nothing_more_of_it_can_leave(
+    own_platform: Platform, run: Run
+) -> None:
+    given = Given(own_platform, "ris.personal")
+    (fetch,) = given.redeem()
+    lease = fetch.exchange().get_json()["lease"]
+    assert own_platform.proxy.report(lease, "delivering").status_code == 204
+    with clock.frozen(clock.now()):
+        before = clock.now()
+        result = run("citizen", "erase", "citizen1", "--yes")
+        assert (result.exit_code, result.output) == (0, "citizen citizen1 erased\n")
+        assert clock.now() - before >= timedelta(seconds=transfers.OVER_AFTER_S)
+    assert own_platform.proxy.report(lease, "continuing").status_code == 409
+    assert isinstance(run("citizen", "erase", "citizen1", "--yes").exception, AccountProblem)
 
 
 @pytest.mark.parametrize(("kind", "name"), [("client", "first-bank"), ("agency", "ris"), ("dataset", "ris.personal")])
