@@ -105,8 +105,10 @@ OUTCOMES = {
         NOT_BEGUN,
         state="issued",
         not_before=bindparam("until"),
+        # Never sooner than before: the agency may have said that it needs longer (`readiness.LIVE_ON`).
         expires_at=case(
             (TOKEN.c.expires_limit_at < bindparam("extended"), TOKEN.c.expires_limit_at),
+            (TOKEN.c.expires_at > bindparam("extended"), TOKEN.c.expires_at),
             else_=bindparam("extended", type_=TOKEN.c.expires_at.type),
         ),
         **ENDED,

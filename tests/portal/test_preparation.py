@@ -145,6 +145,20 @@ def test_what_was_prepared_is_fetched_as_ever_and_only_once(scene: Scene) -> Non
     assert scene.say("ready").status_code == 204, "as it was said before"
 
 
+def test_a_fetch_that_comes_too_early_takes_no_time_from_whoever_waits(scene: Scene) -> None:
+    scene.carry()
+    barcode = scene.visit.show()
+    announce(scene.office, barcode)
+    (granted,) = redeem(scene.office, barcode, scene.visit.code()).get_json()["authorization_details"]
+    assert scene.say("preparing", ready_at=in_s(3600)).status_code == 204
+    fetch, own = Fetch(scene.platform, granted["access_token"], DATASET), scene.office.dpop_key.thumbprint
+    lease = fetch.exchange(dpop_jkt=own).get_json()["lease"]
+    assert scene.platform.proxy.report(lease, "preparing", retry_after="60").status_code == 204
+    clock.advance(timedelta(hours=1))
+    assert scene.say("ready").status_code == 204
+    assert fetch.exchange(dpop_jkt=own).status_code == 200
+
+
 def test_an_agency_that_does_not_work_ahead_says_so(scene: Scene) -> None:
     assert scene.say("refused").status_code == 204
     assert "prepares it only once it is fetched. That takes about 2 hours." in scene.visit.page().text

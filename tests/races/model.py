@@ -1,4 +1,4 @@
-"""The life of a dataset token as ARCHITECTURE.md draws it: what every event must come to, without any database."""
+"""The life of a dataset token as `tokens.dataset_tokens` draws it: what each event must come to, without a database."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -52,7 +52,7 @@ class Model:
             return self._becomes("spent", outcome)
         if outcome == "preparing":
             self.not_before = self.now + wait
-            self.expires = min(self.limit, self.not_before + TTL)
+            self.expires = min(self.limit, max(self.expires, self.not_before + TTL))
         last = outcome == "failed" and self.attempt >= LIMITS.max_attempts
         self.attempt += outcome == "failed"
         return self._becomes("dead" if last else "issued", outcome)
