@@ -24,10 +24,6 @@ POLICY: Final = Policy(
     signing_algorithms=(),
     grant_types=(),
     pushed_requests=False,
-    direct_requests=False,
-    pkce_required=True,
-    sender_constrained=True,
-    signed_requests=False,
     may_ask_for_datasets=True,
     may_introspect=False,
 )

@@ -148,9 +148,6 @@ def test_no_setting_weakens_a_fapi2_client() -> None:
     assert policy.token_endpoint_auth_methods == ("private_key_jwt",)
     assert set(policy.signing_algorithms) == {"PS256", "ES256", "EdDSA"}
     assert policy.pushed_requests
-    assert policy.pkce_required
-    assert policy.sender_constrained
-    assert not policy.direct_requests
     names = {item.name for item in (*fields(Settings), *fields(Limits))}
     # The only protocol switch there is adds a demand.
     assert {name for name in names if any(word in name for word in ("pkce", "par", "dpop", "alg", "require"))} == {
