@@ -44,7 +44,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Fla
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
     if settings.trusted_hops:
-        # Only whom a request comes from: scheme and host are the settings' affair (security.md, line 23).
+        # Only whom a request comes from: scheme and host are the settings' affair.
         app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the documented way to wrap it
             app.wsgi_app, x_for=settings.trusted_hops, x_proto=0, x_host=0
         )
@@ -96,7 +96,7 @@ def read_secret(path: Path) -> bytes:
 
 
 def _trace(app: Flask) -> None:
-    """Give each request a trace id, taken from its header if that is a UUID, and echo it (FAPI 2.0, op.md U-10)."""
+    """Give each request a trace id, taken from its header if that is a UUID, and echo it (FAPI 2.0)."""
 
     @app.before_request
     def begin() -> None:

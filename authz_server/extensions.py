@@ -10,7 +10,7 @@ from authz_server.config import Settings
 from authz_server.core.jose import KeySet
 
 if TYPE_CHECKING:
-    # The registry's own domain is above this module (ARCHITECTURE, who imports whom).
+    # The registry's own domain is above this module (setup.cfg, import-linter).
     from authz_server.clients.registry import Registry
 
 

@@ -62,7 +62,7 @@ class LeanFlask(Flask):
         return func
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Routes depend on path and method alone: scheme and host come from the settings (security.md, line 23)."""
+        """Routes depend on path and method alone: scheme and host come from the settings."""
         if request is None:
             return None
         environ = request.environ

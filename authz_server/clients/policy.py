@@ -1,4 +1,4 @@
-"""What is demanded of a client, by profile: one frozen entry each, and no switch anywhere else (op.md X-07)."""
+"""What is demanded of a client, by profile: one frozen entry each, and no switch anywhere else."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -17,7 +17,7 @@ class Home:
 def home_of(client: Client, locale: str) -> Home:
     """The site that the client's first redirect URI belongs to.
 
-    Its origin only: a redirect URI is for answers, and an error page must not link to it (op.md, "Error page").
+    Its origin only: a redirect URI is for answers, and an error page must not link to it.
     """
     parts = urlsplit(client.redirect_uris[0] if client.redirect_uris else "")  # none: the platform's own
     home = f"{parts.scheme}://{parts.netloc}/" if parts.scheme in {"http", "https"} else None

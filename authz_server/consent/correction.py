@@ -28,7 +28,7 @@ SETTLED: Final = "consent.correction_settled"
 OUTCOMES: Final = ("corrected", "refused", "in_person")
 UNDELIVERED: Final = "undelivered"
 Outcome = Literal["corrected", "refused", "in_person"]
-SEALED_FOR: Final = timedelta(hours=8)  # MISSION, limits: whatever must rest encrypted
+SEALED_FOR: Final = timedelta(hours=8)  # README, promises: destroyed within eight hours in any case
 MOST: Final = 3  # requests about one field of one consent: after as many answers it is a matter for the telephone
 
 CORRECTION = table_of(Correction)

@@ -17,7 +17,7 @@ from authz_server.core.outbound_http import FetchError, FetchFailed
 
 MAX_AGE = timedelta(minutes=10)
 FIRST_WAIT_S = 1.0
-REFETCH_EVERY = timedelta(seconds=60)  # op.md C-11
+REFETCH_EVERY = timedelta(seconds=60)
 
 T = TypeVar("T")
 

@@ -62,7 +62,7 @@ class NotVerified(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """The relying party, as the settings name it; never as a request does (security.md, line 23)."""
+    """The relying party, as the settings name it; never as a request does."""
 
     rp_id: str
     origin: str

@@ -75,7 +75,7 @@ def _check_response(payload: FormPayload, client: Client) -> None:
         raise UnsupportedResponseType(response_type)
     if payload.find("response_mode") not in {None, "query"}:
         raise InvalidRequest("Only response_mode query is supported.")
-    # Byte for byte: every cleverer comparison has been an open redirect somewhere (security.md, line 6).
+    # Byte for byte: every cleverer comparison has been an open redirect somewhere.
     if payload.get("redirect_uri") not in client.redirect_uris:
         raise InvalidRequest("redirect_uri is not registered")
 

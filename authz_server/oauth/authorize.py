@@ -19,7 +19,7 @@ from authz_server.prepared import lone_connection
 
 
 class UnknownClient(InvalidRequest):
-    """There is nobody to send the browser back to: the page must say so itself (op.md A-04)."""
+    """There is nobody to send the browser back to: the page must say so itself."""
 
     public = "client_id is unknown"
 
@@ -71,7 +71,7 @@ def _silent_error(pending: PendingRequest, signed_in: SignedIn | None) -> str | 
     if "none" in asked.prompt:
         if signed_in is None or _not_sufficient(pending, signed_in):
             return "login_required"
-        # A consent is given each time, and never without being asked (op.md X-05).
+        # A consent is given each time, and never without being asked.
         return "consent_required"
     return None
 

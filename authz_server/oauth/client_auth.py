@@ -20,10 +20,10 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 # RFC 7523bis section 4: the type of its own; JWT, or none at all, as libraries send it today.
 ASSERTION_TYPS = ("client-authentication+jwt", "JWT")
 METHOD = "private_key_jwt"
-SKEW_S = 10  # op.md C-06: between 10 and 60
+SKEW_S = 10  # FAPI 2.0 section 5.3.2.1: 10 at least, 60 at most
 MAX_LIFE_S = 310  # five minutes, and the skew
 MAX_JTI_CHARS = 256
-# For clients that don't exist: their assertions take as long to refuse (op.md C-13).
+# For clients that don't exist: their assertions take as long to refuse.
 DECOY = jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})
 
 
@@ -53,7 +53,7 @@ class PrivateKeyJwt:
         self.registry = registry
 
     def __call__(self, _query_client: object, request: FormRequest) -> OAuthClient:
-        """Authenticate. The jti is returned unspent, so that a nonce challenge costs nothing (op.md P-11).
+        """Authenticate. The jti is returned unspent, so that a nonce challenge costs nothing.
 
         Raises: InvalidClient, for every cause the same.
         """

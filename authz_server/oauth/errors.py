@@ -61,7 +61,7 @@ class UnauthorizedClient(DomainError):
 
 
 class InvalidClient(DomainError):
-    """RFC 6749 section 5.2. One text for all causes: no oracle about which clients exist (op.md C-13)."""
+    """RFC 6749 section 5.2. One text for all causes: no oracle about which clients exist."""
 
     code = "invalid_client"
     public = "Client authentication failed."

@@ -246,7 +246,7 @@ def unavailable(*, retry_after_s: int) -> Response:
 
 
 def machine_error(status: int, code: str, description: str) -> Response:
-    """The JSON of an error (op.md X-08)."""
+    """The JSON of an error."""
     response = jsonify(error=code, error_description=description)
     response.status_code = status
     response.headers["Cache-Control"] = "no-store"

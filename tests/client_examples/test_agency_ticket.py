@@ -1,4 +1,4 @@
-"""The demo agency hands out nothing without a ticket that is right in every member (security.md 15, 16, 19, 20, 21)."""
+"""The demo agency hands out nothing without a ticket that is right in every member."""
 
 import json
 from base64 import urlsafe_b64encode

@@ -235,7 +235,6 @@ def test_keys_are_fetched_once_and_kept(remote: Registry, site: JwksSite) -> Non
 def test_a_rotated_key_is_found_at_once_and_made_up_ones_cost_one_fetch_a_minute(
     remote: Registry, site: JwksSite
 ) -> None:
-    # op.md C-11
     keys_of(remote, site.publish("ES256"))
     rotated = site.publish("PS256")
     assert rotated in keys_of(remote, rotated)
@@ -306,7 +305,6 @@ def test_a_site_without_good_keys_is_asked_once_a_minute(remote: Registry, site:
 def test_a_host_that_is_not_allowed_is_never_asked(
     remote: Registry, engine: Engine, context: Context, site: JwksSite
 ) -> None:
-    # security.md, line 22
     client = remote.client("jia-bank")
     assert client is not None
     with pytest.raises(FetchError):

@@ -1,4 +1,4 @@
-"""Redirect URIs that may be registered, and the tricks that may not (security.md, lines 6, 8 and 9)."""
+"""Redirect URIs that may be registered, and the tricks that may not."""
 
 import pytest
 from hypothesis import given

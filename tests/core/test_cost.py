@@ -1,4 +1,4 @@
-"""What the hot operations may cost, counted and not timed: keys loaded, functions called (PERFORMANCE.md, goal 7).
+"""What the hot operations may cost, counted and not timed: keys loaded, functions called.
 
 The bounds are what was measured, and a tenth. A change that passes them by has to say what it is worth.
 """

@@ -1,4 +1,4 @@
-"""DPoP proofs, RFC 9449 section 4.3 item by item; op.md DP-01 to DP-10. Proofs come from jwcrypto.
+"""DPoP proofs, RFC 9449 section 4.3 item by item. Proofs come from jwcrypto.
 
 Classes of vulnerability: 16 (each claim dropped and altered), 18 (binding), 20 (embedded keys), 23 (htu is ours).
 """

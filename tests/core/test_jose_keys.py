@@ -1,4 +1,4 @@
-"""Which keys we hold, and which we refuse. op.md J-02 to J-04."""
+"""Which keys we hold, and which we refuse."""
 
 import json
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""The guarded way out, against real local servers. Class of vulnerability: 22 (SSRF); op.md REG-10."""
+"""The guarded way out, against real local servers. Class of vulnerability: 22 (SSRF)."""
 
 import ssl
 import threading

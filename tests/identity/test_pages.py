@@ -45,7 +45,6 @@ def shown(browser: Browser) -> str:
 
 
 def test_the_form_has_the_names_and_ids_that_others_rely_on(browser: Browser) -> None:
-    """op.md N."""
     text = browser.get("/sign-in").text
     for part in (
         'name="username"',

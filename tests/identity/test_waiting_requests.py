@@ -45,7 +45,7 @@ def test_whoever_is_signed_in_well_enough_goes_on_at_once(
 
 
 def test_a_request_can_demand_a_fresh_sign_in(session: Session, browser: Browser, requests: KnownRequests) -> None:
-    """op.md A-13, A-14: decided by the request's row, not by anything in the address."""
+    """Decided by the request's row, not by anything in the address."""
     enrol(session)
     browser.sign_in()
     pushed_at = clock.advance(timedelta(minutes=1))
@@ -97,7 +97,6 @@ def test_the_level_of_a_method_is_configuration(
 def test_cancelling_refuses_the_request_and_nothing_else(
     session: Session, browser: Browser, requests: KnownRequests
 ) -> None:
-    """op.md A-18."""
     requests.add("r1")
     requests.add("r2")
     browser.get("/sign-in?request=r1")

@@ -1,7 +1,7 @@
 """What each request may cost, counted instead of timed: statements, commits, signatures, keys loaded, calls.
 
-The statements are those of PERFORMANCE.md or fewer. SQLite runs as several what PostgreSQL runs as one, for it has no
-INSERT or UPDATE inside WITH; there a statement costs no round trip.
+SQLite runs as several what PostgreSQL runs as one, for it has no INSERT or UPDATE inside WITH; there a statement costs
+no round trip.
 """
 
 from collections.abc import Callable

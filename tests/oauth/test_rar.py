@@ -370,7 +370,6 @@ def test_any_input_gives_datasets_within_bounds_or_a_documented_error(raw: str |
 @settings(max_examples=300)
 @given(entry=entries(), data=st.data())
 def test_what_is_granted_is_a_part_of_what_was_asked(entry: dict[str, Any], data: st.DataObject) -> None:
-    # security.md, line 12
     try:
         (requested,) = parse(entry)
     except InvalidAuthorizationDetails:

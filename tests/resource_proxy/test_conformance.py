@@ -1,4 +1,4 @@
-"""Rows of the requirements (op.md) that concern a protected resource, by name."""
+"""Rows of the requirements (tests/conformance/rows.py) that concern a protected resource, by name."""
 
 import re
 import uuid

@@ -1,4 +1,4 @@
-"""What a fetch may cost, counted and not timed (PERFORMANCE.md, goal 7)."""
+"""What a fetch may cost, counted and not timed."""
 
 from flask import Flask
 from werkzeug.datastructures import Headers

@@ -38,7 +38,7 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
         if not presented.startswith(PREFIX):  # a barcode, say, which a client that saw it must not spend here
             raise CodeNotUsable("no code at all")
         who = {"client_id": self.client.client_id, "now": now}
-        # Spent only after everything that a mistaken but honest client can get wrong (op.md T-19).
+        # Spent only after everything that a mistaken but honest client can get wrong.
         spend = [self.client.identifier, dpop.identifier(self.proof)]
         try:
             with lone_connection() as connection:

@@ -1,4 +1,4 @@
-"""Class 23 of requirements/security.md, for certificates: headers that anybody can send (RFC 9440 section 4)."""
+"""Class of vulnerability: 23, for certificates: headers that anybody can send (RFC 9440 section 4)."""
 
 import base64
 from contextlib import suppress
