@@ -18,13 +18,14 @@ import orjson
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own
 from authz_server.clients.model import Client
+from authz_server.config import Limits
 from authz_server.consent import question
 from authz_server.consent.question import Sentences
 from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.9"
+VERSION: Final = "2026-11.10"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 
@@ -58,6 +59,7 @@ def compose(
     suspended: AbstractSet[str] = frozenset(),
     unencrypting: AbstractSet[str] = frozenset(),
     maintenance: Mapping[str, datetime | None] = NOTHING,
+    visit_ttl_s: int = Limits.visit_ttl_s,
 ) -> Notice:
     """The notice for a request, in "zh-TW" or "en".
 
@@ -65,6 +67,7 @@ def compose(
         suspended: ids of agencies that answer nothing at present, and of datasets that are not answered.
         unencrypting: ids of agencies that can't encrypt to the recipient, so that a connector does.
         maintenance: ids of datasets that are under maintenance, and until about when.
+        visit_ttl_s: how long a consent for a counter is good.
     """
     asked = pending.parameters
     name = client.name.get(locale)
@@ -75,10 +78,8 @@ def compose(
     items = question.datasets(
         pending, catalogue, client_name=name, locale=locale, suspended=suspended, maintenance=maintenance
     )
-    agencies = {
-        agency: catalogue.agency(agency).name.get(locale) for agency in question.agencies(asked.datasets, catalogue)
-    }
-    readers = [agencies[agency] for agency in agencies if agency in unencrypting]
+    agencies = {one: catalogue.agency(one).name.get(locale) for one in question.agencies(asked.datasets, catalogue)}
+    readers = [agencies[one] for one in agencies if one in unencrypting]
     download = client.client_id == own.CLIENT_ID
     kind = question.DOWNLOAD if download else "" if items else question.IDENTITY
     content: Sentences = {
@@ -96,7 +97,7 @@ def compose(
         "desk": question.desk(asked, locale=locale),
         "never": question.never(readers, client_name=name, locale=locale, kind=kind),
         "stop": question.stop(client, locale=locale, kind=kind),
-        "leaving": question.leaving(asked, client_name=name, locale=locale, kind=kind),
+        "leaving": question.leaving(asked, client_name=name, locale=locale, kind=kind, visit_ttl_s=visit_ttl_s),
         "approve": say(f"approve{kind}", locale),
         "deny": say("deny", locale),
     }

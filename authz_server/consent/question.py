@@ -269,12 +269,16 @@ def stop(client: Client, *, locale: str, kind: str) -> Sentences:
     return {"heading": say("stop", locale), "text": text}
 
 
-def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str, kind: str) -> str:
-    """Where the citizen goes next, whatever the decision."""
+def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str, kind: str, visit_ttl_s: int) -> str:
+    """Where the citizen goes next, whatever the decision.
+
+    Args: visit_ttl_s: how long a consent for a counter is good.
+    """
     if kind == DOWNLOAD:
         return say("leaving_download", locale)
     if asked.at_counter:
-        return say("leaving_counter", locale, client=client_name)
+        good_for = duration(visit_ttl_s, locale).strip()  # in Chinese it begins with a space, as words before it need
+        return say("leaving_counter", locale, client=client_name, duration=good_for)
     parts = urlsplit(asked.redirect_uri)
     if parts.scheme in {"http", "https"}:
         return say("leaving", locale, client=client_name, place=parts.netloc)

@@ -194,6 +194,7 @@ def notice_of(pending: PendingRequest, client: Client, locale: str) -> Notice:
             suspended=suspended,
             unencrypting=plain,
             maintenance=maintenance,
+            visit_ttl_s=known.settings.limits.visit_ttl_s,
         )
         return client, made  # the client lives as long as its notice: a newer one has another id
 

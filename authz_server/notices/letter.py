@@ -120,7 +120,7 @@ class Writer:
         """The message for a telephone, in the reader's language alone."""
         locale, entry = errand.reader.locale, errand.entry
         if entry.event == ANNOUNCED:
-            return say("sms_visit_code", locale, code=self._code(errand))
+            return say("sms_visit_code", locale, code=self._code(errand), minutes=self._minutes(errand))
         if entry.event == PROPOSED:
             return say("sms_code", locale, code=self._code(errand), minutes=self._minutes(errand))
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
@@ -207,7 +207,10 @@ class Writer:
         return errand.change.code(self._services.secret) if errand.change else ""
 
     def _minutes(self, errand: Errand) -> int:
+        """How long a code is good."""
         limits = self._services.settings.limits
+        if errand.entry.event == ANNOUNCED:
+            return limits.visit_code_ttl_s // 60
         return (limits.email_code_ttl_s if errand.sign_in_code else limits.contact_code_ttl_s) // 60
 
     def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
@@ -218,7 +221,11 @@ class Writer:
             for name in datasets
         ]
         known = client.name.get(locale) if client else entry.client_id
-        return {"client": known or say("somebody", locale), "dataset": listed(names, locale)}
+        return {
+            "client": known or say("somebody", locale),
+            "dataset": listed(names, locale),
+            "lock_minutes": str(services.settings.limits.sign_in_lock_s // 60),
+        }
 
     def _ended_by(self, entry: AuditEntry, names: dict[str, str], locale: str) -> str:
         """Who ended a consent, if it was not the citizen; else nothing."""

@@ -64,16 +64,18 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "If you did not ask for it, ignore it and tell it to nobody: somebody may have mistyped their address.",
     ),
     "visit_code_more": (
-        "櫃檯剛剛掃描了您的條碼。請在 2 分鐘內把這組號碼告訴您面前的承辦人。",
-        "A counter has just scanned your barcode. Tell this code to the clerk in front of you, within 2 minutes.",
+        "櫃檯剛剛掃描了您的條碼。請在 {minutes} 分鐘內把這組號碼告訴您面前的承辦人。",
+        "A counter has just scanned your barcode. Tell this code to the clerk in front of you, within {minutes} "
+        "minutes.",
     ),
     "visit_code_not_me": (
         "如果您不在櫃檯，不要告訴任何人，並停止這次同意。",
         "If you are not at a counter, tell it to nobody, and stop that consent.",
     ),
     "sms_visit_code": (
-        "【MyData】櫃檯驗證碼 {code}，2 分鐘內有效。您不在櫃檯就不要告訴任何人。",
-        "MyData: your code for the counter is {code}, good for 2 minutes. If you are not there, tell it to nobody.",
+        "【MyData】櫃檯驗證碼 {code}，{minutes} 分鐘內有效。您不在櫃檯就不要告訴任何人。",
+        "MyData: your code for the counter is {code}, good for {minutes} minutes. If you are not there, tell it to "
+        "nobody.",
     ),
     "sms_code": (
         "【MyData】驗證碼 {code}，{minutes} 分鐘內有效。不是您要的就不要理會，也不要告訴任何人。",

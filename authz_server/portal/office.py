@@ -98,7 +98,13 @@ def _appoint(signed_in: SignedIn, client_id: str, own: int, form: Mapping[str, s
             now=clock.now(),
         )
     except SignInLocked:
-        error, status = gettext("Too many wrong names. For everybody's safety, wait 15 minutes and try again."), 429
+        minutes = services().settings.limits.sign_in_lock_s // 60
+        error, status = (
+            gettext(
+                "Too many wrong names. For everybody's safety, wait %(minutes)s minutes and try again.", minutes=minutes
+            ),
+            429,
+        )
     else:
         error, status = gettext("Nobody has an account with this user name and this name."), 400
         if done is not None:

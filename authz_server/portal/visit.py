@@ -151,6 +151,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         reference=visit.transaction_id,
         client=client_facts(outcome),
         open_until=moment(visit.open_until),
+        barcode_minutes=services().settings.limits.barcode_ttl_s // 60,
         used=moment(visit.used_at),
         face=face_of(visit),
         good_until=time_of_day(visit.barcode.expires_at) if visit.barcode else None,

@@ -1,16 +1,21 @@
 """A visit to a counter, from the choice of a service to the tokens of its data; and all that must not work."""
 
 from datetime import timedelta
+from email.message import EmailMessage
 
 import pytest
 from werkzeug.test import TestResponse
 
+from authz_server.config import Limits, MailSettings
+from authz_server.consent.models import Consent
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock
 from authz_server.counter.codes import PREFIX
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
+from tests.notices.support import Hands
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import new_citizen
+from tests.support.protocol import new_citizen, rows
+from tests.support.smtp import post_office
 
 
 def refused(answer: TestResponse) -> bool:
@@ -280,6 +285,41 @@ def test_the_page_says_until_when_everything_is_good_in_either_language(
             page = visit.page().text
         assert over in page
         assert renewable in page
+
+
+def test_the_times_that_citizens_read_are_those_of_the_settings(own_platform: Platform) -> None:
+    """Nobody may agree to eight hours where the operator has said two."""
+    limits = Limits(visit_ttl_s=7200, barcode_ttl_s=600, visit_code_ttl_s=180, sign_in_lock_s=2400)
+    with post_office() as post, clock.frozen(clock.now()):
+        mail = MailSettings(host="127.0.0.1", port=post.port, sender="notices@mydata.example", tls="none")
+        hands = Hands(own_platform, limits=limits, mail=mail)
+        own_platform.app.extensions["mydata"] = hands.services
+        office, citizen = new_office(own_platform), own_platform.citizen()
+        citizen.client.get("/?lang=en")
+        visit = agree(own_platform, office, citizen)
+        (consent,) = rows(own_platform, Consent, transaction_id=visit.reference)
+        leaving = consent.notice["content"]["leaving"]
+        assert "it is good for 2 hours" in leaving or "；2 小時內有效" in leaving
+        assert "Each is good for 10 minutes" in visit.page().text
+        barcode = visit.show()
+        assert announce(office, barcode).status_code == 200
+        hands.tick()
+        hands.deliver("email")
+        wrong = f"{(int(visit.code() or 0) + 1) % 10**6:06}"
+        for _ in range(5):
+            assert refused(redeem(office, barcode, wrong))
+        hands.tick()
+        hands.deliver("email")
+    letters = "\n".join(text_of(letter) for letter in post.letters)
+    for said in ("within 3 minutes", "請在 3 分鐘內", "again in 40 minutes", "40 分鐘後可以再試"):
+        assert said in letters
+
+
+def text_of(letter: EmailMessage) -> str:
+    """What is to be read, its lines joined."""
+    body = letter.get_body(("plain",))
+    assert body is not None
+    return " ".join(str(body.get_content()).split())
 
 
 @pytest.mark.parametrize("lang", SAYS)
