@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from authz_server.catalogue.model import Catalogue, Dataset
+from authz_server.catalogue.model import Dataset
 from authz_server.clients.model import PurposeDataset
 from authz_server.core.identifiers import DatasetId
 
@@ -76,23 +76,4 @@ def check_within_ceiling(requested: RequestedDataset, ceiling: PurposeDataset) -
         required <= ceiling.fields_required
         and optional <= ceiling.fields_required | ceiling.fields_optional
         and all(name in given and limit.allows(given[name]) for name, limit in ceiling.parameters.items())
-    )
-
-
-def check_granted(granted: Mapping[str, Any], requested: RequestedDataset, catalogue: Catalogue) -> bool:
-    """Whether a granted detail is a part of the requested one and of the catalogue: the promise behind every token.
-
-    Args: granted: `{type, dataset, purpose, fields, parameters}`, as it is stored and put into tickets.
-    """
-    dataset = catalogue.find_dataset(granted["dataset"])
-    if dataset is None:
-        return False
-    fields = set(granted["fields"])
-    return (
-        granted["type"] == DETAILS_TYPE
-        and granted["dataset"] == requested.dataset_id
-        and granted["purpose"] == requested.purpose_id
-        and granted["parameters"] == dict(requested.parameters)
-        and dataset.required_fields <= fields <= set(dataset.field_ids)
-        and set(requested.fields_required) <= fields <= {*requested.fields_required, *requested.fields_optional}
     )
