@@ -123,6 +123,7 @@ def rotate_key() -> None:
     """
     settings = config.load()
     keep = timedelta(days=2 * settings.limits.record_days)
+    jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
     known = orjson.loads(settings.keys_file.read_bytes())
     document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep)
     _write_private(settings.keys_file, orjson.dumps(document))

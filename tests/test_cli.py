@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from authz_server.cli import check_migrated, migrate_database
+from authz_server.cli import check_migrated, cli, migrate_database
+from authz_server.config import Settings
+from authz_server.core import jose
 from authz_server.core.settings import SettingsError
 from tests.support import postgres
+from tests.support.commands import settings_file
 
 
 def test_tables_of_this_release_are_good(database_url: str) -> None:
@@ -29,6 +33,20 @@ def test_a_database_without_tables_is_told() -> None:
 
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:
     check_migrated("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
+
+
+@pytest.mark.parametrize("content", [None, "{", '{"keys": []}'])
+def test_a_file_of_keys_that_no_server_could_read_is_not_rotated(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    keys = tmp_path / "keys.json"
+    keys.unlink(missing_ok=True)
+    if content is not None:
+        keys.write_text(content)
+        keys.chmod(0o600)
+    assert isinstance(CliRunner().invoke(cli, ["rotate-key"]).exception, jose.BadKey)
+    assert (keys.read_text() if keys.exists() else None) == content
 
 
 @pytest.mark.parametrize("leads", [True, False])
