@@ -21,6 +21,7 @@ from authz_server.core import clock, documents, jose, outbound_http, packages
 from authz_server.core.documents import Cause, Genuine, NotGenuine
 from authz_server.core.jose import BadKey, KeySet
 from authz_server.core.packages import Package, agencies_of
+from authz_server.core.settings import LOOPBACK
 from authz_server.database import session_for
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -74,7 +75,6 @@ WRONG: Mapping[Cause, str] = {
     "text": "what is there to read, or the files in it, is not what was signed",
     "issuer": "it is signed for another platform",
 }
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 NOT_GENUINE, UNDECIDED = 1, 2
 
 

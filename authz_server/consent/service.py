@@ -175,11 +175,16 @@ def extend(session: Session, request_id: str, *, citizen_id: int, settings: Sett
     found = session.execute(select(REQUEST.c.pushed_at).where(REQUEST.c.id == request_id)).scalar_one_or_none()
     if found is None:
         return None
-    full = timedelta(seconds=settings.limits.transaction_ttl_s)
-    deadline = min(now + full, found + 4 * full)
+    deadline = extended_deadline(found, settings=settings, now=now)
     return session.execute(
         EXTEND, {"request_id": request_id, "citizen": citizen_id, "deadline": deadline, "now": now}
     ).scalar_one_or_none()
+
+
+def extended_deadline(pushed_at: datetime, *, settings: Settings, now: datetime) -> datetime:
+    """Until when a request can be decided, if it is extended now."""
+    full = timedelta(seconds=settings.limits.transaction_ttl_s)
+    return min(now + full, pushed_at + 4 * full)
 
 
 def tidy(session: Session, *, look_back: timedelta = EVER, now: datetime) -> Sequence[Any]:

@@ -12,8 +12,8 @@ Routes
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
-from typing import Final, Literal
+from datetime import datetime
+from typing import Literal
 
 from flask import Blueprint, g, make_response, redirect, render_template, request
 from flask_babel import get_locale
@@ -33,11 +33,11 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required, sign_in_url
+from authz_server.identity.service import LOCALES
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import lone_connection
 
 blueprint = Blueprint("consent", __name__)
-LOCALES: Final = ("zh-TW", "en")
 Problem = Literal["changed", "form"]
 # Nothing of a citizen is in them but what changed since they last agreed.
 _NOTICES: Remembered[tuple[Client, Notice]] = Remembered()
@@ -64,7 +64,7 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     """Take the decision and send the citizen back to the client; or show the question again, with what was ticked."""
     form = request.form
     pending = _asked(signed_in, request_id)
-    ticked = request.form.getlist("optional")
+    ticked = form.getlist("optional")
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
@@ -105,7 +105,7 @@ def extend(signed_in: SignedIn, request_id: str) -> Response:
     db.session.commit()
     if deadline_at is None:
         raise RequestNotUsable("expired or decided meanwhile")
-    return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=request.form.getlist("optional"))
+    return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=form.getlist("optional"))
 
 
 def show(
@@ -271,9 +271,8 @@ def _nothing_left(pending: PendingRequest, notice: Notice) -> bool:
 
 
 def _can_extend(pending: PendingRequest, now: datetime) -> bool:
-    # As `service.extend` does it: the full time again, at most four times over in all.
-    full = timedelta(seconds=services().settings.limits.transaction_ttl_s)
-    return min(now + full, pending.pushed_at + 4 * full) > pending.deadline_at
+    extended = service.extended_deadline(pending.pushed_at, settings=services().settings, now=now)
+    return extended > pending.deadline_at
 
 
 def _action(request_id: str) -> str:

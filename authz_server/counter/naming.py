@@ -8,7 +8,7 @@ CLERK: Final = {"zh-TW": "承辦人{name}", "en": "clerk {name}"}
 
 
 class Presented(NamedTuple):
-    """The parts of an actor of the record, `desk:<client_id>/<counter_id>/<appointment>`; all but the first may lack"""
+    """The parts of an actor of the record, `desk:<client_id>/<counter_id>/<appointment>`; the first is always there."""
 
     client_id: str
     counter_id: str

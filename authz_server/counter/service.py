@@ -9,6 +9,7 @@ from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
+from authz_server.catalogue.model import Dataset
 from authz_server.clients.model import Client, Purpose, PurposeDataset
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Limits, Settings
@@ -101,7 +102,7 @@ class Visit:
         return shown if equal(barcode_digest(shown.digits), row.digest) else None
 
 
-def requested(purpose: Purpose, ceiling: PurposeDataset, dataset: Any, **more: Any) -> RequestedDataset:
+def requested(purpose: Purpose, ceiling: PurposeDataset, dataset: Dataset, **more: Any) -> RequestedDataset:
     """What a purpose asks of a dataset: all that it registered. Args: more: parameters, recipient_jwk, actions."""
     return RequestedDataset(
         dataset_id=dataset.id,

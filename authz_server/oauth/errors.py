@@ -116,13 +116,12 @@ def error_response(error: DomainError) -> Response:
     body: dict[str, str | int] = {"error": error.code, "error_description": error.public}
     if isinstance(error, TokenNotReady | DeskLocked):
         body["retry_after"] = error.retry_after_s
-    response = json_response(body, status)
-    if isinstance(error, TokenNotReady | DeskLocked):
-        response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, AuthenticationNotSufficient):
         # RFC 9470 section 3; here for the resource server, which says it to its client in a challenge.
         body["acr_values"] = error.acr_values
-        response = json_response(body, status)
+    response = json_response(body, status)
+    if isinstance(error, TokenNotReady | DeskLocked):
+        response.headers["Retry-After"] = str(error.retry_after_s)
     if isinstance(error, UseDpopNonce):
         response.headers["DPoP-Nonce"] = error.nonce
     if error.code == InvalidClient.code and request.headers.get("Authorization", "").lower().startswith("basic"):

@@ -21,7 +21,7 @@ from authz_server.prepared import lone_connection
 
 
 class PushedAuthorizationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no types
-    """Authenticate, validate, keep: two statements."""
+    """Authenticate, validate, keep: one statement on PostgreSQL."""
 
     ENDPOINT_NAME = "par"
 

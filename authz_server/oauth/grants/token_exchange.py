@@ -2,15 +2,17 @@
 
 import base64
 import binascii
-import re
 from datetime import timedelta
 from typing import Any
 
 from authz_server.catalogue.model import Dataset
+from authz_server.clients.policy import TOKEN_EXCHANGE
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
 from authz_server.extensions import services
 from authz_server.oauth import agency_ticket
+from authz_server.oauth.authorization_request import THUMBPRINT
+from authz_server.oauth.clerk import ACCESS_TOKEN
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.grants.base import ClientGrant
 from authz_server.oauth.params import FormPayload
@@ -19,15 +21,13 @@ from authz_server.single_use.identifiers import dpop_proof
 from authz_server.tokens import dataset_tokens
 from authz_server.tokens.errors import TokenNotUsable
 
-ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - a type name of RFC 8693
 JWT = "urn:ietf:params:oauth:token-type:jwt"
-THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class TokenExchangeGrant(ClientGrant):
     """Authenticate the resource server, lease the token, answer the ticket."""
 
-    GRANT_TYPE = "urn:ietf:params:oauth:grant-type:token-exchange"
+    GRANT_TYPE = TOKEN_EXCHANGE
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         here, now = services(), clock.now()
