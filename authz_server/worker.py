@@ -116,8 +116,9 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    broken: list[Exception] = []
     carriers = [
-        threading.Thread(target=delivery.run, args=(engine, channel, stopping), name=channel.id)
+        threading.Thread(target=_carry, args=(engine, channel, stopping, broken), name=channel.id)
         for channel in channels
         if not channel.immediate
     ]
@@ -127,11 +128,22 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     try:
         _keep_watch(engine, stopping, limits=limits, channels=channels)
     finally:
-        # Whatever ended it: carriers alone would look like a worker, and nobody would start a whole one.
+        # Whatever ended it: a part alone would look like a worker, and nobody would start a whole one.
         stopping.set()
         for carrier in carriers:
             carrier.join()
+    if broken:
+        raise broken[0]
     event("worker.stopped")
+
+
+def _carry(engine: Engine, channel: Channel, stopping: threading.Event, broken: list[Exception]) -> None:
+    """Deliver by one channel; whatever ends that ends the worker, for without it messages would lie there unseen."""
+    try:
+        delivery.run(engine, channel, stopping)
+    except Exception as error:
+        broken.append(error)
+        stopping.set()
 
 
 def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, channels: Sequence[Channel]) -> None:

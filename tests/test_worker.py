@@ -200,20 +200,25 @@ def test_every_table_has_a_line() -> None:
     assert {table.name for table in Base.metadata.sorted_tables} == set(retention.tables())
 
 
-def test_what_ends_the_watch_ends_the_whole_worker_for_somebody_to_start_it_anew(
-    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("part", ["worker.tick", "worker.delivery.deliver_some"])
+def test_what_ends_a_part_of_the_worker_ends_the_whole_for_somebody_to_start_it_anew(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
-    """Else threads that only carry letters would go on, and nothing would be told or tidied any more."""
+    """Else the rest would go on, and look like a worker, while nothing is told and tidied, or nothing carried."""
 
     def broken(*_: object, **__: object) -> int:
         raise ZeroDivisionError
 
-    email = Hands(own_platform, mail=MailSettings(host="127.0.0.1", sender="a@b.example")).channels["email"]
-    monkeypatch.setattr(worker, "tick", broken)
-    monkeypatch.setattr(worker, "EVERY_S", 0)
+    hands = Hands(own_platform, mail=MailSettings(host="127.0.0.1", sender="notices@mydata.example"))
+    email = hands.channels["email"]
+    hands.happened("account.frozen")
+    hands.tick()
+    monkeypatch.setattr(f"authz_server.{part}", broken)
+    for module in ("worker", "worker.delivery"):
+        monkeypatch.setattr(f"authz_server.{module}.EVERY_S", 0.01)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     with pytest.raises(ZeroDivisionError):
-        worker.run(own_platform.engine, limits=own_platform.settings.limits, channels=[email])
+        worker.run(own_platform.engine, limits=own_platform.settings.limits, channels=[*hands.channels.values()])
     assert email.id not in {thread.name for thread in threading.enumerate()}
 
 
