@@ -2,9 +2,14 @@
 
 import re
 from configparser import ConfigParser, SectionProxy
+from dataclasses import fields
 
 import pytest
 
+from authz_server.certificate_settings import CertificateSettings
+from authz_server.config import Limits, MailSettings, Settings, SmsSettings
+from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
+from resource_proxy.config import AgencySettings, ProxySettings
 from tests.support.tree import ROOT
 
 # S-02: what TLS 1.2 may offer, in OpenSSL's names.
@@ -80,3 +85,35 @@ def service_of(name: str) -> SectionProxy:
     unit.optionxform = str  # type: ignore[assignment,method-assign] # names in units keep their case
     unit.read(ROOT / "deploy" / "systemd" / f"mydata-{name}.service", encoding="utf-8")
     return unit["Service"]
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        Settings,
+        Limits,
+        MailSettings,
+        SmsSettings,
+        CertificateSettings,
+        RegistrySettings,
+        UpstreamSettings,
+        AuthoritySettings,
+        ProxySettings,
+        AgencySettings,
+    ],
+)
+def test_the_document_for_operators_names_every_key(kind: type[Settings]) -> None:
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    assert not [item.name for item in fields(kind) if not re.search(rf"\b{item.name}\b", document)]
+
+
+def test_the_limits_that_the_document_for_operators_states_are_the_defaults() -> None:
+    document = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    stated = {name: int(value) for name, value in re.findall(r"^(\w+) = (\d+)\b", _block(document), re.MULTILINE)}
+    assert stated.items() <= {item.name: item.default for item in fields(Limits)}.items()
+    assert len(stated) > 20
+
+
+def _block(document: str) -> str:
+    """The first table of limits."""
+    return document.partition("\n[limits]")[2].partition("```")[0]
