@@ -22,6 +22,7 @@ from authz_server.consent.models import REFUSAL, AuthorizationCode, Consent
 from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
 from authz_server.consent.service import REQUEST, WAITING, refusal
+from authz_server.consent.standing import is_for
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity import levels
@@ -50,6 +51,8 @@ APPROVE = Decision(deciding(OWN, AT_LIBERTY), leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
 APPROVE_SLOW = Decision(deciding(OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
 DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)])
+# OpenID Connect Core section 3.1.2.1: the answer where the id_token_hint names another one.
+SOMEBODY_ELSE: Final = "login_required"
 # What may still happen to a consent.
 NOTHING_SINCE: Final = dict.fromkeys(
     ("withdrawn_at", "erasure_requested_at", "erasure_reminded_at", "erasure_answered_at", "erasure_refusal")
@@ -77,9 +80,11 @@ def approve(
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
         what was shown, for nothing is looked at again; session_secret: what a download's code is derived from;
         agency_of: the registration of an agency, which may take requests to prepare what is slow.
-    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, or the citizen was frozen
-        or suspended meanwhile.
+    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, the citizen was frozen or
+        suspended meanwhile, or it is for somebody else.
     """
+    if not is_for(pending, signed_in.citizen_id, server_secret=server_secret):
+        raise RequestNotUsable("for somebody else")
     level, auth_time = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]

@@ -21,8 +21,8 @@ from werkzeug.wrappers import Response
 
 from authz_server.clients import own
 from authz_server.clients.service import Client
-from authz_server.consent import service
-from authz_server.consent.decision import approve, deny, require_identity
+from authz_server.consent import service, standing
+from authz_server.consent.decision import SOMEBODY_ELSE, approve, deny, fail, require_identity
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.notice import Notice, basis, compose
 from authz_server.consent.remembered import Remembered, Slotted, slots
@@ -49,6 +49,10 @@ _PAGES: Remembered[Slotted] = Remembered()
 def page(signed_in: SignedIn, request_id: str) -> Response:
     """Show the question, or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
+    if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
+        with lone_connection() as connection:
+            location = fail(connection, pending, SOMEBODY_ELSE, settings=services().settings, now=clock.now())
+        return redirect(location, code=303)
     try:
         require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
@@ -246,7 +250,9 @@ def _approve(
 
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
     with lone_connection() as connection:
-        return service.open_for(connection, request_id, citizen_id=signed_in.citizen_id, now=clock.now())
+        pending = service.open_for(connection, request_id, citizen_id=signed_in.citizen_id, now=clock.now())
+    _client(pending)
+    return pending
 
 
 def _asked(signed_in: SignedIn, request_id: str) -> PendingRequest:
@@ -258,10 +264,7 @@ def _asked(signed_in: SignedIn, request_id: str) -> PendingRequest:
 
 
 def _client(pending: PendingRequest) -> Client:
-    client = services().registry.client(pending.client_id)
-    if client is None or client.suspended:
-        raise RequestNotUsable("its client is gone")
-    return client
+    return standing.client_of(pending, services().registry)
 
 
 def _nothing_left(pending: PendingRequest, notice: Notice) -> bool:

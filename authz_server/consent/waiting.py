@@ -4,8 +4,9 @@ from datetime import datetime
 from typing import Final
 
 from authz_server.clients import own
-from authz_server.consent import decision, service
+from authz_server.consent import decision, service, standing
 from authz_server.consent.errors import RequestNotUsable
+from authz_server.consent.request import PendingRequest
 from authz_server.extensions import services
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.waiting import WaitingRequest
@@ -20,10 +21,8 @@ class PushedRequests:
 
     def get(self, session: Executor, request_id: str, *, now: datetime) -> WaitingRequest:
         """The request.  Raises: RequestNotUsable."""
-        pending = service.find(session, request_id, now=now)
-        client = services().registry.client(pending.client_id) if pending else None
-        if pending is None or client is None:
-            raise RequestNotUsable("unknown, expired or decided")
+        pending = _find(session, request_id, now=now)
+        client = standing.client_of(pending, services().registry)
         return WaitingRequest(
             request_id=request_id,
             transaction_id=pending.transaction_id,
@@ -43,11 +42,17 @@ class PushedRequests:
         self, session: Executor, request_id: str, *, signed_in: SignedIn | None, unmet: bool, now: datetime
     ) -> str:
         """Refuse it; where the browser goes. The caller commits.  Raises: RequestNotUsable."""
-        pending = service.find(session, request_id, now=now)
-        if pending is None:
-            raise RequestNotUsable("unknown, expired or decided")
+        pending = _find(session, request_id, now=now)
+        standing.client_of(pending, services().registry)
         if unmet or pending.parameters.at_desk:
             error = UNMET if unmet else "access_denied"
             return decision.fail(session, pending, error, settings=services().settings, now=now)
         citizen_id = signed_in.citizen_id if signed_in else None
         return decision.deny(session, pending, citizen_id=citizen_id, settings=services().settings, now=now)
+
+
+def _find(session: Executor, request_id: str, *, now: datetime) -> PendingRequest:
+    pending = service.find(session, request_id, now=now)
+    if pending is None:
+        raise RequestNotUsable("unknown, expired or decided")
+    return pending

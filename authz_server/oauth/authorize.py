@@ -3,7 +3,7 @@
 from flask import Request, redirect
 from werkzeug.wrappers import Response
 
-from authz_server.consent import decision
+from authz_server.consent import decision, standing
 from authz_server.consent import service as consent
 from authz_server.consent import views as consent_views
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotPushed
@@ -13,7 +13,6 @@ from authz_server.extensions import services
 from authz_server.identity import guard, levels
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.errors import InvalidRequest
-from authz_server.oauth.id_token import pairwise_subject
 from authz_server.oauth.params import FORM
 from authz_server.prepared import lone_connection
 
@@ -40,6 +39,7 @@ def authorize(request: Request) -> Response:
     citizen_id = signed_in.citizen_id if signed_in else None
     with lone_connection() as connection:
         pending = consent.begin(connection, request_uri or "", client.client_id, citizen_id=citizen_id, now=now)
+        standing.client_of(pending, services().registry)
         error = _silent_error(pending, signed_in)
         if error:
             location = decision.fail(connection, pending, error, settings=services().settings, now=now)
@@ -64,10 +64,8 @@ def _named(request: Request, name: str) -> str | None:
 def _silent_error(pending: PendingRequest, signed_in: SignedIn | None) -> str | None:
     """The error that answers a request at once, without any page."""
     asked = pending.parameters
-    if asked.hinted_subject is not None and signed_in is not None:
-        subject = pairwise_subject(services().secret, pending.client_id, signed_in.citizen_id)
-        if subject != asked.hinted_subject:
-            return "login_required"
+    if signed_in and not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
+        return decision.SOMEBODY_ELSE
     if "none" in asked.prompt:
         if signed_in is None or _not_sufficient(pending, signed_in):
             return "login_required"

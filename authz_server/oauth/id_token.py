@@ -1,4 +1,4 @@
-"""ID tokens and pairwise subjects (OpenID Connect Core sections 2 and 8.1)."""
+"""ID tokens (OpenID Connect Core section 2)."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -6,8 +6,8 @@ from typing import Any, Protocol
 
 from authz_server.core import jose
 from authz_server.core.jose import BadToken
-from authz_server.core.secrets import derive
 from authz_server.extensions import Services
+from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth.errors import InvalidRequest
 
 TTL_S = 600
@@ -22,14 +22,6 @@ class Authentication(Protocol):
     nonce: str | None
     amr: list[str]
     auth_time: datetime
-
-
-def pairwise_subject(secret: bytes, client_id: str, citizen_id: int) -> str:
-    """The citizen's name towards this client; two clients can't tell that they know the same person.
-
-    The sector is the client itself: what two clients share they should register as one.
-    """
-    return derive(secret, "pairwise", client_id, str(citizen_id))
 
 
 def acting(secret: bytes, client_id: str, *, agent_id: int | None, clerk_citizen_id: int | None) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from authz_server.core import clock
 from authz_server.core.dpop import BadProof
 from authz_server.core.secrets import equal
 from authz_server.extensions import services
+from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth import dpop
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
-from authz_server.oauth.id_token import pairwise_subject
 from authz_server.oauth.scopes import released
 from authz_server.prepared import lone_connection
 from authz_server.tokens import access_tokens

@@ -15,8 +15,9 @@ from flask import Blueprint, abort, g, make_response, redirect, render_template,
 from werkzeug.wrappers import Response
 
 from authz_server.consent import service as consent
-from authz_server.consent.decision import fail, require_identity
-from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
+from authz_server.consent import standing
+from authz_server.consent.decision import SOMEBODY_ELSE, fail, require_identity
+from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.consent.request import PendingRequest
 from authz_server.core import clock
 from authz_server.counter import appointments, clerks
@@ -38,6 +39,8 @@ PATH: Final = "/office/desk"
 def page(signed_in: SignedIn, request_id: str) -> Response:
     """Ask, for the record is about to name somebody; or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
+    if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
+        return _back(pending, SOMEBODY_ELSE)
     return _page(signed_in, pending) if _stated(pending, signed_in) else _sign_in(request_id)
 
 
@@ -50,9 +53,9 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
     if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
         return _page(signed_in, pending, stale=True)
     if form.get("decision") == "cancel":
-        location = fail(db.session(), pending, "access_denied", settings=services().settings, now=now)
-        db.session.commit()
-        return redirect(location, code=303)
+        return _back(pending, "access_denied")
+    if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
+        return _back(pending, SOMEBODY_ELSE)
     stated, appointment_id = _stated(pending, signed_in), _appointment(pending, signed_in, CLERK)
     if stated is None:
         return _sign_in(request_id)
@@ -78,12 +81,17 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
     pending = consent.open_for(db.session(), request_id, citizen_id=signed_in.citizen_id, now=clock.now())
     db.session.commit()
-    client = services().registry.client(pending.client_id)
-    if client is None or client.suspended:
-        raise RequestNotUsable("its client is gone")
     if not pending.parameters.at_desk:
         abort(404)
+    standing.client_of(pending, services().registry)
     return pending
+
+
+def _back(pending: PendingRequest, error: str) -> Response:
+    """End it, and lead back to the desk."""
+    location = fail(db.session(), pending, error, settings=services().settings, now=clock.now())
+    db.session.commit()
+    return redirect(location, code=303)
 
 
 def _stated(pending: PendingRequest, signed_in: SignedIn) -> tuple[int, datetime] | None:

@@ -27,7 +27,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
-from authz_server.oauth.id_token import pairwise_subject
+from authz_server.identity.subjects import pairwise_subject
 from authz_server.portal import locale
 from authz_server.portal.paging import Period, period, position
 from authz_server.portal.receipts import claims_of, file

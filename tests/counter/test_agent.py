@@ -19,8 +19,8 @@ from authz_server.core.identifiers import AgencyId
 from authz_server.counter import desk
 from authz_server.counter.models import Appointment, Barcode
 from authz_server.identity.models import Citizen
+from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth import agency_ticket
-from authz_server.oauth.id_token import pairwise_subject
 from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
 from tests.counter.test_visit import refused
 from tests.support.platform import Bank, Platform, hidden_fields

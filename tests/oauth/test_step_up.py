@@ -8,12 +8,12 @@ import pytest
 from sqlalchemy import select, update
 
 from authz_server.config import Settings
-from authz_server.consent.models import Consent
+from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.core.secrets import digest
 from authz_server.tokens.models import DatasetToken
 from tests.conformance.test_id_token import read
 from tests.support.platform import Platform, answer_of, hidden_fields
-from tests.support.protocol import Fetch, dataset_token, opened, refused, writing
+from tests.support.protocol import Fetch, dataset_token, error_page, opened, refused, writing
 
 LEVEL = "urn:mydata:acr:level-"
 
@@ -90,3 +90,40 @@ def test_introspection_tells_how_the_citizen_signed_in(platform: Platform) -> No
     told = platform.proxy.post("/introspect", {"token": fetch.token}).get_json()
     assert (told["active"], told["acr"]) == (True, f"{LEVEL}1")
     assert told["auth_time"] <= told["iat"]
+
+
+def hint_of(platform: Platform) -> str:
+    """An id_token that the bank has of the first citizen."""
+    token: str = platform.tokens()["id_token"]
+    return token
+
+
+def test_who_signs_in_for_a_request_is_held_against_its_hint_as_who_was_signed_in_before(
+    own_platform: Platform,
+) -> None:
+    bank, request_uri = own_platform.bank, own_platform.bank.push(id_token_hint=hint_of(own_platform))
+    other = own_platform.citizen("citizen2", signed_in=False)
+    proved = other.sign_in(opened(other, bank, request_uri).location)
+    answer = answer_of(other.client.get(proved.location))
+    assert answer == {
+        "error": "login_required",
+        "state": "state-of-the-bank",
+        "iss": own_platform.settings.issuer,
+    }
+
+
+def test_whom_the_hint_names_signs_in_and_goes_on(own_platform: Platform) -> None:
+    bank, hint = own_platform.bank, hint_of(own_platform)
+    citizen = own_platform.citizen(signed_in=False)
+    proved = citizen.sign_in(opened(citizen, bank, bank.push(id_token_hint=hint)).location)
+    assert answer_of(citizen.decide(citizen.client.get(proved.location)))["code"]
+
+
+def test_a_decision_is_not_taken_from_somebody_else_than_the_hint_names(own_platform: Platform) -> None:
+    """Not even where the question was shown, as an older version did."""
+    bank, other = own_platform.bank, own_platform.citizen("citizen2")
+    page = opened(other, bank, bank.push())
+    with writing(own_platform) as session:
+        (request,) = session.scalars(select(AuthorizationRequest).where(AuthorizationRequest.decided_at.is_(None)))
+        request.parameters = request.parameters | {"hinted_subject": "somebody"}
+    error_page(other.decide(page))

@@ -19,8 +19,8 @@ from authz_server.identity import service as identity
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.methods.password_totp import set_totp
 from authz_server.identity.models import CITIZEN, Citizen, CitizenSession, Credential
+from authz_server.identity.subjects import pairwise_subject
 from authz_server.notices.models import Notice, NoticeChoice
-from authz_server.oauth.id_token import pairwise_subject
 from authz_server.tokens.models import AccessToken, DatasetToken
 from tests.notices.support import Hands
 from tests.support.platform import PASSWORD, CitizenBrowser, Platform, answer_of, hidden_fields

@@ -7,6 +7,7 @@ Who or what ends x where it must show: an ended thing is dead at every step that
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy.orm import Session
@@ -14,14 +15,15 @@ from werkzeug.test import TestResponse
 
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
+from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.core.secrets import digest
 from authz_server.identity import service as identity
 from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
 from authz_server.tokens.withdrawal import freeze
-from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of
-from tests.support.protocol import new_bank, new_citizen, opened, refused, rows, userinfo, writing
+from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of, hidden_fields
+from tests.support.protocol import error_page, new_bank, new_citizen, opened, refused, rows, userinfo, writing
 
 DATASET = "ris.personal"
 
@@ -262,3 +264,51 @@ def test_other_datasets_of_the_agency_go_on(own_platform: Platform) -> None:
     with writing(own_platform) as session:
         clients.suspend_dataset(session, "ris.household", catalogue=own_platform.catalogue, now=clock.now())
     run(journey, STEPS)
+
+
+def take_the_redirect_uri(registration: dict[str, Any]) -> None:
+    registration["redirect_uris"] = ["https://elsewhere.example/callback"]
+
+
+def take_the_purpose(registration: dict[str, Any]) -> None:
+    registration["purposes"]["another"] = registration["purposes"].pop(PURPOSE)
+
+
+def take_the_dataset(registration: dict[str, Any]) -> None:
+    del registration["purposes"][PURPOSE]["datasets"][DATASET]
+
+
+def take_a_demand(registration: dict[str, Any]) -> None:
+    ceiling = registration["purposes"][PURPOSE]["datasets"][DATASET]
+    ceiling["fields_optional"], ceiling["fields_required"] = ceiling["fields_required"], []
+
+
+@pytest.mark.parametrize("take", [take_the_redirect_uri, take_the_purpose, take_the_dataset, take_a_demand])
+@pytest.mark.parametrize("decision", ["approve", "deny", "unread", "cancelled"])
+def test_a_request_that_its_client_could_not_push_any_more_is_not_answered(
+    own_platform: Platform, take: Callable[[dict[str, Any]], None], decision: str
+) -> None:
+    """A redirect URI that was taken away may be somebody else's by now, so not even a refusal goes there."""
+    journey = begin(own_platform)
+    run(journey, (Journey.push,))
+    stranger = own_platform.citizen(journey.username, signed_in=False)
+    if decision == "cancelled":
+        journey.page = stranger.client.get(opened(stranger, journey.bank, journey.request_uri).location)
+    elif decision != "unread":
+        journey.read()
+    registration = own_platform.registration(journey.bank)
+    take(registration)
+    with writing(own_platform) as session:
+        context = clients.Context(own_platform.catalogue, sandbox=True)
+        clients.register(session, registration, context=context, now=clock.now(), replace=True)
+    if decision == "unread":
+        answer = journey.read()
+    elif decision == "cancelled":
+        assert journey.page is not None
+        form = hidden_fields(journey.page.text) | {"action": "cancel"}
+        answer = stranger.client.post("/sign-in", data=form)
+    else:
+        assert journey.page is not None
+        answer = journey.browser.decide(journey.page, decision)
+    error_page(answer)
+    assert not rows(own_platform, Consent, client_id=journey.bank.client_id)
