@@ -48,7 +48,7 @@ SHOW = Decision(
     leaves=[BARCODE, AUDIT_ENTRY],
 )
 VISIT = (
-    select(CONSENT.id.label("consent_id"), CONSENT.transaction_id, CONSENT.client_id, CONSENT.decided_at)
+    select(CONSENT.id.label("consent_id"), CONSENT.client_id, CONSENT.granted)
     .where(CONSENT.transaction_id == bindparam("reference"), CONSENT.citizen_id == bindparam("citizen"))
     .where(
         exists().where(
@@ -83,6 +83,7 @@ class Visit:
     transaction_id: str
     citizen_id: int
     client_id: str
+    dataset_ids: tuple[str, ...]
     present: bytes
     barcode: Any | None
     open_until: datetime | None
@@ -146,6 +147,7 @@ def find_visit(
         transaction_id=transaction_id,
         citizen_id=citizen_id,
         client_id=row.client_id,
+        dataset_ids=tuple(detail["dataset"] for detail in row.granted),
         present=present,
         barcode=last,
         open_until=code.expires_at if code and is_open else None,

@@ -6,14 +6,17 @@ Routes, all by reference number
     GET  /counter/<reference>/state         JSON: a text that changes when the page does; the page's script asks for it
     GET  /counter/<reference>/<picture>     qr.svg, bars.svg, barcode.png, barcode.pdf: for the session it was shown to
 
-A barcode and its code open a fetch, so a session by a code by e-mail alone does not do.
+A barcode and its code open a fetch, so the session must be as strong as its datasets demand: not only the one in which
+it was agreed to, for a visit is open for hours.
 """
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import wraps
 from typing import Any, Final
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
@@ -21,6 +24,7 @@ from authz_server.audit.service import entries_of
 from authz_server.consent.outcome import STOPPABLE
 from authz_server.consent.wording import time_of_day
 from authz_server.core import clock
+from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
 from authz_server.counter.desk import REFUSED, Desk
@@ -29,7 +33,7 @@ from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
-from authz_server.identity.enrolment import identified
+from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import barcode, locale, pdf
@@ -41,18 +45,29 @@ STEPS: Final = 30
 AGAINST: Final = frozenset({REFUSED, agents.OF_CITIZEN + "refused", agents.OF_AGENT + "refused"})
 
 
+def _visitor_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
+    """Call the view with the citizen and their visit; 404 for everybody else. Whoever is too weak proves more first."""
+
+    @wraps(view)
+    def guarded(signed_in: SignedIn, reference: str, **more: str) -> ResponseReturnValue:
+        visit = visit_of(signed_in.citizen_id, reference)
+        return let_prove_more(signed_in, _needed_level(visit)) or view(signed_in, visit, **more)
+
+    return identified(guarded)
+
+
 @blueprint.get("/counter/<reference>")
-@identified
-def page(signed_in: SignedIn, reference: str) -> Response:
+@_visitor_required
+def page(signed_in: SignedIn, visit: Visit) -> Response:
     """Show how the visit stands."""
-    return _page(signed_in, _found(signed_in, reference))
+    return _page(signed_in, visit)
 
 
 @blueprint.post("/counter/<reference>")
-@identified
-def show_barcode(signed_in: SignedIn, reference: str) -> Response:
+@_visitor_required
+def show_barcode(signed_in: SignedIn, visit: Visit) -> Response:
     """Show a barcode, for the next twenty minutes."""
-    visit = _found(signed_in, reference)
+    reference = visit.transaction_id
     if not csrf.check(cookies.session_secret(), _action(reference), request.form.get("csrf")):
         return _page(signed_in, visit, stale=True)
     if "lang" not in request.form:
@@ -70,17 +85,16 @@ def show_barcode(signed_in: SignedIn, reference: str) -> Response:
 
 
 @blueprint.get("/counter/<reference>/state")
-@identified
-def state(signed_in: SignedIn, reference: str) -> Response:
+@_visitor_required
+def state(_signed_in: SignedIn, visit: Visit) -> Response:
     """Tell the page's script whether there is anything new."""
-    return json_response({"state": state_of(_found(signed_in, reference))})
+    return json_response({"state": state_of(visit)})
 
 
 @blueprint.get("/counter/<reference>/<picture>")
-@identified
-def picture(signed_in: SignedIn, reference: str, picture: str) -> Response:
+@_visitor_required
+def picture(_signed_in: SignedIn, visit: Visit, picture: str) -> Response:
     """The barcode as a picture. Nothing of it is kept anywhere."""
-    visit = _found(signed_in, reference)
     return drawn(visit, picture)
 
 
@@ -183,8 +197,10 @@ def _agent(visit: Visit) -> dict[str, str] | None:
     )
 
 
-def _found(signed_in: SignedIn, reference: str) -> Visit:
-    return visit_of(signed_in.citizen_id, reference)
+def _needed_level(visit: Visit) -> int:
+    """What the strictest of the datasets demands now; of those that the catalogue still has."""
+    datasets = map(services().catalogue.find_dataset, visit.dataset_ids)
+    return min((dataset.level for dataset in datasets if dataset), default=LOWEST_LEVEL)
 
 
 def visit_of(citizen_id: int, reference: str) -> Visit:

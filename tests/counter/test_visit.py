@@ -11,6 +11,8 @@ from authz_server.consent.models import Consent
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock
 from authz_server.counter.codes import PREFIX
+from authz_server.counter.models import Barcode
+from authz_server.identity import csrf
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.notices.support import Hands
 from tests.support.platform import Bank, Platform, hidden_fields
@@ -193,6 +195,25 @@ def test_a_barcode_is_shown_only_to_the_session_that_asked_for_it(platform: Plat
     assert stranger.page().status_code == 404
     assert stranger.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404
     assert stranger.citizen.client.get(f"{visit.path}/state").status_code == 404
+
+
+@pytest.mark.parametrize("level", [3, 4])
+def test_whoever_is_weaker_than_the_datasets_demand_gets_no_barcode_of_what_was_agreed_to_more_strongly(
+    platform: Platform, office: Bank, level: int
+) -> None:
+    visit = agree(platform, office)
+    weak, before = platform.citizen(level=level), rows(platform, Barcode, transaction_id=visit.reference)
+    # The token of its form can be made by whoever has the session.
+    secret = weak.client.get_cookie("__Host-mydata")
+    assert secret is not None
+    form = {"csrf": csrf.csrf_token(secret.value, f"visit:{visit.reference}")}
+    for answer in (
+        weak.client.post(visit.path, data=form),
+        *(weak.client.get(f"{visit.path}{what}") for what in ("", "/state", "/qr.svg")),
+    ):
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
+    assert rows(platform, Barcode, transaction_id=visit.reference) == before
+    assert Visit(platform.citizen(level=2), visit.path).show()
 
 
 def test_the_pictures_hold_the_barcode_that_a_desk_can_redeem(platform: Platform, office: Bank) -> None:
