@@ -1,5 +1,6 @@
 """Ask the agency to correct a field of what was delivered. What it should say is sealed to the agency in this very
-request; nothing here keeps it in a form that anybody else could read.
+request; nothing here keeps it in a form that anybody else could read. Who asks must have signed in as strongly as a
+fetch of these datasets demands, for the agency is told that the citizen says it.
 
 Routes, both by reference number
     GET  /consent/<reference>/correct   which field, and what it should say; for other agencies, whom to ask
@@ -14,9 +15,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
 from flask_babel import gettext
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Response as BaseResponse
 
 from authz_server.catalogue.model import Dataset
 from authz_server.clients import keys
@@ -29,7 +30,7 @@ from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
-from authz_server.identity.enrolment import identified
+from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.webhook import SIGNING_ALG
@@ -59,16 +60,19 @@ class Offer:
 
 @blueprint.get("/consent/<transaction_id>/correct")
 @identified
-def ask(signed_in: SignedIn, transaction_id: str) -> Response:
+def ask(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
     """Ask which field, and what it should say."""
-    return _form(signed_in, approved(signed_in, transaction_id))
+    found = approved(signed_in, transaction_id)
+    return _let_prove_more(signed_in, found) or _form(signed_in, found)
 
 
 @blueprint.post("/consent/<transaction_id>/correct")
 @identified
-def send(signed_in: SignedIn, transaction_id: str) -> Response:
+def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
     """Seal it for the agency, and have it sent."""
     found = approved(signed_in, transaction_id)
+    if answer := _let_prove_more(signed_in, found):
+        return answer
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _form(signed_in, found, {"csrf": gettext("The form was too old. Please try again.")}, status=403)
     if signed_in.frozen_at is not None:
@@ -94,6 +98,11 @@ def send(signed_in: SignedIn, transaction_id: str) -> Response:
         return _form(signed_in, found, {"field": problem}, status=409)
     db.session.commit()
     return redirect(f"/consents/{transaction_id}", code=303)
+
+
+def _let_prove_more(signed_in: SignedIn, found: Decided) -> BaseResponse | None:
+    levels = [offer.dataset.level for offer in _offers(signed_in, found)]
+    return let_prove_more(signed_in, min(levels)) if levels else None
 
 
 def corrections_facts(signed_in: SignedIn, decided: Decided) -> list[dict[str, Any]]:

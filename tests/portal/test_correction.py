@@ -16,6 +16,7 @@ from authz_server.consent.models import Consent, Correction
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
+from authz_server.identity import csrf
 from authz_server.notices.outbox import figures
 from tests.notices.support import Hands
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields, new_key
@@ -80,6 +81,18 @@ class Scene:
 def scene(own_platform: Platform) -> Iterator[Scene]:
     with clock.frozen(clock.now()), receiving() as receiver:
         yield Scene(own_platform, receiver)
+
+
+@pytest.mark.parametrize("level", [3, 4])
+def test_whoever_is_weaker_than_the_dataset_demands_asks_for_nothing(scene: Scene, level: int) -> None:
+    weak = scene.platform.citizen(scene.citizen.username, level=level)
+    secret = weak.client.get_cookie("__Host-mydata")
+    assert secret is not None
+    token = csrf.csrf_token(secret.value, f"correct:{scene.consent.transaction_id}")
+    form = {"csrf": token, "field": FIELD, "value": VALUE}
+    for answer in (weak.client.get(scene.path), weak.client.post(scene.path, data=form)):
+        assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
+    assert not scene.rows
 
 
 def test_only_the_agency_learns_what_it_should_say_and_nothing_of_it_stays(scene: Scene) -> None:
