@@ -124,10 +124,10 @@ def open_session(
     what was proved in it counts on: the session is stepped up.
     """
     before = find(session, replaces, now=now)
-    if replaces is not None:
-        end(session, digest(replaces), now=now)
+    ended = replaces is not None and end(session, digest(replaces), now=now)
     proofs = [Proof(method=method, level=level, at=now)]
-    if before is not None and before.citizen_id == citizen_id:
+    # By whom it was ended says that statement: one that `end_all` ended in this moment leaves nothing behind.
+    if before is not None and ended and before.citizen_id == citizen_id:
         amr = [*before.amr, *(value for value in amr if value not in before.amr)]
         oldest = now - timedelta(seconds=limits.session_max_s)
         proofs += [proof for proof in before.proofs if proof.method != method and proof.at > oldest]
@@ -196,13 +196,11 @@ def touch(executor: Executor, signed_in: SignedIn, *, now: datetime, limits: Lim
         _TOUCH.run(executor, {"secret_digest": signed_in.session_digest, "moment": now, "idle": idle_until})
 
 
-def end(session: Session, session_digest: bytes, *, now: datetime) -> None:
-    """End one session; unknown and ended ones are left alone. The caller commits."""
-    session.execute(
-        update(CITIZEN_SESSION)
-        .where(_session.digest == session_digest, _session.ended_at.is_(None))
-        .values(ended_at=now)
-    )
+def end(session: Session, session_digest: bytes, *, now: datetime) -> bool:
+    """End one session; whether there was one that had not ended. The caller commits."""
+    this = (_session.digest == session_digest, _session.ended_at.is_(None))
+    ended = update(CITIZEN_SESSION).where(*this).values(ended_at=now).returning(_session.digest)
+    return session.execute(ended).first() is not None
 
 
 def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | None = None) -> bool:
@@ -211,12 +209,14 @@ def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | No
     Their browsers are new ones from then on. The caller commits.
     """
     others = [] if but is None else [_session.digest != but]
-    rows = session.execute(
-        update(CITIZEN_SESSION)
-        .where(_session.citizen_id == citizen_id, _session.ended_at.is_(None), *others)
-        .values(ended_at=now)
-        .returning(_session.idle_until, _session.expires_at)
-    ).all()
+    theirs = (_session.citizen_id == citizen_id, _session.ended_at.is_(None), *others)
+    ending = update(CITIZEN_SESSION).where(*theirs).values(ended_at=now)
+    statement = ending.returning(_session.idle_until, _session.expires_at)
+    rows = session.execute(statement).all()
+    # On PostgreSQL it has waited for who was just stepping one of them up, and does not see what that left in its
+    # place; the next statement does.
+    while more := session.execute(statement).all():
+        rows = [*rows, *more]
     browsers.forget_all(session, citizen_id, but=but)
     return any(min(row.idle_until, row.expires_at) > now for row in rows)
 

@@ -1,11 +1,12 @@
 """Sessions: found by one statement, ended by time and by decision, alive after a restart."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import Engine, event, select, update
+from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.orm import Session
 
 from authz_server.config import Limits
@@ -16,6 +17,7 @@ from authz_server.identity.levels import lack, level_of_method, stated
 from authz_server.identity.models import CITIZEN_SESSION
 from authz_server.identity.sessions import SignedIn
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
+from tests.support.waiting import wait_until
 
 MINUTE = timedelta(minutes=1)
 
@@ -200,6 +202,54 @@ def test_nothing_is_carried_over_from_another_citizens_session_or_one_that_ended
     anew = found(session, later, 31 * MINUTE)
     assert anew is not None
     assert (anew.level, anew.amr) == (4, ("kba",))
+
+
+def meanwhile(session: Session, act: Callable[[Session], str]) -> str:
+    """What somebody else gets who acts and commits while this transaction is open, and has to wait for its commit."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
+
+    def run() -> str:
+        with Session(engine) as other, other.begin():
+            return act(other)
+
+    def waits() -> bool:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(run)
+        if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
+            wait_until(waits, "the other waits")
+        session.commit()
+        return result.result(30)
+
+
+def test_what_a_session_is_stepped_up_to_ends_with_all_others_that_are_ended_in_that_moment(
+    session: Session, cookie: str
+) -> None:
+    known = found(session, cookie, MINUTE)
+    assert known is not None
+    citizen_id = known.citizen_id
+    stepped_up = sessions.open_session(session, citizen_id, level=5, amr=("otp",), now=NOW, replaces=cookie)
+    meanwhile(session, lambda other: str(sessions.end_all(other, citizen_id, now=NOW + MINUTE)))
+    assert found(session, stepped_up, MINUTE) is None
+
+
+def test_a_session_that_is_ended_in_the_moment_of_a_step_up_adds_nothing_to_it(session: Session, cookie: str) -> None:
+    known = found(session, cookie, MINUTE)
+    assert known is not None
+    citizen_id = known.citizen_id
+    sessions.end_all(session, citizen_id, now=NOW + MINUTE)
+    weak = meanwhile(
+        session,
+        lambda other: sessions.open_session(
+            other, citizen_id, level=5, amr=("otp",), method="email_code", now=NOW + MINUTE, replaces=cookie
+        ),
+    )
+    signed_in = found(session, weak, 2 * MINUTE)
+    assert signed_in is not None
+    assert (signed_in.level, signed_in.amr, len(signed_in.proofs)) == (5, ("otp",), 1)
 
 
 def test_a_method_without_a_line_in_the_settings_is_worth_no_fetch(settings: object) -> None:
