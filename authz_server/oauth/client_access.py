@@ -16,7 +16,7 @@ from authz_server.core.dpop import BadProof, Proof
 from authz_server.core.jose import BadToken
 from authz_server.core.secrets import equal
 from authz_server.extensions import Services
-from authz_server.oauth.dpop import DpopVerifier
+from authz_server.oauth.dpop import DpopVerifier, presented_token
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
 from authz_server.oauth.id_token import SIGNING_ALG
 
@@ -57,9 +57,7 @@ def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope
 
     Raises: InvalidToken, BadProof, UseDpopNonce, ScopeMissing.
     """
-    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() != "dpop" or not token or "access_token" in request.args:
-        raise InvalidToken("not a DPoP token in the header")
+    token = presented_token(request)
     claims = _claims(services, token)
     proof = verifier.verify(request, access_token=token)
     if not equal(proof.jkt, claims["cnf"]["jkt"]):

@@ -8,7 +8,7 @@ from flask import Request
 from authz_server.config import Settings
 from authz_server.core import clock, dpop
 from authz_server.core.dpop import BadProof, Proof
-from authz_server.oauth.errors import UseDpopNonce
+from authz_server.oauth.errors import InvalidToken, TokenMissing, UseDpopNonce
 from authz_server.single_use.identifiers import Identifier, dpop_proof
 
 HEADER = "DPoP"
@@ -37,6 +37,19 @@ class DpopVerifier:
     def find(self, request: Request) -> Proof | None:
         """The proof, or None where the request has no DPoP header at all."""
         return self.verify(request) if HEADER in request.headers else None
+
+
+def presented_token(request: Request) -> str:
+    """The access token of the Authorization header, with the scheme DPoP.  Raises: InvalidToken, TokenMissing."""
+    # A token in the query ends up in logs, even beside a valid header (RFC 9700 section 4.3.2).
+    if "access_token" in request.args:
+        raise InvalidToken("token in the query")
+    if "Authorization" not in request.headers:
+        raise TokenMissing("no Authorization header")
+    scheme, _, token = request.headers["Authorization"].partition(" ")
+    if scheme.lower() != "dpop" or not token:
+        raise InvalidToken("not a DPoP token")
+    return token
 
 
 def identifier(proof: Proof) -> Identifier:

@@ -74,6 +74,12 @@ class InvalidToken(DomainError):
     public = "The access token is unknown, expired or revoked."
 
 
+class TokenMissing(InvalidToken):
+    """RFC 6750 section 3.1: without any credentials the challenge names no error."""
+
+    public = "An access token is needed, with a DPoP proof."
+
+
 class InsufficientScope(DomainError):
     """RFC 6750 section 3.1."""
 
@@ -137,5 +143,6 @@ def challenge(error: DomainError, algorithms: tuple[str, ...]) -> Response:
         response.status_code = 401
     if isinstance(error, NoSuchConsent | ErasureSettled | InvalidRequest):
         return response  # no other token would open it
-    response.headers["WWW-Authenticate"] = f'DPoP error="{error.code}", algs="{" ".join(algorithms)}"'
+    said = "" if isinstance(error, TokenMissing) else f'error="{error.code}", '
+    response.headers["WWW-Authenticate"] = f'DPoP {said}algs="{" ".join(algorithms)}"'
     return response

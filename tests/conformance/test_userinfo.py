@@ -77,10 +77,12 @@ def test_no_other_secret_opens_it(platform: Platform, kind: str) -> None:
 
 
 @pytest.mark.row("U-08")
-def test_a_stranger_is_challenged(platform: Platform) -> None:
-    answer = platform.browser().get("/userinfo")
+@pytest.mark.parametrize("path", ["/userinfo", "/grants/any", "/grants/any/erasure"])
+def test_a_stranger_is_challenged_and_told_of_no_error(platform: Platform, path: str) -> None:
+    answer = platform.browser().get(path)
     refused(answer, 401)
-    assert answer.headers["WWW-Authenticate"].startswith("DPoP ")
+    # RFC 6750 section 3.1: no error code for who sent no credentials at all.
+    assert answer.headers["WWW-Authenticate"] == 'DPoP algs="PS256 ES256 EdDSA"'
 
 
 @pytest.mark.row("U-10")
