@@ -20,7 +20,7 @@ from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySetti
 from resource_proxy.connectors import REGISTRY, Parts
 from resource_proxy.connectors.plain_agency import signing_key
 from resource_proxy.http_pool import Pool
-from resource_proxy.metadata import protected_resource
+from resource_proxy.metadata import protected_resources
 from resource_proxy.one_shot_fetch import AgencyDoor, Proxy
 
 # The authorization server is near and quick; a client waits meanwhile.
@@ -38,11 +38,12 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
     proxy = make_proxy(settings, catalogue)
     app = Flask("resource_proxy", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
-    metadata = protected_resource(
+    documents = protected_resources(
         catalogue, url=settings.url, issuer=settings.issuer, agencies=frozenset(proxy.agencies)
     )
-    errors.register(app, proxy)
-    routes.register(app, proxy, metadata=orjson.dumps(metadata), secure=settings.secure, origin=settings.allowed_origin)
+    metadata = {path: orjson.dumps(document) for path, document in documents.items()}
+    errors.register(app, proxy, described=metadata.keys())
+    routes.register(app, proxy, metadata=metadata, secure=settings.secure, origin=settings.allowed_origin)
     return app
 
 

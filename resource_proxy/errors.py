@@ -2,12 +2,12 @@
 
 import http
 import logging as levels
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from flask import Flask, Response, current_app
+from flask import Flask, Response, current_app, request
 from werkzeug.exceptions import HTTPException
 
 from authz_server.core import dpop, jose, logging
@@ -66,8 +66,11 @@ TABLE: Mapping[type[DomainError], Edge] = {
 }
 
 
-def register(app: Flask, proxy: Proxy) -> None:
-    """Let every error of every route leave as problem+json."""
+def register(app: Flask, proxy: Proxy, *, described: Collection[str]) -> None:
+    """Let every error of every route leave as problem+json.
+
+    Args: described: paths of the resources that have metadata of their own.
+    """
 
     @app.errorhandler(DomainError)
     def domain_error(error: DomainError) -> Response:
@@ -84,7 +87,9 @@ def register(app: Flask, proxy: Proxy) -> None:
         if retry_after_s is not None:
             response.headers["Retry-After"] = str(retry_after_s)
         if edge is UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = challenge(error, proxy.url)
+            # Of who asks for what there is not, the token is looked at first.
+            metadata_url = proxy.url + METADATA_PATH + (request.path if request.path in described else "")
+            response.headers["WWW-Authenticate"] = challenge(error, metadata_url)
         return response
 
     @app.errorhandler(HTTPException)
@@ -108,10 +113,10 @@ def problem(status: int, code: str, title: str) -> Response:
     return Response(orjson.dumps(document), status=int(status), mimetype="application/problem+json")
 
 
-def challenge(error: DomainError, url: str) -> str:
+def challenge(error: DomainError, metadata_url: str) -> str:
     """RFC 9449 section 7.1 and RFC 9728 section 5.1: what went wrong, which proofs we take, where our metadata is."""
     said = {} if isinstance(error, TokenMissing) else {"error": error.code, "error_description": error.public}
     if isinstance(error, StepUpNeeded):
         said["acr_values"] = error.acr_values  # RFC 9470 section 3
-    said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": url + METADATA_PATH}
+    said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": metadata_url}
     return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())

@@ -1,5 +1,7 @@
 """Every URL of the proxy."""
 
+from collections.abc import Mapping
+
 import orjson
 from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
@@ -9,7 +11,7 @@ from authz_server.core.serving import HSTS
 from resource_proxy.connectors.base import NoRecord, Preparing
 from resource_proxy.errors import problem
 from resource_proxy.metadata import METADATA_PATH
-from resource_proxy.one_shot_fetch import Asked, Delivery, Proxy, fetch
+from resource_proxy.one_shot_fetch import Asked, DatasetUnknown, Delivery, Proxy, fetch
 
 TRACE_HEADER = "X-FAPI-Interaction-ID"
 
@@ -23,10 +25,11 @@ PREFLIGHT = {
 EXPOSED = f"Retry-After, DPoP-Nonce, WWW-Authenticate, {TRACE_HEADER}"
 
 
-def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool, origin: str) -> None:
+def register(app: Flask, proxy: Proxy, *, metadata: Mapping[str, bytes], secure: bool, origin: str) -> None:
     """Add the routes, and what every answer of them has in common.
 
-    Args: origin: whose pages may fetch by a script; no cookie is involved.
+    Args: metadata: the documents by the path of their resource, "" for the proxy itself.
+        origin: whose pages may fetch by a script; no cookie is involved.
     """
 
     @app.get("/data/<dataset_id>", provide_automatic_options=False)
@@ -50,11 +53,11 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool, origin:
         del response.headers["Content-Type"]  # of a body that there is not
         return response
 
+    # The resource's path comes after the well-known one (RFC 9728 section 3.1).
     @app.get(METADATA_PATH, provide_automatic_options=False)
-    def protected_resource() -> Response:
-        response = Response(metadata, mimetype="application/json")
-        response.headers["Cache-Control"] = "public, max-age=3600"
-        return response
+    @app.get(f"{METADATA_PATH}/data/<dataset_id>", provide_automatic_options=False)
+    def protected_resource(dataset_id: str = "") -> Response:
+        return describe(metadata.get(f"/data/{dataset_id}" if dataset_id else ""))
 
     @app.get("/health", provide_automatic_options=False)
     def health() -> Response:
@@ -80,6 +83,15 @@ def register(app: Flask, proxy: Proxy, *, metadata: bytes, secure: bool, origin:
         if secure:
             response.headers["Strict-Transport-Security"] = HSTS
         return response
+
+
+def describe(document: bytes | None) -> Response:
+    """The metadata of a resource.  Raises: DatasetUnknown, where there is none."""
+    if document is None:
+        raise DatasetUnknown("no dataset that is served here")
+    response = Response(document, mimetype="application/json")
+    response.headers["Cache-Control"] = "public, max-age=3600"
+    return response
 
 
 def fresh_nonce(proxy: Proxy) -> str | None:

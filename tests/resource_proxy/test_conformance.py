@@ -31,7 +31,7 @@ def refused(answer: Any, error: str, authz: Authz) -> None:
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge.startswith(f'DPoP error="{error}", ')
     assert 'algs="PS256 ES256 EdDSA"' in challenge
-    assert f'resource_metadata="{PROXY_URL}/.well-known/oauth-protected-resource"' in challenge
+    assert f'resource_metadata="{PROXY_URL}/.well-known/oauth-protected-resource{PATH}"' in challenge
     assert re.fullmatch(r"[\x20-\x7e]+", challenge)
     assert authz.exchanges == []
 
@@ -367,6 +367,29 @@ def test_the_metadata_of_rfc_9728_is_complete_and_true(http: FlaskClient, authz:
     assert {scope.partition(".")[0] for scope in document["scopes_supported"]} == {"ris", "nhi"}
     assert "bearer_methods_supported" not in document
     assert all(value not in (None, [], "") for value in document.values())
+
+
+def test_a_challenge_leads_to_the_metadata_of_the_very_resource(http: FlaskClient) -> None:
+    """RFC 9728 section 3.3: `resource` is the URL that was asked, or the client must not use the document."""
+    leads_to = http.get(PATH).headers["WWW-Authenticate"].rpartition('resource_metadata="')[2].rstrip('"')
+    document = http.get(leads_to.removeprefix(PROXY_URL)).json
+    assert document is not None
+    assert document["resource"] == PROXY_URL + PATH
+    assert document["scopes_supported"] == [DATASET]
+    whole = http.get("/.well-known/oauth-protected-resource").json
+    assert whole is not None
+    own = {"resource", "scopes_supported"}
+    assert {name: document[name] for name in document.keys() - own} == {
+        name: whole[name] for name in whole.keys() - own
+    }
+
+
+@pytest.mark.parametrize("dataset", ["fia.income", "nobody.knows", "-"])
+def test_what_is_not_served_has_no_metadata_and_a_challenge_names_the_proxys(http: FlaskClient, dataset: str) -> None:
+    well_known = f"{PROXY_URL}/.well-known/oauth-protected-resource"
+    assert http.get(f"/data/{dataset}").headers["WWW-Authenticate"].endswith(f'resource_metadata="{well_known}"')
+    answer = http.get(f"/.well-known/oauth-protected-resource/data/{dataset}")
+    assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
 def test_health_says_ok_and_nothing_else(http: FlaskClient) -> None:
