@@ -1,5 +1,6 @@
 """docs/openapi.yaml describes every route for programs of both servers, and nothing else; its examples are valid."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import authz_server
 from authz_server.catalogue.model import Catalogue
 from authz_server.consent.erasure import REFUSALS
 from authz_server.core import jose
+from authz_server.oauth.client_access import SCOPES
 from authz_server.oauth.outcomes import REASONS
 from authz_server.oauth.rar import MEMBERS
 from authz_server.oauth.routes import CALLERS
@@ -80,7 +82,25 @@ def test_lists_in_the_document_are_those_of_the_code(document: dict[str, Any]) -
     assert set(form["schema"]["properties"]["reason"]["enum"]) == REASONS
     assert set(document["components"]["schemas"]["Erasure"]["properties"]["reason"]["enum"]) == set(REFUSALS)
     assert set(document["components"]["schemas"]["RequestedDetail"]["properties"]) == MEMBERS
+    scope = document["components"]["schemas"]["ClientCredentials"]["properties"]["scope"]
+    assert all(re.fullmatch(scope["pattern"], asked) for asked in (*SCOPES, " ".join(SCOPES)))
     assert document["info"]["version"] == authz_server.__version__
+
+
+@pytest.mark.parametrize(
+    ("path", "form"),
+    [
+        ("/outcomes", {"lease": "mdl_x", "outcome": "preparing"}),  # when to come again
+        ("/grants/{grant_id}/erasure", {"status": "refused"}),  # why
+        ("/grants/{grant_id}/erasure", {"status": "erased", "reason": "contract"}),
+    ],
+)
+def test_members_that_go_together_do_so_in_the_document(
+    document: dict[str, Any], path: str, form: dict[str, str]
+) -> None:
+    """A body that the schema allows is one that the server takes, and these it refuses."""
+    body = document["paths"][path]["post"]["requestBody"]["content"]["application/x-www-form-urlencoded"]
+    assert not jsonschema.Draft202012Validator(body["schema"]).is_valid(form)
 
 
 def test_every_operation_may_answer_that_the_server_is_busy(document: dict[str, Any]) -> None:
