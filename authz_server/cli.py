@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import orjson
@@ -13,7 +14,8 @@ from alembic import command as alembic
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy.exc import OperationalError
+from alembic.util import CommandError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from authz_server import __version__, config, leaving, worker
 from authz_server.app import SECRET_BYTES, create_app, load_services
@@ -69,7 +71,11 @@ def cli() -> None:
 @click.option("--back-to", metavar="VERSION", help="Take newer tables away again, with what is in them.")
 def migrate(back_to: str | None) -> None:
     """Create the tables, or update them to this release."""
-    migrate_database(config.load().database_url, back_to=back_to)
+    settings = config.load()
+    try:
+        migrate_database(settings.database_url, back_to=back_to)
+    except CommandError as error:
+        raise click.BadParameter(str(error), param_hint="--back-to") from error
 
 
 def migrate_database(url: str, *, back_to: str | None = None) -> None:
@@ -219,8 +225,24 @@ def main() -> None:
     try:
         cli()
     except (SettingsError, CatalogueError, DomainError) as error:
-        click.echo(f"mydata: {error}", err=True)
-        sys.exit(2)
+        _end_by(error)
+    except (OperationalError, ProgrammingError) as error:
+        _end_by(_database_problem(error))
+
+
+def _end_by(problem: Exception) -> NoReturn:
+    click.echo(f"mydata: {problem}", err=True)
+    sys.exit(2)
+
+
+def _database_problem(error: OperationalError | ProgrammingError) -> SettingsError:
+    """What the database says, in a line, and whether its tables are those of another release."""
+    problems = [f"database_url: {str(error.orig).splitlines()[0]}"]
+    try:
+        check_migrated(config.load().database_url)
+    except SettingsError as tables:
+        problems += tables.problems
+    return SettingsError(problems)
 
 
 def _worker_app(settings: Settings) -> Served:

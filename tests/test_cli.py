@@ -49,6 +49,23 @@ def test_a_file_of_keys_that_no_server_could_read_is_not_rotated(
     assert (keys.read_text() if keys.exists() else None) == content
 
 
+def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Settings, tmp_path: Path) -> None:
+    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
+
+    def told(*arguments: str, **more: str) -> list[str]:
+        command = [sys.executable, "-c", "from authz_server.start import main; main()", *arguments]
+        done = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
+        assert done.returncode == 2
+        return [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the log
+
+    assert "Can't locate revision identified by 'x'" in told("migrate", "--back-to", "x")[-1]
+    migrate_database(settings.database_url, back_to="base")
+    assert told("client", "list")[-1].endswith(": mydata migrate")
+    nowhere = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
+    (line,) = told("client", "list", MYDATA_DATABASE_URL=nowhere)
+    assert line.startswith("mydata: database_url: connection")
+
+
 @pytest.mark.parametrize("leads", [True, False])
 def test_the_worker_gives_way_and_with_it_the_session_that_it_leads(leads: bool) -> None:
     code = "import os, sys; from authz_server import cli; cli.give_way(9); print(os.getpid()); sys.stdin.read()"

@@ -1,6 +1,7 @@
 """`mydata office ...`: who works at an office. Its administrators say it on their own page; the first is made here."""
 
 import click
+from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.clients.models import Client
@@ -25,9 +26,7 @@ def office() -> None:
 def appoint(client_id: str, username: str, role: str) -> None:
     """Let somebody with an account administer an office, or take barcodes there."""
     with session_for(config.load()) as session:
-        row = session.get(Client, client_id)
-        if row is None or not row.counters:
-            raise click.ClickException(f"{client_id} is not registered with counters")
+        _demand_office(session, client_id)
         done = appointments.appoint(session, office=client_id, username=username, role=role, now=clock.now())
     if done is None:
         raise click.ClickException("no account that is open has this user name")
@@ -53,7 +52,14 @@ def dismiss(client_id: str, username: str, role: str) -> None:
 def list_people(client_id: str, ended: bool) -> None:
     """Who works there, a line each. The number is that by which the record names a clerk: for auditors."""
     with session_for(config.load()) as session:
+        _demand_office(session, client_id)
         for one in appointments.staff(session, client_id, ended=ended):
             times = [time.astimezone(LOCAL_TIME).isoformat(timespec="seconds") if time else "" for time in
                      (one.appointed_at, one.ended_at)]  # fmt: skip
             click.echo("\t".join([str(one.id), one.role, one.username, one.name, *times]))
+
+
+def _demand_office(session: Session, client_id: str) -> None:
+    row = session.get(Client, client_id)
+    if row is None or not row.counters:
+        raise click.ClickException(f"{client_id} is not registered with counters")

@@ -484,6 +484,6 @@ def test_the_operator_makes_the_first_administrator_and_reads_who_a_number_of_th
     assert command("dismiss", office.client_id, office.clerk, "--role", CLERK).exit_code == 0
     assert office.clerk not in command("list", office.client_id).output
     assert office.clerk in command("list", office.client_id, "--ended").output
-    for wrong in (("appoint", office.client_id, "nobody"), ("appoint", "jia-bank", "citizen1")):
+    for wrong in (("appoint", office.client_id, "nobody"), ("appoint", "jia-bank", "citizen1"), ("list", "nobody")):
         assert command(*wrong).exit_code == 1
     assert command("dismiss", office.client_id, office.clerk, "--role", CLERK).exit_code == 1
