@@ -19,6 +19,7 @@ from sqlalchemy import (
     false,
     func,
     literal_column,
+    not_,
     or_,
     select,
     tuple_,
@@ -35,8 +36,9 @@ from authz_server.consent.outcome import DELIVERED, ENDED, UNDER_WAY, Decided, f
 from authz_server.core.clock import day_of
 from authz_server.database import table_of, unindexed
 
-# active: something may still be fetched, or what was delivered may still be used or lie there; none: nothing was sent,
-# because it was refused, not decided in time, or because no delivery came about; history: the rest, over and done.
+# active: something may still be fetched, or what was delivered may still be used or lie there, and nobody has said that
+# it is erased; none: nothing was sent, because it was refused, not decided in time, or because no delivery came about;
+# history: the rest, over and done.
 Kind = Literal["active", "history", "none"]
 KINDS: Final[tuple[Kind, ...]] = ("active", "history", "none")
 PER_PAGE: Final = 20
@@ -166,14 +168,18 @@ def _fitting(wanted: Wanted, *, limits: Limits, now: datetime) -> Select[Any]:
 def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     """As in `Kind`; what is open and what was delivered is told as in `consent.outcome`."""
 
-    def counted(events: Iterable[str]) -> ColumnElement[int]:
+    def counted(events: Iterable[str], *more: ColumnElement[bool]) -> ColumnElement[int]:
         of_request = STEP.c.transaction_id == DECISION.c.transaction_id
-        return (
-            select(func.count()).select_from(STEP).where(of_request, STEP.c.event.in_(list(events))).scalar_subquery()
-        )
+        found = select(func.count()).select_from(STEP).where(of_request, STEP.c.event.in_(list(events)), *more)
+        return found.scalar_subquery()
 
     # Not EXISTS: PostgreSQL might read the whole record once instead of a few entries of each request.
-    delivered = counted(event for event, state in ENDED.items() if state in DELIVERED) > 0
+    arrived = [event for event, state in ENDED.items() if state in DELIVERED]
+    delivered = counted(arrived) > 0
+    answered_at = CONSENT.c.erasure_answered_at
+    erased = and_(
+        answered_at.is_not(None), CONSENT.c.erasure_refusal.is_(None), counted(arrived, STEP.c.at > answered_at) == 0
+    )
     collected = counted([*ENDED, *UNDER_WAY]) > 0
     granted = func.json_array_length(CONSENT.c.granted)
     ages = {at: now - timedelta(seconds=collectable_s(limits, at_counter=at)) for at in (False, True)}
@@ -185,7 +191,7 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     )
     fetchable = and_(counted(ENDED) < granted, or_(collected, in_time))
     known = DECISION.c.at >= now - timedelta(seconds=limits.code_ttl_s + limits.access_token_ttl_s)
-    held = and_(delivered, CONSENT.c.erase_by >= day_of(now))
+    held = and_(delivered, CONSENT.c.erase_by >= day_of(now), not_(erased))
     return case(
         (DECISION.c.event != "consent.approved", "none"),
         (CONSENT.c.withdrawn_at.is_not(None), "history"),

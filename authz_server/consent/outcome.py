@@ -170,9 +170,18 @@ class Decided:
     @property
     def erasable(self) -> bool:
         """Whether they can be asked now: they were not yet, or have received something since they answered."""
+        return self.elsewhere and (self.erasure is None or self._delivered_since_answer)
+
+    @property
+    def erased(self) -> bool:
+        """Whether the recipient says that it has nothing any more, and has received nothing since it said so."""
+        said = self.erasure is not None and self.erasure.answered_at is not None and self.erasure.refusal is None
+        return said and self.delivered and not self._delivered_since_answer
+
+    @property
+    def _delivered_since_answer(self) -> bool:
         answered_at = self.erasure.answered_at if self.erasure else None
-        since = answered_at is not None and self.used_at is not None and self.used_at > answered_at
-        return self.elsewhere and (self.erasure is None or since)
+        return answered_at is not None and self.used_at is not None and self.used_at > answered_at
 
 
 def find_outcome(

@@ -207,7 +207,7 @@ def _state(listed: Listed) -> tuple[str, str]:
     if listed.kind == "none":
         return gettext("Nothing was delivered"), "none"
     if listed.kind == "history":
-        return gettext("Over"), "over"
+        return gettext("Erased, as they say") if decided.erased else gettext("Over"), "over"
     if decided.stoppable:
         return gettext("May be fetched"), "open"
     if decided.use_until is not None and decided.use_until < clock.day_of(clock.now()):

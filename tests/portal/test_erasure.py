@@ -134,6 +134,19 @@ def test_the_recipient_says_that_it_has_erased_it_also_when_the_consent_has_ende
     refused(scene.answer(status="refused", reason="contract"), 409, "erasure_settled")
 
 
+def test_what_is_erased_is_in_use_no_more_and_what_is_refused_is(scene: Scene) -> None:
+    def listed(state: str) -> bool:
+        return scene.consent.transaction_id in scene.citizen.client.get(f"/consents?lang=en&state={state}").text
+
+    scene.ask()
+    scene.answer(status="refused", reason="contract")
+    assert "In use" in scene.page()
+    assert (listed("active"), listed("history")) == (True, False)
+    scene.answer(status="erased")
+    assert "Erased, as they say" in scene.page()
+    assert (listed("active"), listed("history")) == (False, True)
+
+
 def test_the_recipient_refuses_with_a_reason_and_may_erase_it_after_all(scene: Scene) -> None:
     scene.ask()
     assert scene.answer(status="refused", reason="legal_obligation").status_code == 204
@@ -250,6 +263,7 @@ def test_who_says_erased_before_the_data_came_is_asked_all_the_same(platform: Pl
         clock.advance(timedelta(seconds=1))
         scene.deliver()
         assert "Ask them to erase your data" in scene.page()
+        assert "In use" in scene.page()
         assert scene.ask().status_code == 303
         assert (scene.consent.erasure_requested_at, scene.consent.erasure_answered_at) == (clock.now(), None)
         assert scene.asked().get_json()["status"] == "requested"
