@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Text
+from authz_server.config import BEST_LEVELS
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
@@ -153,12 +154,19 @@ def page(
         typed=_repeatable(chosen, typed or {}),
         shown=_shown(chosen, visit, typed=typed, shown=shown),
         csrf=csrf.csrf_token(secret, SIGN_IN),
-        sandbox=settings.sandbox,
+        in_sandbox_only=_in_sandbox_only(chosen, visit),
     )
     response = make_response(body, status)
     if known is None:
         cookies.set_form_secret(response, secret)
     return response
+
+
+def _in_sandbox_only(method: Method | None, visit: Visit) -> bool:
+    """Whether this method suffices only because the sandbox lets it stand for a stronger one."""
+    if method is None or visit.needed_level is None or not services().settings.sandbox:
+        return False
+    return BEST_LEVELS[method.id] > visit.needed_level
 
 
 def challenge(

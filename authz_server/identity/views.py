@@ -27,7 +27,7 @@ Templates and what they are given
         typed               by name of the field, what was typed and may be repeated; no password, no code
         shown               what the method's own routes give to its template
         csrf                for the hidden field `csrf`
-        sandbox             bool: say that the level is the sandbox's
+        in_sandbox_only     bool: the method stands for a stronger one here
       The form posts to `method.action`. Buttons: `login-submit` (name=action value=sign-in) and `login-cancel`
       (name=action value=cancel, formnovalidate).
     sign_out.html

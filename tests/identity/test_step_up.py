@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -104,6 +105,19 @@ def test_a_weaker_session_is_offered_what_is_stronger_and_says_for_what(
     planted = Browser(browser.app)
     planted.client.set_cookie(SESSION_COOKIE, weak or "", domain="id.example", secure=True, httponly=True)
     assert planted.get("/mine").status_code == 303  # class 29: the identifier changes when the session steps up
+
+
+@pytest.mark.parametrize(("needed", "lifted"), [(2, True), (3, False)])
+def test_the_page_says_where_a_method_is_enough_in_the_sandbox_only(
+    app: Flask, requests: KnownRequests, needed: int, lifted: bool
+) -> None:
+    known = app.extensions["mydata"]
+    levels = {"password_totp": 2}
+    app.extensions["mydata"] = replace(known, settings=replace(known.settings, sandbox=True, method_levels=levels))
+    requests.add("r1", needed_level=needed)
+    browser = Browser(app)
+    browser.get("/sign-in?request=r1")
+    assert (offered(browser), browser.page["in_sandbox_only"]) == (["password_totp"], lifted)
 
 
 def test_another_citizens_proof_does_not_step_up_a_session(
