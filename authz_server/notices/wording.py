@@ -118,13 +118,13 @@ TOLD: Final[Mapping[str, Told]] = {
         "There were too many wrong attempts. " + _IF_NOT_YOU[1],
     ),
     "sign_in.new_device": safe(
-        "您的帳號在新的裝置上登入",
-        "Your account was signed in to on a new device",
+        "您的帳號在新的瀏覽器登入",
+        "Your account was signed in to in a new browser",
         *_IF_NOT_YOU,
     ),
     "session.ended": safe(
-        "您的帳號在一個裝置上被登出",
-        "Your account was signed out on a device",
+        "您的帳號在一個瀏覽器被登出",
+        "Your account was signed out in a browser",
         *_IF_NOT_YOU,
     ),
     "method.added": safe(

@@ -253,7 +253,7 @@ def test_a_card_that_no_account_has_opens_none(site: Site) -> None:
     browser = site.browser("bing")
     page = browser.get(f"{site.tls_url}/sign-in/certificate/tls", timeout=30)
     answer = press(browser, page, "/sign-in/certificate/tls")
-    assert "沒有帳戶登記這張憑證" in answer.text
+    assert "沒有帳號登記這張憑證" in answer.text
 
 
 def test_nginx_may_demand_a_certificate_that_it_knows(tmp_path: Path) -> None:

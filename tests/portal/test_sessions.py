@@ -85,7 +85,7 @@ def test_a_browser_is_signed_out_from_here_at_once_and_the_citizen_is_told(
     assert (entry.actor, entry.reason, entry.success) == ("citizen", None, True)
     assert "You signed another browser out of your account" in here.client.get("/record?lang=en").text
     worker.tick(own_platform.engine, now=clock.now())
-    assert "Your account was signed out on a device" in here.client.get("/messages?lang=en").text
+    assert "Your account was signed out in a browser" in here.client.get("/messages?lang=en").text
 
 
 def test_all_others_are_signed_out_and_what_was_over_is_no_event(

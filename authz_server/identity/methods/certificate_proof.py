@@ -76,7 +76,7 @@ TOLD: Final[Mapping[Problem, Text]] = {
         "certificate when you are asked.",
     ),
     "unknown_certificate": Text(
-        zh="沒有帳戶登記這張憑證。請先以其他方式登入，再到帳戶的登入方式加入它；換發的新卡也要重新加入。",
+        zh="沒有帳號登記這張憑證。請先以其他方式登入，再到帳號的登入方式加入它；換發的新卡也要重新加入。",
         en="No account has that certificate. Sign in another way first and add it to your ways to sign in; a renewed "
         "card has to be added anew.",
     ),
