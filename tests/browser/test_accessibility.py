@@ -22,7 +22,7 @@ from authz_server.oauth.routes import CALLERS
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import CLERK, LANGUAGES, Visitor, violations, visitor
+from tests.browser.support import CLERK, LANGUAGES, NARROW, WIDE, Visitor, violations, visitor
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -527,3 +527,22 @@ def test_at_200_percent_nothing_scrolls_sideways_and_targets_are_large(chromium:
             .map(item => item.outerHTML)"""
         )
         assert not small
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_where_only_the_text_is_twice_as_large_no_field_is_cut_off(
+    chromium: Browser, sandbox: Sandbox, width: int
+) -> None:
+    with visitor(chromium, sandbox, lang="zh-TW", who=1, width=width) as guest:
+        guest.prove()
+        for path in ("/consents?lang=zh-TW", "/download", "/counter"):
+            guest.open(path)
+            open_details(guest)
+            guest.page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
+            cut = guest.page.evaluate(
+                """[...document.querySelectorAll('select, input:not([type=hidden], [type=checkbox])')]
+                .filter(item => item.clientHeight < 1.2 * parseFloat(getComputedStyle(item).fontSize))
+                .map(item => item.outerHTML.slice(0, 80))"""
+            )
+            assert not cut, path
