@@ -22,7 +22,9 @@ export function resultPage(zh, fetches, refreshSeconds) {
     ? (zh ? '部分資料準備中' : 'Some data is being prepared')
     : received ? (zh ? '已收到您的資料' : 'We have your data') : (zh ? '沒有取得任何資料' : 'We received no data')
   const named = ({ name }) => escape(zh ? name.zh : name.en)
-  const row = (field, value) => `<dt>${named(field)}</dt><dd>${escape(typeof value === 'string' ? value : JSON.stringify(value))}</dd>`
+  const word = (value) => typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no')
+    : typeof value === 'string' ? value : JSON.stringify(value)
+  const row = (field, value) => `<dt>${named(field)}</dt><dd>${escape(word(value))}</dd>`
   const rows = ({ fields }, data) => fields.filter(({ id }) => id in data).map((field) => row(field, data[field.id]))
   const sections = fetches.map(({ grant, dataset, status, content, note }) => `
     <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
@@ -36,7 +38,8 @@ export function refusedPage(zh, reason) {
   const text = reason === 'access_denied'
     ? (zh ? '您選擇不同意，因此沒有任何資料被送出。' : 'You chose not to agree, so nothing was sent.')
     : `${zh ? '無法完成與 MyData 平臺的連線。' : 'The request to the MyData platform was not completed.'} ${escape(reason)}`
-  return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>`)
+  const again = `<p><a href="/">${zh ? '重新開始' : 'Start again'}</a></p>`
+  return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>${again}`)
 }
 
 function page(zh, title, body, refreshSeconds = 0) {
@@ -47,8 +50,8 @@ function page(zh, title, body, refreshSeconds = 0) {
 ${refreshSeconds ? `<meta http-equiv="refresh" content="${refreshSeconds}">` : ''}
 <title>${title} - ${bank}</title><link rel="icon" href="data:,">
 <style>body{font:1.0625rem/1.7 system-ui,"Noto Sans TC","PingFang TC",sans-serif;color:#22303a;background:#f7f8f6;margin:0}
-header,main{max-width:44rem;margin:auto;padding:1rem 1.25rem}main{background:#fff;border:1px solid #d6dcd6;border-radius:.5rem}
-header{display:flex;justify-content:space-between}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.5rem 0 .25rem}
+header,main,footer{max-width:44rem;margin:auto;padding:1rem 1.25rem}main{background:#fff;border:1px solid #d6dcd6;border-radius:.5rem}
+header{display:flex;justify-content:space-between;gap:1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.5rem 0 .25rem}
 button{font:inherit;font-weight:600;padding:.7rem 1.2rem;color:#fff;background:#2f6b3c;border:0;border-radius:.3rem}
 a{color:#2f6b3c}dl{display:grid;grid-template-columns:minmax(7rem,13rem) 1fr}dt{color:#56636d}
 dt,dd{margin:0;padding:.4rem .5rem .4rem 0;border-top:1px solid #d6dcd6;overflow-wrap:anywhere}
@@ -56,5 +59,6 @@ dt,dd{margin:0;padding:.4rem .5rem .4rem 0;border-top:1px solid #d6dcd6;overflow
 a:focus-visible,button:focus-visible{outline:3px solid #ffbf47;outline-offset:2px}</style></head>
 <body><header><a href="/">${bank}</a>${zh ? '<a href="?lang=en" lang="en">English</a>'
     : '<a href="?lang=zh-TW" lang="zh-Hant-TW">繁體中文</a>'}</header>
-<main><h1>${title}</h1>${body}</main></body></html>`
+<main><h1>${title}</h1>${body}</main>
+<footer>${zh ? '示範網站：銀行與資料均為虛構。' : 'A demonstration: neither bank nor data are real.'}</footer></body></html>`
 }
