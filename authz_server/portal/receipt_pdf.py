@@ -21,6 +21,7 @@ PROOFS: Final[Mapping[str, LazyString]] = {
     "kba": lazy_gettext("answers that only you should know"),
     "otp": lazy_gettext("one-time code"),
     "pin": lazy_gettext("PIN"),
+    "pop": lazy_gettext("a key that only you have"),
     "pwd": lazy_gettext("password"),
     "sc": lazy_gettext("chip card"),
     "sms": lazy_gettext("code by text message"),

@@ -15,7 +15,10 @@ from werkzeug.test import TestResponse
 from authz_server.consent.models import Consent
 from authz_server.core import jose
 from authz_server.core.jose import BadToken
+from authz_server.identity.methods.certificate_proof import ON_CARD
+from authz_server.identity.methods.registry import METHODS
 from authz_server.portal import pdf
+from authz_server.portal.receipt_pdf import PROOFS
 from tests.support.platform import Platform, hidden_fields
 from tests.support.protocol import rows
 
@@ -219,3 +222,8 @@ def test_the_same_texts_give_the_same_file_and_markup_stays_text() -> None:
     text = PdfReader(io.BytesIO(first)).pages[0].extract_text()
     assert "A < B & <b>C</b>" in text
     assert "<丙>" in text
+
+
+def test_every_way_to_prove_who_one_is_has_words() -> None:
+    named = {value for method in METHODS for value in method.amr} | {*ON_CARD, "swk"}
+    assert named - {"mfa"} <= set(PROOFS)
