@@ -278,7 +278,7 @@ SAYS = {
         "Barcode for the counter",
         "back to the list of offices",
     ),
-    "zh-TW": ("{barcode} 前有效", "{code} 前有效", "前一個", "{day} {visit}", "櫃檯用的條碼", "取消會回到單位列表"),
+    "zh-TW": ("{barcode} 前有效", "{code} 前有效", "前一個", "{day} {visit}", "櫃檯用的條碼", "取消後會回到單位列表"),
 }
 
 

@@ -90,7 +90,7 @@ def test_the_level_of_a_method_is_configuration(
     )
     requests.add("r1", needed_level=1)
     assert browser.sign_in(query="?request=r1").location == "/consent/r1"
-    assert browser.page["sandbox"] is True
+    assert browser.page["in_sandbox_only"] is True
     assert (browser.get("/mine").json or {})["acr"] == "urn:mydata:acr:level-1"
 
 
