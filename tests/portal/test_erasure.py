@@ -267,3 +267,15 @@ def test_who_says_erased_before_the_data_came_is_asked_all_the_same(platform: Pl
         assert scene.ask().status_code == 303
         assert (scene.consent.erasure_requested_at, scene.consent.erasure_answered_at) == (clock.now(), None)
         assert scene.asked().get_json()["status"] == "requested"
+
+
+def test_what_came_after_the_answer_does_not_count_as_erased_when_it_is_over(platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        scene = Scene(platform, delivered=False)
+        assert scene.answer(status="erased").status_code == 204
+        clock.advance(timedelta(seconds=1))
+        scene.deliver()
+        clock.advance(timedelta(days=91))
+        scene.citizen = platform.citizen(scene.citizen.username)
+        assert "Over" in scene.page()
+        assert "Erased, as they say" not in scene.page()
