@@ -211,8 +211,7 @@ def erase(username: str) -> None:
     settings = config.load()
     with session_for(settings) as session:
         under_way = leaving.leave_by_name(session, username, settings=settings, now=clock.now())
-    if under_way:
-        transfers.let_end()
+        transfers.commit_end(session, under_way=under_way)
     click.echo(f"citizen {username} erased")
 
 

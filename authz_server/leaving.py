@@ -64,8 +64,8 @@ LEAVE = Decision(
 def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, now: datetime) -> bool | None:
     """Let a citizen go; whether a transfer was under way, or None if they had left before.
 
-    The caller commits, then lets the transfer end. A last message goes to the address that they had verified, which is
-    kept until it has gone out and no longer.
+    The caller commits by `commit_end`. A last message goes to the address that they had verified, which is kept until
+    it has gone out and no longer.
     """
     known = session.execute(select(CITIZEN).where(CITIZEN.c.id == citizen_id)).one()
     # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.

@@ -16,6 +16,7 @@ from authz_server.core.admission import give_up_turn
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+    from sqlalchemy.orm import Session
 
 PERMITTED_S: Final = 0.8
 ASK_AFTER_S: Final = 0.4  # so that the next permission comes before the last one has run out
@@ -23,11 +24,15 @@ OVER_AFTER_S: Final = 0.9  # a little more, for what was handed over in the last
 MOST_BUFFERED_BYTES: Final = 2 * 1024 * 1024
 
 
-def let_end(environ: "WSGIEnvironment | None" = None) -> None:
-    """Wait until no transfer goes on that a transaction, committed before, has ended.
+def commit_end(session: "Session", *, under_way: bool, environ: "WSGIEnvironment | None" = None) -> None:
+    """Commit the end of a consent; only then, and once nothing of it is sent any more, say so by returning.
 
-    Args: environ: of the request that waits; it holds up no other meanwhile.
+    Args: under_way: whether a transfer was, that it ends. environ: of the request that waits; it holds up no other
+        meanwhile.
     """
+    session.commit()
+    if not under_way:
+        return
     if environ is not None:
         give_up_turn(environ)
     clock.wait(OVER_AFTER_S)

@@ -59,9 +59,7 @@ def revoke(request: Request, verifier: DpopVerifier, grant_id: str) -> None:
     client, proof = client_access.admit(request, services(), verifier, scope=client_access.REVOKE)
     _check_active(client.client_id, proof)
     under_way = withdrawal.give_up(db.session(), grant_id, client_id=client.client_id, now=clock.now())
-    db.session.commit()
-    if under_way:
-        transfers.let_end(request.environ)
+    transfers.commit_end(db.session(), under_way=under_way, environ=request.environ)
 
 
 def query_erasure(request: Request, verifier: DpopVerifier, grant_id: str) -> dict[str, Any]:

@@ -51,9 +51,7 @@ def freeze(signed_in: SignedIn) -> Response:
         keep_session=signed_in.session_digest,
         now=clock.now(),
     )
-    db.session.commit()
-    if under_way:
-        transfers.let_end(request.environ)  # only then the answer may say that nothing is sent any more
+    transfers.commit_end(db.session(), under_way=under_way, environ=request.environ)
     return redirect(FREEZE_PATH, code=303)
 
 

@@ -61,9 +61,7 @@ def leave(signed_in: SignedIn) -> Response:
     under_way = leaving.leave(
         db.session(), signed_in.citizen_id, actor="citizen", settings=services().settings, now=clock.now()
     )
-    db.session.commit()
-    if under_way:
-        transfers.let_end(request.environ)  # only then the answer may say that nothing is sent any more
+    transfers.commit_end(db.session(), under_way=bool(under_way), environ=request.environ)
     response = redirect(url_for("leave.left", lang=locale.current()), code=303)
     cookies.delete_session(response)
     return response

@@ -38,9 +38,7 @@ def stop() -> Response:
         stopped = not_me.use(db.session(), _link(key), now=clock.now())
     except NoSuchLink:
         return _page(key)
-    db.session.commit()
-    if stopped:
-        transfers.let_end(request.environ)  # only then the page may say that nothing is sent any more
+    transfers.commit_end(db.session(), under_way=stopped, environ=request.environ)
     return redirect(url_for("not_me.ask", key=key), code=303)
 
 

@@ -75,9 +75,7 @@ def stop(signed_in: SignedIn, transaction_id: str) -> Response:
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _question(signed_in, found, stale=True)
     under_way = withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
-    db.session.commit()
-    if under_way:
-        transfers.let_end(request.environ)  # only then the answer may say that nothing is sent any more
+    transfers.commit_end(db.session(), under_way=under_way, environ=request.environ)
     return redirect(f"/consent/{transaction_id}/outcome", code=303)
 
 

@@ -27,7 +27,7 @@ def revoke(reference: str, reason: str) -> None:
     """End the consent with this REFERENCE number at once: its code, its tokens, and the fetch in flight."""
     with session_for(config.load()) as session:
         under_way = withdrawal.revoke(session, reference, reason=reason, now=clock.now())
-    _let_end(under_way)
+        transfers.commit_end(session, under_way=under_way)
     click.echo(f"consent {reference} revoked")
 
 
@@ -38,7 +38,7 @@ def freeze(username: str) -> None:
     with session_for(config.load()) as session:
         citizen_id = _id_of(session, username)
         under_way = withdrawal.freeze(session, citizen_id, actor="operator", reason="by_operator", now=clock.now())
-    _let_end(under_way)
+        transfers.commit_end(session, under_way=under_way)
     click.echo(f"citizen {username} frozen")
 
 
@@ -50,12 +50,6 @@ def unfreeze(username: str) -> None:
         if not withdrawal.lift(session, _id_of(session, username), actor="operator", now=clock.now()):
             raise AccountProblem("it is not frozen")
     click.echo(f"citizen {username} unfrozen")
-
-
-def _let_end(under_way: bool) -> None:
-    """Say that it is done only once it is."""
-    if under_way:
-        transfers.let_end()
 
 
 def _id_of(session: Session, username: str) -> int:

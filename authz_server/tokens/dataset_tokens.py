@@ -283,7 +283,7 @@ def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Ide
 def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> bool:
     """Kill every dataset token of a consent that is not spent yet; whether a transfer was under way.
 
-    The caller commits. If one was, its next chunk is refused, and none leaves after `core.transfers.let_end`.
+    If one was, its next chunk is refused, and none leaves once `core.transfers.commit_end` has returned.
     """
     entry = Entry(at=now, event="token.revoked", success=True, actor=actor, reason=reason)
     killed = REVOKE_OF_CONSENT.run(session, entry=entry, consent=consent_id, now=now)

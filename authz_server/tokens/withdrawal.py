@@ -64,9 +64,9 @@ REVOKED_FOR: Final = ("on_request", "misuse", "security", "by_law", "mistake")
 def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: datetime) -> bool:
     """End everything that the citizen's own consent still opens; whether a transfer was under way.
 
-    That is its code, its tokens, and fetches in flight. Once the caller has committed, no exchange succeeds and no
-    fetch begins to deliver; after `core.transfers.let_end`, none delivers another part. What was delivered before stays
-    delivered. A second time, and for what is not theirs, nothing happens.
+    That is its code, its tokens, and fetches in flight. The caller commits by `core.transfers.commit_end`: from its
+    commit on no exchange succeeds and no fetch begins to deliver; once it returns, none delivers another part. What was
+    delivered before stays delivered. A second time, and for what is not theirs, nothing happens.
     """
     under_way = False
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor="citizen")
@@ -78,7 +78,7 @@ def withdraw(session: Session, transaction_id: str, *, citizen_id: int, now: dat
 def revoke(session: Session, transaction_id: str, *, reason: str, now: datetime) -> bool:
     """End a consent by decision of the operator, as by `withdraw`; whether a transfer was under way.
 
-    The caller commits, then lets it end.
+    The caller commits by `commit_end`.
     Args: reason: one of REVOKED_FOR.  Raises: NoSuchConsent, also if it has ended.
     """
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor="operator", reason=reason)
@@ -102,7 +102,7 @@ def find_grant(session: Session, grant_id: str, *, client_id: str) -> Any:
 def give_up(session: Session, grant_id: str, *, client_id: str, now: datetime) -> bool:
     """End a client's own consent at its wish, as by `withdraw`; whether a transfer was under way.
 
-    The caller commits, then lets it end. Raises: as `find_grant`.
+    The caller commits by `commit_end`. Raises: as `find_grant`.
     """
     actor = f"client:{client_id}"
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason="given_up")
@@ -122,7 +122,7 @@ def freeze(
     keep_session: bytes | None = None,
 ) -> bool:
     """Stop everything of a citizen: what is open ends as by `withdraw`, and nothing is agreed to or opened until
-    `unfreeze`; whether a transfer was under way. The caller commits, then lets it end.
+    `unfreeze`; whether a transfer was under way. The caller commits by `commit_end`.
 
     All sessions end, in any case: whoever presses "that was not me" wants that also when all is stopped.
     Args: reason: a code of the record, where it began; keep_session: digest of the session that stays.
