@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol, cast
 
 from sqlalchemy import Column, ColumnElement, bindparam, exists, select
 from sqlalchemy.orm import Session
@@ -26,6 +26,35 @@ AUDIT_ENTRY = table_of(AuditEntry)
 AGENT = CITIZEN.alias("agent")
 AGENT_HELD = AGENT.c.suspended_at.is_not(None) | AGENT.c.frozen_at.is_not(None)
 UNENDED = DELEGATION.c.ended_at.is_(None)
+
+
+class DelegationRow(Protocol):
+    """A delegation, as its table has it."""
+
+    digest: bytes
+    named: str
+    consent_id: str
+    transaction_id: str
+    citizen_id: int
+    client_id: str
+    invited_at: datetime
+    expires_at: datetime
+    agent_id: int | None
+    accepted_at: datetime | None
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+
+
+class Delegated(DelegationRow, Protocol):
+    """A delegation with both names and what its consent says: the columns of `FOUND`."""
+
+    citizen_name: str
+    agent_name: str | None
+    agent_held: bool | None
+    granted: list[dict[str, Any]]
+    purpose_id: str | None
+    level: int
+
 
 FOUND = (
     select(
@@ -57,22 +86,24 @@ def held(citizen_id: ColumnElement[Any]) -> ColumnElement[bool]:
     return exists().where(CITIZEN.c.id == citizen_id, HELD)
 
 
-def find_of_citizen(session: Session, transaction_id: str, *, citizen_id: int) -> Any | None:
-    """The newest delegation of the citizen's own consent, with both names and what the consent says."""
-    return session.execute(NEWEST_OF_CITIZEN, {"reference": transaction_id, "citizen": citizen_id}).one_or_none()
+def find_of_citizen(session: Session, transaction_id: str, *, citizen_id: int) -> Delegated | None:
+    """The newest delegation of the citizen's own consent."""
+    found = session.execute(NEWEST_OF_CITIZEN, {"reference": transaction_id, "citizen": citizen_id}).one_or_none()
+    return cast(Delegated | None, found)
 
 
-def find_of_agent(session: Session, transaction_id: str, *, agent_id: int) -> Any | None:
+def find_of_agent(session: Session, transaction_id: str, *, agent_id: int) -> Delegated | None:
     """The same for the agent who has opened it."""
-    return session.execute(NEWEST_OF_AGENT, {"reference": transaction_id, "agent": agent_id}).one_or_none()
+    found = session.execute(NEWEST_OF_AGENT, {"reference": transaction_id, "agent": agent_id}).one_or_none()
+    return cast(Delegated | None, found)
 
 
-def all_of_agent(session: Session, agent_id: int) -> Sequence[Any]:
+def all_of_agent(session: Session, agent_id: int) -> Sequence[Delegated]:
     """The newest delegations that the agent has opened."""
-    return session.execute(ALL_OF_AGENT, {"agent": agent_id}).all()
+    return cast(Sequence[Delegated], session.execute(ALL_OF_AGENT, {"agent": agent_id}).all())
 
 
-def stage(row: Any | None, *, now: datetime) -> Stage:
+def stage(row: DelegationRow | None, *, now: datetime) -> Stage:
     """How far it has come."""
     if row is None or row.ended_at is not None:
         return "ended"

@@ -20,7 +20,7 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
 from authz_server.core.secrets import derive, digest, equal, new_secret
-from authz_server.counter.agents import AUDIT_ENTRY, UNENDED, held, on_both
+from authz_server.counter.agents import AUDIT_ENTRY, UNENDED, DelegationRow, held, on_both
 from authz_server.counter.codes import find_short, short_digest, typeable
 from authz_server.counter.errors import DelegationNotUsable, InvitationNotUsable, NamedThemselves
 from authz_server.counter.models import BARCODE, DELEGATION, Delegation
@@ -110,7 +110,7 @@ def invitation(session_secret: str, transaction_id: str, invited_at: datetime) -
     return typeable(key, "invitation", transaction_id, invited_at.isoformat())
 
 
-def find_invitation(row: Any, session_secret: str, server_secret: bytes) -> str | None:
+def find_invitation(row: DelegationRow, session_secret: str, server_secret: bytes) -> str | None:
     """The invitation, if this very session made it."""
     short = invitation(session_secret, row.transaction_id, row.invited_at)
     return short if equal(_digest(server_secret, short), row.digest) else None
@@ -183,13 +183,13 @@ def open_invitation(
     return str(row.transaction_id)
 
 
-def accept(session: Session, row: Any, *, now: datetime) -> None:
+def accept(session: Session, row: DelegationRow, *, now: datetime) -> None:
     """Let the agent say yes. The caller commits.  Raises: DelegationNotUsable."""
     if not _taken(session, ACCEPT, "delegation.accepted", row, actor="agent", agent_id=row.agent_id, now=now):
         raise DelegationNotUsable("to accept")
 
 
-def confirm(session: Session, row: Any, *, now: datetime) -> None:
+def confirm(session: Session, row: DelegationRow, *, now: datetime) -> None:
     """Put it in force, by the citizen; the barcodes shown until now are worth nothing. The caller commits.
 
     Raises: DelegationNotUsable; then nothing may be committed.
@@ -199,7 +199,7 @@ def confirm(session: Session, row: Any, *, now: datetime) -> None:
         raise DelegationNotUsable("to confirm")
 
 
-def end(session: Session, row: Any, *, actor: Literal["citizen", "agent"], now: datetime) -> None:
+def end(session: Session, row: DelegationRow, *, actor: Literal["citizen", "agent"], now: datetime) -> None:
     """End it, by either of the two; whatever barcode the agent has is worth nothing. The caller commits.
 
     Raises: DelegationNotUsable, if it went on in this moment, or a counter has accepted the barcode; then nothing may
@@ -232,7 +232,7 @@ def _taken(
     session: Session,
     step: Decision,
     name: str,
-    row: Any,
+    row: DelegationRow,
     *,
     actor: str,
     agent_id: int | None,
@@ -246,12 +246,12 @@ def _taken(
     return bool(step.run(session, entry=entry, rows=[rows], **parameters))
 
 
-def _tell(session: Session, row: Any, name: str, **told: Any) -> None:
+def _tell(session: Session, row: DelegationRow, name: str, **told: Any) -> None:
     entry = Entry(at=told.pop("now"), event=name, **told, **_owner(row))
     record(session, *([entry] if row.agent_id is None else on_both(entry, row.agent_id)))
 
 
-def _hand_over(session: Session, row: Any, *, to: int | None, now: datetime) -> None:
+def _hand_over(session: Session, row: DelegationRow, *, to: int | None, now: datetime) -> None:
     """Put a barcode that nobody was shown in the place of the last one.  Raises: DelegationNotUsable."""
     unshown = {name: digest(new_secret("")) for name in ("digest", "short_digest")}
     times = {"shown_at": now, "expires_at": now, "announced_at": None, "code_expires_at": None}
@@ -261,7 +261,7 @@ def _hand_over(session: Session, row: Any, *, to: int | None, now: datetime) -> 
         raise DelegationNotUsable("used, stopped, or over")
 
 
-def _owner(row: Any) -> dict[str, Any]:
+def _owner(row: DelegationRow) -> dict[str, Any]:
     return {name: getattr(row, name) for name in OWNED}
 
 

@@ -6,29 +6,27 @@ Whatever is wrong, the desk learns the same. What it was goes on the citizen's r
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final, cast
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import bindparam, exists, or_, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import standing
 from authz_server.config import Limits
-from authz_server.consent.codes import CODE, OWNED, CodeRow
+from authz_server.consent.codes import CODE, OWNED
 from authz_server.consent.errors import CodeNotUsable
-from authz_server.consent.models import Consent
 from authz_server.core.secrets import equal
-from authz_server.counter.agents import AGENT, AGENT_HELD, AUDIT_ENTRY, delegated_to, held, on_both
-from authz_server.counter.codes import barcode_digest, find_digits, find_short, one_time_code, short_digest
+from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, held, on_both
+from authz_server.counter.barcodes import AnnouncedRow, BarcodeRow, find
+from authz_server.counter.codes import one_time_code
 from authz_server.counter.delegation import use
 from authz_server.counter.errors import BarcodeNotUsable, DeskLocked
 from authz_server.counter.models import BARCODE
-from authz_server.database import table_of
 from authz_server.identity import lockout
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.lockout import ADDRESS_FACTOR, Door, usual_door
-from authz_server.identity.models import CITIZEN, HELD
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.redemption import Issued, redeem, redeeming
@@ -37,32 +35,11 @@ ANNOUNCED: Final = "counter.announced"
 REDEEMED: Final = "counter.redeemed"
 REFUSED: Final = "counter.refused"
 LOCKED: Final = "counter.locked"
-CONSENT = table_of(Consent).c
-
-FOUND = (
-    select(
-        *(column for column in BARCODE.c if column.name != "short_digest"),
-        *(CODE.c[name] for name in ("used_at", "claims", "redirect_uri")),
-        CODE.c.expires_at.label("until"),
-        *(CONSENT[name] for name in ("scopes", "granted", "purpose_id", "level", "amr", "auth_time", "withdrawn_at")),
-        CITIZEN.c.name,
-        HELD.label("held"),
-        AGENT.c.name.label("agent_name"),
-        AGENT_HELD.label("agent_held"),
-        delegated_to(BARCODE.c.consent_id).label("delegated_to"),
-    )
-    .join(CONSENT.id.table, CONSENT.id == BARCODE.c.consent_id)
-    .join(CITIZEN, CITIZEN.c.id == BARCODE.c.citizen_id)
-    .outerjoin(CODE, CODE.c.digest == BARCODE.c.digest)
-    .outerjoin(AGENT, AGENT.c.id == BARCODE.c.agent_id)
-)
 # It is theirs to whom it was shown, and they may use it.
 PRESENTABLE = (
     BARCODE.c.agent_id.is_not_distinct_from(delegated_to(BARCODE.c.consent_id)),
     ~held(BARCODE.c.agent_id),
 )
-BY_DIGITS = FOUND.where(BARCODE.c.digest == bindparam("presented"))
-BY_SHORT = FOUND.where(BARCODE.c.short_digest == bindparam("presented"))
 ANNOUNCE = Decision(
     update(BARCODE)
     .where(
@@ -95,13 +72,6 @@ REDEEM = redeeming(
 )
 
 
-class BarcodeRow(CodeRow, Protocol):
-    """A code that a barcode is for, and the agent who brings that."""
-
-    agent_id: int | None
-    announced_at: datetime
-
-
 @dataclass(frozen=True, kw_only=True)
 class Desk:
     """Where a barcode is presented, and by whom: an office, which of its counters (None: it does not say), and the
@@ -128,7 +98,9 @@ class Bounds:
     now: datetime
 
 
-def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, spend: Sequence[Identifier]) -> Any:
+def announce(
+    session: Session, presented: str, *, desk: Desk, bounds: Bounds, spend: Sequence[Identifier]
+) -> AnnouncedRow:
     """Have a one-time code made for a barcode, for two minutes; its row, with name and consent. The caller commits.
 
     The caller commits also when it raises, for that was counted. A second time within the two minutes nothing changes.
@@ -154,7 +126,7 @@ def announce(session: Session, presented: str, *, desk: Desk, bounds: Bounds, sp
     row = _judged(session, presented, desk, bounds)
     if not decided and row.counter_id != desk.counter_id:
         raise _refused(session, row, "elsewhere", desk, bounds)
-    return row
+    return cast(AnnouncedRow, row)
 
 
 def redeem_barcode(
@@ -223,18 +195,12 @@ def _count_at_desk(session: Session, desk: Desk, bounds: Bounds, *, most: int) -
     return door
 
 
-def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds, door: Door | None = None) -> Any:
+def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds, door: Door | None = None) -> BarcodeRow:
     """The row of a barcode with which this office may go on.  Raises: BarcodeNotUsable.
 
     Args: door: where it was counted; one that exists was not guessed, so whatever else speaks against it locks nobody.
     """
-    if digits := find_digits(presented):
-        found = session.execute(BY_DIGITS, {"presented": barcode_digest(digits)})
-    elif short := find_short(presented):
-        found = session.execute(BY_SHORT, {"presented": short_digest(bounds.server_secret, short)})
-    else:
-        raise BarcodeNotUsable("not a barcode")
-    row = found.one_or_none()
+    row = find(session, presented, server_secret=bounds.server_secret)
     if row is None:
         raise BarcodeNotUsable("unknown")
     if door is not None:
@@ -244,7 +210,7 @@ def _judged(session: Session, presented: str, desk: Desk, bounds: Bounds, door: 
     return row
 
 
-def _against(row: Any, desk: Desk, now: datetime) -> str | None:
+def _against(row: BarcodeRow, desk: Desk, now: datetime) -> str | None:
     """What speaks against a barcode, None if nothing does: a code of the record."""
     if row.client_id != desk.client_id:
         return "wrong_office"
@@ -261,7 +227,7 @@ def _against(row: Any, desk: Desk, now: datetime) -> str | None:
     return "too_late" if row.until is None or min(row.expires_at, row.until) <= now else None
 
 
-def _check_code(session: Session, row: Any, tx_code: str, desk: Desk, bounds: Bounds) -> None:
+def _check_code(session: Session, row: BarcodeRow, tx_code: str, desk: Desk, bounds: Bounds) -> None:
     """Raises: BarcodeNotUsable."""
     if row.code_expires_at is None or row.code_expires_at <= bounds.now:
         raise _refused(session, row, "code_too_late", desk, bounds)
@@ -275,22 +241,22 @@ def _check_code(session: Session, row: Any, tx_code: str, desk: Desk, bounds: Bo
         raise _refused(session, row, "wrong_code", desk, bounds)
 
 
-def _refused(session: Session, row: Any, reason: str, desk: Desk, bounds: Bounds) -> BarcodeNotUsable:
+def _refused(session: Session, row: BarcodeRow, reason: str, desk: Desk, bounds: Bounds) -> BarcodeNotUsable:
     """What to raise; the citizen's record says why."""
     record(session, *_entries(row, REFUSED, desk, bounds, reason=reason))
     return BarcodeNotUsable(reason)
 
 
-def _entries(row: Any, event: str, desk: Desk, bounds: Bounds, **more: Any) -> Sequence[Entry]:
+def _entries(row: BarcodeRow, event: str, desk: Desk, bounds: Bounds, **more: Any) -> Sequence[Entry]:
     """What the record says: the citizen's, and that of the agent who brought the barcode."""
     entry = _entry(row, event, desk, bounds, **more)
     return (entry,) if row.agent_id is None else on_both(entry, row.agent_id)
 
 
-def _entry(row: Any, event: str, desk: Desk, bounds: Bounds, *, success: bool = False, **more: Any) -> Entry:
+def _entry(row: BarcodeRow, event: str, desk: Desk, bounds: Bounds, *, success: bool = False, **more: Any) -> Entry:
     owner = {name: getattr(row, name) for name in OWNED} | {"client_id": desk.client_id}
     return Entry(at=bounds.now, event=event, success=success, actor=desk.actor, **more, **owner)
 
 
-def _visit_door(row: Any, limits: Limits) -> Door:
+def _visit_door(row: BarcodeRow, limits: Limits) -> Door:
     return usual_door("visit", row.consent_id, limits)

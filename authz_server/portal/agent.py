@@ -48,10 +48,10 @@ ACTION: Final = "agent"
 
 @dataclass(frozen=True)
 class Errand:
-    """What the signed-in agent is to do for somebody. `row`: see `agents.FOUND`; `stage`: how far it has come."""
+    """What the signed-in agent is to do for somebody. `stage`: how far it has come."""
 
     agent: SignedIn
-    row: Any
+    row: agents.Delegated
     visit: Visit
     stage: agents.Stage
 
@@ -226,9 +226,9 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
     return make_response(text, status)
 
 
-def _purpose(row: Any) -> str:
+def _purpose(row: agents.Delegated) -> str:
     office = services().registry.client(row.client_id)
-    purpose = office.purposes.get(row.purpose_id) if office else None
+    purpose = office.purposes.get(row.purpose_id or "") if office else None
     return purpose.text.get(locale.current()) if purpose else row.purpose_id or ""
 
 

@@ -5,7 +5,7 @@ Routes, by reference number of the visit
     POST /counter/<reference>/agent   form: csrf, step: invite (with national_id), confirm, end
 """
 
-from typing import Any, Final
+from typing import Final
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
@@ -114,7 +114,7 @@ def _page(
         open_until=moment(visit.open_until),
         stage=stage,
         agent=masked(row.agent_name or "") if row is not None else "",
-        invitation=_invitation(row) if stage == "invited" else None,
+        invitation=_invitation(row) if row is not None and stage == "invited" else None,
         invited_until=moment(row.expires_at) if row is not None else None,
         agents_url=f"{services().settings.issuer}/agent",
         state=state_of(visit),
@@ -125,12 +125,12 @@ def _page(
     return make_response(text, status)
 
 
-def _invitation(row: Any) -> str | None:
+def _invitation(row: agents.Delegated) -> str | None:
     short = delegation.find_invitation(row, cookies.session_secret() or "", services().secret)
     return grouped(short) if short else None
 
 
-def _row(visit: Visit) -> Any | None:
+def _row(visit: Visit) -> agents.Delegated | None:
     return agents.find_of_citizen(db.session(), visit.transaction_id, citizen_id=visit.citizen_id)
 
 

@@ -145,13 +145,16 @@ def open_invitation(session: Session, invitation: str, agent_id: int, at: float)
 
 def accept_errand(session: Session, transaction_id: str, agent_id: int, at: float) -> str:
     """Accept to go, by the agent."""
-    delegation.accept(session, agents.find_of_agent(session, transaction_id, agent_id=agent_id), now=_moment(at))
+    found = agents.find_of_agent(session, transaction_id, agent_id=agent_id)
+    assert found is not None
+    delegation.accept(session, found, now=_moment(at))
     return "accepted"
 
 
 def confirm_errand(session: Session, transaction_id: str, citizen_id: int, at: float) -> str:
     """Confirm that the agent goes, by the citizen."""
     found = agents.find_of_citizen(session, transaction_id, citizen_id=citizen_id)
+    assert found is not None
     delegation.confirm(session, found, now=_moment(at))
     return "confirmed"
 
@@ -159,6 +162,7 @@ def confirm_errand(session: Session, transaction_id: str, citizen_id: int, at: f
 def end_errand(session: Session, transaction_id: str, agent_id: int, by: Literal["citizen", "agent"], at: float) -> str:
     """End it, by either of them."""
     found = agents.find_of_agent(session, transaction_id, agent_id=agent_id)
+    assert found is not None
     delegation.end(session, found, actor=by, now=_moment(at))
     return "ended"
 
