@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from authz_server import __version__, config, leaving, worker
+from authz_server import __version__, config, leaving, restoring, worker
 from authz_server.app import SECRET_BYTES, create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
@@ -213,6 +213,19 @@ def erase(username: str) -> None:
         under_way = leaving.leave_by_name(session, username, settings=settings, now=clock.now())
         transfers.commit_end(session, under_way=under_way)
     click.echo(f"citizen {username} erased")
+
+
+@cli.command()
+@click.confirmation_option(prompt="Everything that is open ends, for everybody. Was a backup put back?")
+def restored() -> None:
+    """After a backup was put back, before the servers start: end whatever may have been used or stopped since."""
+    with session_for(config.load()) as session:
+        ended = restoring.end_what_was_open(session, now=clock.now())
+        transfers.commit_end(session, under_way=ended.under_way)
+    click.echo(
+        f"ended: what was open of {ended.citizens} citizens, {ended.requests} requests, {ended.sessions} sessions, "
+        f"{ended.questions} questions; numbers go on {restoring.AHEAD} further"
+    )
 
 
 for command in (client, office, agency, dataset, citizen, consent, notices, figures, verify_file):

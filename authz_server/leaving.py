@@ -21,6 +21,7 @@ from authz_server.core.secrets import new_secret
 from authz_server.counter import appointments
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
+from authz_server.identity.service import LOCALES
 from authz_server.notices.channels.email import Email
 from authz_server.notices.channels.sms import Sms
 from authz_server.notices.letter import LEFT
@@ -70,9 +71,7 @@ def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, 
     known = session.execute(select(CITIZEN).where(CITIZEN.c.id == citizen_id)).one()
     # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.
     entry = Entry(at=now, event=LEFT, success=True, actor=actor)
-    # No user name and no national id begins with a hyphen.
-    markers: dict[str, Any] = {"marker": new_secret("-"), "short_marker": new_secret("-")[:10]}
-    if not LEAVE.run(session, entry=entry, citizen=citizen_id, now=now, **markers):
+    if not LEAVE.run(session, entry=entry, citizen=citizen_id, now=now, **_markers()):
         return None
     under_way = withdraw_open(session, citizen_id, actor=actor, reason="left", now=now)
     appointments.end_all(session, citizen_id, now=now)
@@ -91,6 +90,18 @@ def leave_by_name(session: Session, username: str, *, settings: Settings, now: d
     if under_way is None:
         raise AccountProblem("no account has this user name")
     return under_way
+
+
+def shell(now: datetime) -> dict[str, Any]:
+    """A row that stands for nobody, as of a citizen who left without ever having been there."""
+    names = _markers()
+    kept = {"username": names["marker"], "national_id": names["short_marker"], "locale": LOCALES[0]}
+    return {**NAMELESS, **kept, "created_at": now, "suspended_at": now, "left_at": now}
+
+
+def _markers() -> dict[str, Any]:
+    """Names that nobody has: no user name and no national id begins with a hyphen."""
+    return {"marker": new_secret("-"), "short_marker": new_secret("-")[:10]}
 
 
 def sweep(session: Session, *, now: datetime) -> int:

@@ -1,5 +1,4 @@
-"""The citizen's own record, newest first: who asked, what was decided, what was fetched. It stands here and not in
-`audit`, because a page needs to know who is signed in, and `identity` is above `audit`."""
+"""The citizen's own record, newest first. Not in `audit`, for a page has to know who is signed in, which that does not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -180,6 +179,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "security": lazy_gettext("To protect your data."),
     "by_law": lazy_gettext("A law or an authority demanded it."),
     "mistake": lazy_gettext("To set a mistake right."),
+    "restored": lazy_gettext("This platform went back to an earlier moment; later uses may be missing here."),
     "erased": lazy_gettext("It says that it has erased your data."),
     "not_held": lazy_gettext("It says that it holds none of it."),
     "legal_obligation": lazy_gettext("It says that a law makes it keep the data."),

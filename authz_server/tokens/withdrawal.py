@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, exists, or_, select, update
+from sqlalchemy import ColumnElement, bindparam, exists, or_, select, union, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -30,6 +30,13 @@ OPENS_SOMETHING = or_(
     ),
     exists().where(access_tokens.TOKEN.c.consent_id == CONSENT.c.id, access_tokens.OPEN),
     exists().where(dataset_tokens.TOKEN.c.consent_id == CONSENT.c.id, dataset_tokens.KILLABLE),
+)
+
+# Whose they are: driven by what is open, which is little, and not by the consents of years.
+WITH_OPEN = union(
+    select(codes.CODE.c.citizen_id).where(codes.OPEN),
+    select(access_tokens.TOKEN.c.citizen_id).where(access_tokens.OPEN),
+    select(dataset_tokens.TOKEN.c.citizen_id).where(dataset_tokens.KILLABLE),
 )
 
 
@@ -172,6 +179,11 @@ def lift(session: Session, citizen_id: int, *, actor: str, now: datetime) -> boo
 def open_consents(session: Session, citizen_id: int, *, now: datetime) -> Sequence[Any]:
     """The consents that still open something, oldest first: transaction_id, client_id, consent_id, citizen_id."""
     return session.execute(FIND_OPEN, {"citizen": citizen_id, "now": now, "since": now - JUST_EXPIRED}).all()
+
+
+def citizens_with_open(session: Session, *, now: datetime) -> Sequence[int]:
+    """Ids of the citizens of whom anything is open."""
+    return session.scalars(WITH_OPEN, {"now": now, "since": now - JUST_EXPIRED}).all()
 
 
 def _close(session: Session, consent_id: str, *, actor: str, reason: str, now: datetime) -> bool:
