@@ -1,4 +1,4 @@
-"""The citizen's own record, newest first. Not in `audit`, for a page has to know who is signed in, which that does not."""
+"""The citizen's own record, newest first. Not in `audit`: a page has to know who is signed in, which that does not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
