@@ -1,12 +1,10 @@
 """Wiring: one application from one set of settings. Whatever can be wrong with them is found here, at the start."""
 
-from pathlib import Path
-
 from flask import Flask, Response, request
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authz_server import portal
+from authz_server import config, portal
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
@@ -18,7 +16,6 @@ from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
 from authz_server.core.admission import LARGEST_BODY_BYTES
 from authz_server.core.logging import current_trace_id, set_trace_id
-from authz_server.core.settings import SettingsError
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
@@ -27,7 +24,6 @@ from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
 
 TRACE_HEADER = "X-FAPI-Interaction-ID"
-SECRET_BYTES = 32
 
 
 def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Flask:
@@ -77,22 +73,8 @@ def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | Non
             allowed_hosts=frozenset(settings.allowed_outbound_hosts),
         ),
         keys=jose.load_keys(settings.keys_file),
-        secret=read_secret(settings.secret_file),
+        secret=config.read_secret(settings.secret_file),
     )
-
-
-def read_secret(path: Path) -> bytes:
-    """The 32 bytes from which form tokens, subjects, nonces and the keys of stored secrets derive.
-
-    Raises: SettingsError.
-    """
-    try:
-        secret = path.read_bytes()
-    except OSError as error:
-        raise SettingsError([f"secret_file: {error}"]) from None
-    if len(secret) != SECRET_BYTES:
-        raise SettingsError([f"secret_file: {path} must hold {SECRET_BYTES} bytes"])
-    return secret
 
 
 def _trace(app: Flask) -> None:

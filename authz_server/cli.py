@@ -18,7 +18,7 @@ from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from authz_server import __version__, config, leaving, restoring, worker
-from authz_server.app import SECRET_BYTES, create_app, load_services
+from authz_server.app import create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
@@ -118,7 +118,7 @@ def keys() -> None:
     """Create the signing key and the secret file that the settings name; existing ones are kept."""
     settings = config.load()
     _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
-    _write_once(settings.secret_file, os.urandom(SECRET_BYTES))
+    _write_once(settings.secret_file, os.urandom(config.SECRET_BYTES))
 
 
 @cli.command("rotate-key")

@@ -8,10 +8,8 @@ from typing import Any
 
 import click
 from qrcode.main import QRCode
-from sqlalchemy.orm import Session
 
 from authz_server import config
-from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.database import session_for
 from authz_server.identity import recovery, service
@@ -72,17 +70,18 @@ def add(
     """Make an account, and show what the citizen's authenticator app has to scan."""
     person = Person(username=username, birthdate=birthdate.date(), **about)
     settings = config.load()
+    secret = config.read_secret(settings.secret_file)
     with session_for(settings) as session:
         enrolment = service.create_citizen(
             session,
             person,
             password=password,
-            server_secret=settings.secret_file.read_bytes(),
+            server_secret=secret,
             now=clock.now(),
             totp_secret=totp_secret,
             checked_in_person=checked_in_person,
         )
-        codes = _recovery_codes(session, enrolment, settings)
+        codes = recovery.renew(session, enrolment.citizen_id, server_secret=secret, now=clock.now())
     click.echo(f"citizen {username} added")
     _show(enrolment, codes)
 
@@ -93,16 +92,17 @@ def add(
 def reset(username: str, password: str, totp_secret: str | None) -> None:
     """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
     settings = config.load()
+    secret = config.read_secret(settings.secret_file)
     with session_for(settings) as session:
         enrolment = service.reset_credentials(
             session,
             username,
             password=password,
-            server_secret=settings.secret_file.read_bytes(),
+            server_secret=secret,
             now=clock.now(),
             totp_secret=totp_secret,
         )
-        codes = _recovery_codes(session, enrolment, settings)
+        codes = recovery.renew(session, enrolment.citizen_id, server_secret=secret, now=clock.now())
     click.echo(f"citizen {username} has new credentials")
     _show(enrolment, codes)
 
@@ -139,11 +139,6 @@ def resume(username: str) -> None:
     with session_for(config.load()) as session:
         service.resume(session, username, now=clock.now())
     click.echo(f"citizen {username} resumed")
-
-
-def _recovery_codes(session: Session, enrolment: Enrolment, settings: Settings) -> Sequence[str]:
-    secret = settings.secret_file.read_bytes()
-    return recovery.renew(session, enrolment.citizen_id, server_secret=secret, now=clock.now())
 
 
 def _show(enrolment: Enrolment, codes: Sequence[str]) -> None:

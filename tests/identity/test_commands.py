@@ -9,6 +9,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from authz_server.core.settings import SettingsError
 from authz_server.identity import recovery
 from authz_server.identity.commands import citizen
 from authz_server.identity.errors import AccountProblem
@@ -80,6 +81,22 @@ def test_suspend_resume_and_reset(run: Run, engine: Engine) -> None:
     assert before.suspended_at is None
     assert before.password_hash != after.password_hash
     assert before.totp_secret_encrypted != after.totp_secret_encrypted
+
+
+@pytest.mark.parametrize("kept", [None, b"too short"])
+def test_no_credentials_are_given_out_under_a_secret_that_no_server_starts_with(
+    run: Run, engine: Engine, tmp_path: Path, kept: bytes | None
+) -> None:
+    run(*ADD, "--password", PASSWORD)
+    (tmp_path / "secret").unlink() if kept is None else (tmp_path / "secret").write_bytes(kept)
+    with engine.connect() as connection:
+        before = connection.execute(select(CITIZEN)).all()
+    for command in (("add", "another", *ADD[2:]), ("reset", PERSON.username)):
+        result = run(*command, "--password", "another password")
+        assert isinstance(result.exception, SettingsError)
+        assert "secret_file: " in str(result.exception)
+    with engine.connect() as connection:
+        assert connection.execute(select(CITIZEN)).all() == before
 
 
 def test_problems_are_told_without_the_values(run: Run) -> None:
