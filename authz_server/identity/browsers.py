@@ -9,16 +9,18 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, exists, select, update
+from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.config import LEAST_RECORD_DAYS
 from authz_server.core import secrets
 from authz_server.database import insert_if_absent, table_of
-from authz_server.identity.models import CITIZEN_SESSION, KNOWN_BROWSER, KnownBrowser
+from authz_server.identity.models import CITIZEN, CITIZEN_SESSION, KNOWN_BROWSER, KnownBrowser
 
 PREFIX: Final = "mdb_"
 KEPT: Final = timedelta(days=365)
+RECORD_KEPT: Final = timedelta(days=LEAST_RECORD_DAYS)
 SIGNED_IN: Final = "sign_in.succeeded"
 AUDIT_ENTRY = table_of(AuditEntry)
 
@@ -64,7 +66,8 @@ class Browser:
 def recognise(session: Session, citizen_id: int, browser: Browser, *, now: datetime) -> bool:
     """Know this browser from now on; whether the citizen is to be told that it is a new one. The caller commits.
 
-    Nobody is told of the very first one: before anything is written of this sign-in, call it.
+    Nobody is told of the very first one, but of one that may only look like it: of an account that is so old that what
+    the record had of it may be gone. Call it before anything is written of this sign-in.
     """
     known, digest = KNOWN_BROWSER.c, browser.digest_for(citizen_id)
     this = (known.citizen_id == citizen_id, known.digest == digest)
@@ -75,8 +78,12 @@ def recognise(session: Session, citizen_id: int, browser: Browser, *, now: datet
     add = insert_if_absent(session.get_bind().dialect.name, KnownBrowser).returning(known.digest)
     if session.execute(add.values(citizen_id=citizen_id, digest=digest, last_used_at=now)).first() is None:
         return False  # of two sign-ins at once, one tells
-    entry = AUDIT_ENTRY.c
-    return bool(session.scalar(select(exists().where(entry.citizen_id == citizen_id, entry.event == SIGNED_IN))))
+    entry, citizen = AUDIT_ENTRY.c, CITIZEN.c
+    not_the_first = or_(
+        exists().where(entry.citizen_id == citizen_id, entry.event == SIGNED_IN),
+        exists().where(citizen.id == citizen_id, citizen.created_at <= now - RECORD_KEPT),
+    )
+    return bool(session.scalar(select(not_the_first)))
 
 
 def forget(session: Session, citizen_id: int, *, ended: ColumnElement[bool]) -> None:

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry, record
 from authz_server.core import clock
 from authz_server.identity import browsers, sessions
-from authz_server.identity.browsers import KEPT, Browser
+from authz_server.identity.browsers import KEPT, RECORD_KEPT, Browser
 from authz_server.identity.models import KNOWN_BROWSER
 from authz_server.identity.service import Person
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
@@ -58,6 +58,19 @@ def test_the_first_browser_is_told_of_to_nobody_and_each_further_one_once(sessio
             visitor.client.delete_cookie(SESSION, domain="id.example")
             assert visitor.sign_in(clock.now()).status_code == 303
     assert events(session) == ["succeeded", "succeeded", "succeeded", "new_device", "succeeded", "succeeded"]
+
+
+def test_a_browser_is_told_of_also_when_the_record_no_longer_has_the_sign_ins_before(
+    session: Session, app: Flask
+) -> None:
+    enrol(session)
+    Visitor(app).sign_in()
+    session.execute(delete(AuditEntry))  # as the janitor does once the record is old enough
+    session.execute(delete(KNOWN_BROWSER))
+    session.commit()
+    with clock.frozen(NOW + RECORD_KEPT):
+        Visitor(app).sign_in(clock.now())
+    assert events(session) == ["succeeded", "new_device"]
 
 
 def test_the_cookie_of_a_browser_is_for_this_host_https_no_script_and_a_year(session: Session, app: Flask) -> None:
