@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Literal
 
 from flask import Blueprint, g, make_response, redirect, render_template, request
-from flask_babel import get_locale
 from werkzeug.wrappers import Response
 
 from authz_server.clients import own
@@ -31,9 +30,8 @@ from authz_server.consent.wording import time_of_day
 from authz_server.core import clock, secrets
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, language
 from authz_server.identity.guard import citizen_required, sign_in_url
-from authz_server.identity.service import LOCALES
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import lone_connection
 
@@ -127,7 +125,7 @@ def show(
     if signed_in.frozen_at is not None:
         return _frozen(pending, signed_in)
     _prepare(pending, signed_in)
-    notice = notice_of(pending, _client(pending), _locale())
+    notice = notice_of(pending, _client(pending), language.current())
     now = clock.now()
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
     words = {
@@ -171,7 +169,7 @@ def _frozen(pending: PendingRequest, signed_in: SignedIn) -> Response:
         signed_in=signed_in,
         request_id=pending.request_id,
         transaction_id=pending.transaction_id,
-        client_name=_client(pending).name.get(_locale()),
+        client_name=_client(pending).name.get(language.current()),
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
     )
     return make_response(page, 403)
@@ -222,7 +220,7 @@ def _approve(
 ) -> Response:
     # Composed again in the language that was read, and compared: what was displayed is what is recorded.
     locale = form.get("locale")
-    notice = notice_of(pending, _client(pending), locale if locale in LOCALES else _locale())
+    notice = notice_of(pending, _client(pending), locale if locale in language.LOCALES else language.current())
     if not secrets.equal(notice.sha256, form.get("notice", "")) or _nothing_left(pending, notice):
         return show(pending, signed_in, ticked=ticked, problem="changed", status=409)
     try:
@@ -280,8 +278,3 @@ def _can_extend(pending: PendingRequest, now: datetime) -> bool:
 
 def _action(request_id: str) -> str:
     return f"consent:{request_id}"
-
-
-def _locale() -> str:
-    locale = get_locale()
-    return "en" if locale is not None and locale.language == "en" else "zh-TW"

@@ -15,7 +15,8 @@ from authz_server.database import session_for
 from authz_server.identity import recovery, service
 from authz_server.identity.certificates import trust
 from authz_server.identity.errors import AccountProblem
-from authz_server.identity.service import LOCALES, Enrolment, Person
+from authz_server.identity.language import LOCALES
+from authz_server.identity.service import Enrolment, Person
 
 
 @click.group()
@@ -56,19 +57,20 @@ def _credentials(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--birthdate", prompt="Birthdate (YYYY-MM-DD)", type=click.DateTime(["%Y-%m-%d"]))
 @click.option("--email")
 @click.option("--phone")
-@click.option("--locale", type=click.Choice(LOCALES), default=LOCALES[0], show_default=True)
+@click.option("--locale", type=click.Choice(LOCALES), help="Their language, if they said one.")
 @_credentials
 def add(
     username: str,
     birthdate: datetime,
     password: str,
     totp_secret: str | None,
+    locale: str | None,
     *,
     checked_in_person: bool,
     **about: Any,
 ) -> None:
     """Make an account, and show what the citizen's authenticator app has to scan."""
-    person = Person(username=username, birthdate=birthdate.date(), **about)
+    person = Person(username=username, birthdate=birthdate.date(), locale=locale or "", **about)
     settings = config.load()
     secret = config.read_secret(settings.secret_file)
     with session_for(settings) as session:

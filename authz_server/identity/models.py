@@ -30,7 +30,7 @@ class Citizen(Base):
     email_verified_at: Mapped[datetime | None] = mapped_column(default=None)  # since when notices go there
     phone: Mapped[str | None] = mapped_column(String(20), repr=False, default=None)
     phone_verified_at: Mapped[datetime | None] = mapped_column(default=None)
-    locale: Mapped[str] = mapped_column(String(10), default="zh-TW")
+    locale: Mapped[str] = mapped_column(String(10), default="")  # as long as nobody chose one: none
     suspended_at: Mapped[datetime | None] = mapped_column(default=None)  # by the operator: nothing works, no sign-in
     frozen_at: Mapped[datetime | None] = mapped_column(default=None)  # by themselves: nothing of theirs is shared
     # Since when two different methods, or the operator face to face, have said who it is; never taken back.

@@ -14,11 +14,11 @@ from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.identity import credentials, national_id, passwords, recovery, sessions, totp
 from authz_server.identity.contact import EMAIL, PHONE
 from authz_server.identity.errors import AccountProblem
+from authz_server.identity.language import LOCALES
 from authz_server.identity.methods import certificate_proof
 from authz_server.identity.methods.password_totp import USERNAME, set_totp
 from authz_server.identity.models import CITIZEN
 
-LOCALES = ("zh-TW", "en")
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
 _INSERT = {
     name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
@@ -36,7 +36,7 @@ class Person:
     birthdate: date = field(repr=False)
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
-    locale: str = LOCALES[0]
+    locale: str = ""  # none chosen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +188,7 @@ def _problems(person: Person, today: date) -> list[str]:
         "email: not an address": person.email is None or (len(person.email) <= 254 and EMAIL.fullmatch(person.email)),
         "phone: 6 to 20 of 0-9, space, -, beginning with + or not": person.phone is None
         or PHONE.fullmatch(person.phone),
-        f"locale: one of {', '.join(LOCALES)}": person.locale in LOCALES,
+        f"locale: one of {', '.join(LOCALES)}": person.locale in {"", *LOCALES},
     }
     return [problem for problem, fine in checks.items() if not fine]
 

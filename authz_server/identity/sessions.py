@@ -73,7 +73,7 @@ class SignedIn:
 
     citizen_id: CitizenId
     name: str = field(repr=False)
-    locale: str
+    locale: str  # "": none chosen
     level: int
     amr: tuple[str, ...]
     auth_time: datetime

@@ -17,6 +17,7 @@ from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.service import find_announced
 from authz_server.identity import sign_in_codes
 from authz_server.identity.contact import CHANGED, PROPOSED, change_at
+from authz_server.identity.language import DEFAULT
 from authz_server.identity.models import Citizen
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices.channels.base import Errand, Reader, Undeliverable
@@ -53,7 +54,9 @@ def matters(session: Session, audit_entry_ids: Sequence[int]) -> dict[int, Matte
     """What these entries are about, in one look; those are missing whose entry or citizen is gone."""
     found = session.execute(_MATTERS, {"ids": list(audit_entry_ids)})
     return {
-        entry.id: Matter(entry, Reader(citizen_id=id_, locale=locale, email=email, phone=phone), granted or (), first)
+        entry.id: Matter(
+            entry, Reader(citizen_id=id_, locale=locale or DEFAULT, email=email, phone=phone), granted or (), first
+        )
         for entry, id_, locale, email, phone, granted, first in found
     }
 

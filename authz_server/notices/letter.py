@@ -112,8 +112,7 @@ class Writer:
 
     def write(self, errand: Errand) -> Letter:
         """The message in both languages."""
-        first = errand.reader.locale if errand.reader.locale in LANGUAGES else "zh-TW"
-        order = sorted(LANGUAGES, key=lambda locale: locale != first)
+        order = sorted(LANGUAGES, key=lambda locale: locale != errand.reader.locale)
         return Letter(parts=tuple(self.part(errand, locale) for locale in order))
 
     def write_short(self, errand: Errand) -> str:

@@ -6,7 +6,7 @@ from authz_server.clients.policy import POLICIES
 from authz_server.core import jose
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL, acr_of_level
 from authz_server.extensions import Services
-from authz_server.identity.service import LOCALES
+from authz_server.identity.language import LOCALES
 from authz_server.oauth import client_access, id_token
 from authz_server.oauth.authorization_request import PROMPTS
 from authz_server.oauth.scopes import CLAIMS, SCOPE_CLAIMS

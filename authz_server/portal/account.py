@@ -16,7 +16,8 @@ from authz_server.counter import appointments
 from authz_server.database import db
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import citizen_required
-from authz_server.identity.service import LOCALES, set_locale
+from authz_server.identity.language import LOCALES
+from authz_server.identity.service import set_locale
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import members
 from authz_server.portal.context import LANGUAGES
@@ -36,7 +37,7 @@ def hub(signed_in: SignedIn) -> str:
 @blueprint.get("/account/language")
 @citizen_required
 def language(signed_in: SignedIn) -> Response:
-    """Show the languages and which one it is."""
+    """Show the languages and which one it is, if one was chosen."""
     return _language_page(signed_in, done=gettext("Saved.") if "saved" in request.args else None)
 
 
@@ -66,6 +67,7 @@ def _language_page(
             | {"checked": tag == signed_in.locale}
             for tag, lang, name in LANGUAGES
         ],
+        chosen=bool(signed_in.locale),
         csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
         done=done,
         error=error,

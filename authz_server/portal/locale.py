@@ -1,20 +1,24 @@
 """Which of the two languages a page speaks, and how a person changes it.
 
 In this order: what they just chose (`lang`, in a link or on a button of a form), what they chose before (cookie),
-what their account says, what the client asked for (`ui_locales`), what the browser prefers; else 繁體中文.
+what their account says if one was chosen there, what the client asked for (`ui_locales`), what the browser prefers;
+else 繁體中文.
 """
 
 from typing import Final
 
 from babel import Locale
 from flask import Flask, Response, g, request
-from flask_babel import Babel, get_locale
+from flask_babel import Babel
 from werkzeug.exceptions import HTTPException
+
+from authz_server.identity.language import DEFAULT, current
+
+__all__ = ["CATALOGUE_OF", "DEFAULT", "HTML_LANG", "chosen", "current", "init_app", "select", "supported"]
 
 # The tag in HTML, cookies and records, and the name of its gettext catalogue.
 CATALOGUE_OF: Final = {"zh-TW": "zh_Hant_TW", "en": "en"}
 HTML_LANG: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}
-DEFAULT: Final = "zh-TW"
 COOKIE: Final = "lang"
 COOKIE_MAX_AGE_S: Final = 365 * 24 * 3600
 
@@ -47,12 +51,6 @@ def select() -> str:
         if (tag := supported(wish)) is not None:
             return tag
     return DEFAULT
-
-
-def current() -> str:
-    """The tag of the language that this page is being rendered in."""
-    locale = get_locale()
-    return "en" if locale is not None and locale.language == "en" else DEFAULT
 
 
 def chosen() -> str | None:

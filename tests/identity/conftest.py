@@ -7,6 +7,7 @@ from typing import cast
 import pytest
 from flask import Flask
 from flask.typing import ResponseReturnValue
+from flask_babel import Babel
 from jinja2 import DictLoader
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -76,6 +77,7 @@ def app(engine: Engine, settings: Settings, requests: KnownRequests) -> Iterator
     url = settings.database_url
     app.config.update(SQLALCHEMY_DATABASE_URI=url, SQLALCHEMY_ENGINE_OPTIONS=engine_options(url))
     db.init_app(app)
+    Babel(app)  # type: ignore[no-untyped-call]  # it has no annotations
     app.extensions["mydata"] = Services(
         settings=settings,
         catalogue=cast(Catalogue, None),

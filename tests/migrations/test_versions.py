@@ -3,17 +3,19 @@
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Engine, column, insert, inspect, select, table
+from sqlalchemy.orm import Session
 
 from authz_server import retention
 from authz_server.cli import migrate_database
 from authz_server.database import Base, UtcDateTime, is_of, new_engine, table_of
+from authz_server.identity.models import Citizen
 from authz_server.single_use import identifiers
 from authz_server.single_use.models import USED_IDENTIFIERS
 from tests.support import postgres
@@ -70,6 +72,21 @@ def test_migrating_a_second_time_changes_nothing(empty_url: str) -> None:
     made = tables(empty_url)
     migrate_database(empty_url)
     assert tables(empty_url) == made
+
+
+def test_no_language_is_taken_for_a_choice_that_nobody_made(empty_url: str) -> None:
+    migrate_database(empty_url)
+    migrate_database(empty_url, back_to="0027")
+    chosen = select(Citizen.locale).order_by(Citizen.username)
+    with opened(empty_url) as engine:
+        with Session(engine) as session, session.begin():
+            for name, locale in (("a", "en"), ("b", "zh-TW")):
+                about = {"username": name, "name": name, "national_id": name, "birthdate": date.min, "locale": locale}
+                session.add(Citizen(**about, created_at=datetime.now(UTC)))  # type: ignore[arg-type]
+        for version, expected in ((None, ["en", ""]), ("0027", ["en", "zh-TW"])):
+            migrate_database(empty_url, back_to=version)
+            with engine.connect() as connection:
+                assert connection.scalars(chosen).all() == expected
 
 
 def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_and_shrink(empty_url: str) -> None:

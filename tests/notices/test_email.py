@@ -108,6 +108,11 @@ def test_the_reader_s_language_comes_first(hands: Hands, office: PostOffice) -> 
     assert text_of(letter, "html").startswith('<!doctype html><html lang="zh-Hant-TW">')
 
 
+def test_who_chose_no_language_is_written_to_in_chinese_first(hands: Hands, office: PostOffice) -> None:
+    hands.change(locale="")
+    assert one_letter(hands, office)["Subject"].startswith("您的帳號暫時不能登入 / ")
+
+
 def test_it_says_of_itself_what_programs_want_to_know(hands: Hands, office: PostOffice) -> None:
     letter = one_letter(hands, office, "consent.denied")
     assert letter["From"] == "個人資料同意服務 <notices@mydata.example>"

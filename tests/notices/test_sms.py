@@ -31,7 +31,7 @@ def told_by_sms(
     with serving(answer) as gateway:
         sms = SmsSettings(url=f"http://127.0.0.1:{gateway.port}/messages", token_file=folder / "token")
         hands = Hands(platform, sms=sms)
-        hands.change(phone=PHONE, phone_verified_at=clock.now(), locale="zh-TW")
+        hands.change(phone=PHONE, phone_verified_at=clock.now(), locale="")
         hands.happened(event, **about)
         hands.tick()
         hands.deliver("sms")

@@ -4,6 +4,8 @@ import re
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 
 from authz_server.identity.models import Citizen
 from authz_server.oauth.routes import CALLERS
@@ -72,6 +74,19 @@ def test_the_language_of_the_account_is_changed_and_the_pages_with_it(own_platfo
         assert f'<html class="govuk-template" lang="{lang}">' in page
         assert saved in page
         assert [citizen.locale for citizen in rows(own_platform, Citizen, username="citizen1")] == [locale]
+
+
+def test_an_account_without_a_chosen_language_leaves_the_page_in_the_one_that_is_in_use(own_platform: Platform) -> None:
+    with Session(own_platform.engine) as session, session.begin():
+        session.execute(update(Citizen).values(locale=""))
+    citizen, bank = own_platform.citizen(), own_platform.bank
+    asked = bank.push(own_platform.detail("ris.personal"), ui_locales="en")
+    citizen.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "zh-TW"
+    assert '<html class="govuk-template" lang="en">' in citizen.authorize(bank.client_id, asked).text
+    citizen.client.environ_base["HTTP_ACCEPT_LANGUAGE"] = "en"
+    page = citizen.client.get("/account/language").text
+    assert "You have not chosen one yet." in page
+    assert " checked" not in page
 
 
 @pytest.mark.parametrize(

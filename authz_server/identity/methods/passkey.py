@@ -26,7 +26,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, webauthn
+from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, language, webauthn
 from authz_server.identity.credentials import Bound
 from authz_server.identity.errors import CitizenSuspended, PasskeyCopied, WrongCredentials
 from authz_server.identity.levels import level_of_method
@@ -164,7 +164,7 @@ def add(signed_in: SignedIn) -> Response:
         signed_in,
         PASSKEY,
         external_id=passkey.credential_id,
-        label=label or UNNAMED.get(signed_in.locale),
+        label=label or UNNAMED.get(language.current()),
         data=_data(passkey),
         now=now,
     )

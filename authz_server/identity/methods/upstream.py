@@ -22,7 +22,7 @@ from authz_server.config import Settings
 from authz_server.core import clock, secrets
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, csrf, enrolment, entry
+from authz_server.identity import challenges, cookies, csrf, enrolment, entry, language
 from authz_server.identity.challenges import Challenge
 from authz_server.identity.errors import MethodUnavailable, WrongCredentials
 from authz_server.identity.guard import current
@@ -178,7 +178,7 @@ def _add(attempt: UpstreamAttempt, asked: Challenge) -> Response:
         signed_in,
         UPSTREAM,
         external_id=attempt.person.external_id,
-        label=attempt.provider.settings.name.get(signed_in.locale),
+        label=attempt.provider.settings.name.get(language.current()),
         data={"provider": attempt.provider.id},
         now=now,
     )

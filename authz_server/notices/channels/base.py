@@ -51,7 +51,7 @@ class Reader:
     """Who a message is for, and where they are reached."""
 
     citizen_id: int
-    locale: str
+    locale: str  # of LOCALES: what the account says, or the default
     email: str | None = field(repr=False)
     phone: str | None = field(repr=False)
 

@@ -1,0 +1,14 @@
+"""The two languages in which people are spoken and written to."""
+
+from typing import Final
+
+from flask_babel import get_locale
+
+LOCALES: Final = ("zh-TW", "en")
+DEFAULT: Final = LOCALES[0]
+
+
+def current() -> str:
+    """The tag of the language that this page is being rendered in."""
+    locale = get_locale()
+    return "en" if locale is not None and locale.language == "en" else DEFAULT
