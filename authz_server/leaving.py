@@ -21,7 +21,6 @@ from authz_server.core.secrets import new_secret
 from authz_server.counter import appointments
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
-from authz_server.identity.service import LOCALES
 from authz_server.notices.channels.email import Email
 from authz_server.notices.channels.sms import Sms
 from authz_server.notices.letter import LEFT
@@ -95,7 +94,7 @@ def leave_by_name(session: Session, username: str, *, settings: Settings, now: d
 def shell(now: datetime) -> dict[str, Any]:
     """A row that stands for nobody, as of a citizen who left without ever having been there."""
     names = _markers()
-    kept = {"username": names["marker"], "national_id": names["short_marker"], "locale": LOCALES[0]}
+    kept = {"username": names["marker"], "national_id": names["short_marker"], "locale": ""}
     return {**NAMELESS, **kept, "created_at": now, "suspended_at": now, "left_at": now}
 
 

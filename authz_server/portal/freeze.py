@@ -82,13 +82,13 @@ def unfreeze(signed_in: SignedIn) -> Response:
 def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
     is_open = signed_in.frozen_at is None
     unfrozen = is_open and "unfrozen" in request.args
-    consents = withdrawal.open_consents(db.session(), signed_in.citizen_id, now=clock.now()) if is_open else ()
+    recipients = withdrawal.recipients(db.session(), signed_in.citizen_id, now=clock.now()) if is_open else ()
     page = render_template(
         "freeze.html",
         signed_in=signed_in,
         frozen=moment(signed_in.frozen_at),
         done=gettext("Your account is no longer frozen. Requests can be agreed to again.") if unfrozen else None,
-        recipients=[client_name(consent.client_id) for consent in consents],
+        recipients=[client_name(client_id) for client_id in recipients],
         csrf=_token(FREEZE),
         stale=stale,
     )

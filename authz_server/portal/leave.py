@@ -33,11 +33,11 @@ DAYS_OF_A_YEAR: Final = 365
 @citizen_required
 def consequences(signed_in: SignedIn) -> str:
     """Say what it means; nothing can be closed from here."""
-    consents = withdrawal.open_consents(db.session(), signed_in.citizen_id, now=clock.now())
+    recipients = withdrawal.recipients(db.session(), signed_in.citizen_id, now=clock.now())
     return render_template(
         "leave.html",
         signed_in=signed_in,
-        recipients=[client_name(consent.client_id) for consent in consents],
+        recipients=[client_name(client_id) for client_id in recipients],
         **_kept(),
     )
 

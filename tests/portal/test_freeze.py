@@ -83,6 +83,32 @@ def test_a_link_only_asks_and_says_what_would_end(someone: Someone) -> None:
     assert fetch.exchange().status_code == 200
 
 
+def test_what_would_end_is_told_once_and_not_of_what_was_delivered(someone: Someone) -> None:
+    bank = someone.platform.bank
+
+    def told() -> list[str]:
+        found = [
+            re.findall("<li>(.*?)</li>", someone.read(path).partition("that would end")[2].partition("</ul>")[0])
+            for path in (FREEZE, "/account/leave")
+        ]
+        assert found[0] == found[1]
+        return found[0]
+
+    def identity() -> str:
+        asked = someone.browser.authorize(bank.client_id, bank.push(scope="openid", authorization_details=""))
+        return answer_of(someone.browser.decide(asked))["code"]
+
+    fetch = fetch_of(someone, someone.tokens())
+    assert told() == ["First Sample Bank"]
+    proxy = someone.platform.proxy
+    assert proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    assert told() == []  # though UserInfo would still answer
+    bank.redeem(identity())
+    assert told() == ["First Sample Bank"]
+    identity()
+    assert told() == ["First Sample Bank"]
+
+
 def test_after_the_button_nothing_opens_anything(someone: Someone) -> None:
     code, tokens = someone.code(), someone.tokens()
     fetch, bank = fetch_of(someone, tokens), someone.platform.bank
