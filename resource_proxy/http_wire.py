@@ -154,6 +154,7 @@ class Answer:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._chunks = bytearray()
+        self._beside_bytes = 0  # octets of a chunked body since its last octet that is data
         self._keep_alive = self._head_is_read = self._is_whole = False
         self._parser: Any = HttpResponseParser(self)
         self._read_head(connection)
@@ -217,10 +218,21 @@ class Answer:
             octets = connection.read_some(size_bytes)
             if not octets:
                 raise BadAnswer("ends early")
-            self._parser.feed_data(octets)
+            self._feed(octets)
         octets = bytes(memoryview(self._chunks)[:size_bytes])
         del self._chunks[:size_bytes]
         return octets
+
+    def _feed(self, octets: bytes) -> None:
+        """Parse a piece of a chunked body. What is no data in it, in a row, is bounded as a head is.
+
+        The parser keeps all of a trailer until that ends, and copies it with each piece that comes.
+        """
+        body_bytes = len(self._chunks)
+        self._parser.feed_data(octets)
+        self._beside_bytes = 0 if len(self._chunks) > body_bytes else self._beside_bytes + len(octets)
+        if self._beside_bytes > HEAD_LIMIT_BYTES:
+            raise BadAnswer("more than a head between or after chunks")
 
     # What the parser calls.
 
@@ -230,7 +242,7 @@ class Answer:
             raise BadAnswer("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._head_is_read:  # a trailer: nobody asked for any, and nothing bounds how many there are
+        if self._head_is_read:  # a trailer: nobody asked for any
             return
         key, text = name.decode("ascii").lower(), value.decode("latin-1").strip()
         self.headers[key] = f"{self.headers[key]}, {text}" if key in self.headers else text

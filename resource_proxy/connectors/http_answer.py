@@ -92,7 +92,7 @@ def retry_after_s(header: str | None, *, default: int = RETRY_AFTER_DEFAULT_S) -
     else:
         try:
             seconds = round((parsedate_to_datetime(text) - clock.now()).total_seconds())
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             return default
     return min(max(seconds, 1), RETRY_AFTER_LIMIT_S)
 

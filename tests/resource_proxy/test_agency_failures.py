@@ -288,6 +288,8 @@ def test_tls_is_verified_and_ca_file_adds_an_authority(
         ("Tue, 01 Jan 2030 00:02:00", 60),
         ("Mon, 01 Jan 2029 00:00:00 GMT", 1),
         ("Tue, 99 Jan 2030 00:02:00 GMT", 60),
+        (f"Tue, 01 Jan {'9' * 20} 00:02:00 GMT", 60),
+        (f"Tue, 01 Jan 2030 00:02:00 +{'9' * 20}", 60),
     ],
 )
 def test_retry_after_is_a_time_from_a_second_to_a_day(header: str | None, seconds: int) -> None:
