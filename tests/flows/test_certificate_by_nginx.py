@@ -1,4 +1,4 @@
-"""The TLS client certificate, from a real handshake with a real nginx, by the configuration that operators get."""
+"""A real nginx by the configuration that operators get: what it hands on, and the certificate of a real handshake."""
 
 import re
 import subprocess
@@ -43,11 +43,12 @@ http {{
 
 @dataclass
 class Site:
-    """What runs: nginx at `issuer` and `tls_url`, the server behind it, and the authority."""
+    """What runs: nginx at `issuer`, `tls_url` and (no TLS) `plain_url`, the server behind it, and the authority."""
 
     folder: Path
     issuer: str
     tls_url: str
+    plain_url: str
     backend: str
     authority: Authority
 
@@ -74,14 +75,14 @@ class Site:
 def example(site: Site, folder: Path, verify: str) -> str:
     """deploy/nginx.conf at other ports and with other files."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
-    main, tls = (url.rpartition(":")[2] for url in (site.issuer, site.tls_url))
+    main, tls, plain = (url.rpartition(":")[2] for url in (site.issuer, site.tls_url, site.plain_url))
     (folder / "hop.conf").write_text(f'proxy_set_header X-Client-Cert-Hop "{SECRET}";\n')
     for old, new in {
         "127.0.0.1:8000": site.backend,
         "https://id.example.org": site.issuer,
         "listen 443": f"listen 127.0.0.1:{main}",
         "listen 8443": f"listen 127.0.0.1:{tls}",
-        "listen 80": f"listen 127.0.0.1:{free_port()}",
+        "listen 80": f"listen 127.0.0.1:{plain}",
         "id.example.org;": "localhost;",
         "/etc/mydata/tls/id.example.org.pem": str(folder / "server.pem"),
         "/etc/mydata/tls/id.example.org.key": str(folder / "server.pem"),
@@ -118,9 +119,9 @@ def running(*processes: Process) -> Iterator[None]:
 
 @contextmanager
 def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
-    ca, backend, main, tls = (free_port() for _ in range(4))
+    ca, backend, main, tls, plain = (free_port() for _ in range(5))
     authority = Authority.create(folder / "ca", f"http://127.0.0.1:{ca}")
-    urls = f"https://localhost:{main}", f"https://localhost:{tls}"
+    urls = f"https://localhost:{main}", f"https://localhost:{tls}", f"http://localhost:{plain}"
     site = Site(folder, *urls, f"127.0.0.1:{backend}", authority)
     self_signed(folder, "localhost")
     (folder / "anchors.pem").write_bytes(
@@ -210,6 +211,26 @@ def test_a_citizen_signs_in_by_the_certificate_of_the_browser(site: Site) -> Non
     assert (answer.status_code, answer.headers["Location"]) == (303, f"{site.issuer}/record")
     record = browser.get(answer.headers["Location"], timeout=30)
     assert (record.status_code, record.url) == (200, f"{site.issuer}/record")
+
+
+def test_a_page_that_is_asked_for_without_tls_is_where_it_always_is(site: Site) -> None:
+    answer = requests.get(f"{site.plain_url}/sign-in?lang=en", allow_redirects=False, timeout=30)
+    assert (answer.status_code, answer.headers["Location"]) == (308, f"{site.issuer}/sign-in")
+
+
+def test_no_address_writes_headers_of_its_own(site: Site) -> None:
+    for url in (site.plain_url, site.tls_url):
+        answer = site.browser().get(f"{url}/%0D%0ASet-Cookie:%20a=b", allow_redirects=False, timeout=30)
+        assert "Set-Cookie" not in answer.headers
+        assert answer.headers["Location"] == f"{site.issuer}/%0D%0ASet-Cookie:%20a=b"
+
+
+def test_no_log_of_nginx_has_a_query(site: Site) -> None:
+    url = f"{site.issuer}/authorize?request_uri=of-somebody"
+    assert site.browser().post(url, bytes(200_000), timeout=30).status_code == 413  # which is an error of nginx's own
+    logs = {path.name: path.read_text() for path in site.folder.glob("*.log")}
+    assert '"POST /authorize" 413' in logs["mydata-server.log"]
+    assert not [name for name, text in logs.items() if "of-somebody" in text]
 
 
 def test_what_is_not_about_certificates_is_where_it_always_is(site: Site) -> None:
