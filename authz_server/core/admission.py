@@ -88,7 +88,8 @@ class Rooms:
         *self._doors, (_, self._last) = doors
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-        path = environ["PATH_INFO"]
+        # As Werkzeug reads it: with more slashes it would be the same page, but for another room.
+        path = environ["PATH_INFO"] = "/" + environ["PATH_INFO"].lstrip("/")
         door = next((door for room, door in self._doors if room.is_for(path)), self._last)
         return door(environ, start_response)
 

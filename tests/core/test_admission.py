@@ -114,7 +114,7 @@ def test_when_the_server_is_killed_no_worker_stays_behind() -> None:
 def test_what_is_slow_takes_no_turns_from_the_others(door: Door) -> None:
     at_work = door.send("/slow")
     slow, _ = door.next_at_work()
-    others = [door.send("/slow") for _ in range(4)]
+    others = [door.send(path) for path in ("/slow", "//slow", "/slow", "///slow")]  # for Werkzeug it is all the same
     wait_until(lambda: len(answered(others)) == len(others) - 1, "all but the one in line are answered")
     (in_line,) = (connection for connection in others if connection not in answered(others))
     quick = [door.send() for _ in range(ROOM.at_once)]

@@ -183,6 +183,12 @@ def test_dp04_query_fragment_and_default_port_do_not_matter(
         assert http.get(PATH, headers=client.headers(new_token(), htu=htu)).status_code == 401
 
 
+def test_no_client_is_sent_elsewhere_least_of_all_by_the_host_header(http: FlaskClient) -> None:
+    for path in (f"/data//{DATASET}", f"/data/{DATASET}/", "/.well-known//oauth-protected-resource"):
+        answer = http.get(path, headers={"Host": "attacker.example"})
+        assert (answer.status_code, answer.headers.get("Location")) == (404, None)
+
+
 def test_dp04_the_host_header_has_no_say(http: FlaskClient, authz: Authz, client: Client) -> None:
     token = new_token()
     elsewhere = {"Host": "evil.example", "X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https"}
