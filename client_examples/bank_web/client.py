@@ -97,9 +97,8 @@ class Client:
         if answer.status_code == 404 and answer.json()["type"] == "urn:mydata:problem:no-record":
             fetch.status = "no-record"
         if answer.status_code == 200:
-            made_for = {"aud": self.client_id} | {it: fetch.grant[it] for it in ("dataset", "fields", "parameters")}
-            fetch.package = open_package(answer.content, self.decryption_key, agency, fetch.dataset, made_for)
-            fetch.status = "done"
+            given = agency, fetch.dataset, fetch.grant, self.client_id
+            fetch.package, fetch.status = open_package(answer.content, self.decryption_key, *given), "done"
 
     def _get(self, url: str) -> Any:
         answer = self._http.get(url, timeout=10)

@@ -28,8 +28,8 @@ class Package(NamedTuple):
     whole: bytes  # the ZIP as the agency made it, which `mydata verify` takes
 
 
-def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: dict[str, Any]) -> Package:
-    """Decrypt and check. `agency`, `dataset`: from GET /catalogue; `granted`: what it was made for, or BadPackage."""
+def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, grant: dict[str, Any], recipient: str) -> Package:
+    """Decrypt and check. `agency`, `dataset`: from GET /catalogue. Raises: BadPackage, also of another grant."""
     try:
         whole = jwe.decrypt_compact(jose, key, registry=LIMITS).plaintext or b""
         with zipfile.ZipFile(io.BytesIO(whole)) as archive:
@@ -38,13 +38,14 @@ def open_package(jose: bytes, key: ECKey, agency: Any, dataset: Any, granted: di
             files = {entry.filename: archive.read(entry) for entry in archive.infolist()}
         signed = jws.deserialize_compact(files.pop("manifest.jws"), KeySet.import_key_set(agency["jwks"]), ["ES256"])
         manifest, data = json.loads(signed.payload), json.loads(files["data.json"])
-        said = {"typ": signed.headers().get("typ")} | {name: manifest[name] for name in ["iss", *granted]}
-        if said != {"typ": "mydata-manifest+jwt", "iss": agency["id"], **granted}:
+        made_for = {"iss": agency["id"], "aud": recipient, "txn": grant["transaction"]}  # or somebody else's
+        made_for |= {name: grant[name] for name in ("dataset", "fields", "parameters")}
+        if signed.headers().get("typ") != "mydata-manifest+jwt" or made_for != {it: manifest[it] for it in made_for}:
             raise BadPackage("made for another request")
         if {file["name"]: file["sha256"] for file in manifest["files"]} != {name: s256(files[name]) for name in files}:
             raise BadPackage("not the files that the agency signed")
         Draft202012Validator(dataset["schema"]).validate(data)
-        if not set(data) <= set(granted["fields"]):
+        if not set(data) <= set(grant["fields"]):
             raise BadPackage("more than was granted")
     except (JoseError, ValidationError, zipfile.BadZipFile, ValueError, KeyError, TypeError) as error:
         raise BadPackage(type(error).__name__) from error

@@ -40,10 +40,10 @@ def proof(path: str, method: str, url: str, access_token: str = "") -> str:
 
 def open_(keys: str, client_id: str, issuer: str, grant: str, package: str) -> str:
     granted = json.loads(Path(grant).read_text())
-    expected = {name: granted[name] for name in ("dataset", "fields", "parameters")} | {"aud": client_id}
     agencies = requests.get(f"{issuer}/catalogue", timeout=10).json()["agencies"]
     offers = {dataset["id"]: (agency, dataset) for agency in agencies for dataset in agency["datasets"]}
-    opened = open_package(Path(package).read_bytes(), key_of(keys, 1), *offers[granted["dataset"]], expected)
+    made_for = *offers[granted["dataset"]], granted, client_id
+    opened = open_package(Path(package).read_bytes(), key_of(keys, 1), *made_for)
     return json.dumps(opened.data, ensure_ascii=False, indent=2)
 
 

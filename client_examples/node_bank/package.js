@@ -22,8 +22,9 @@ export async function openPackage(jwe, platform, catalogue, grant) {
   const keys = createLocalJWKSet(agency.jwks)
   const verified = await compactVerify(signed, keys, { algorithms: ['ES256'] })
   const manifest = json(verified.payload)
-  const { dataset, fields, parameters } = grant
-  const expected = { iss: agency.id, aud: platform.clientId, dataset, fields, parameters }
+  const { transaction, dataset, fields, parameters } = grant
+  // Without `txn` it could be about somebody else.
+  const expected = { iss: agency.id, aud: platform.clientId, txn: transaction, dataset, fields, parameters }
   const said = Object.fromEntries(Object.keys(expected).map((name) => [name, manifest[name]]))
   if (verified.protectedHeader.typ !== 'mydata-manifest+jwt' || !isDeepStrictEqual(said, expected)) {
     throw new Error('the package was made for another request')

@@ -36,14 +36,15 @@ def test_no_example_imports_a_server(path: Path) -> None:
 
 
 def opened(world: World, files: dict[str, bytes] | None = None, **granted: Any) -> package.Package:
-    """Let the bank open a package for DATASET; `files` replaces what the agency put into it."""
+    """Let the bank open a package for DATASET; `files` replaces what the agency put into it, `granted` the grant's."""
     claims = world.claims(DATASET)
     answer = world.ask(DATASET, world.ticket(claims))
     jose = answer.data if files is None else sealed(world, files)
     agency = {"id": "bli", "jwks": {"keys": [world.keys["bli"].signing.as_dict(private=False)]}}
-    expected = {"aud": claims["client_id"], "dataset": DATASET, "fields": claims["fields"], "parameters": {}} | granted
+    grant = {"transaction": claims["txn"], "dataset": DATASET, "fields": claims["fields"], "parameters": {}} | granted
+    recipient = grant.pop("client_id", claims["client_id"])
     key = ECKey.import_key(world.recipient.export_private(as_dict=True))
-    return open_package(jose, key, agency, world.datasets[DATASET], expected)
+    return open_package(jose, key, agency, world.datasets[DATASET], grant, recipient)
 
 
 def sealed(world: World, files: dict[str, bytes]) -> bytes:
@@ -68,7 +69,13 @@ def test_a_good_package_is_opened(world: World) -> None:
 
 @pytest.mark.parametrize(
     "granted",
-    [{"aud": "another-bank"}, {"dataset": "bli.pension"}, {"fields": ["name"]}, {"parameters": {"tax_year": "113"}}],
+    [
+        {"client_id": "another-bank"},
+        {"transaction": "T000-0000-0000"},  # which may be somebody else's
+        {"dataset": "bli.pension"},
+        {"fields": ["name"]},
+        {"parameters": {"tax_year": "113"}},
+    ],
     ids=str,
 )
 def test_a_package_made_for_another_request_is_refused(world: World, granted: dict[str, Any]) -> None:
@@ -126,7 +133,7 @@ def test_a_package_that_grows_too_large_is_not_unpacked(world: World, monkeypatc
 
 def test_a_package_for_somebody_else_cannot_be_opened(world: World) -> None:
     with pytest.raises(BadPackage):
-        open_package(world.fetch(DATASET).data, ECKey.generate_key("P-256"), {"jwks": {"keys": []}}, {}, {})
+        open_package(world.fetch(DATASET).data, ECKey.generate_key("P-256"), {"jwks": {"keys": []}}, {}, {}, "bank")
 
 
 def test_the_assertion_says_who_asks_and_is_new_each_time() -> None:

@@ -63,9 +63,7 @@ class Download:
         """Decrypt and verify what came."""
         offers = {dataset["id"]: (agency, dataset) for agency in agencies for dataset in agency["datasets"]}
         agency, dataset = offers[granted["dataset"]]
-        made_for = {"aud": RECIPIENT, "txn": granted["transaction"]}
-        made_for |= {name: granted[name] for name in ("dataset", "fields", "parameters")}
-        return open_package(answer.content, self.recipient_key, agency, dataset, made_for)
+        return open_package(answer.content, self.recipient_key, agency, dataset, granted, RECIPIENT)
 
 
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
