@@ -192,6 +192,11 @@ class Answer:
         else:
             connection.close()
 
+    def give_up(self) -> None:
+        """Close, and keep the connection in no case."""
+        self._keep_alive = False
+        self.close()
+
     def _read_head(self, connection: Connection) -> None:
         left_bytes = HEAD_LIMIT_BYTES
         try:

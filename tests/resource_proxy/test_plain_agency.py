@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import socket
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -81,6 +82,23 @@ def test_the_agency_is_asked_in_plain_words(ask: Callable[[], Any], plain_agency
     assert asked.headers["x-transaction-id"] == "T7K2M-9QXA-4F3C"
     assert asked.headers["x-fapi-interaction-id"] == TRACE_ID
     assert "authorization" not in asked.headers
+
+
+def test_what_an_agency_says_twice_is_not_about_the_next_citizen(
+    ask: Callable[[], Any], plain_agency: Peer, issuer: Issuer
+) -> None:
+    def say_twice(connection: socket.socket) -> None:
+        connection.sendall(json_reply(200, RECORD))
+        if connection.recv(65536):  # the next question on this connection
+            connection.sendall(json_reply(200, RECORD))
+
+    plain_agency.answer = lambda _: say_twice
+    assert ask().status_code == 200
+    plain_agency.answer = lambda _: json_reply(200, RECORD | {"data": DATA | {"national_id": "B223456782"}})
+    issuer.ticket(sub="B223456782")
+    with zipfile.ZipFile(io.BytesIO(opened(ask().data))) as archive:
+        assert json.loads(archive.read("data.json"))["national_id"] == "B223456782"
+    assert {request.headers["connection"] for request in plain_agency.requests} == {"close"}
 
 
 def test_the_package_is_signed_for_the_agency_and_sealed_to_the_recipient(
