@@ -171,7 +171,7 @@ def visitor(
 
 def violations(page: Page) -> list[str]:
     """What axe-core finds wrong with the page as it stands, on a desk and on a telephone, and whether it scrolls
-    sideways."""
+    sideways, there also with text of twice the size."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     problems = []
     for width, rules in (WIDE, RULES), (NARROW, RULES_OF_LAYOUT):
@@ -183,4 +183,8 @@ def violations(page: Page) -> list[str]:
         problems += [f"{page.url}, {width}: {item['id']}: {[node['html'] for node in item['nodes']]}" for item in found]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             problems.append(f"{page.url}, {width}: scrolls sideways")
+    page.evaluate("document.documentElement.style.fontSize = '200%'")
+    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+        problems.append(f"{page.url}, {NARROW}, text of 200 %: scrolls sideways")
+    page.evaluate("document.documentElement.style.fontSize = ''")
     return problems
