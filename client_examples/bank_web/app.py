@@ -13,6 +13,7 @@ from flask import Flask, abort, redirect, render_template, request, session, url
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from requests import RequestException
+from werkzeug.exceptions import HTTPException
 
 from .client import LATER, Client, Refused
 from .events import Journeys
@@ -56,11 +57,8 @@ def create_app(client: Client, document: Any, details: Any) -> Flask:
         waits = [fetch.wait_s for fetch in journey.fetches if fetch.status in LATER.values()]
         return page("result.html", fetches=journey.fetches, refresh_s=max(waits, default=0))
 
-    def refused(error: Exception) -> Any:
-        return page("refused.html", 400, reason=error if isinstance(error, Refused) else type(error).__name__)
-
-    for kind in (Refused, JoseError, RequestException):
-        app.register_error_handler(kind, refused)
+    for kind in (Refused, JoseError, RequestException, HTTPException):
+        app.register_error_handler(kind, lambda error: page("refused.html", getattr(error, "code", 400), error=error))
     return app
 
 

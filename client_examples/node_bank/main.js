@@ -5,7 +5,7 @@ import { createServer } from 'node:http'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK } from 'jose'
-import { refusedPage, resultPage, startPage } from './pages.js'
+import { missingPage, refusedPage, resultPage, startPage } from './pages.js'
 import { connect, fetchDataset, finish, isLater, start } from './platform.js'
 
 const CLIENT_ID = 'second-bank-of-samples'
@@ -77,7 +77,7 @@ async function answer(request, response, platform, requests) {
       const waits = journey.fetches.filter(({ status }) => isLater(status)).map(({ waitSeconds }) => waitSeconds)
       send(200, resultPage(zh, journey.fetches, Math.max(0, ...waits)))
     } else {
-      send(404, refusedPage(zh, ''))
+      send(404, missingPage(zh))
     }
   } catch (error) {
     console.error(`${url.pathname}: ${error.code ?? error.name}`)

@@ -22,10 +22,12 @@ export function resultPage(zh, fetches, refreshSeconds) {
     ? (zh ? '部分資料準備中' : 'Some data is being prepared')
     : received ? (zh ? '已收到您的資料' : 'We have your data') : (zh ? '沒有取得任何資料' : 'We received no data')
   const named = ({ name }) => escape(zh ? name.zh : name.en)
-  const word = (value) => typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no')
-    : typeof value === 'string' ? value : JSON.stringify(value)
-  const row = (field, value) => `<dt>${named(field)}</dt><dd>${escape(word(value))}</dd>`
-  const rows = ({ fields }, data) => fields.filter(({ id }) => id in data).map((field) => row(field, data[field.id]))
+  const shown = (value, members) => value === null ? '–'
+    : Array.isArray(value) ? value.map((one) => shown(one, members)).join('<br>')
+    : typeof value === 'object' ? Object.entries(value).map(([id, one]) => `${named(members[id])} ${shown(one, members)}`).join('; ')
+    : typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no') : escape(value)
+  const rows = ({ fields, members }, data) => fields.filter(({ id }) => id in data)
+    .map((field) => `<dt>${named(field)}</dt><dd>${shown(data[field.id], members)}</dd>`)
   const sections = fetches.map(({ grant, dataset, status, content, note }) => `
     <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
     <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
@@ -42,6 +44,12 @@ export function refusedPage(zh, reason) {
   return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>${again}`)
 }
 
+export function missingPage(zh) {
+  const text = zh ? '請檢查網址，或從首頁開始。' : 'Check the address, or begin on the first page.'
+  const again = `<p><a href="/">${zh ? '重新開始' : 'Start again'}</a></p>`
+  return page(zh, zh ? '沒有這個頁面' : 'There is no such page', `<p>${text}</p>${again}`)
+}
+
 function page(zh, title, body, refreshSeconds = 0) {
   const bank = zh ? '乙銀行' : 'Second Bank of Samples'
   return `<!doctype html>
@@ -50,8 +58,8 @@ function page(zh, title, body, refreshSeconds = 0) {
 ${refreshSeconds ? `<meta http-equiv="refresh" content="${refreshSeconds}">` : ''}
 <title>${title} - ${bank}</title><link rel="icon" href="data:,">
 <style>body{font:1.0625rem/1.7 system-ui,"Noto Sans TC","PingFang TC",sans-serif;color:#22303a;background:#f7f8f6;margin:0}
-header,main,footer{max-width:44rem;margin:auto;padding:1rem 1.25rem}main{background:#fff;border:1px solid #d6dcd6;border-radius:.5rem}
-header{display:flex;justify-content:space-between;gap:1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.5rem 0 .25rem}
+header,main,footer{max-width:44rem;margin:auto;padding:1rem min(1.25rem,6vw);overflow-wrap:anywhere}main{background:#fff;border:1px solid #d6dcd6;border-radius:.5rem}
+header{display:flex;flex-wrap:wrap;justify-content:space-between;gap:1rem}h1{font-size:1.5rem}h2{font-size:1.15rem;margin:1.5rem 0 .25rem}
 button{font:inherit;font-weight:600;padding:.7rem 1.2rem;color:#fff;background:#2f6b3c;border:0;border-radius:.3rem}
 a{color:#2f6b3c}dl{display:grid;grid-template-columns:minmax(7rem,13rem) 1fr}dt{color:#56636d}
 dt,dd{margin:0;padding:.4rem .5rem .4rem 0;border-top:1px solid #d6dcd6;overflow-wrap:anywhere}

@@ -185,6 +185,15 @@ def test_the_start_page_comes_in_both_languages(site: FlaskClient) -> None:
     assert "Apply with MyData" in site.get("/").text, "the choice is kept"
 
 
+@pytest.mark.parametrize(
+    ("path", "status", "title"),
+    [("/none", 404, "There is no such page"), ("/apply/x", 405, "There is no such page"), ("/result", 400, "no data")],
+)
+def test_what_is_not_there_is_a_page_with_a_way_on(site: FlaskClient, path: str, status: int, title: str) -> None:
+    answer = site.get(f"{path}?lang=en")
+    assert (answer.status_code, title in answer.text, "Start again" in answer.text) == (status, True, True)
+
+
 def test_a_callback_that_nobody_asked_for_is_refused(site: FlaskClient) -> None:
     assert site.get(f"/callback?code=x&state=y&iss={ISSUER}").status_code == 400
     assert site.get("/result").status_code == 400

@@ -51,6 +51,12 @@ def statuses(page: Page) -> list[str]:
     return [part.split('"')[0] for part in page.html.split('data-status="')[1:]]
 
 
+def test_an_address_that_there_is_not_is_a_page_of_the_bank(visit: Visit) -> None:
+    answer = requests.get(f"{visit.url}/none", headers={"Accept-Language": "en"}, timeout=10)
+    assert (answer.status_code, "There is no such page" in answer.text) == (404, True)
+    assert '<a href="/">Start again</a>' in answer.text
+
+
 @pytest.mark.parametrize(
     ("preferred", "tag"),
     [("en-US,en;q=0.9", "en"), ("zh-Hant-TW,zh;q=0.9,en;q=0.8", "zh-Hant-TW"), ("ja", "zh-Hant-TW")],
