@@ -6,6 +6,7 @@ Only the page with the camera needs JavaScript. No page may be cached, and what 
 import argparse
 import io
 import logging
+import re
 import secrets
 import time
 import tomllib
@@ -23,7 +24,7 @@ from ..bank_web.app import load_or_create_keys
 from ..bank_web.client import Refused
 from ..bank_web.package import Package
 from .desk import Case, Clerk, Desk
-from .reading import MAX_BYTES, NothingRead, read_upload
+from .reading import MAX_BYTES, NothingRead, read_upload, whole
 
 SHOWN_S = 300
 IDLE_S = 1200  # as the platform's own: then the clerk has to sign in again
@@ -146,9 +147,7 @@ class Pages:
         """Take a scanner's line, typed characters, or a file."""
         sent = request.files.get("file")
         text = request.form.get("barcode", "").strip() or (read_upload(sent.read()) if sent and sent.filename else "")
-        if not text:
-            raise NothingRead("nothing was given")
-        self.cases.begin(self.desk.announce(text, self.clerks.current() or Clerk()))
+        self.cases.begin(self.desk.announce(whole(text), self.clerks.current() or Clerk()))
         return redirect(url_for("ask"), code=303)
 
     def ask(self) -> Any:
@@ -162,13 +161,15 @@ class Pages:
         case = self.cases.current()
         if case is None:
             return self.clear()
-        if not {"again", "same"} & request.form.keys():
-            return self.page("ask.html", 400, case=case, problem="same")
+        code = "".join(request.form.get("code", "").split())
+        if "again" not in request.form and not ("same" in request.form and re.fullmatch("[0-9]{6}", code)):
+            missing = "part of a code" if "same" in request.form else "same"  # and the platform is not asked
+            return self.page("ask.html", 400, case=case, problem=missing, code=code)
         try:
             if "again" in request.form:
                 self.desk.announce_again(case)
                 return redirect(url_for("ask"), code=303)
-            self.desk.redeem(case, request.form.get("code", "").strip())
+            self.desk.redeem(case, code)
         except Refused as refusal:
             if str(refusal).startswith("login_required"):
                 raise

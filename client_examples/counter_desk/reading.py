@@ -1,6 +1,7 @@
 """What a picture, a PDF or a line of text from a scanner says. Real photographs: skewed, blurred, badly lit."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +14,28 @@ MAX_PIXELS = 60_000_000  # what a telephone makes has some 50 million; more is a
 MAX_PAGES = 5
 PDF_SCALE = 3  # 216 dpi
 SIDE = 2200  # a larger picture has no more to say, and takes longer
+SEPARATORS = re.compile(r"[\s-]")  # \s also has the wide space of an input method
+WHOLE = re.compile(r"(mdv_)?[0-9]{40}|[0-9a-z]{13}", re.IGNORECASE)
 FORMATS = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Code128])
 
 
 class NothingRead(Exception):
-    """No barcode, two different ones, or no picture at all."""
+    """No barcode, two different ones, a part of one, or no picture at all."""
+
+
+def whole(text: str) -> str:
+    """What can be a barcode, as it was scanned or typed.  Raises: NothingRead: what can't, for the platform would count
+    it as an attempt, and after some of them lock the counter."""
+    if not text:
+        raise NothingRead("nothing was given")
+    if not is_whole(text):
+        raise NothingRead("not a whole barcode")
+    return text
+
+
+def is_whole(text: str) -> bool:
+    """Whether it has the form of a barcode: digits for scanners, or characters for people."""
+    return WHOLE.fullmatch(SEPARATORS.sub("", text)) is not None
 
 
 def read_upload(content: bytes) -> str:
@@ -37,7 +55,8 @@ def read_upload(content: bytes) -> str:
 def read_picture(picture: Image.Image) -> str | None:
     """The text of the one barcode in a picture, None if there is none.  Raises: NothingRead: there are two."""
     for attempt in _attempts(picture):
-        texts = {found.text for found in zxingcpp.read_barcodes(attempt, formats=FORMATS)}
+        found = {one.text for one in zxingcpp.read_barcodes(attempt, formats=FORMATS)}
+        texts = {text for text in found if is_whole(text)}  # a poster's code is no barcode, nor is a part of one
         if len(texts) > 1:
             raise NothingRead("more than one barcode in it")
         if texts:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import zxingcpp
+from flask.testing import FlaskClient
 from PIL import Image, ImageDraw, ImageFilter
 from requests import RequestException
 
@@ -108,6 +109,15 @@ def test_of_two_barcodes_none_is_taken() -> None:
         read_upload(as_file(both))
 
 
+def test_what_else_is_in_the_picture_is_passed_over() -> None:
+    poster = zxingcpp.create_barcode("https://example.org/", zxingcpp.BarcodeFormat.QRCode).to_image(scale=6)
+    ours, other = drawn(barcode.qr(DIGITS), 6), Image.fromarray(poster)
+    both = Image.new("L", (ours.width + other.width, max(ours.height, other.height)), 255)
+    both.paste(ours, (0, 0))
+    both.paste(other, (ours.width, 0))
+    assert read_upload(as_file(both)) == DIGITS
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Desk:
     """A desk of which no platform is reachable."""
@@ -145,3 +155,50 @@ def test_the_next_clerk_finds_nothing_of_what_the_last_one_was_shown(desk: Desk)
         with pytest.raises(RequestException):
             pages.sign_in()
         assert pages.cases.current() is None
+
+
+@pytest.mark.parametrize("typed", ["EX11", "EX11-8GK8-4XA", "https://example.org/", "1" * 39, "1" * 41])
+def test_what_can_be_no_barcode_is_not_sent_for_it_would_count_as_an_attempt(desk: Desk, typed: str) -> None:
+    answer = unnamed(desk).post("/barcode", data={"barcode": typed})
+    assert (answer.status_code, "does not count as a try" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("typed", ["1" * 40, "mdv_" + "1" * 40, "EX11-8GK8-4XAB9", "ex11 8gk8 4xab9", "ex118gk84xab9"])
+def test_a_whole_barcode_is_sent_however_it_was_typed(desk: Desk, typed: str) -> None:
+    answer = unnamed(desk).post("/barcode", data={"barcode": typed})
+    assert "ConnectionError" in answer.text  # it asked the platform, which is not there
+
+
+@pytest.mark.parametrize("code", ["", "1234", "1234567", "12345x"])
+def test_a_part_of_a_code_is_not_sent_for_it_would_count_as_an_attempt(desk: Desk, code: str) -> None:
+    site = unnamed(desk, begun=True)
+    answer = site.post("/ask", data={"code": code, "same": "1"})
+    assert (answer.status_code, "does not count as a try" in answer.text) == (400, True)
+    assert 'value="1" checked' in answer.text, "what was confirmed need not be confirmed again"
+    assert "ConnectionError" in site.post("/ask", data={"code": "123 456", "same": "1"}).text
+
+
+def test_a_code_that_was_typed_is_kept_while_the_person_is_not_confirmed_yet(desk: Desk) -> None:
+    assert 'value="123456"' in unnamed(desk, begun=True).post("/ask", data={"code": "123456"}).text
+
+
+def unnamed(desk: Desk, *, begun: bool = False) -> FlaskClient:
+    """The desk of an office that names no clerks, in English; begun: with somebody at the counter."""
+    pages = []
+
+    class Noting(desk_app.Pages):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            pages.append(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(desk_app, "Pages", Noting)
+        site = desk_app.create_app(desk, DOCUMENT | {"named_clerks": False}).test_client()
+    site.get("/?lang=en")
+    if begun:
+        case = Case(DIGITS, Clerk(), told={"name": "W**", "purpose": "proof-of-address", "expires_in": 60})
+        case.ends_at = time.monotonic() + 60
+        pages[0].cases._cases["x"] = case
+        with site.session_transaction() as kept:
+            kept["case"] = "x"
+    return site
