@@ -146,6 +146,18 @@ def test_a_text_is_good_once_whatever_was_handed_in(own_platform: Platform, sign
     refused(own_platform, signing.hand_in(signing.ask(), signature), "wrong_challenge")
 
 
+def test_where_nothing_is_handed_in_the_text_stays_good(
+    own_platform: Platform, signing: Signing, card: pki.Holder
+) -> None:
+    page = signing.ask("?return_to=/record&method=certificate")
+    for answer in (signing.hand_in(page, b""), signing.paste(page, b"")):
+        assert answer.status_code == 400
+        assert proof.NO_SIGNATURE.zh in answer.text
+        assert text_of(answer) == text_of(page)
+    assert reasons(own_platform) == [], "it was no attempt"
+    assert signing.hand_in(page, signing.sign(page, card)).status_code == 303
+
+
 def test_of_eight_who_hand_in_one_signature_at_once_one_is_let_in(
     own_platform: Platform, signing: Signing, card: pki.Holder
 ) -> None:
@@ -213,7 +225,7 @@ def test_a_revoked_card_is_refused(
 def test_what_is_no_signature_or_over_something_else_is_refused(
     own_platform: Platform, signing: Signing, card: pki.Holder
 ) -> None:
-    for octets in (b"", b"hello", b"\x30\x80", b"0" * 60000):
+    for octets in (b"hello", b"\x30\x80", b"0" * 60000):
         refused(own_platform, signing.hand_in(signing.ask(), octets), "malformed")
     other = pki.sign_with_openssl(signing.folder, card, b"something else")
     refused(own_platform, signing.hand_in(signing.ask(), other), "wrong_challenge")
@@ -396,6 +408,8 @@ def test_a_citizen_adds_the_certificate_that_names_them_and_signs_in_by_it(
     card, signed_in = authority.card(), freshly(own_platform, tmp_path)
     page = ask_to_add(signed_in)
     assert text_of(page).startswith(f"mydata add-certificate {own_platform.settings.issuer} mdi_")
+    nothing = signed_in.hand_in(page, b"", SET_UP)
+    assert (nothing.status_code, text_of(nothing)) == (400, text_of(page))
     added = signed_in.hand_in(page, signed_in.sign(page, card), SET_UP)
     assert (added.status_code, added.location) == (303, "/account/methods")
     assert len(bound_to(own_platform)) == 1

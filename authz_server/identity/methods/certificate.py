@@ -113,6 +113,9 @@ def download(visit: Visit, form: Form) -> Response:
 def answer(visit: Visit, form: Form) -> Response:
     """Sign in by a signature."""
     handle, signature = form.get("handle", ""), message(form)
+    if not signature.strip():
+        again = text_shown("sign_in", handle)
+        return entry.page(visit, CERTIFICATE, error="wrong", told=proof.NO_SIGNATURE, shown=again, status=400)
 
     def begin(session: Session) -> CertificateAttempt:
         spent = entry.answered(session, CERTIFICATE, "sign_in", handle)

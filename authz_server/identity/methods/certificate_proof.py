@@ -32,14 +32,16 @@ Problem = Reason | Literal["used_text", "no_certificate", "unknown_certificate"]
 # Whoever reads one of these holds the key of the certificate it is about, or has shown nothing at all.
 TOLD: Final[Mapping[Problem, Text]] = {
     "malformed": Text(
-        zh="讀不出這份簽章。需要的是附有簽章憑證的 CMS（PKCS #7）簽章，格式為 DER、PEM 或 base64。",
-        en="That can't be read as a signature. What is needed is a CMS (PKCS #7) signature with the certificate in it, "
-        "as DER, PEM or base64.",
+        zh="讀不出這份簽章，那段文字也不能再用。需要的是附有簽章憑證的 CMS（PKCS #7）簽章，格式為 DER、PEM 或 base64。"
+        "請取得新的文字再簽署。",
+        en="That can't be read as a signature, and its text is used up. What is needed is a CMS (PKCS #7) signature "
+        "with the certificate in it, as DER, PEM or base64. Get a new text and sign it.",
     ),
     "algorithm": Text(
-        zh="這份簽章或憑證使用的演算法不夠安全：需要 SHA-256 以上，以及 2048 位元以上的 RSA 或 P-256、P-384。",
+        zh="這份簽章或憑證使用的演算法不夠安全：需要 SHA-256 以上，以及 2048 位元以上的 RSA 或 P-256、P-384。"
+        "要再試一次，請取得新的文字。",
         en="The signature or the certificate uses an algorithm that is not accepted: SHA-256 or stronger is needed, "
-        "with RSA of 2048 bits or more, or P-256 or P-384.",
+        "with RSA of 2048 bits or more, or P-256 or P-384. To try again, get a new text.",
     ),
     "wrong_challenge": Text(
         zh="簽署的不是這裡給的文字。請取得新的文字，原封不動地簽署。",
@@ -81,6 +83,11 @@ TOLD: Final[Mapping[Problem, Text]] = {
         "card has to be added anew.",
     ),
 }
+# Nothing was handed in, so nothing is judged and the text stays good.
+NO_SIGNATURE: Final = Text(
+    zh="請選擇簽章檔案，或貼上簽章。這段文字還可以用。",
+    en="Choose the file with the signature, or paste it. The text is still good.",
+)
 
 
 class Described(NamedTuple):

@@ -61,7 +61,10 @@ def set_up(signed_in: SignedIn) -> Response:
         return method.text_file(ADD, handle)
     if step != "add" or not shown:
         return _page(signed_in, shown, status=400)
-    signature, spent = method.message(form), _spend(handle)
+    signature = method.message(form)
+    if not signature.strip():
+        return _page(signed_in, shown, told=proof.NO_SIGNATURE, status=400)
+    spent = _spend(handle)
     return _add(signed_in, lambda: cms.signer(signature, method.text(ADD, handle)) if spent else "used_text")
 
 
