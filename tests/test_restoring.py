@@ -1,22 +1,26 @@
 """A backup is put back: what was open in it opens nothing, and no number is given away a second time."""
 
+import sqlite3
+import subprocess
 from collections.abc import Callable
+from contextlib import closing
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import func, select
+from sqlalchemy import URL, func, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.cli import cli
 from authz_server.core import clock
 from authz_server.counter.models import Appointment, DeskSession
-from authz_server.database import Base
+from authz_server.database import Base, db
 from authz_server.identity.models import Citizen, ContactChange, IdentityChallenge
 from authz_server.identity.service import Person, create_citizen
 from authz_server.restoring import AHEAD
+from client_examples.sandbox.postgres import program
 from tests.portal.test_stop import Given
 from tests.support.commands import settings_file
 from tests.support.platform import Platform
@@ -35,6 +39,22 @@ def restored(own_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Run the command with the settings of the platform's server."""
     monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(own_platform.settings, tmp_path)))
     return lambda: CliRunner().invoke(cli, ["restored", "--yes"])
+
+
+def test_a_backup_that_is_put_back_revives_no_token_and_no_number(
+    own_platform: Platform, restored: Run, tmp_path: Path
+) -> None:
+    fetches = Given(own_platform, "ris.personal", "bli.enrolment").redeem()
+    dump = _take(own_platform, tmp_path / "backup")
+    for fetch in fetches:
+        assert own_platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    lost_citizen, lost_entry = _new_citizen(own_platform), max(entry.id for entry in rows(own_platform, AuditEntry))
+    _put_back(own_platform, dump)
+    assert fetches[0].exchange().status_code == 200, "this is what the command is for"
+    assert restored().exit_code == 0
+    assert fetches[1].exchange().status_code == 400
+    assert _new_citizen(own_platform) > lost_citizen
+    assert max(entry.id for entry in rows(own_platform, AuditEntry)) > lost_entry + AHEAD // 2
 
 
 def test_what_was_open_opens_nothing(own_platform: Platform, restored: Run) -> None:
@@ -92,13 +112,46 @@ def test_numbers_given_away_since_the_backup_are_nobodys(own_platform: Platform,
     assert restored().exit_code == 0
     assert restored().exit_code == 0
     own_platform.citizen("citizen2")
-    person = Person(username="newcomer", name="新來者", national_id="A223456781", birthdate=date(1990, 1, 2))
-    with Session(own_platform.engine) as session, session.begin():
-        new = create_citizen(session, person, password="a pass phrase", server_secret=bytes(32), now=clock.now())
     entries = [entry.id for entry in rows(own_platform, AuditEntry) if entry.id > last[AuditEntry]]
     assert entries
     assert min(entries) >= last[AuditEntry] + AHEAD
-    assert new.citizen_id >= last[Citizen] + AHEAD
+    assert _new_citizen(own_platform) >= last[Citizen] + AHEAD
+
+
+def _new_citizen(platform: Platform) -> int:
+    person = Person(username="newcomer", name="新來者", national_id="A223456781", birthdate=date(1990, 1, 2))
+    with Session(platform.engine) as session, session.begin():
+        made = create_citizen(session, person, password="a pass phrase", server_secret=bytes(32), now=clock.now())
+    return made.citizen_id
+
+
+def _take(platform: Platform, place: Path) -> Path:
+    """A backup, by the tools that operators have."""
+    url = platform.engine.url
+    if url.get_backend_name() == "postgresql":
+        _pg("pg_dump", url, "--format=custom", f"--file={place}")
+    else:
+        with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(place)) as copy:
+            source.backup(copy)
+    return place
+
+
+def _put_back(platform: Platform, backup: Path) -> None:
+    """The database as it was; nobody is connected to it meanwhile."""
+    url = platform.engine.url
+    platform.engine.dispose()
+    with platform.app.app_context():
+        db.engine.dispose()
+    if url.get_backend_name() == "postgresql":
+        _pg("pg_restore", url, "--clean", "--if-exists", "--single-transaction", str(backup))
+    else:
+        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(str(url.database))) as database:
+            source.backup(database)
+
+
+def _pg(tool: str, url: URL, *arguments: str) -> None:
+    where = [f"--host={url.query['host']}", f"--username={url.username}", f"--dbname={url.database}"]
+    subprocess.run([program(tool), *where, *arguments], check=True, capture_output=True)
 
 
 def _ask_and_open_a_desk(platform: Platform) -> None:

@@ -131,10 +131,8 @@ class PostgresServer:
 
     def dump(self, database: str) -> bytes:
         """Everything in one database as SQL text (`pg_dump`)."""
-        program = _package_folder() / "bin" / "pg_dump"
-        return subprocess.run(
-            [program, "-h", self.directory, "-U", "postgres", database], check=True, capture_output=True
-        ).stdout
+        command = [str(program("pg_dump")), "-h", str(self.directory), "-U", "postgres", database]
+        return subprocess.run(command, check=True, capture_output=True).stdout
 
     def __enter__(self) -> Self:
         return self.start()
@@ -160,6 +158,11 @@ class PostgresServer:
                 time.sleep(0.02)
             else:
                 return
+
+
+def program(name: str) -> Path:
+    """Where one of the programs that come with PostgreSQL is."""
+    return _package_folder() / "bin" / name
 
 
 def _server_identity() -> pwd.struct_passwd | None:
