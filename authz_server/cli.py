@@ -17,7 +17,7 @@ from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from authz_server import __version__, config, leaving, restoring, worker
+from authz_server import __version__, config, installation, leaving, restoring, worker
 from authz_server.app import create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
@@ -106,6 +106,12 @@ def check_migrated(url: str) -> None:
         raise SettingsError([f"database_url: tables of version {there}, wanted {', '.join(wanted)}: mydata migrate"])
 
 
+def check_secret(settings: Settings) -> None:
+    """Raises: SettingsError if the secret file is not that of the database, as far as that can be reached."""
+    with contextlib.suppress(OperationalError), session_for(settings) as session:
+        installation.check_secret(session, config.read_secret(settings.secret_file))
+
+
 def _migrations(url: str) -> AlembicConfig:
     settings = AlembicConfig()
     settings.set_main_option("script_location", str(MIGRATIONS))
@@ -122,7 +128,8 @@ def keys() -> None:
 
 
 @cli.command("rotate-key")
-def rotate_key() -> None:
+@click.option("--stolen", is_flag=True, help="The key is in wrong hands: nothing that it signed verifies any more.")
+def rotate_key(*, stolen: bool) -> None:
     """Sign with a new key from the next start on. The old one's private part is destroyed; its public part stays
     published, so that what it has signed verifies: for as long as the record is kept, and once more, because a receipt
     may be made when its consent is about to leave the record, and has to serve for a while then.
@@ -131,7 +138,7 @@ def rotate_key() -> None:
     keep = timedelta(days=2 * settings.limits.record_days)
     jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
     known = orjson.loads(settings.keys_file.read_bytes())
-    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep)
+    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
     _write_private(settings.keys_file, orjson.dumps(document))
     click.echo("rotated; restart the servers")
 
@@ -142,6 +149,7 @@ def serve() -> None:
     settings = config.load()
     create_app(settings)  # every problem is told before anything listens
     check_migrated(settings.database_url)
+    check_secret(settings)
     listen(
         "authz_server",
         partial(_worker_app, settings),
@@ -174,6 +182,7 @@ def run_worker() -> None:
     settings = config.load()
     logging.configure(settings.log_level)
     check_migrated(settings.database_url)
+    check_secret(settings)
     engine = new_engine(settings.database_url, program=WORKER)
     channels = configured(load_services(settings, engine))
     worker.run(engine, limits=settings.limits, channels=channels)

@@ -52,6 +52,7 @@ from authz_server.identity.models import (
     KnownBrowser,
     SignInAttempt,
 )
+from authz_server.installation import Installation
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from authz_server.single_use.models import USED_IDENTIFIERS
@@ -136,6 +137,7 @@ KEEP = (
     Keep(clients.Agency, None),
     Keep(clients.SuspendedDataset, None),
     Keep(clients.RegistryVersion, None),
+    Keep(Installation, None),
 )
 
 

@@ -49,6 +49,20 @@ def test_a_file_of_keys_that_no_server_could_read_is_not_rotated(
     assert (keys.read_text() if keys.exists() else None) == content
 
 
+def test_a_key_is_rotated_and_a_stolen_one_forgotten(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    kids = [key.kid for key in jose.load_keys(settings.keys_file)]
+    assert CliRunner().invoke(cli, ["rotate-key"]).exit_code == 0
+    fresh, *retired = [key.kid for key in jose.load_keys(settings.keys_file)]
+    assert retired == kids
+    assert CliRunner().invoke(cli, ["rotate-key", "--stolen"]).exit_code == 0
+    _, *retired = [key.kid for key in jose.load_keys(settings.keys_file)]
+    assert retired == kids
+    assert fresh not in settings.keys_file.read_text()
+
+
 def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Settings, tmp_path: Path) -> None:
     environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
 

@@ -23,6 +23,7 @@ from authz_server.database import Base
 from authz_server.identity import browsers, challenges, contact, credentials
 from authz_server.identity.browsers import Browser
 from authz_server.identity.models import Citizen
+from authz_server.installation import check_secret
 from authz_server.notices import inbox
 from tests.support.platform import Platform
 from tests.support.protocol import everything, opened, writing
@@ -52,7 +53,8 @@ GOES = {
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
 }
-STAYS = {"notice_choice", "client", "agency", "agency_state", "suspended_dataset", "registry_version", "anomaly_watch"}
+STAYS = {"notice_choice", "client", "agency", "agency_state", "suspended_dataset", "registry_version"}
+STAYS |= {"anomaly_watch", "installation"}
 RING = {f"used_identifier_{number}" for number in range(3)}  # emptied as a whole: single_use/test_buckets.py
 A_MOMENT = timedelta(microseconds=1)
 TABLES = {table.name: table for table in Base.metadata.sorted_tables}
@@ -67,6 +69,7 @@ def world(own_platform: Platform) -> Iterator[Platform]:
             live(own_platform)
             clock.advance(timedelta(hours=5))
         with writing(own_platform) as session:
+            check_secret(session, bytes(32))
             number = session.scalars(select(Citizen.id).where(Citizen.username == "citizen2")).one()
             leaving.leave(session, number, actor="citizen", settings=own_platform.settings, now=clock.now())
         worker.tick(own_platform.engine, now=clock.now())

@@ -17,6 +17,7 @@ from authz_server.identity.certificates import trust
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.language import LOCALES
 from authz_server.identity.service import Enrolment, Person
+from authz_server.installation import check_secret
 
 
 @click.group()
@@ -74,6 +75,7 @@ def add(
     settings = config.load()
     secret = config.read_secret(settings.secret_file)
     with session_for(settings) as session:
+        check_secret(session, secret)
         enrolment = service.create_citizen(
             session,
             person,
@@ -96,6 +98,7 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
     settings = config.load()
     secret = config.read_secret(settings.secret_file)
     with session_for(settings) as session:
+        check_secret(session, secret)
         enrolment = service.reset_credentials(
             session,
             username,

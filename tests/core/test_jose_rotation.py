@@ -55,6 +55,17 @@ def test_a_retired_key_is_public_only_and_signs_no_more(tmp_path: Path) -> None:
     )
 
 
+def test_of_a_stolen_key_nothing_stays_that_a_thief_could_use(tmp_path: Path) -> None:
+    older = rotated(first())
+    document = jose.rotated(older, jose.generate_key("ES256"), now=NOW, keep=KEEP, stolen=True)
+    stolen = older["keys"][0]
+    assert stolen["kid"] not in orjson.dumps(document).decode()
+    assert document["retired"] == older["retired"], "what was signed before it still verifies"
+    forged = jose.sign({"sub": "anybody"}, jose.parse_private_keys({"keys": [stolen]}).get("ES256"))
+    with pytest.raises(jose.KeyNotFound):
+        jose.verify(forged, published(loaded(tmp_path, document)), algorithms=("ES256",))
+
+
 def test_it_goes_when_nothing_that_it_signed_is_kept_any_more() -> None:
     document = rotated(first())
     still, over = rotated(document, NOW + KEEP), rotated(document, NOW + KEEP + timedelta(seconds=1))

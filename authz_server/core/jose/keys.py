@@ -128,18 +128,22 @@ def load_keys(path: Path) -> KeySet:
     return KeySet([*parse_private_keys(document), *map(parse_public_key, _retired(document))])
 
 
-def rotated(document: Mapping[str, Any], fresh: dict[str, Any], *, now: datetime, keep: timedelta) -> dict[str, Any]:
+def rotated(
+    document: Mapping[str, Any], fresh: dict[str, Any], *, now: datetime, keep: timedelta, stolen: bool = False
+) -> dict[str, Any]:
     """Return the JWKS of our keys with the fresh one in force for its `alg`.
 
-    Of what it replaces only the public part stays, for `keep`: it verifies what was signed, and can sign no more.
+    Of what it replaces only the public part stays, for `keep`: it verifies what was signed, and can sign no more. If it
+    was stolen, nothing of it stays: what a thief signs must not verify, and can't be told from what we signed.
     Raises: BadKey if that makes more keys than a peer would take.
     """
     replaced = [member for member in document["keys"] if member.get("alg") == fresh["alg"]]
     kept = [member for member in document["keys"] if member not in replaced]
     moment = int(now.timestamp())
-    retired = [
-        parse_public_key(_without_private(member)).public_jwk() | {"retired_at": moment} for member in replaced
-    ] + [member for member in _retired(document) if moment - member["retired_at"] <= keep.total_seconds()]
+    retired = [member for member in _retired(document) if moment - member["retired_at"] <= keep.total_seconds()]
+    if not stolen:
+        public = [parse_public_key(_without_private(member)).public_jwk() for member in replaced]
+        retired = [*(member | {"retired_at": moment} for member in public), *retired]
     if 1 + len(kept) + len(retired) > MAX_KEYS:
         raise BadKey(f"{MAX_KEYS} keys would be published, and the oldest is still needed for what it has signed")
     return {"keys": [fresh, *kept], "retired": retired}

@@ -1,0 +1,39 @@
+"""Which secret file belongs to this database: with another one, nothing that was derived from it would fit any more.
+
+Authenticators could not be read, and every client would know every citizen by a new pseudonym, without an error to be
+seen. So whoever starts with a secret first leaves its mark, and who comes with another one is told.
+"""
+
+from typing import Final
+
+from sqlalchemy import String, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from authz_server.core.secrets import derive, equal
+from authz_server.core.settings import SettingsError
+from authz_server.database import Base, insert_if_absent
+
+ONE: Final = 1
+
+
+class Installation(Base):
+    """One row: a digest that only the secret can make, and that tells nothing of it."""
+
+    __tablename__ = "installation"
+
+    secret_check: Mapped[str] = mapped_column(String(43), repr=False)
+    id: Mapped[int] = mapped_column(primary_key=True, default=ONE)
+
+
+def check_secret(session: Session, secret: bytes) -> None:
+    """Find the secret to be the one of this database; the first one is. The caller commits.
+
+    Of several that are first in one moment, one is.  Raises: SettingsError.
+    """
+    mark = derive(secret, "installation")
+    first = insert_if_absent(session.get_bind().dialect.name, Installation).values(id=ONE, secret_check=mark)
+    session.execute(first)
+    if not equal(session.execute(select(Installation.secret_check)).scalar_one(), mark):
+        raise SettingsError(
+            ["secret_file: this database was used with another one; copy that from the other hosts, or from the backup"]
+        )
