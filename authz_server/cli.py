@@ -3,13 +3,11 @@
 import contextlib
 import os
 import sys
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import click
-import orjson
 from alembic import command as alembic
 from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
@@ -25,7 +23,7 @@ from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
 from authz_server.consent.commands import figures
 from authz_server.consent.commands import verify as verify_file
-from authz_server.core import clock, jose, logging, transfers
+from authz_server.core import clock, logging, transfers
 from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
 from authz_server.core.serving import Served
@@ -38,6 +36,7 @@ from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
 from authz_server.notices.commands import notices
 from authz_server.portal import busy, verify
+from authz_server.secret_files import keys, rotate_key, rotate_secret
 from authz_server.start import run_proxy
 from authz_server.tokens.commands import consent
 
@@ -117,30 +116,6 @@ def _migrations(url: str) -> AlembicConfig:
     settings.set_main_option("script_location", str(MIGRATIONS))
     settings.attributes["url"] = url
     return settings
-
-
-@cli.command()
-def keys() -> None:
-    """Create the signing key and the secret file that the settings name; existing ones are kept."""
-    settings = config.load()
-    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
-    _write_once(settings.secret_file, os.urandom(config.SECRET_BYTES))
-
-
-@cli.command("rotate-key")
-@click.option("--stolen", is_flag=True, help="The key is in wrong hands: nothing that it signed verifies any more.")
-def rotate_key(*, stolen: bool) -> None:
-    """Sign with a new key from the next start on. The old one's private part is destroyed; its public part stays
-    published, so that what it has signed verifies: for as long as the record is kept, and once more, because a receipt
-    may be made when its consent is about to leave the record, and has to serve for a while then.
-    """
-    settings = config.load()
-    keep = timedelta(days=2 * settings.limits.record_days)
-    jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
-    known = orjson.loads(settings.keys_file.read_bytes())
-    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
-    _write_private(settings.keys_file, orjson.dumps(document))
-    click.echo("rotated; restart the servers")
 
 
 @cli.command()
@@ -237,7 +212,8 @@ def restored() -> None:
     )
 
 
-for command in (client, office, agency, dataset, citizen, consent, notices, figures, verify_file):
+FILES = (keys, rotate_key, rotate_secret)
+for command in (*FILES, client, office, agency, dataset, citizen, consent, notices, figures, verify_file):
     cli.add_command(command)
 
 
@@ -270,23 +246,3 @@ def _worker_app(settings: Settings) -> Served:
     logging.configure(settings.log_level)
     app = create_app(settings)
     return Served(app, busy.refusal(app))
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    if path.exists():
-        click.echo(f"{path} exists, kept")
-        return
-    _write_private(path, content)
-    click.echo(f"{path} written")
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file by one that only its owner may read; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)

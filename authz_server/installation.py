@@ -6,7 +6,7 @@ seen. So whoever starts with a secret first leaves its mark, and who comes with 
 
 from typing import Final
 
-from sqlalchemy import String, select
+from sqlalchemy import String, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from authz_server.core.secrets import derive, equal
@@ -35,5 +35,13 @@ def check_secret(session: Session, secret: bytes) -> None:
     session.execute(first)
     if not equal(session.execute(select(Installation.secret_check)).scalar_one(), mark):
         raise SettingsError(
-            ["secret_file: this database was used with another one; copy that from the other hosts, or from the backup"]
+            [
+                "secret_file: this database was used with another one; copy it from the other hosts, from the backup "
+                "or, if `mydata rotate-secret` broke off, from .<name>.new beside it"
+            ]
         )
+
+
+def set_secret(session: Session, secret: bytes) -> None:
+    """Let this be the secret of the database from now on. The caller commits."""
+    session.execute(update(Installation).values(secret_check=derive(secret, "installation")))

@@ -1,23 +1,28 @@
 """A database and its secret file belong together, on every host and after every restore."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
-from sqlalchemy import select
+from click.testing import CliRunner, Result
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from authz_server import installation
+from authz_server.app import create_app
 from authz_server.cli import check_secret, cli
 from authz_server.config import Settings
+from authz_server.core import clock
 from authz_server.core.secrets import derive
 from authz_server.core.settings import SettingsError
-from authz_server.database import new_engine
+from authz_server.database import db, new_engine
+from authz_server.identity import recovery
 from authz_server.identity.models import CITIZEN
 from authz_server.installation import Installation
 from tests.support.commands import settings_file
+from tests.support.platform import Platform
 
 OTHER = bytes(31) + b"x"
 ADD = ["citizen", "add", "new", "--name", "新來者", "--national-id", "A223456781"]
@@ -60,6 +65,72 @@ def test_of_two_hosts_that_start_first_in_one_moment_one_is_right(settings: Sett
         right = [secret for secret, done in zip(secrets, pool.map(start, secrets), strict=True) if done]
     assert len(right) == 1
     assert session.scalars(select(Installation.secret_check)).all() == [derive(right[0], "installation")]
+
+
+@pytest.fixture
+def rotate(own_platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Result]:
+    """Run `mydata rotate-secret` with the settings of the platform's server."""
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(own_platform.settings, tmp_path)))
+    return lambda: CliRunner().invoke(cli, ["rotate-secret", "--yes"])
+
+
+def test_after_a_new_secret_authenticators_go_on_and_what_derived_from_it_ends(
+    own_platform: Platform, rotate: Callable[[], Result]
+) -> None:
+    file, before = own_platform.settings.secret_file, own_platform.settings.secret_file.read_bytes()
+    with Session(own_platform.engine) as session, session.begin():
+        (code, *_) = recovery.renew(session, 1, server_secret=before, now=clock.now())
+        plain = "".join(code.split())
+        assert recovery.find(session, 1, plain, server_secret=before)
+    result = rotate()
+    assert (result.exit_code, result.output) == (0, "rotated; copy the file to the other hosts and start the servers\n")
+    after = file.read_bytes()
+    assert (len(after), after != before, file.stat().st_mode & 0o777) == (32, True, 0o600)
+    check_secret(own_platform.settings)
+    with Session(own_platform.engine) as session:
+        assert {recovery.find(session, 1, plain, server_secret=secret) for secret in (before, after)} == {None}
+    app = create_app(own_platform.settings, catalogue=own_platform.catalogue)
+    with Platform(app, own_platform.settings, own_platform.catalogue, own_platform.totp_secrets) as anew:
+        assert anew.citizen(signed_in=False).sign_in().status_code == 303
+        assert 'href="/account"' in anew.citizen().client.get("/record").text
+    with app.app_context():
+        db.engine.dispose()
+
+
+def test_a_rotation_that_breaks_off_leaves_the_right_file_beside_and_says_so(
+    own_platform: Platform, rotate: Callable[[], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = own_platform.settings.secret_file
+    before = file.read_bytes()
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", killed)
+        assert rotate().exit_code != 0
+    assert file.read_bytes() == before
+    assert isinstance(rotate().exception, SettingsError), "a second try must not write over the only copy"
+    with pytest.raises(SettingsError, match=r"\.<name>\.new"):
+        check_secret(own_platform.settings)
+    file.with_name(f".{file.name}.new").replace(file)
+    check_secret(own_platform.settings)
+    assert rotate().exit_code == 0
+
+
+def test_a_rotation_that_fails_before_changes_nothing(own_platform: Platform, rotate: Callable[[], Result]) -> None:
+    file = own_platform.settings.secret_file
+    before = file.read_bytes()
+    with Session(own_platform.engine) as session, session.begin():
+        stored = session.execute(select(CITIZEN).order_by(CITIZEN.c.id)).all()
+        session.execute(update(CITIZEN).where(CITIZEN.c.id == 2).values(totp_secret_encrypted=bytes(60)))
+        altered = session.execute(select(CITIZEN).order_by(CITIZEN.c.id)).all()
+    assert str(rotate().exception).startswith("citizen number 2: ")
+    assert altered != stored
+    with Session(own_platform.engine) as session:
+        assert session.execute(select(CITIZEN).order_by(CITIZEN.c.id)).all() == altered
+    assert file.read_bytes() == before
+    check_secret(own_platform.settings)
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests(settings: Settings) -> None:

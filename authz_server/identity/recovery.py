@@ -59,6 +59,11 @@ def void(session: Session, citizen_id: int, *, now: datetime) -> None:
     session.execute(update(CREDENTIAL).where(_code.citizen_id == citizen_id, *_IN_FORCE).values(removed_at=now))
 
 
+def void_all(session: Session, *, now: datetime) -> None:
+    """Let nobody's code be good any more. The caller commits."""
+    session.execute(update(CREDENTIAL).where(*_IN_FORCE).values(removed_at=now))
+
+
 def left(session: Session, citizen_id: int) -> Left:
     """What a citizen still has."""
     found = select(func.count(), func.max(_code.created_at)).where(_code.citizen_id == citizen_id, *_IN_FORCE)

@@ -19,6 +19,7 @@ from authz_server.identity.methods import certificate_proof
 from authz_server.identity.methods.password_totp import USERNAME, set_totp
 from authz_server.identity.models import CITIZEN
 
+BATCH = 1000
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
 _INSERT = {
     name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
@@ -159,6 +160,25 @@ def _set_suspended(session: Session, username: str, suspended_at: datetime | Non
         known = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).first()
         raise AccountProblem("it is so already" if known else "no account has this user name")
     return CitizenId(citizen_id)
+
+
+def change_secret(session: Session, old: bytes, new: bytes, *, now: datetime) -> None:
+    """Keep authenticators working under a new secret of the server; recovery codes can't be. The caller commits.
+
+    Raises: AccountProblem, if the old one does not open what is stored.
+    """
+    known = select(CITIZEN.c.id, CITIZEN.c.totp_secret_encrypted).where(CITIZEN.c.totp_secret_encrypted.is_not(None))
+    after = 0
+    while some := session.execute(known.where(CITIZEN.c.id > after).order_by(CITIZEN.c.id).limit(BATCH)).all():
+        for citizen_id, sealed in some:
+            try:
+                secret = totp.decrypt(sealed, old, citizen_id)
+            except ValueError as error:
+                raise AccountProblem(f"citizen number {citizen_id}: {error}") from None
+            resealed = totp.encrypt(secret, new, citizen_id)
+            session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(totp_secret_encrypted=resealed))
+        after = some[-1].id
+    recovery.void_all(session, now=now)
 
 
 def _enrol(

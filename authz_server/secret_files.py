@@ -1,0 +1,82 @@
+"""Commands about the files that hold what is secret of a server: its signing keys, and what all else derives from."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import click
+import orjson
+
+from authz_server import config, installation
+from authz_server.core import clock, jose
+from authz_server.database import session_for
+from authz_server.identity import service
+
+
+@click.command()
+def keys() -> None:
+    """Create the signing key and the secret file that the settings name; existing ones are kept."""
+    settings = config.load()
+    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    _write_once(settings.secret_file, os.urandom(config.SECRET_BYTES))
+
+
+@click.command("rotate-key")
+@click.option("--stolen", is_flag=True, help="The key is in wrong hands: nothing that it signed verifies any more.")
+def rotate_key(*, stolen: bool) -> None:
+    """Sign with a new key from the next start on. The old one's private part is destroyed; its public part stays
+    published, so that what it has signed verifies: for as long as the record is kept, and once more, because a receipt
+    may be made when its consent is about to leave the record, and has to serve for a while then.
+    """
+    settings = config.load()
+    keep = timedelta(days=2 * settings.limits.record_days)
+    jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
+    known = orjson.loads(settings.keys_file.read_bytes())
+    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
+    _write_private(settings.keys_file, orjson.dumps(document))
+    click.echo("rotated; restart the servers")
+
+
+@click.command("rotate-secret")
+@click.confirmation_option(
+    prompt="Clients will know everybody by other pseudonyms, and recovery codes end. Does everything stand still?"
+)
+def rotate_secret() -> None:
+    """Derive from a new secret: the old one is in wrong hands. Authenticators go on working, what derived from it ends:
+    pseudonyms, recovery codes, links and codes in messages.
+    """
+    settings, fresh = config.load(), os.urandom(config.SECRET_BYTES)
+    with session_for(settings) as session:
+        old = config.read_secret(settings.secret_file)
+        installation.check_secret(session, old)
+        service.change_secret(session, old, fresh, now=clock.now())
+        installation.set_secret(session, fresh)
+        # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.
+        beside = _write_beside(settings.secret_file, fresh)
+    beside.replace(settings.secret_file)
+    click.echo("rotated; copy the file to the other hosts and start the servers")
+
+
+def _write_once(path: Path, content: bytes) -> None:
+    if path.exists():
+        click.echo(f"{path} exists, kept")
+        return
+    _write_private(path, content)
+    click.echo(f"{path} written")
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Replace a file by one that only its owner may read; whole or not at all."""
+    _write_beside(path, content).replace(path)
+
+
+def _write_beside(path: Path, content: bytes) -> Path:
+    """Write what is to replace a file, for its owner alone; where it is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}.new")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    return fresh
