@@ -126,6 +126,7 @@ def verify(
 
     Raises: WrongCode.
     """
+    _lock(session, citizen_id)
     # Counted first and in one statement, so that not even guesses of the same moment are more than there may be.
     counted = (
         update(CONTACT_CHANGE)
@@ -134,13 +135,14 @@ def verify(
         .returning(*_COLUMNS)
     )
     change = _change(session.execute(counted).one_or_none())
-    if change is None or not secrets.equal(change.code(server_secret), code.strip()):
+    if change is None or not secrets.equal(change.code(server_secret), "".join(code.split())):
         raise WrongCode(kind)
     _settle(session, citizen_id, change, now=now)
 
 
 def remove(session: Session, citizen_id: int, kind: Kind, *, now: datetime) -> None:
     """Be reached by this way no longer; the old address is told. The caller commits."""
+    _lock(session, citizen_id)
     if getattr(contact_of(session, citizen_id), kind) is None:
         return
     change_id = _insert(session, citizen_id, kind, None, created_at=now, expires_at=now)
@@ -156,17 +158,10 @@ def change_at(session: Session, citizen_id: int, kind: str | None, *, event: str
 
 
 def _settle(session: Session, citizen_id: int, change: Change, *, now: datetime) -> None:
-    _lock(session, citizen_id)
     name, verified = CITIZEN.c[change.kind], CITIZEN.c[f"{change.kind}_verified_at"]
     known: Any = session.execute(select(name, verified).where(CITIZEN.c.id == citizen_id)).one()
-    settled = (
-        update(CONTACT_CHANGE)
-        .where(_CHANGE.id == change.id, _CHANGE.settled_at.is_(None))
-        .values(settled_at=now, previous=known[0] if known[1] is not None else None)
-        .returning(_CHANGE.id)
-    )
-    if session.execute(settled).first() is None:
-        return
+    settled = {"settled_at": now, "previous": known[0] if known[1] is not None else None}
+    session.execute(update(CONTACT_CHANGE).where(_CHANGE.id == change.id).values(settled))
     since = now if change.value is not None else None
     session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values({name: change.value, verified: since}))
     _tell(session, citizen_id, CHANGED, change.kind, now=now)
@@ -190,7 +185,7 @@ def _change(row: Any) -> Change | None:
 
 
 def _lock(session: Session, citizen_id: int) -> None:
-    """One change of a citizen after the other."""
+    """One change of a citizen after the other. Before all else, or two could wait for each other."""
     session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == citizen_id).with_for_update())
 
 
