@@ -25,7 +25,7 @@ from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 
-VERSION: Final = "2026-11.10"
+VERSION: Final = "2026-11.11"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 

@@ -91,6 +91,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這項資料通常需要約 {duration}準備。同意之後，有條碼的那一頁會說什麼時候去櫃檯。",
         "This usually takes about {duration} to prepare. If you agree, the page with your barcode says when to go.",
     ),
+    "second": (" {count} 秒", "{count} second"),
+    "seconds": (" {count} 秒", "{count} seconds"),
     "minute": (" {count} 分鐘", "{count} minute"),
     "minutes": (" {count} 分鐘", "{count} minutes"),
     "hours": (" {count} 小時", "{count} hours"),
@@ -228,8 +230,10 @@ def time_of_day(moment: datetime) -> str:
 
 
 def duration(seconds: int, locale: str) -> str:
-    """A typical wait, as roughly as people think of it."""
+    """How long something takes or lasts, as roughly as people think of it. In Chinese it begins with a space."""
+    if seconds < 120 and seconds % 60:
+        return say("second" if seconds == 1 else "seconds", locale, count=seconds)
     if seconds < 90 * 60:
-        count = max(1, round(seconds / 60))
+        count = round(seconds / 60)
         return say("minute" if count == 1 else "minutes", locale, count=count)
     return say("hours", locale, count=round(seconds / 3600))

@@ -16,9 +16,9 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
     "counter.locked": safe(
         "您的條碼暫時鎖住了",
         "Your barcode is locked for a while",
-        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock_minutes} 分鐘後可以再試；如果您不在那裡，請停止這次同意。",
-        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock_minutes} "
-        "minutes; if you are not there, stop this consent.",
+        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock}後可以再試；如果您不在那裡，請停止這次同意。",
+        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock}; "
+        "if you are not there, stop this consent.",
     ),
     "delegation.accepted": told(
         "您的代理人接受了，請您確認",
@@ -54,9 +54,9 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
     "delegation.locked": safe(
         "您代理人的條碼暫時鎖住了",
         "Your agent's barcode is locked for a while",
-        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock_minutes} 分鐘後可以再試；如果您的代理人不在那裡，請停止這次同意。",
-        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock_minutes} "
-        "minutes; if your agent is not there, stop this consent.",
+        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock}後可以再試；如果您的代理人不在那裡，請停止這次同意。",
+        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock}; "
+        "if your agent is not there, stop this consent.",
     ),
     "agent.confirmed": safe(
         "您可以替人去{client}了",
@@ -79,8 +79,8 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
     "agent.locked": safe(
         "您替人帶去的條碼暫時鎖住了",
         "The barcode that you brought for somebody is locked for a while",
-        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock_minutes} 分鐘後可以再試；如果您不在那裡，請交還。",
-        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock_minutes} "
-        "minutes; if you are not there, give it back.",
+        "因為櫃檯輸入了太多次錯誤的驗證碼。{lock}後可以再試；如果您不在那裡，請交還。",
+        "Too many wrong one-time codes were typed for it at a counter. It can be tried again in {lock}; "
+        "if you are not there, give it back.",
     ),
 }

@@ -9,7 +9,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
 from authz_server.consent import download
 from authz_server.consent.outcome import WITHDRAWN
-from authz_server.consent.wording import day, listed, time_of_day
+from authz_server.consent.wording import day, duration, listed, time_of_day
 from authz_server.counter import service as counter
 from authz_server.counter.agents import OF_AGENT
 from authz_server.counter.codes import one_time_code
@@ -119,9 +119,9 @@ class Writer:
         """The message for a telephone, in the reader's language alone."""
         locale, entry = errand.reader.locale, errand.entry
         if entry.event == ANNOUNCED:
-            return say("sms_visit_code", locale, code=self._code(errand), minutes=self._minutes(errand))
+            return say("sms_visit_code", locale, code=self._code(errand), good_for=self._good_for(errand, locale))
         if entry.event == PROPOSED:
-            return say("sms_code", locale, code=self._code(errand), minutes=self._minutes(errand))
+            return say("sms_code", locale, code=self._code(errand), good_for=self._good_for(errand, locale))
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
         pieces = [
             say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
@@ -190,7 +190,7 @@ class Writer:
         return Part(
             locale=locale,
             title=say("code_title", locale),
-            more=say(f"{name}_more", locale, minutes=self._minutes(errand)),
+            more=say(f"{name}_more", locale, good_for=self._good_for(errand, locale)),
             facts=((say("code", locale), self._code(errand)),),
             links=(),
             not_me=(),
@@ -205,12 +205,14 @@ class Writer:
             return errand.sign_in_code.digits(self._services.secret)
         return errand.change.code(self._services.secret) if errand.change else ""
 
-    def _minutes(self, errand: Errand) -> int:
-        """How long a code is good."""
+    def _good_for(self, errand: Errand, locale: str) -> str:
+        """How long a code is."""
         limits = self._services.settings.limits
         if errand.entry.event == ANNOUNCED:
-            return limits.visit_code_ttl_s // 60
-        return (limits.email_code_ttl_s if errand.sign_in_code else limits.contact_code_ttl_s) // 60
+            ttl_s = limits.visit_code_ttl_s
+        else:
+            ttl_s = limits.email_code_ttl_s if errand.sign_in_code else limits.contact_code_ttl_s
+        return duration(ttl_s, locale).strip()
 
     def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
         services = self._services
@@ -223,7 +225,7 @@ class Writer:
         return {
             "client": known or say("somebody", locale),
             "dataset": listed(names, locale),
-            "lock_minutes": str(services.settings.limits.sign_in_lock_s // 60),
+            "lock": duration(services.settings.limits.sign_in_lock_s, locale).strip(),
         }
 
     def _ended_by(self, entry: AuditEntry, names: dict[str, str], locale: str) -> str:

@@ -45,13 +45,13 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "code_title": ("您的驗證碼", "Your code"),
     "code_more": (
-        "您要在這裡收到本平臺的通知。請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面。",
-        "You want to be told here by this platform. Type this code into your open page, within {minutes} minutes.",
+        "您要在這裡收到本平臺的通知。請在 {good_for}內，把這組號碼輸入您開啟的頁面。",
+        "You want to be told here by this platform. Type this code into your open page, within {good_for}.",
     ),
     "sign_in_code_more": (
-        "有人要登入您在本平臺的頁面。如果是您，請在 {minutes} 分鐘內，把這組號碼輸入您開啟的頁面；只能用一次。",
+        "有人要登入您在本平臺的頁面。如果是您，請在 {good_for}內，把這組號碼輸入您開啟的頁面；只能用一次。",
         "Somebody wants to sign in to your pages on this platform. If it is you, type this code into your open page, "
-        "within {minutes} minutes; it works once.",
+        "within {good_for}; it works once.",
     ),
     "sign_in_code_not_me": (
         "如果不是您，請不要理會，也不要告訴任何人：可能有人打錯了使用者名稱。只憑這組號碼，無法提供您的任何資料。",
@@ -64,22 +64,20 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "If you did not ask for it, ignore it and tell it to nobody: somebody may have mistyped their address.",
     ),
     "visit_code_more": (
-        "櫃檯剛剛掃描了您的條碼。請在 {minutes} 分鐘內把這組號碼告訴您面前的承辦人。",
-        "A counter has just scanned your barcode. Tell this code to the clerk in front of you, within {minutes} "
-        "minutes.",
+        "櫃檯剛剛掃描了您的條碼。請在 {good_for}內把這組號碼告訴您面前的承辦人。",
+        "A counter has just scanned your barcode. Tell this code to the clerk in front of you, within {good_for}.",
     ),
     "visit_code_not_me": (
         "如果您不在櫃檯，不要告訴任何人，並停止這次同意。",
         "If you are not at a counter, tell it to nobody, and stop that consent.",
     ),
     "sms_visit_code": (
-        "【MyData】櫃檯驗證碼 {code}，{minutes} 分鐘內有效。您不在櫃檯就不要告訴任何人。",
-        "MyData: your code for the counter is {code}, good for {minutes} minutes. If you are not there, tell it to "
-        "nobody.",
+        "【MyData】櫃檯驗證碼 {code}，{good_for}內有效。您不在櫃檯就不要告訴任何人。",
+        "MyData: your code for the counter is {code}, good for {good_for}. If you are not there, tell it to nobody.",
     ),
     "sms_code": (
-        "【MyData】驗證碼 {code}，{minutes} 分鐘內有效。不是您要的就不要理會，也不要告訴任何人。",
-        "MyData: your code is {code}, good for {minutes} minutes. If you did not ask for it, ignore it, and tell it to "
+        "【MyData】驗證碼 {code}，{good_for}內有效。不是您要的就不要理會，也不要告訴任何人。",
+        "MyData: your code is {code}, good for {good_for}. If you did not ask for it, ignore it, and tell it to "
         "nobody.",
     ),
     "erase_by": ("刪除期限", "To be erased by"),

@@ -7,7 +7,7 @@ from authz_server.catalogue.model import Text
 
 @dataclass(frozen=True)
 class Told:
-    """One kind of message. Places in both texts: {client}, {dataset}, {lock_minutes}."""
+    """One kind of message. Places in both texts: {client}, {dataset}, {lock}."""
 
     title: Text
     more: Text

@@ -211,7 +211,7 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
         datasets=[_dataset(detail) for detail in row.granted],
         counters=counters_of(row.client_id),
         open_until=moment(visit.open_until),
-        barcode_minutes=services().settings.limits.barcode_ttl_s // 60,
+        barcode_good_for_s=services().settings.limits.barcode_ttl_s,
         used=moment(visit.used_at) if visit.barcode is not None and visit.barcode.agent_id == errand.agent_id else None,
         face=face,
         good_until=time_of_day(visit.barcode.expires_at) if face and visit.barcode else None,

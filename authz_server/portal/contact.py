@@ -156,8 +156,8 @@ def _code_form(signed_in: SignedIn, kind: Kind, *, error: str | None = None, sta
     waiting = _waiting(signed_in, kind)
     if waiting is None and error is None:
         return redirect(f"{PATH}/{kind}", code=303)
-    minutes = services().settings.limits.contact_code_ttl_s // 60
-    return _page("contact_code.html", signed_in, kind, error, status, waiting=waiting, minutes=minutes)
+    good_for_s = services().settings.limits.contact_code_ttl_s
+    return _page("contact_code.html", signed_in, kind, error, status, waiting=waiting, good_for_s=good_for_s)
 
 
 def _remove_form(signed_in: SignedIn, kind: Kind, *, error: str | None = None, status: int = 200) -> Response:

@@ -16,6 +16,7 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
+from authz_server.consent.wording import duration
 from authz_server.core import clock
 from authz_server.counter import appointments
 from authz_server.counter.appointments import ADMINISTRATOR, CLERK, ROLES
@@ -26,6 +27,7 @@ from authz_server.identity.enrolment import freshly
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
+from authz_server.portal import locale
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
 
@@ -98,11 +100,9 @@ def _appoint(signed_in: SignedIn, client_id: str, own: int, form: Mapping[str, s
             now=clock.now(),
         )
     except SignInLocked:
-        minutes = services().settings.limits.sign_in_lock_s // 60
+        lock = duration(services().settings.limits.sign_in_lock_s, locale.current()).strip()
         error, status = (
-            gettext(
-                "Too many wrong names. For everybody's safety, wait %(minutes)s minutes and try again.", minutes=minutes
-            ),
+            gettext("Too many wrong names. For everybody's safety, wait %(duration)s and try again.", duration=lock),
             429,
         )
     else:

@@ -25,7 +25,7 @@ from tests.notices.support import Hands
 from tests.notices.test_email import text_of
 from tests.notices.test_sms import answered
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import rows, writing
+from tests.support.protocol import rows, services_of, writing
 from tests.support.smtp import PostOffice
 
 OLD, NEW = "citizen1@citizen.example", "new@citizen.example"
@@ -107,6 +107,19 @@ def test_the_letter_with_the_code_says_nothing_of_whose_account_it_is(
     for word in ("測試市民甲", OLD, "not-me", "/record", "A123456789"):
         assert word not in content
     assert code not in office.letters[-1]["Subject"], "a locked telephone shows subjects"
+
+
+def test_a_code_that_is_good_for_seconds_is_told_so_on_the_page_and_in_the_letter(
+    own_platform: Platform, hands: Hands, citizen: CitizenBrowser, office: PostOffice
+) -> None:
+    known = services_of(own_platform)
+    settings = replace(known.settings, limits=replace(known.settings.limits, contact_code_ttl_s=45))
+    own_platform.app.extensions["mydata"] = replace(known, settings=settings)
+    hands.channels = Hands(own_platform).channels
+    submit(citizen, EMAIL, value=NEW)
+    assert "is good for 45 seconds." in citizen.client.get(f"{EMAIL}/code?lang=en").text
+    code_to(hands, office, NEW)
+    assert "within 45 seconds." in text_of(office.letters[-1])
 
 
 def test_a_telephone_is_verified_by_sms(own_platform: Platform, settings: Settings, tmp_path: Path) -> None:

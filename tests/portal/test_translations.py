@@ -81,7 +81,7 @@ def test_a_message_says_the_same_in_both_languages(event: str) -> None:
         {place for text in of_language for _, place, _, _ in Formatter().parse(text) if place}
         for of_language in zip(*texts, strict=True)
     ]
-    assert places[0] == places[1] <= {"client", "dataset", "lock_minutes"}
+    assert places[0] == places[1] <= {"client", "dataset", "lock"}
     for zh, en in texts:
         assert HAN.search(zh)
         assert not HAN.search(en)
@@ -111,7 +111,14 @@ def test_a_name_with_braces_stays_a_name() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "zh", "en"),
-    [(30, "1 分鐘", "1 minute"), (600, "10 分鐘", "10 minutes"), (7200, "2 小時", "2 hours")],
+    [
+        (1, "1 秒", "1 second"),
+        (45, "45 秒", "45 seconds"),
+        (60, "1 分鐘", "1 minute"),
+        (90, "90 秒", "90 seconds"),
+        (600, "10 分鐘", "10 minutes"),
+        (7200, "2 小時", "2 hours"),
+    ],
 )
 def test_a_wait_is_told_as_people_think_of_it(seconds: int, zh: str, en: str) -> None:
     assert duration(seconds, "zh-TW").strip() == zh

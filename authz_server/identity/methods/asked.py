@@ -93,7 +93,7 @@ class AskingMethod(Method):
         limits = settings.limits
         return {
             "few": min(self.most_failures or limits.sign_in_failures, limits.sign_in_failures),
-            "minutes": limits.sign_in_window_s // 60,
+            "window_s": limits.sign_in_window_s,
             "most_in_a_day": limits.knowledge_account_day,
         }
 

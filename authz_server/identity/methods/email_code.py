@@ -62,7 +62,7 @@ class EmailCode(Method):
 
     def shown(self, settings: Settings, *, needed_level: int | None) -> Mapping[str, Any]:
         """How long a code is good."""
-        return {"minutes": settings.limits.email_code_ttl_s // 60}
+        return {"good_for_s": settings.limits.email_code_ttl_s}
 
     def shown_again(self, form: Form) -> Mapping[str, Any]:
         """The code may still be typed."""
