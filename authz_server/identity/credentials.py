@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from authz_server.identity.errors import CitizenSuspended
 from authz_server.identity.models import CITIZEN, CREDENTIAL
 
 _credential = CREDENTIAL.c
@@ -18,22 +19,20 @@ _ADD: Final = {
     .returning(_credential.id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
 }
-_IN_FORCE: Final[Select[Any]] = (
-    select(*_credential, CITIZEN.c.suspended_at)
-    .join(CITIZEN, CITIZEN.c.id == _credential.citizen_id)
-    .where(_credential.removed_at.is_(None))
-)
 _USE: Final = (
     update(CREDENTIAL)
     .where(_credential.id == bindparam("credential"), _credential.removed_at.is_(None))
     .values(last_used_at=bindparam("moment", type_=_credential.created_at.type))
-    .returning(_credential.citizen_id)
+    .returning(
+        _credential.citizen_id,
+        select(CITIZEN.c.suspended_at).where(CITIZEN.c.id == _credential.citizen_id).scalar_subquery(),
+    )
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    """A credential in force. `suspended`: its account is shut."""
+    """A credential in force."""
 
     id: int
     citizen_id: int
@@ -44,7 +43,10 @@ class Bound:
     secret: bytes | None = field(repr=False)
     created_at: datetime
     last_used_at: datetime | None
-    suspended: bool
+
+
+_COLUMNS: Final = [_credential[name] for name in Bound.__dataclass_fields__]
+_IN_FORCE: Final[Select[Any]] = select(*_COLUMNS).where(_credential.removed_at.is_(None))
 
 
 def add(
@@ -99,15 +101,23 @@ def use(
 ) -> int | None:
     """Note that a credential was used, and whose it is; None if it was removed meanwhile. The caller commits.
 
+    Whether the account is shut is looked at here: it may have been open when the credential was found.
+
     Args:
         data: what is known about it from now on (a counter, a renewed status), if that has changed.
         only_if: what else must be true of its row, or nothing is noted, and the answer is None.
+    Raises: CitizenSuspended.
     """
     statement = _USE if data is None else _USE.values(data=dict(data))
     if only_if is not None:
         statement = statement.where(only_if)
-    found: int | None = session.execute(statement, {"credential": credential_id, "moment": now}).scalar_one_or_none()
-    return found
+    row = session.execute(statement, {"credential": credential_id, "moment": now}).one_or_none()
+    if row is None:
+        return None
+    citizen_id, suspended_at = row
+    if suspended_at is not None:
+        raise CitizenSuspended("suspended")
+    return int(citizen_id)
 
 
 def remove(session: Session, citizen_id: int, credential_id: int, *, now: datetime) -> str | None:
@@ -123,6 +133,4 @@ def remove(session: Session, citizen_id: int, credential_id: int, *, now: dateti
 
 
 def _bound(row: Any) -> Bound:
-    values = row._asdict()
-    del values["removed_at"]
-    return Bound(suspended=values.pop("suspended_at") is not None, **values)
+    return Bound(**row._mapping)

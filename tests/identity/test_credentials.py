@@ -1,8 +1,10 @@
 """Credentials: bound to one account at a time, found while in force, gone when removed."""
 
+import pytest
 from sqlalchemy.orm import Session
 
 from authz_server.identity import credentials, service
+from authz_server.identity.errors import CitizenSuspended
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
 
 
@@ -20,7 +22,7 @@ def test_a_credential_belongs_to_one_account(session: Session) -> None:
     assert add(session, other, method="certificate") is not None
     found = credentials.find(session, method="passkey", external_id="key-1")
     assert found is not None
-    assert (found.citizen_id, found.label, found.data, found.suspended) == (mine, "My phone", {"count": 0}, False)
+    assert (found.citizen_id, found.label, found.data) == (mine, "My phone", {"count": 0})
 
 
 def test_a_removed_credential_is_found_and_used_no_more_and_may_be_bound_anew(session: Session) -> None:
@@ -38,12 +40,12 @@ def test_a_removed_credential_is_found_and_used_no_more_and_may_be_bound_anew(se
     assert add(session, other) is not None
 
 
-def test_a_credential_says_that_its_account_is_shut(session: Session) -> None:
-    add(session, enrol(session).citizen_id)
+def test_a_credential_of_an_account_that_is_shut_opens_nothing_also_if_it_was_found_before(session: Session) -> None:
+    credential_id = add(session, enrol(session).citizen_id)
+    assert credential_id is not None
     service.suspend(session, PERSON.username, now=NOW)
-    found = credentials.find(session, method="passkey", external_id="key-1")
-    assert found is not None
-    assert found.suspended
+    with pytest.raises(CitizenSuspended):
+        credentials.use(session, credential_id, now=NOW)
 
 
 def test_nothing_of_it_shows_in_a_repr(session: Session) -> None:

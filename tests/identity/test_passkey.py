@@ -335,12 +335,14 @@ def test_the_site_is_that_of_the_settings_whatever_the_request_says(owner: Someo
     assert owner.answer(evil.get(owner.options())).status_code == 400
 
 
-@pytest.mark.parametrize("label", ["", "  ", "鑰匙\n 一", "x" * 500])
+@pytest.mark.parametrize("label", ["", "  ", "\0", "鑰匙\n \0一", "x" * 500])
 def test_a_label_is_the_citizens_own(someone: Someone, label: str) -> None:
     someone.prove()
     someone.add(someone.device.create(someone.new_options()), label)
     (bound,) = someone.passkeys()
-    assert bound.label == {"": "My passkey", "  ": "My passkey", "鑰匙\n 一": "鑰匙 一"}.get(label, "x" * 60)
+    assert bound.label == {"": "My passkey", "  ": "My passkey", "\0": "My passkey", "鑰匙\n \0一": "鑰匙 一"}.get(
+        label, "x" * 60
+    )
 
 
 @pytest.mark.parametrize("path", [SET_UP, f"{SET_UP}/challenge", USE, f"{USE}/challenge"])

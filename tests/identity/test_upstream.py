@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from jinja2 import DictLoader
 from jwcrypto import jwk
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -22,7 +22,7 @@ from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.settings import SettingsError
 from authz_server.identity import credentials, service
-from authz_server.identity.models import IDENTITY_CHALLENGE
+from authz_server.identity.models import CITIZEN, IDENTITY_CHALLENGE
 from authz_server.identity.upstream_id_token import Person
 from tests.identity.support import NOW, ORIGIN, PERSON, Browser, KnownRequests, enrol
 from tests.support.provider import SUBJECT, RunningProvider, running_provider
@@ -347,7 +347,7 @@ def test_it_is_connected_after_a_stronger_sign_in_and_works_from_then_on(
     assert come_back(later, journey(later, provider)).status_code == 303
 
 
-@pytest.mark.parametrize("change", ["nobody", "weak", "old", "another session", "bad answer"])
+@pytest.mark.parametrize("change", ["nobody", "weak", "old", "another session", "frozen", "bad answer"])
 def test_it_is_not_connected_without_sufficient_proof(
     session: Session, app: Flask, browser: Browser, provider: RunningProvider, change: str
 ) -> None:
@@ -362,6 +362,13 @@ def test_it_is_not_connected_without_sufficient_proof(
     back = add(browser, provider)
     if change == "bad answer":
         provider.claims = {"nonce": "another"}
+    elif change == "frozen":  # in the same browser, whose session stays
+        session.execute(update(CITIZEN).values(frozen_at=NOW))
+        session.commit()
+        assert come_back(browser, back).headers["Location"] == ADD
+        assert browser.get(ADD).headers["Location"] == "/account/unfreeze?first=1"
+        assert credentials.of_citizen(session, citizen_id, method="upstream") == []
+        return
     else:
         browser = Browser(app)
         clock.advance(timedelta(minutes=1))

@@ -22,7 +22,7 @@ from authz_server.identity.certificates.errors import CertificateRefused, Reason
 from authz_server.identity.certificates.trust import Presented
 from authz_server.identity.certificates.verifier import Verifier
 from authz_server.identity.credentials import Bound
-from authz_server.identity.errors import CitizenSuspended, MethodUnavailable, WrongCredentials
+from authz_server.identity.errors import MethodUnavailable, WrongCredentials
 from authz_server.identity.methods.base import Accepted
 
 ID: Final = "certificate"
@@ -162,8 +162,6 @@ class CertificateAttempt:
         """Note the use of the credential, by one statement that finds it only while it is in force."""
         if self.bound is None or self._proved_at is None:
             raise WrongCredentials("not_proved")
-        if self.bound.suspended:
-            raise CitizenSuspended("suspended")
         if credentials.use(session, self.bound.id, now=self._proved_at) is None:
             raise wrong("unknown_certificate")
         return Accepted(citizen_id=CitizenId(self.bound.citizen_id), amr=ON_CARD if self.on_card else None)

