@@ -10,9 +10,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
+from authz_server.core import clock
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.identity import credentials, national_id, passwords, recovery, sessions, totp
-from authz_server.identity.contact import EMAIL, PHONE
+from authz_server.identity.contact import EMAIL, PHONE, normal
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.language import LOCALES
 from authz_server.identity.methods import certificate_proof
@@ -66,11 +67,13 @@ def create_citizen(
         checked_in_person: the operator has seen who it is, so that no second method is demanded at the first use.
     Raises: AccountProblem, with every reason.
     """
-    if problems := _problems(person, now.date()) + _credential_problems(password, totp_secret):
+    if problems := _problems(person, clock.day_of(now)) + _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
     password_hash = passwords.hash_password(password)
     values = {name: getattr(person, name) for name in person.__dataclass_fields__}
     values |= {"created_at": now, "password_hash": password_hash, "verified_at": now if checked_in_person else None}
+    if person.phone is not None:
+        values["phone"] = normal("phone", person.phone)
     # What the operator enters comes from a register.
     values |= {f"{name}_verified_at": now for name in ("email", "phone") if values[name] is not None}
     citizen_id = session.execute(_INSERT[session.get_bind().dialect.name], values).scalar_one_or_none()
@@ -202,12 +205,13 @@ def _tell(session: Session, citizen_id: int, event: str, *, now: datetime, reaso
 def _problems(person: Person, today: date) -> list[str]:
     checks = {
         "username: 2 to 64 of a-z 0-9 . _ @ -, beginning with a letter or digit": USERNAME.fullmatch(person.username),
-        "name: 1 to 100 printable characters": person.name.isprintable() and 0 < len(person.name.strip()) <= 100,
+        "name: 1 to 100 printable characters": person.name.isprintable()
+        and person.name.strip()
+        and len(person.name) <= 100,
         "national_id: not a valid number": national_id.check(person.national_id),
         "birthdate: lies in the future": person.birthdate <= today,
         "email: not an address": person.email is None or (len(person.email) <= 254 and EMAIL.fullmatch(person.email)),
-        "phone: 6 to 20 of 0-9, space, -, beginning with + or not": person.phone is None
-        or PHONE.fullmatch(person.phone),
+        "phone: 6 to 15 digits, after a + or not": person.phone is None or PHONE.fullmatch(person.phone),
         f"locale: one of {', '.join(LOCALES)}": person.locale in {"", *LOCALES},
     }
     return [problem for problem, fine in checks.items() if not fine]

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.identity import national_id, passwords, service, sessions, totp
+from authz_server.identity import contact, national_id, passwords, service, sessions, totp
 from authz_server.identity.errors import AccountProblem, WrongCredentials
 from authz_server.identity.methods.password_totp import PasswordTotp, set_totp
 from authz_server.identity.models import CITIZEN
@@ -88,16 +88,40 @@ def test_a_user_name_and_a_national_id_have_one_account(session: Session, other:
         ({"username": "x" * 65}, "username"),
         ({"name": ""}, "name"),
         ({"name": "a\nb"}, "name"),
+        ({"name": " " * 99 + "ab"}, "name"),
         ({"national_id": "A123456788"}, "national_id"),
         ({"birthdate": (NOW + timedelta(days=2)).date()}, "birthdate"),
         ({"email": "nobody"}, "email"),
         ({"phone": "call me"}, "phone"),
+        ({"phone": "+" + "1-" * 16}, "phone"),
         ({"locale": "fr"}, "locale"),
     ],
 )
 def test_what_an_account_can_not_hold_is_refused(session: Session, changed: dict[str, Any], problem: str) -> None:
     with pytest.raises(AccountProblem, match=problem):
         enrol(session, replace(PERSON, **changed))
+
+
+@pytest.mark.parametrize("phone", ["0900 000 000", "+886-900-000-000", "1 2 3 4 5 6 7 8 9 0 1 2 3 4 5"])
+def test_a_telephone_number_is_kept_as_citizens_own_changes_are(session: Session, phone: str) -> None:
+    enrol(session, replace(PERSON, phone=phone))
+    assert stored(session).phone == contact.normal("phone", phone)
+
+
+def test_today_is_that_of_taiwan(session: Session) -> None:
+    evening = NOW.replace(hour=20)
+    today = (NOW + timedelta(days=1)).date()
+    with pytest.raises(AccountProblem, match="birthdate"):
+        service.create_citizen(
+            session,
+            replace(PERSON, birthdate=today + timedelta(days=1)),
+            password=PASSWORD,
+            server_secret=SERVER_SECRET,
+            now=evening,
+        )
+    service.create_citizen(
+        session, replace(PERSON, birthdate=today), password=PASSWORD, server_secret=SERVER_SECRET, now=evening
+    )
 
 
 @pytest.mark.parametrize(("password", "secret"), [("short", TOTP_SECRET), ("x" * 257, TOTP_SECRET), (PASSWORD, "1")])
