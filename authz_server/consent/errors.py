@@ -53,6 +53,10 @@ class CodeReplayed(CodeNotUsable):
     """The code was redeemed before: what it was exchanged for must be revoked (RFC 6749 section 4.1.2)."""
 
 
+class DatasetGone(CodeNotUsable):
+    """The catalogue has one of the granted datasets no longer; nothing is spent."""
+
+
 class WrongProofKey(DomainError):
     """RFC 9449 section 10: the code was bound to another key when its request was pushed."""
 

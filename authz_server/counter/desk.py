@@ -16,7 +16,7 @@ from authz_server.catalogue.model import Catalogue
 from authz_server.clients import standing
 from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
-from authz_server.consent.errors import CodeNotUsable
+from authz_server.consent.errors import CodeNotUsable, DatasetGone
 from authz_server.core.secrets import equal
 from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, held, on_both
 from authz_server.counter.barcodes import AnnouncedRow, BarcodeRow, find
@@ -168,6 +168,8 @@ def redeem_barcode(
             office=desk.client_id,
             announced=row.announced_at,
         )
+    except DatasetGone:
+        raise _refused(session, row, "dataset_gone", desk, bounds) from None
     except CodeNotUsable:  # in this very moment: used by another desk, replaced, stopped
         raise _refused(session, row, "used", desk, bounds) from None
     if row.agent_id is not None:

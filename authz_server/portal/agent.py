@@ -235,8 +235,9 @@ def _purpose(row: agents.Delegated) -> str:
 def _dataset(detail: dict[str, Any]) -> dict[str, str]:
     """Which data, without what it was narrowed down to: a parcel of land, say."""
     dataset, spoken = services().catalogue.find_dataset(detail["dataset"]), locale.current()
-    known = [dataset.field(name).name.get(spoken) for name in detail["fields"]] if dataset else []
-    return {"name": dataset_name(detail["dataset"]), "fields": listed(known, spoken)}
+    names = {field.id: field.name.get(spoken) for field in dataset.fields} if dataset else {}
+    fields = [names.get(name, name) for name in detail["fields"]]
+    return {"name": dataset_name(detail["dataset"]), "fields": listed(fields, spoken)}
 
 
 def _action(errand: Errand) -> str:

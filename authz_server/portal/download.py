@@ -84,12 +84,6 @@ def ask(signed_in: SignedIn) -> Response:
     return redirect(f"/consent/{pending.request_id}", code=303)
 
 
-def names_of(dataset: Dataset) -> tuple[str, str]:
-    """The dataset and its agency, in the language of the page."""
-    spoken = locale.current()
-    return dataset.name.get(spoken), services().catalogue.agency(dataset.agency_id).name.get(spoken)
-
-
 def catalogue_url(ticked: Sequence[Dataset]) -> str:
     """The address of the catalogue with these ticked."""
     return "/download?" + urlencode([("dataset", dataset.id) for dataset in ticked])
@@ -163,12 +157,16 @@ def _basket(
     errors: Mapping[str, str] | None = None,
     stale: bool = False,
 ) -> Response:
-    errors = errors or {}
+    errors, agency = errors or {}, services().catalogue.agency
     page = render_template(
         "download_basket.html",
         signed_in=signed_in,
         items=[
-            _card(dataset) | {"agency": names_of(dataset)[1], "asks": parameters.asks(dataset, errors)}
+            _card(dataset)
+            | {
+                "agency": agency(dataset.agency_id).name.get(locale.current()),
+                "asks": parameters.asks(dataset, errors),
+            }
             for dataset in datasets
         ],
         level=min(dataset.level for dataset in datasets),

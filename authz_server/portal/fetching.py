@@ -19,6 +19,7 @@ from authz_server.consent.codes import CodeRow
 from authz_server.consent.download import Page, find_code
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.consent.outcome import Decided, find_outcome
+from authz_server.consent.wording import listed
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof
 from authz_server.core.jose import BadKey
@@ -31,8 +32,9 @@ from authz_server.oauth import dpop
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InvalidRequest, UseDpopNonce, error_response
 from authz_server.oauth.responses import json_response
-from authz_server.portal.download import catalogue_url, names_of
-from authz_server.portal.outcome import ahead_of
+from authz_server.portal import locale
+from authz_server.portal.download import catalogue_url
+from authz_server.portal.outcome import ahead_of, fetches_of
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import ProofReplayed
 from authz_server.tokens.redemption import enriched, redeem
@@ -48,19 +50,20 @@ REFUSED: Final = (CodeNotUsable, BadProof, ProofReplayed, UseDpopNonce, InvalidR
 def page(signed_in: SignedIn, download_id: str) -> Response:
     """Show the page; or say that there is nothing to fetch any more, and how to begin anew."""
     found = _found(signed_in, download_id)
-    catalogue = services().catalogue
-    datasets = [catalogue.dataset(fetch.dataset_id) for fetch in found.fetches]
+    known = {fetch.dataset_id: services().catalogue.find_dataset(fetch.dataset_id) for fetch in found.fetches}
+    gone = [dataset_id for dataset_id, dataset in known.items() if dataset is None]
     g.data_origin = services().settings.proxy_url
     text = render_template(
         "fetching.html",
         signed_in=signed_in,
         reference=download_id,
-        again_url=catalogue_url(datasets),
+        again_url=catalogue_url([dataset for dataset in known.values() if dataset]),
         ahead=ahead_of(signed_in, found),
         tokens_url=f"{services().settings.issuer}{request.path}/tokens",
         recipient=own.CLIENT_ID,
-        open=_is_open(signed_in, download_id),
-        items=[dict(zip(("name", "agency"), names_of(one), strict=True)) | {"id": one.id} for one in datasets],
+        open=not gone and _is_open(signed_in, download_id),
+        gone=listed(gone, locale.current()),
+        items=fetches_of(found),
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(download_id)),
     )
     return make_response(text)

@@ -146,8 +146,7 @@ BY_OTHERS: Final[Mapping[str, LazyString]] = {
     "account.unfrozen": lazy_gettext("Your account was unfrozen for you; requests can be agreed to again"),
     "account.left": lazy_gettext("Your account was closed for you"),
 }
-# The same, where the citizen did it and not the client.
-BY_CITIZEN: Final = {"consent.requested": lazy_gettext("You chose a service of %(client)s")}
+BY_CITIZEN: Final = {"consent.requested": lazy_gettext("You chose a service of %(client)s")}  # and not the client
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
 REASONS: Final[Mapping[str, LazyString]] = {
     "agency_down": lazy_gettext("The agency could not be reached."),
@@ -165,6 +164,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "own_clerk": lazy_gettext("The clerk was the very person who had brought it."),
     "shown_again": lazy_gettext("A newer one had been shown to you."),
     "used": lazy_gettext("It had been used."),
+    "dataset_gone": lazy_gettext("Some of the data is not provided any more."),
     "handed_on": lazy_gettext("It was somebody else's turn to show one."),
     "agent_held": lazy_gettext("The agent's account was stopped."),
     "too_late": lazy_gettext("Its time was over."),

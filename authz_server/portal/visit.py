@@ -154,11 +154,8 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
     prepared = preparations_of(signed_in.citizen_id, visit.transaction_id)
     ahead = [one for one in prepared if one["dataset_id"] in awaited]
     asked = {one["dataset_id"] for one in ahead}
-    waits = [
-        services().catalogue.dataset(one.dataset_id).typical_wait_s
-        for one in outcome.fetches
-        if one.dataset_id not in asked
-    ]
+    find = services().catalogue.find_dataset
+    unasked = [find(one.dataset_id) for one in outcome.fetches if one.dataset_id not in asked]
     text = render_template(
         "visit.html",
         signed_in=signed_in,
@@ -174,7 +171,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         agent_url=f"/counter/{visit.transaction_id}/agent",
         code=code_of(visit),
         refused=str(line_of(steps[0]).reason) if steps and steps[0].event in AGAINST else None,
-        slow=any(waits),
+        slow=any(dataset.typical_wait_s for dataset in unasked if dataset),
         withdrawn=moment(outcome.withdrawn_at),
         stoppable=outcome.stoppable,
         fetches=fetches_of(outcome),

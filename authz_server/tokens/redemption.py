@@ -11,10 +11,10 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
-from authz_server.catalogue.model import Catalogue
+from authz_server.catalogue.model import Catalogue, Dataset
 from authz_server.config import Limits, Settings
 from authz_server.consent.codes import OWNED, CodeRow, get_code, record_replay, spending
-from authz_server.consent.errors import CodeNotUsable, CodeReplayed
+from authz_server.consent.errors import CodeNotUsable, CodeReplayed, DatasetGone
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.prepared import Executor
@@ -63,8 +63,10 @@ def redeem(
         recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
         made, with the parameters of its conditions; told: what the record says of it, if not that the client redeemed
         a code; agent_id, clerk_citizen_id: who acts for the citizen on the way to a counter, and behind it.
-    Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended.
+    Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended;
+        DatasetGone, one of its kinds.
     """
+    datasets = _datasets(code, catalogue)
     issued = Issued(
         access_token=new_secret(access_tokens.PREFIX),
         dataset_tokens=tuple(new_secret(dataset_tokens.PREFIX) for _ in code.granted),
@@ -74,8 +76,7 @@ def redeem(
         told = [Entry(at=now, event="code.redeemed", success=True, actor=f"client:{code.client_id}", **owner)]
     recipient = None if recipient_jwk is None else orjson.dumps(recipient_jwk).decode()
     tokens, entries = [], [*told]
-    for position, (detail, token) in enumerate(zip(code.granted, issued.dataset_tokens, strict=True)):
-        dataset = catalogue.dataset(detail["dataset"])
+    for position, (dataset, token) in enumerate(zip(datasets, issued.dataset_tokens, strict=True)):
         place = owner | {"agency_id": dataset.agency_id, "dataset_id": dataset.id}
         row = dataset_tokens.new_row(
             token, jkt=jkt, dataset=dataset, ttl_s=limits.dataset_token_ttl_s, now=now, recipient_jwk=recipient
@@ -116,6 +117,16 @@ def revoke_replayed(session: Session, code: CodeRow, *, client_id: str, now: dat
     dataset_tokens.revoke_of_consent(
         session, code.consent_id, actor=f"client:{client_id}", reason="code_replayed", now=now
     )
+
+
+def _datasets(code: CodeRow, catalogue: Catalogue) -> list[Dataset]:
+    """What was granted, as the catalogue has it now.  Raises: DatasetGone; CodeReplayed, whatever is gone."""
+    found = [dataset for detail in code.granted if (dataset := catalogue.find_dataset(detail["dataset"]))]
+    if len(found) < len(code.granted):
+        if code.used_at is not None:
+            raise CodeReplayed("redeemed before")
+        raise DatasetGone("a granted dataset is in the catalogue no longer")
+    return found
 
 
 def _access_token(issued: Issued, code: CodeRow, jkt: str, limits: Limits, now: datetime) -> dict[str, Any]:
