@@ -21,7 +21,7 @@ def availability_of(dataset: Dataset) -> Availability:
     """How it is now. No sign of life is no reason not to try."""
     registry = services().registry
     if dataset.agency_id in registry.suspended_agencies() or dataset.id in registry.suspended_datasets():
-        return Availability(True, gettext("Under maintenance: not available at present."))
+        return Availability(True, gettext("This platform does not provide it at present."))
     if dataset.id in (maintenance := registry.maintenance()):
         until = maintenance[dataset.id]
         if until is None:

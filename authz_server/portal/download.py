@@ -22,7 +22,7 @@ from authz_server.catalogue.model import Agency, Dataset
 from authz_server.clients import own
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.download import MOST_DATASETS, open_request
-from authz_server.consent.wording import duration
+from authz_server.consent.wording import duration, listed
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
@@ -103,7 +103,8 @@ def _chosen() -> Chosen:
     elif len(datasets) > MOST_DATASETS:
         error = gettext("Choose at most %(count)s at a time; get the others afterwards.", count=MOST_DATASETS)
     elif closed := [dataset.name.get(locale.current()) for dataset in datasets if availability_of(dataset).closed]:
-        error = gettext("Under maintenance at present: %(names)s. Leave it out, or come back later.", names=closed[0])
+        names = listed(closed, locale.current())
+        error = gettext("Not available at present: %(names)s. Choose without, or come back later.", names=names)
     return Chosen(datasets, error)
 
 

@@ -68,7 +68,7 @@ def test_maintenance_is_on_every_page_that_leads_there_and_ends_with_the_next_wo
     assert scene.beat("maintenance", datasets=["fia.property"], until=in_s(3600)).status_code == 204
     assert scene.page("/download").count("Under maintenance until about") == 1
     assert "Under maintenance until about" in scene.page(service)
-    assert "Under maintenance at present" in scene.page("/download/basket?dataset=fia.property")
+    assert "Not available at present" in scene.page("/download/basket?dataset=fia.property")
     bank = scene.platform.bank
     asked = bank.push(scene.platform.detail("fia.property", tax_year="113"))
     consent = opened(scene.platform.citizen(), bank, asked)

@@ -87,17 +87,21 @@ def test_the_catalogue_is_shown_to_anybody_and_found_in_by_words_of_both_languag
     assert "Nothing is called that" in browser.get("/download", query_string={"q": "xyzzy", "lang": "en"}).text
 
 
-def test_what_is_suspended_is_under_maintenance(own_platform: Platform) -> None:
+def test_what_is_suspended_is_said_to_be_and_can_not_be_chosen(own_platform: Platform) -> None:
     with Session(own_platform.engine) as session, session.begin():
         service.suspend_dataset(session, "ris.kinship", catalogue=own_platform.catalogue, now=clock.now())
         service.suspend_agency(session, "nhi", now=clock.now())
     own_platform.app.extensions["mydata"].registry.reload()
     page = own_platform.browser().get("/download?lang=en").text
+    assert page.count("This platform does not provide it at present.") == 3
+    assert "maintenance" not in page
+    assert own_platform.browser().get("/download?lang=zh-TW").text.count("本平台目前不提供這項資料。") == 3
     closed = re.findall(r'value="([^"]+)"[^>]* disabled>', page)
     assert closed == ["nhi.enrolment", "nhi.premiums", "ris.kinship"]
-    refused = own_platform.citizen().client.get(BASKET + "?lang=en&dataset=ris.kinship")
+    refused = own_platform.citizen().client.get(BASKET + "?lang=en&dataset=ris.kinship&dataset=nhi.premiums")
     assert refused.status_code == 400
-    assert "Under maintenance at present" in refused.text
+    names = [own_platform.catalogue.dataset(name).name.en for name in ("ris.kinship", "nhi.premiums")]
+    assert f"Not available at present: {', '.join(names)}." in refused.text
 
 
 @pytest.mark.parametrize(
