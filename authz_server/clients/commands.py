@@ -2,8 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Register = Callable[..., str]
+UNCHANGED = {"suspended": "is suspended already", "resumed": "is not suspended"}
 
 
 @click.group()
@@ -52,20 +52,14 @@ def list_clients() -> None:
 @click.argument("client_id")
 def suspend_client(client_id: str) -> None:
     """Stop a client at once, in the middle of whatever it does."""
-    with session_for(config.load()) as session, _known():
-        service.suspend(session, client_id, now=clock.now())
-        _record(session, "client.suspended", client_id=client_id)
-    click.echo(f"client {client_id} suspended")
+    _switch("client", client_id, "suspended", lambda session: service.suspend(session, client_id, now=clock.now()))
 
 
 @client.command("resume")
 @click.argument("client_id")
 def resume_client(client_id: str) -> None:
     """Let a suspended client go on."""
-    with session_for(config.load()) as session, _known():
-        service.resume(session, client_id)
-        _record(session, "client.resumed", client_id=client_id)
-    click.echo(f"client {client_id} resumed")
+    _switch("client", client_id, "resumed", lambda session: service.resume(session, client_id))
 
 
 @click.group()
@@ -94,20 +88,16 @@ def list_agencies() -> None:
 @click.argument("agency_id")
 def suspend_agency(agency_id: str) -> None:
     """Ask an agency nothing more until it is resumed."""
-    with session_for(config.load()) as session, _known():
-        service.suspend_agency(session, agency_id, now=clock.now())
-        _record(session, "agency.suspended", agency_id=agency_id)
-    click.echo(f"agency {agency_id} suspended")
+    _switch(
+        "agency", agency_id, "suspended", lambda session: service.suspend_agency(session, agency_id, now=clock.now())
+    )
 
 
 @agency.command("resume")
 @click.argument("agency_id")
 def resume_agency(agency_id: str) -> None:
     """Ask a suspended agency again."""
-    with session_for(config.load()) as session, _known():
-        service.resume_agency(session, agency_id)
-        _record(session, "agency.resumed", agency_id=agency_id)
-    click.echo(f"agency {agency_id} resumed")
+    _switch("agency", agency_id, "resumed", lambda session: service.resume_agency(session, agency_id))
 
 
 @click.group()
@@ -129,24 +119,37 @@ def list_datasets() -> None:
 @click.argument("dataset_id")
 def suspend_dataset(dataset_id: str) -> None:
     """Ask for a dataset no more until it is resumed."""
-    with session_for(config.load()) as session, _known():
-        service.suspend_dataset(session, dataset_id, catalogue=loader.load(), now=clock.now())
-        _record(session, "dataset.suspended", dataset_id=dataset_id)
-    click.echo(f"dataset {dataset_id} suspended")
+    _switch(
+        "dataset",
+        dataset_id,
+        "suspended",
+        lambda session: service.suspend_dataset(session, dataset_id, catalogue=loader.load(), now=clock.now()),
+    )
 
 
 @dataset.command("resume")
 @click.argument("dataset_id")
 def resume_dataset(dataset_id: str) -> None:
     """Ask for a suspended dataset again."""
-    with session_for(config.load()) as session, _known():
-        service.resume_dataset(session, dataset_id, catalogue=loader.load())
-        _record(session, "dataset.resumed", dataset_id=dataset_id)
-    click.echo(f"dataset {dataset_id} resumed")
+    _switch(
+        "dataset",
+        dataset_id,
+        "resumed",
+        lambda session: service.resume_dataset(session, dataset_id, catalogue=loader.load()),
+    )
 
 
-def _record(session: Session, event: str, **about: Any) -> None:
-    record(session, Entry(at=clock.now(), event=event, success=True, actor="operator", **about))
+def _switch(what: str, name: str, state: str, switch: Callable[[Session], bool]) -> None:
+    """Suspend or resume something, and record it; if nothing changes by that, only say so."""
+    try:
+        with session_for(config.load()) as session:
+            changed = switch(session)
+            if changed:
+                about: dict[str, Any] = {f"{what}_id": name}
+                record(session, Entry(at=clock.now(), event=f"{what}.{state}", success=True, actor="operator", **about))
+    except NotRegistered as error:
+        raise click.ClickException(error.public) from None
+    click.echo(f"{what} {name} {state if changed else UNCHANGED[state]}")
 
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:
@@ -179,11 +182,3 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise click.ClickException(f"{file}: jwks_file: {error}") from None
     return text, document
-
-
-@contextmanager
-def _known() -> Iterator[None]:
-    try:
-        yield
-    except NotRegistered as error:
-        raise click.ClickException(error.public) from None

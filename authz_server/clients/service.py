@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import Update, delete, update
+from sqlalchemy import ColumnElement, Delete, Update, delete, select, update
 from sqlalchemy.engine import CursorResult
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from authz_server.catalogue.document import Problem
 from authz_server.catalogue.model import Catalogue
@@ -24,6 +24,7 @@ from authz_server.core.clock import day_of
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
 from authz_server.core.jose import parse_public_keys, public_jwks
+from authz_server.database import insert_if_absent
 
 __all__ = [
     "Client",
@@ -114,44 +115,49 @@ def register_agency(
     return agency.id
 
 
-def suspend(session: Session, client_id: str, *, now: datetime) -> None:
+def suspend(session: Session, client_id: str, *, now: datetime) -> bool:
     """Stop a client: it authenticates no more, and what was issued to it opens nothing. The caller commits.
 
-    Raises: NotRegistered.
+    Returns False if it was suspended before.  Raises: NotRegistered.
     """
-    _set_suspended(session, update(ClientRow).where(ClientRow.client_id == client_id), now)
+    return _set_suspended(session, ClientRow.client_id == client_id, ClientRow.suspended_at, now)
 
 
-def resume(session: Session, client_id: str) -> None:
-    """Let a suspended client go on. The caller commits.  Raises: NotRegistered."""
-    _set_suspended(session, update(ClientRow).where(ClientRow.client_id == client_id), None)
+def resume(session: Session, client_id: str) -> bool:
+    """Let a suspended client go on; False if it was not suspended. The caller commits.  Raises: NotRegistered."""
+    return _set_suspended(session, ClientRow.client_id == client_id, ClientRow.suspended_at, None)
 
 
-def suspend_agency(session: Session, agency_id: str, *, now: datetime) -> None:
-    """Ask an agency nothing more until it is resumed. The caller commits.  Raises: NotRegistered."""
-    _set_suspended(session, update(AgencyRow).where(AgencyRow.id == agency_id), now)
+def suspend_agency(session: Session, agency_id: str, *, now: datetime) -> bool:
+    """Ask an agency nothing more until it is resumed. The caller commits.
+
+    Returns False if it was suspended before.  Raises: NotRegistered.
+    """
+    return _set_suspended(session, AgencyRow.id == agency_id, AgencyRow.suspended_at, now)
 
 
-def resume_agency(session: Session, agency_id: str) -> None:
-    """Ask a suspended agency again. The caller commits.  Raises: NotRegistered."""
-    _set_suspended(session, update(AgencyRow).where(AgencyRow.id == agency_id), None)
+def resume_agency(session: Session, agency_id: str) -> bool:
+    """Ask a suspended agency again; False if it was not suspended. The caller commits.  Raises: NotRegistered."""
+    return _set_suspended(session, AgencyRow.id == agency_id, AgencyRow.suspended_at, None)
 
 
-def suspend_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue, now: datetime) -> None:
+def suspend_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue, now: datetime) -> bool:
     """Ask its agency for this dataset no more until it is resumed. The caller commits.
 
-    Raises: NotRegistered, if the catalogue has no such dataset.
+    Returns False if it was suspended before.  Raises: NotRegistered, if the catalogue has no such dataset.
     """
     _check_dataset(dataset_id, catalogue)
-    session.merge(SuspendedDataset(dataset_id=dataset_id, suspended_at=now))
-    bump(session)
+    row = {"dataset_id": dataset_id, "suspended_at": now}
+    made = insert_if_absent(session.get_bind().dialect.name, SuspendedDataset).values(row)
+    return _told(session, changed=bool(session.execute(made.returning(SuspendedDataset.dataset_id)).all()))
 
 
-def resume_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue) -> None:
-    """Ask for a suspended dataset again. The caller commits.  Raises: NotRegistered."""
+def resume_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue) -> bool:
+    """Ask for a suspended dataset again; False if it was not suspended. The caller commits.  Raises: NotRegistered."""
     _check_dataset(dataset_id, catalogue)
-    session.execute(delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
-    bump(session)
+    return _told(
+        session, changed=_changed(session, delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
+    )
 
 
 def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:
@@ -159,10 +165,24 @@ def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:
         raise NotRegistered("no such dataset")
 
 
-def _set_suspended(session: Session, statement: Update, suspended_at: datetime | None) -> None:
-    if not _changed(session, statement.values(suspended_at=suspended_at)):
+def _set_suspended(
+    session: Session,
+    named: ColumnElement[bool],
+    column: InstrumentedAttribute[datetime | None],
+    suspended_at: datetime | None,
+) -> bool:
+    """Whether it was otherwise; since when it is suspended stays as it was."""
+    otherwise = column.is_not(None) if suspended_at is None else column.is_(None)
+    changed = _changed(session, update(column.class_).where(named, otherwise).values(suspended_at=suspended_at))
+    if not changed and session.execute(select(column).where(named)).first() is None:
         raise NotRegistered("no such id")
-    bump(session)
+    return _told(session, changed=changed)
+
+
+def _told(session: Session, *, changed: bool) -> bool:
+    if changed:
+        bump(session)
+    return changed
 
 
 def bump(session: Session) -> None:
@@ -171,5 +191,5 @@ def bump(session: Session) -> None:
         session.add(RegistryVersion())
 
 
-def _changed(session: Session, statement: Update) -> bool:
+def _changed(session: Session, statement: Update | Delete) -> bool:
     return cast(CursorResult[Any], session.execute(statement)).rowcount > 0

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.commands import agency as agency_group
 from authz_server.clients.commands import client as client_group
@@ -115,6 +117,23 @@ def test_a_dataset_is_listed_suspended_and_resumed(dataset: Run) -> None:
     assert "fia.property\tactive" in dataset("list").output
     assert dataset("resume", "fia.income").exit_code == 0
     assert "fia.income\tactive" in dataset("list").output
+
+
+def test_what_is_so_already_is_said_and_not_recorded_again(
+    folder: Path, client: Run, agency: Run, dataset: Run, engine: Engine
+) -> None:
+    client("add", folder / "client.toml")
+    agency("add", folder / "agency.toml")
+    for run, what in ((client, "client jia-bank"), (agency, "agency fia"), (dataset, "dataset fia.income")):
+        name = what.split()[1]
+        assert run("resume", name).output == f"{what} is not suspended\n"
+        assert run("suspend", name).output == f"{what} suspended\n"
+        again = run("suspend", name)
+        assert (again.exit_code, again.output) == (0, f"{what} is suspended already\n")
+        assert run("resume", name).output == f"{what} resumed\n"
+    with Session(engine) as session:
+        events = session.scalars(select(AuditEntry.event).order_by(AuditEntry.id)).all()
+    assert events == [f"{what}.{how}" for what in ("client", "agency", "dataset") for how in ("suspended", "resumed")]
 
 
 @pytest.mark.usefixtures("folder")

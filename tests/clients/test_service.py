@@ -111,3 +111,16 @@ def test_the_unknown_can_not_be_suspended(session: Session, context: Context) ->
         service.suspend(session, "nobody", now=NOW)
     with pytest.raises(NotRegistered):
         service.resume_agency(session, "nobody")
+
+
+def test_a_second_suspension_changes_nothing_of_the_first(session: Session, context: Context) -> None:
+    service.register(session, bank(), context=context, now=NOW)
+    service.register_agency(session, agency(), context=context, now=NOW)
+    later, catalogue = NOW + timedelta(hours=1), context.catalogue
+    for at, changed in ((NOW, True), (later, False)):
+        assert service.suspend(session, "jia-bank", now=at) is changed
+        assert service.suspend_agency(session, "fia", now=at) is changed
+        assert service.suspend_dataset(session, "fia.income", catalogue=catalogue, now=at) is changed
+    session.commit()
+    suspended = (session.get_one(Client, "jia-bank"), session.get_one(Agency, "fia"))
+    assert [row.suspended_at for row in (*suspended, session.get_one(SuspendedDataset, "fia.income"))] == [NOW] * 3
