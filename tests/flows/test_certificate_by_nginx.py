@@ -225,6 +225,18 @@ def test_no_address_writes_headers_of_its_own(site: Site) -> None:
         assert answer.headers["Location"] == f"{site.issuer}/%0D%0ASet-Cookie:%20a=b"
 
 
+def test_what_is_to_be_verified_passes_nginx_and_rests_in_no_file(site: Site) -> None:
+    browser, files = site.browser(), site.folder / "body"
+    browser.headers["Accept-Language"] = "en"
+    page = browser.get(f"{site.issuer}/verify", timeout=30)
+    before = files.stat().st_mtime_ns
+    form = hidden_fields(page.text)
+    for size_bytes in (100_000, 4_000_000):
+        answer = browser.post(page.url, form, files={"document": bytes(size_bytes)}, timeout=30)
+        assert (answer.status_code, "no receipt and no record" in answer.text) == (200, True)
+    assert files.stat().st_mtime_ns == before
+
+
 def test_no_log_of_nginx_has_a_query(site: Site) -> None:
     url = f"{site.issuer}/authorize?request_uri=of-somebody"
     assert site.browser().post(url, bytes(200_000), timeout=30).status_code == 413  # which is an error of nginx's own

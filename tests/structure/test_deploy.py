@@ -50,7 +50,15 @@ def test_s05_every_tls_host_sends_hsts() -> None:
 
 def test_no_answer_of_the_resource_proxy_may_rest_in_nginx() -> None:
     assert values("proxy_buffering") == ["off"]
+
+
+def test_nothing_that_passes_rests_in_a_file_of_nginx() -> None:
+    for_all = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8").partition("\nserver {")[0]
+    assert "\nproxy_max_temp_file_size 0;" in for_all
+    assert "\nclient_body_buffer_size 128k;" in for_all
     assert values("proxy_max_temp_file_size") == ["0"]
+    assert values("client_body_buffer_size") == ["128k", "4m"]
+    assert values("client_max_body_size") == ["128k", "4m", "128k", "1k"]
 
 
 def test_no_server_of_nginx_lets_a_browser_say_which_certificate_it_has() -> None:
