@@ -35,7 +35,8 @@ from authz_server.identity.certificates.trust import MAX_CERTIFICATES, Presented
 MAX_BYTES: Final = 32 * 1024  # with a whole chain of long keys, and in base64, it is half of this
 # What a text editor or a shell may have put after the challenge before it was signed.
 _LINE_ENDS: Final = (b"", b"\n", b"\r\n")
-_PEM = re.compile(rb"-----BEGIN (?:CMS|PKCS7|PKCS #7 SIGNED DATA)-----(.*?)-----END [A-Z0-9# ]+-----", re.DOTALL)
+# No hyphen in between, which base64 has none of: else each of many beginnings would be looked for an end of.
+_PEM = re.compile(rb"-----BEGIN (?:CMS|PKCS7|PKCS #7 SIGNED DATA)-----([^-]*)-----END [A-Z0-9# ]+-----")
 _KEY_IDENTIFIER: Final = b"\x80"  # [0] IMPLICIT OCTET STRING
 
 _HASHES: Final[dict[str, hashes.HashAlgorithm]] = {

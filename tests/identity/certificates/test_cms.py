@@ -1,6 +1,7 @@
 """Signatures over a challenge, made by OpenSSL as card software makes them, and all that may be wrong with one."""
 
 import base64
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -244,6 +245,13 @@ def test_every_truncation_and_every_addition_is_refused(message: bytes) -> None:
 )  # fmt: skip
 def test_what_is_no_signature_is_refused(octets: bytes) -> None:
     assert refused(octets) == "malformed"
+
+
+def test_a_message_of_beginnings_alone_is_read_once() -> None:
+    beginning = b"-----BEGIN CMS-----"
+    began_at = time.thread_time()
+    assert refused(beginning * (cms.MAX_BYTES // len(beginning))) == "malformed"
+    assert time.thread_time() - began_at < 0.05  # from each beginning to the end it takes four times that
 
 
 @given(st.binary(max_size=400))
