@@ -106,6 +106,15 @@ def unindexed(column: ColumnElement[int]) -> ColumnElement[int]:
 
 
 db = SQLAlchemy(metadata=Base.metadata)
+# When a host is gone without a word, TCP waits a quarter of an hour for an acknowledgement, and for ever for an answer.
+# Meanwhile every turn would be taken, although another database has taken over. The URL may say otherwise.
+GIVEN_UP_AFTER = {
+    "connect_timeout": 5,
+    "tcp_user_timeout": 10_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 5,
+    "keepalives_count": 2,
+}
 
 
 def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
@@ -118,12 +127,14 @@ def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
         "json_deserializer": orjson.loads,
         "hide_parameters": True,  # a database error must not quote a citizen
     }
-    if make_url(url).get_backend_name() == "postgresql":
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
         # No pre-ping: a dead connection surfaces as one refused request, a ping costs every request a round trip.
         # Statements find rows by key: one plan serves all values, and planning costs more than running.
         session = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
+        given_up = {name: value for name, value in GIVEN_UP_AFTER.items() if name not in parsed.query}
         options |= {
-            "connect_args": {"options": session, "fallback_application_name": program},
+            "connect_args": {"options": session, "fallback_application_name": program, **given_up},
             "pool_size": 8,
             "max_overflow": 8,
             "pool_timeout": 5,
