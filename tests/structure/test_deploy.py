@@ -10,6 +10,7 @@ from authz_server.certificate_settings import CertificateSettings
 from authz_server.config import Limits, MailSettings, Settings, SmsSettings
 from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
 from resource_proxy.config import AgencySettings, ProxySettings
+from resource_proxy.http_wire import IDLE_LIMIT_S
 from tests.support.tree import ROOT
 
 # S-02: what TLS 1.2 may offer, in OpenSSL's names.
@@ -59,6 +60,12 @@ def test_nothing_that_passes_rests_in_a_file_of_nginx() -> None:
     assert values("proxy_max_temp_file_size") == ["0"]
     assert values("client_body_buffer_size") == ["128k", "4m"]
     assert values("client_max_body_size") == ["128k", "4m", "128k", "1k"]
+
+
+def test_nginx_sends_no_fetch_twice_and_trusts_no_connection_that_our_servers_may_close() -> None:
+    assert values("proxy_next_upstream") == ["off"]
+    assert {float(value.removesuffix("s")) for value in values("keepalive_timeout")} == {IDLE_LIMIT_S}
+    assert len(values("keepalive_timeout")) == len(values("keepalive")) == 2
 
 
 def test_no_server_of_nginx_lets_a_browser_say_which_certificate_it_has() -> None:
