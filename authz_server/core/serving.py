@@ -8,12 +8,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
 from multiprocessing import Value
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server import Server
@@ -96,6 +96,7 @@ def _loaded(
     application: WSGIApplication = Rooms(served.application, rooms=rooms, refusal=served.refusal)
     if long_answers:
         application = _LongAnswers(application)
+    application = _Discreet(application)
     # What was made until now stays for good: the collector need not look through it again and again, which took a
     # fourteenth of the server's time.
     gc.collect()
@@ -120,6 +121,54 @@ def stay_on_core(started: "Synchronized[int]") -> None:
         number, started.value = started.value, started.value + 1
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+class _NotAnswered(Exception):
+    """Granian is told no more than that: it ends the answer and writes out what an exception says."""
+
+
+class _Discreet:
+    """A WSGI application of whose exceptions no log has more than kind and place: what they say may quote data."""
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        with _discreetly():
+            body = self._application(environ, start_response)
+        return body if isinstance(body, list) else _DiscreetBody(body)
+
+
+class _DiscreetBody:
+    """A body that is made while it is sent."""
+
+    def __init__(self, body: Iterable[bytes]) -> None:
+        self._body = body
+        self._pieces = iter(body)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        with _discreetly():
+            return next(self._pieces)
+
+    def close(self) -> None:
+        """End the body, whatever is left of it."""
+        with _discreetly():
+            if (close := getattr(self._body, "close", None)) is not None:
+                close()
+
+
+@contextlib.contextmanager
+def _discreetly() -> Iterator[None]:
+    try:
+        yield
+    except StopIteration:
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).error("answer.failed", exc_info=error)
+        raise _NotAnswered from None
 
 
 class _LongAnswers:

@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from http.client import HTTPConnection
+from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from multiprocessing import Value
 from threading import Barrier
 from typing import Any
 
+import pytest
+
 from authz_server.core.serving import UNPACED, UNSENT_BYTES, stay_on_core
-from tests.core import sockets
+from tests.core import faulty, sockets
 from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
 
@@ -43,6 +45,26 @@ def test_where_answers_are_long_every_connection_is_told_so() -> None:
             assert [each for each in ask(port) if each != [UNPACED.decode(), UNSENT_BYTES]] == []
         finally:
             server.terminate()
+
+
+@pytest.mark.parametrize("path", ["/at-once", "/in-the-middle"])
+def test_what_an_exception_says_is_in_no_log(path: str) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", faulty.__name__, str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as server:
+        try:
+            wait_until(lambda: listens(port), "the server listens")
+            with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+                connection.request("GET", path)
+                with suppress(HTTPException, OSError):  # how much of it comes is a matter of luck
+                    assert connection.getresponse().read() != faulty.WHOLE
+        finally:
+            server.terminate()
+        log, _ = server.communicate()
+    assert faulty.QUOTED not in log
+    (line,) = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
+    assert (line["event"], line["exception"]) == ("answer.failed", "builtins.ValueError")
+    assert "faulty.py" in line["frames"][-1]
 
 
 def ask(port: int) -> Any:
