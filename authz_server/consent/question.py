@@ -11,7 +11,7 @@ from authz_server.clients import own
 from authz_server.clients.model import COPYING, Client, Purpose
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
-from authz_server.consent.wording import day, duration, listed, say, time_of_day
+from authz_server.consent.wording import day, duration, listed, moment, say
 
 # OpenID Connect Core section 5.4: what a scope asks for, as far as this server knows it.
 CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -95,7 +95,7 @@ def _dataset(
 def _maintenance(until: datetime | None, locale: str) -> str:
     if until is None:
         return say("maintenance", locale)
-    return say("maintenance_until", locale, when=f"{day(until, locale)} {time_of_day(until)}")
+    return say("maintenance_until", locale, when=moment(until, locale))
 
 
 def _unavailable(dataset: Dataset, suspended: AbstractSet[str], agency: str, locale: str) -> str | None:

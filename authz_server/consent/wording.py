@@ -21,27 +21,27 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "title_identity": ("要用本服務登入{client}嗎？", "Sign in to {client} with this service?"),
     "lead": (
         "{client}想取得下列資料。請讀完再決定；在您同意之前，什麼都不會送出。",
-        "{client} asks for the data below. Read, then decide. Nothing is sent unless you agree.",
+        "{client} asks for the data below. Please read all of it, then decide. Nothing is sent unless you agree.",
     ),
     "lead_identity": (
         "{client}想知道您是誰。請讀完再決定；在您同意之前，什麼都不會送出。",
-        "{client} asks who you are. Read, then decide. Nothing is sent unless you agree.",
+        "{client} asks who you are. Please read all of it, then decide. Nothing is sent unless you agree.",
     ),
     "lead_counter": (
         "您想在{client}的櫃檯提供下列資料。請讀完再決定；在您同意、並在櫃檯出示條碼之前，什麼都不會送出。",
-        "You want to hand in the data below at a counter of {client}. Read, then decide. Nothing is sent unless you "
-        "agree and show your barcode there.",
+        "You want to hand in the data below at a counter of {client}. Please read all of it, then decide. Nothing is "
+        "sent unless you agree and show your barcode there.",
     ),
     "title_download": ("要下載您的這些資料嗎？", "Download your data?"),
     "lead_download": (
         "您想把下列資料從機關取到這個瀏覽器，只給您自己。請讀完再決定；在您同意之前，什麼都不會取。",
-        "You want the data below in this browser, for yourself alone. Read, then decide. Nothing is fetched unless you "
-        "agree.",
+        "You want the data below in this browser, for yourself alone. Please read all of it, then decide. Nothing is "
+        "fetched unless you agree.",
     ),
     "who_download": ("誰會收到", "Who gets it"),
     "own_browser": ("您的瀏覽器", "your browser"),
     "who": ("誰在要求", "Who is asking"),
-    "registered_id": ("統一編號", "Registered id"),
+    "registered_id": ("統一編號", "Registered ID"),
     "registered_on": ("登記於本平臺", "Registered here since"),
     "phone": ("聯絡電話", "Telephone"),
     "privacy": ("{client}的隱私權政策", "Privacy policy of {client}"),
@@ -52,11 +52,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "You have agreed to a request of {client} before. Compared with that:",
     ),
     "changed_nothing": ("要求的資料與上次相同", "it asks for the same data"),
-    "changed_dataset": ("新增「{dataset}」", "{dataset} is new"),
-    "changed_fields": ("「{dataset}」新增欄位：{fields}", "More of {dataset}: {fields}"),
-    "changed_parameters": ("「{dataset}」改為 {parameters}", "{dataset} is now for {parameters}"),
-    "changed_no_parameters": ("「{dataset}」不再限定範圍", "{dataset} is no longer limited"),
-    "changed_gone": ("不再要求「{dataset}」", "{dataset} is no longer asked for"),
+    "changed_dataset": ("新增「{dataset}」", "“{dataset}” is new"),
+    "changed_fields": ("「{dataset}」新增欄位：{fields}", "More of “{dataset}”: {fields}"),
+    "changed_parameters": ("「{dataset}」改為 {parameters}", "“{dataset}” is now for {parameters}"),
+    "changed_no_parameters": ("「{dataset}」不再限定範圍", "“{dataset}” is no longer limited"),
+    "changed_gone": ("不再要求「{dataset}」", "“{dataset}” is no longer asked for"),
     "mark_new": ("新增", "New"),
     "needed": ("辦理所需", "Needed for this"),
     "optional": ("您也可以提供", "You can also share"),
@@ -64,9 +64,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "不勾選也可以，不影響申請。只會提供您勾選的項目。",
         "Only what you tick is sent. Leaving these empty changes nothing for your application.",
     ),
-    "optional_more": ("「{dataset}」的其他欄位", "More of {dataset}"),
-    "optional_always": ("勾選任何一項時，會一併提供：{fields}", "With anything you tick goes: {fields}"),
-    "from_agency": ("由{agency}提供", "From {agency}"),
+    "optional_more": ("「{dataset}」的其他欄位", "More of “{dataset}”"),
+    "optional_always": ("勾選任何一項時，會一併提供：{fields}", "Sent along with anything that you tick: {fields}"),
+    "from_agency": ("由{agency}提供", "From: {agency}"),
     "fields": ("看看包含哪 {count} 個欄位", "See the {count} fields in it"),
     "fields_one": ("看看包含哪個欄位", "See the one field in it"),
     "sensitive": ("敏感", "sensitive"),
@@ -127,7 +127,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "We fetch it once, when you show your barcode at the counter",
     ),
     "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
-    "erase_by": ("{client}必須在 {date} 前刪除", "They must erase it by {date}"),
+    "erase_by": ("{client}必須在 {date}前刪除", "They must erase it by {date}"),
     "desk": ("在櫃檯", "At the counter"),
     "desk_print": ("承辦人可以列印。", "The clerk may print it."),
     "desk_no_print": ("承辦人不會列印。", "The clerk does not print it."),
@@ -153,8 +153,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "never_read_except": (
         "本平臺讀不到內容：機關加密後只有{client}能解開。例外：{agencies}無法自行加密，由本平臺代為加密，不留存。",
-        "This platform can't read it: the agency encrypts it so that only {client} can open it. Exception: {agencies} "
-        "can't encrypt by itself, so this platform does it on its behalf and keeps nothing.",
+        "This platform can't read it: the agency encrypts it so that only {client} can open it. Exception: "
+        "{agencies}. This platform encrypts what comes from there, on behalf of the agency, and keeps nothing.",
     ),
     "never_password": (
         "{client}不需要、也不會得到您的密碼。任何人都不該向您索取。",
@@ -163,8 +163,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "stop": ("想停止時", "How to stop"),
     "stop_text": (
         "資料被取走之前，可在本平臺停止（連結在「我的紀錄」）；之後請致電{client} {phone}，並報上參考編號。",
-        "Until your data is fetched, stop it on this platform: the link is in your record. Afterwards, call {client} "
-        "on {phone} and quote your reference number.",
+        "Until your data is fetched, you can stop it on this platform: the link is in your record. Afterwards, call "
+        "{client} on {phone} and quote your reference number.",
     ),
     "stop_identity": (
         "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
@@ -172,8 +172,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "stop_download": (
         "資料送達您的瀏覽器之前，可在本平臺停止（連結在「我的紀錄」）。存下來之後，就由您自己保管。",
-        "Until it has arrived in your browser, stop it on this platform: the link is in your record. What you have "
-        "saved is in your own keeping.",
+        "Until it has arrived in your browser, you can stop it on this platform: the link is in your record. What you "
+        "have saved is in your own keeping.",
     ),
     "leaving_download": (
         "同意之後，下一頁會立刻取得資料並在這個瀏覽器裡解密。請讓那一頁開著，直到存好：離開它，金鑰就沒了，得重新來過。",
@@ -200,6 +200,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
 }
 
 LIST_SEPARATOR: Final = ("、", ", ")
+# Of what has commas of its own, as the English names of agencies do.
+LIST_SEPARATOR_OF_PHRASES: Final = ("、", "; ")
 
 
 def say(name: str, locale: str, **values: object) -> str:
@@ -212,7 +214,8 @@ def say(name: str, locale: str, **values: object) -> str:
 
 def listed(words: Sequence[str], locale: str) -> str:
     """The words as one enumeration."""
-    return LIST_SEPARATOR[locale == "en"].join(words)
+    separators = LIST_SEPARATOR_OF_PHRASES if any(", " in word for word in words) else LIST_SEPARATOR
+    return separators[locale == "en"].join(words)
 
 
 def day(moment: date | datetime, locale: str) -> str:
@@ -227,6 +230,12 @@ def day(moment: date | datetime, locale: str) -> str:
 def time_of_day(moment: datetime) -> str:
     """The time in Taiwan, on a 24-hour clock: the same digits in both languages."""
     return f"{moment.astimezone(LOCAL_TIME):%H:%M}"
+
+
+def moment(at: datetime, locale: str) -> str:
+    """A day and a time."""
+    between = " at " if locale == "en" else " "
+    return f"{day(at, locale)}{between}{time_of_day(at)}"
 
 
 def duration(seconds: int, locale: str) -> str:

@@ -24,7 +24,7 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
         "您的代理人接受了，請您確認",
         "Your agent accepted: please confirm",
         "您確認之後，代理人才能替您去{client}。您也可以不確認。",
-        "Only when you confirm it they can go to {client} for you. You need not.",
+        "They can go to {client} for you only once you confirm it. You need not.",
     ),
     "delegation.declined": told(
         "您的代理人沒有接受",
@@ -74,7 +74,7 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
         "您替人帶去的條碼，{client}的櫃檯接受了",
         "The barcode that you brought for somebody was accepted at a counter of {client}",
         "您不必再做什麼。委託您的人也收到了通知。",
-        "You have nothing more to do. Whom you went for was told, too.",
+        "You have nothing more to do. The person you went for has been told, too.",
     ),
     "agent.locked": safe(
         "您替人帶去的條碼暫時鎖住了",

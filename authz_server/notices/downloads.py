@@ -5,8 +5,8 @@ from typing import Final
 
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
-from authz_server.notices.told import Told, told
-from authz_server.notices.wording import TOLD
+from authz_server.notices.told import Told, safe, told
+from authz_server.notices.wording import IF_NOT_YOU, TOLD
 
 DOWNLOADED: Final[Mapping[str, Told]] = {
     "consent.approved": told(
@@ -17,16 +17,28 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
     ),
     "token.delivered": told(
         "「{dataset}」已下載到您自己的瀏覽器",
-        "{dataset} was downloaded to your own browser",
+        "“{dataset}” was downloaded to your own browser",
         "資料是加密給那個瀏覽器的，別人打不開。",
         "It was encrypted for that browser: nobody else can open it.",
     ),
     "preparation.ready": told(
         "「{dataset}」準備好了",
-        "{dataset} is ready",
+        "“{dataset}” is ready",
         "下載的頁面如果還開著，會自己取得。如果已經關掉了，請從下面的連結再要一次，通常很快就好。",
         "The page of your download gets it by itself if it is still open. If you have closed it, ask again by the link "
         "below; it usually comes at once then.",
+    ),
+    "anomaly.again": safe(
+        "您在短時間內再次同意下載自己的資料",
+        "You agreed to download your data again within a short time",
+        "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
+    ),
+    "anomaly.unusual_hour": safe(
+        "您在不尋常的時段同意下載自己的資料",
+        "You agreed to download your data at an unusual hour",
+        "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
     ),
 }
 

@@ -7,7 +7,7 @@ from typing import Final
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "first_time": (
         "這是您第一次同意把資料提供給{client}。",
-        "It is the first time that you agreed to share data with {client}.",
+        "It is the first time that you have agreed to share data with {client}.",
     ),
     "service": ("個人資料同意服務", "Personal data consent service"),
     "when": ("時間", "When"),
@@ -46,12 +46,13 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "code_title": ("您的驗證碼", "Your code"),
     "code_more": (
         "您要在這裡收到本平臺的通知。請在 {good_for}內，把這組號碼輸入您開啟的頁面。",
-        "You want to be told here by this platform. Type this code into your open page, within {good_for}.",
+        "You want this platform to tell you things here. Type this code into the page that you have open, within "
+        "{good_for}.",
     ),
     "sign_in_code_more": (
         "有人要登入您在本平臺的頁面。如果是您，請在 {good_for}內，把這組號碼輸入您開啟的頁面；只能用一次。",
-        "Somebody wants to sign in to your pages on this platform. If it is you, type this code into your open page, "
-        "within {good_for}; it works once.",
+        "Somebody wants to sign in to your pages on this platform. If it is you, type this code into the page that you "
+        "have open, within {good_for}; it works once.",
     ),
     "sign_in_code_not_me": (
         "如果不是您，請不要理會，也不要告訴任何人：可能有人打錯了使用者名稱。只憑這組號碼，無法提供您的任何資料。",

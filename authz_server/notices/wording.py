@@ -17,7 +17,7 @@ _CALL_THEM: Final = (
     "已經送達的資料無法從這裡收回，請致電{client}並報上參考編號。",
     "What was delivered can't be called back from here: call {client} and quote the reference number.",
 )
-_IF_NOT_YOU: Final = ("如果不是您，請立刻按下面的連結。", "If that was not you, use the link below at once.")
+IF_NOT_YOU: Final = ("如果不是您，請立刻按下面的連結。", "If that was not you, use the link below at once.")
 
 TOLD: Final[Mapping[str, Told]] = {
     "consent.approved": told(
@@ -40,37 +40,37 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "token.delivered": told(
         "「{dataset}」已送達{client}",
-        "{dataset} was delivered to {client}",
+        "“{dataset}” was delivered to {client}",
         "這次同意不能再取一次。想停止對方使用，請致電並報上參考編號。",
         "It can't be fetched again with this consent. To stop its use, call them and quote the reference number.",
     ),
     "token.failed": told(
         "「{dataset}」未能送達{client}",
-        "{dataset} could not be delivered to {client}",
+        "“{dataset}” could not be delivered to {client}",
         "您不必做什麼；原因記在您的紀錄裡。",
         "You need do nothing; the reason is on your record.",
     ),
     "token.no_record": told(
         "機關沒有您的「{dataset}」",
-        "The agency has no record of you in {dataset}",
+        "The agency has no record of you in “{dataset}”",
         "{client}已經知道沒有這項資料。如果您認為應該有，請洽該機關。",
         "{client} was told so. If you think that there should be one, ask the agency.",
     ),
     "token.spent_unknown": told(
         "「{dataset}」送往{client}時中斷了",
-        "The delivery of {dataset} to {client} was interrupted",
+        "The delivery of “{dataset}” to {client} was interrupted",
         "資料可能已經送達，不能再取一次。",
         "It may have arrived, and can't be fetched again.",
     ),
     "token.expired": told(
         "{client}沒有在期限內取走「{dataset}」",
-        "{client} did not fetch {dataset} in time",
+        "{client} did not fetch “{dataset}” in time",
         "現在不能再取了。如果還需要，對方必須再問您一次。",
         "It no longer can. If it is still needed, they have to ask you again.",
     ),
     "token.revoked": told(
         "{client}放棄取得「{dataset}」",
-        "{client} gave up its permission to fetch {dataset}",
+        "{client} gave up its permission to fetch “{dataset}”",
         "這項資料不會送出。",
         "It will not be sent.",
     ),
@@ -94,7 +94,7 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "preparation.ready": told(
         "「{dataset}」準備好了",
-        "{dataset} is ready",
+        "“{dataset}” is ready",
         "現在可以到{client}的櫃檯出示條碼了。",
         "You can go to the counter of {client} now, and show your barcode there.",
     ),
@@ -114,64 +114,64 @@ TOLD: Final[Mapping[str, Told]] = {
     "sign_in.locked": safe(
         "您的帳號暫時不能登入",
         "Sign-in to your account is locked for a while",
-        "因為試錯太多次。" + _IF_NOT_YOU[0],
-        "There were too many wrong attempts. " + _IF_NOT_YOU[1],
+        "因為試錯太多次。" + IF_NOT_YOU[0],
+        "There were too many wrong attempts. " + IF_NOT_YOU[1],
     ),
     "sign_in.new_device": safe(
         "您的帳號在新的瀏覽器登入",
         "Your account was signed in to in a new browser",
-        *_IF_NOT_YOU,
+        *IF_NOT_YOU,
     ),
     "session.ended": safe(
         "您的帳號在一個瀏覽器被登出",
         "Your account was signed out in a browser",
-        *_IF_NOT_YOU,
+        *IF_NOT_YOU,
     ),
     "method.added": safe(
         "您的帳號多了一種登入方式",
         "A way to sign in was added to your account",
-        *_IF_NOT_YOU,
+        *IF_NOT_YOU,
     ),
     "method.removed": safe(
         "您的帳號少了一種登入方式",
         "A way to sign in was removed from your account",
-        *_IF_NOT_YOU,
+        *IF_NOT_YOU,
     ),
     "password.changed": safe(
         "您的密碼改了",
         "Your password was changed",
-        "其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
-        "All other browsers were signed out. " + _IF_NOT_YOU[1],
+        "其他瀏覽器都已登出。" + IF_NOT_YOU[0],
+        "All other browsers were signed out. " + IF_NOT_YOU[1],
     ),
     "authenticator.changed": safe(
         "您的帳號換了驗證器應用程式",
         "Another authenticator app was set up for your account",
-        "先前的不能再用，其他瀏覽器都已登出。" + _IF_NOT_YOU[0],
-        "The old one works no longer, and all other browsers were signed out. " + _IF_NOT_YOU[1],
+        "先前的不能再用，其他瀏覽器都已登出。" + IF_NOT_YOU[0],
+        "The old one no longer works, and all other browsers were signed out. " + IF_NOT_YOU[1],
     ),
     "recovery.renewed": safe(
         "您的帳號有了新的復原碼",
         "New recovery codes were made for your account",
-        "先前的不能再用。" + _IF_NOT_YOU[0],
-        "The old ones work no longer. " + _IF_NOT_YOU[1],
+        "先前的不能再用。" + IF_NOT_YOU[0],
+        "The old ones no longer work. " + IF_NOT_YOU[1],
     ),
     "recovery.used": safe(
         "有人用復原碼登入您的帳號",
         "Your account was signed in to with a recovery code",
-        "密碼也輸入正確了。" + _IF_NOT_YOU[0],
-        "The password was right, too. " + _IF_NOT_YOU[1],
+        "密碼也輸入正確了。" + IF_NOT_YOU[0],
+        "The password was right, too. " + IF_NOT_YOU[1],
     ),
     "contact.changed": safe(
         "您的聯絡資料改了",
         "Your contact data was changed",
-        "新舊聯絡方式都會收到這則通知。" + _IF_NOT_YOU[0],
-        "This message goes to the old address and to the new one. " + _IF_NOT_YOU[1],
+        "新舊聯絡方式都會收到這則通知。" + IF_NOT_YOU[0],
+        "This message goes to the old address and to the new one. " + IF_NOT_YOU[1],
     ),
     "account.reset": safe(
         "您的登入方式已重新設定",
         "Your ways to sign in were renewed",
-        "由本平臺的管理者辦理。" + _IF_NOT_YOU[0],
-        "The operator of this platform did it. " + _IF_NOT_YOU[1],
+        "由本平臺的管理者辦理。" + IF_NOT_YOU[0],
+        "The operator of this platform did it. " + IF_NOT_YOU[1],
     ),
     "account.suspended": safe(
         "您的帳號已停用",
@@ -194,8 +194,8 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.unfrozen": safe(
         "您的帳號已解除凍結",
         "Your account is no longer frozen",
-        "停止的同意不會恢復。" + _IF_NOT_YOU[0],
-        "Consents that were stopped stay stopped. " + _IF_NOT_YOU[1],
+        "停止的同意不會恢復。" + IF_NOT_YOU[0],
+        "Consents that were stopped stay stopped. " + IF_NOT_YOU[1],
     ),
     "account.left": safe(
         "您的帳號已關閉",
@@ -207,21 +207,21 @@ TOLD: Final[Mapping[str, Told]] = {
     "anomaly.passkey_copied": safe(
         "您的一把通行密鑰可能遭人複製",
         "A passkey of yours may have been copied",
-        "它回應的次數比先前的還少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + _IF_NOT_YOU[0],
+        "它回應的次數比先前的還少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + IF_NOT_YOU[0],
         "It had counted fewer uses than before and was refused: nobody got in by it. Remove it and make a new one. "
-        + _IF_NOT_YOU[1],
+        + IF_NOT_YOU[1],
     ),
     "anomaly.again": safe(
         "您在短時間內再次同意把資料提供給{client}",
         "You agreed to share data with {client} again within a short time",
-        "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
+        "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
     ),
     "anomaly.unusual_hour": safe(
         "您在不尋常的時段同意把資料提供給{client}",
         "You agreed to share data with {client} at an unusual hour",
-        "如果這是您要的，您不必做什麼。" + _IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + _IF_NOT_YOU[1],
+        "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
+        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
     ),
     "anomaly.many_denials": told(
         "您沒有同意，{client}仍一再要求您的資料",
@@ -263,13 +263,13 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "consent.correction_requested": told(
         "您請機關更正「{dataset}」",
-        "You asked the agency to correct {dataset}",
+        "You asked the agency to correct “{dataset}”",
         "有結果時會通知您。",
         "You are told of the outcome.",
     ),
     "consent.correction_settled": told(
         "您的更正請求有結果了：「{dataset}」",
-        "Your request to correct {dataset} was settled",
+        "Your request to correct “{dataset}” was settled",
         "結果在這次同意的頁面上。",
         "You find the outcome on the page of this consent.",
     ),

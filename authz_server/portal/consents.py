@@ -72,7 +72,7 @@ ACTIONS: Final = (
         "report.prepare",
         lazy_gettext("Report the recipient to the authority"),
         lazy_gettext(
-            "If you think that it asks for too much, or does not keep its word: what you need for that, on one page."
+            "If you think that it asks for too much or breaks its word: one page has all that you need for a report."
         ),
         lambda decided: decided.decision != "expired",
     ),
@@ -120,7 +120,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         abort(404)
     entries = entries_of(session, citizen_id, transaction_id=transaction_id, limit=MOST_STEPS + 1)
     asked = any(entry.event == REQUESTED for entry in entries)
-    steps = [(entry.dataset_id, line_of(entry)) for entry in reversed(entries[:MOST_STEPS])]
+    steps = [(entry.dataset_id, line_of(entry)) for entry in entries[:MOST_STEPS]]  # newest first, as on the record
     return render_template(
         "consent_detail.html",
         signed_in=signed_in,

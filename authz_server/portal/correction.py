@@ -36,7 +36,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.webhook import SIGNING_ALG
 from authz_server.portal import locale
 from authz_server.portal.outcome import approved, client_facts, moment
-from authz_server.portal.record import REASONS
+from authz_server.portal.record_wording import REASONS
 
 blueprint = Blueprint("correction", __name__)
 TYPE: Final = "mydata-correction+jwt"

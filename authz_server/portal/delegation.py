@@ -86,7 +86,7 @@ def _invite(signed_in: SignedIn, visit: Visit) -> BaseResponse:
         )
     except NamedThemselves:
         db.session.rollback()
-        problem = gettext("That is your own number. Type that of who goes for you.")
+        problem = gettext("That is your own number. Type the number of the person who goes for you.")
         return _page(signed_in, visit, problem=problem, typed=typed, status=400)
     except DelegationNotUsable:
         return _too_late(signed_in, visit)

@@ -23,7 +23,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.email import EmailToClient
 from authz_server.portal import locale
 from authz_server.portal.outcome import approved, client_facts, fetches_of, moment
-from authz_server.portal.record import REASONS
+from authz_server.portal.record_wording import REASONS
 
 blueprint = Blueprint("erasure", __name__)
 

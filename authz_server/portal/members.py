@@ -42,20 +42,20 @@ NAVIGATION: Final = (
     Entry(
         "consents.index",
         lazy_gettext("Consents"),
-        lazy_gettext("To whom you gave which data, and what became of it."),
+        lazy_gettext("Whom you gave which data, and what became of it."),
         also=("/consent/",),
     ),
     Entry("audit.record", lazy_gettext("Record"), lazy_gettext("Every request, decision and use of your data.")),
     Entry(
         "messages.messages",
         lazy_gettext("Messages"),
-        lazy_gettext("What you were told, and by which way."),
+        lazy_gettext("What this platform has told you, and how."),
         count=messages.count_unread,
     ),
     Entry(
         "account.hub",
         lazy_gettext("Account"),
-        lazy_gettext("Your contact data, ways to sign in, language; freeze, download, leave."),
+        lazy_gettext("Your contact data, language and ways to sign in; and how to stop everything or leave."),
     ),
 )
 
@@ -71,12 +71,12 @@ ACCOUNT: Final = (
             Entry(
                 "account.language",
                 lazy_gettext("Language"),
-                lazy_gettext("In which language this platform speaks and writes to you."),
+                lazy_gettext("The language of this platform's pages, and of its messages to you."),
             ),
             Entry(
                 "messages.choices",
                 lazy_gettext("Notices"),
-                lazy_gettext("Whether you are told by e-mail and text message, too."),
+                lazy_gettext("Choose whether you are told by e-mail and text message, too."),
             ),
         ),
     ),
@@ -86,12 +86,12 @@ ACCOUNT: Final = (
             Entry(
                 "methods.listed",
                 lazy_gettext("Ways to sign in"),
-                lazy_gettext("What you prove who you are with: see it, add to it, take away from it."),
+                lazy_gettext("How you prove who you are. You can add a way, and remove one."),
             ),
             Entry(
                 "sessions.listed",
                 lazy_gettext("Where you are signed in"),
-                lazy_gettext("In which browsers, since when; sign out there from here."),
+                lazy_gettext("The browsers in which you are signed in. You can sign out of each from here."),
             ),
         ),
     ),
@@ -101,7 +101,7 @@ ACCOUNT: Final = (
             Entry(
                 "download.catalogue",
                 lazy_gettext("Download your data"),
-                lazy_gettext("From the agencies to this browser, for you alone, signed by them."),
+                lazy_gettext("Get it from the agencies into this browser, for you alone and signed by them."),
             ),
             Entry(
                 "counter.offices",
@@ -111,7 +111,7 @@ ACCOUNT: Final = (
             Entry(
                 "agent.start",
                 lazy_gettext("Go to a counter for somebody else"),
-                lazy_gettext("With the invitation of whom you go for; what you accepted."),
+                lazy_gettext("Use the invitation of the person you go for, and see what you have accepted."),
             ),
             Entry(
                 "export.page",

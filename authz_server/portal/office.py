@@ -35,7 +35,7 @@ blueprint = Blueprint("office", __name__)
 NAMES: Final[Mapping[str, LazyString]] = {CLERK: lazy_gettext("Clerk"), ADMINISTRATOR: lazy_gettext("Administrator")}
 SHOWN_CHARS: Final = 100
 DONE: Final = {
-    "new": lazy_gettext("Appointed, and told so."),
+    "new": lazy_gettext("The person is appointed, and has been told."),
     "known": lazy_gettext("That was so before."),
     "ended": lazy_gettext("The appointment has ended, as of now."),
     "none": lazy_gettext("That had ended before, or is your own: another administrator, or the operator, can end it."),
@@ -86,7 +86,7 @@ def change(signed_in: SignedIn, client_id: str) -> Response:
 def _appoint(signed_in: SignedIn, client_id: str, own: int, form: Mapping[str, str]) -> Response:
     role, username, name = (form.get(field, "").strip() for field in ("role", "username", "name"))
     if role not in ROLES or not username or not name:
-        error = gettext("Give the user name and the name, and choose as what.")
+        error = gettext("Give the user name and the name, and choose the role.")
         return _page(signed_in, client_id, own, error=error, status=400, typed=form)
     try:
         done = appointments.appoint(

@@ -14,7 +14,7 @@ from flask import Blueprint, abort, make_response, redirect, render_template, re
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from authz_server.consent import preparation
+from authz_server.consent import preparation, wording
 from authz_server.consent.client_home import home_of
 from authz_server.consent.outcome import DELIVERED, STOPPABLE, Decided, find_outcome
 from authz_server.consent.wording import day, duration, time_of_day
@@ -188,7 +188,7 @@ def stopped_by(actor: str | None) -> str:
 
 def moment(at: datetime | None) -> str | None:
     """A day and a time, for people; None if there is none."""
-    return f"{day(at, locale.current())} {time_of_day(at)}" if at else None
+    return wording.moment(at, locale.current()) if at else None
 
 
 def _action(transaction_id: str) -> str:

@@ -9,7 +9,7 @@ from flask_babel.speaklater import LazyString
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
 from authz_server.consent.models import Consent
-from authz_server.consent.wording import day, listed, time_of_day
+from authz_server.consent.wording import day, listed, moment
 from authz_server.portal import pdf
 from authz_server.portal.locale import HTML_LANG
 
@@ -60,7 +60,7 @@ def _summary(consent: Consent, client: Client | None) -> pdf.Part:
     content, spoken = consent.notice["content"], consent.notice_locale
     facts = [
         (gettext("Reference number"), consent.transaction_id),
-        (gettext("Decided on"), f"{day(consent.decided_at, spoken)} {time_of_day(consent.decided_at)}"),
+        (gettext("Decided on"), moment(consent.decided_at, spoken)),
         (content["who"]["heading"], content["who"]["name"]),
         *((name, value) for name, value in content["who"]["facts"]),
     ]

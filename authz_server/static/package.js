@@ -217,7 +217,11 @@ export function savedAs(name, files, made = ['zip', 'json', 'csv']) {
 }
 
 export function signedAt(manifest) {
-  const { lang } = document.documentElement
-  const style = { dateStyle: 'long', timeStyle: 'short', timeZone: 'Asia/Taipei', hourCycle: 'h23' }
-  return new Date(manifest.iat * 1000).toLocaleString(lang.startsWith('en') ? 'en-GB' : 'zh-TW', style)
+  const english = document.documentElement.lang.startsWith('en')
+  const style = { day: 'numeric', month: english ? 'long' : 'numeric', year: 'numeric', hour: '2-digit', minute: '2-digit' }
+  const parts = new Intl.DateTimeFormat('en-GB', { ...style, timeZone: 'Asia/Taipei', hourCycle: 'h23' }).formatToParts(
+    new Date(manifest.iat * 1000),
+  )
+  const { day, month, year, hour, minute } = Object.fromEntries(parts.map((part) => [part.type, part.value]))
+  return english ? `${day} ${month} ${year} at ${hour}:${minute}` : `${year} 年 ${month} 月 ${day} 日 ${hour}:${minute}`
 }

@@ -100,7 +100,7 @@ def test_with_an_optional_dataset_goes_what_the_page_says(platform: Platform) ->
         "fields_optional": [*detail["fields_required"], "period_from"],
     }
     page = ask(platform, citizen, platform.detail("ris.personal"), optional)
-    assert "With anything you tick goes:" in page.text
+    assert "Sent along with anything that you tick:" in page.text
     assert 'value="1/period_from"' in page.text
     assert 'value="1/name"' not in page.text
     answer_of(post(citizen, page, decision="approve", optional="1/period_from"))
@@ -310,7 +310,7 @@ def test_asked_again_the_page_says_what_changed(own_platform: Platform) -> None:
     detail = own_platform.detail("bli.enrolment")
     second = ask(own_platform, citizen, own_platform.detail("ris.personal"), detail)
     assert "What changed since last time" in second.text
-    assert "Labour-insurance enrolment is new" in second.text
+    assert "“Labour-insurance enrolment” is new" in second.text
 
 
 def test_the_form_may_end_at_the_client_and_where_the_client_goes_on_to(platform: Platform) -> None:

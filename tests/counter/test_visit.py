@@ -274,7 +274,7 @@ SAYS = {
         "It is good until {barcode}; then",
         "Good until {code}.",
         "The one before is over",
-        "you can show a new one until {day} {visit}",
+        "you can show a new one until {day} at {visit}",
         "Barcode for the counter",
         "back to the list of offices",
     ),

@@ -96,7 +96,10 @@ def test_the_first_consent_to_a_client_is_told_as_that_and_the_next_is_not(
         clock.advance(timedelta(days=2))
     hands.deliver("email")
     first, second = (text_of(letter) for letter in office.letters)
-    for said in ("It is the first time that you agreed to share data with First Sample Bank. Each", "您第一次同意"):
+    for said in (
+        "It is the first time that you have agreed to share data with First Sample Bank. Each",
+        "您第一次同意",
+    ):
         assert said in first
         assert said not in second
 

@@ -223,12 +223,12 @@ def test_the_whole_of_it_stands_on_one_page(own_platform: Platform, citizen: Cit
         f'href="/consent/{reference}/stop">Stop this consent</a>',
         "<h3>Personal household registration</h3>",
         "Delivered on",
-        "may fetch Personal household registration once",
-        "Personal household registration was delivered",
+        "“Personal household registration” was delivered",
+        "may fetch “Personal household registration” once",
         "Not delivered yet",
         "First Sample Bank may use it until",
-        "First Sample Bank asked for your data",
         "You agreed to share data",
+        "First Sample Bank asked for your data",
         f"/consent/{reference}/receipt.pdf",
         f"/consent/{reference}/receipt.json",
         "Your decision",
@@ -271,6 +271,13 @@ def test_nobody_elses_consent_is_shown(own_platform: Platform, citizen: CitizenB
     for path in (f"/consents/{reference}", "/consents/T0000-0000-0000", f"/consents/{reference}x"):
         assert other.client.get(path).status_code == 404
     assert listed(other) == []
+
+
+def test_what_happened_is_listed_newest_first_as_on_the_record(own_platform: Platform, citizen: CitizenBrowser) -> None:
+    reference, _ = agreed(own_platform, citizen, "ris.personal")
+    for path in (f"/consents/{reference}", "/record"):
+        page = citizen.client.get(f"{path}?lang=en").text
+        assert 0 < page.index("You agreed to share data with") < page.index("asked for your data</p>")
 
 
 def test_a_request_with_very_many_steps_shows_the_newest(own_platform: Platform, citizen: CitizenBrowser) -> None:

@@ -84,7 +84,7 @@ def test_the_catalogue_is_shown_to_anybody_and_found_in_by_words_of_both_languag
         ("ris.personal", " checked"),
         ("bli.contributions", ""),
     ]
-    assert "Nothing is called that" in browser.get("/download", query_string={"q": "xyzzy", "lang": "en"}).text
+    assert "Nothing was found" in browser.get("/download", query_string={"q": "xyzzy", "lang": "en"}).text
 
 
 def test_what_is_suspended_is_said_to_be_and_can_not_be_chosen(own_platform: Platform) -> None:
@@ -151,7 +151,7 @@ def test_the_consent_is_to_oneself_and_names_nobody_else(platform: Platform) -> 
         "Agree and download",
     ):
         assert words in page
-    for words in ("Registered id", "They may use it until", "Privacy policy"):
+    for words in ("Registered ID", "They may use it until", "Privacy policy"):
         assert words not in page
     assert given.decided.location == f"/download/{given.reference}"
     (consent,) = rows(platform, Consent, transaction_id=given.reference)
@@ -167,6 +167,15 @@ def test_the_consent_is_to_oneself_and_names_nobody_else(platform: Platform) -> 
         assert given.citizen.client.get(address).status_code == 200
     for kind in ("pdf", "json"):
         assert given.citizen.client.get(f"/consent/{given.reference}/receipt.{kind}").status_code == 200
+
+
+def test_the_record_says_of_a_download_that_it_is_one(own_platform: Platform) -> None:
+    given = Given(own_platform, "ris.personal")
+    for path in ("/record", f"/consents/{given.reference}"):
+        page = given.citizen.client.get(f"{path}?lang=en").text
+        assert "You chose data to download" in page
+        assert "You agreed to download your data" in page
+        assert "share data with your own browser" not in page
 
 
 def test_a_level_that_is_too_low_is_stepped_up_first(platform: Platform) -> None:

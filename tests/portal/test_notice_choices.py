@@ -46,7 +46,7 @@ def test_uses_are_told_by_e_mail_and_not_by_sms_unless_chosen(citizen: CitizenBr
     assert ticked(page) == ["email"]
     assert "citizen1@citizen.example" in page
     assert "You have given none yet." in page
-    assert "can not be switched off" in page
+    assert "can't be switched off" in page
 
 
 def test_a_choice_is_kept_and_can_be_changed(own_platform: Platform, citizen: CitizenBrowser) -> None:

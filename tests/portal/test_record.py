@@ -8,7 +8,8 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.anomalies import KINDS
 from authz_server.notices.models import Notice
-from authz_server.portal.record import PER_PAGE, SENTENCES
+from authz_server.portal.record import PER_PAGE
+from authz_server.portal.record_wording import SENTENCES
 from tests.support.platform import Platform
 from tests.support.protocol import Fetch
 from tests.support.tree import ROOT, python_files

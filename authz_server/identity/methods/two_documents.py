@@ -28,7 +28,7 @@ KINDS = (
 )
 PLACES = tuple(Option(value=zh, label=Text(zh=zh, en=f"{en} ({zh})")) for zh, en in counties.ENGLISH.items())
 _WRITTEN = Text(
-    zh="照證件上的寫法，例如 民國 69 年 2 月 29 日，或 1980-02-29",
+    zh="照證件上的寫法，例如民國 69 年 2 月 29 日，或 1980-02-29",
     en="As on the document, such as 69-2-29 in the ROC calendar, or as 1980-02-29",
 )
 
