@@ -32,8 +32,10 @@ export function resultPage(zh, fetches, refreshSeconds) {
     <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
     <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
     ${content ? `<dl>${rows(dataset, content.data).join('')}</dl>` : ''}
-    ${status === 'failed' ? `<p>${escape(note)}</p>` : ''}</section>`)
-  return page(zh, title, sections.join(''), refreshSeconds)
+    ${status === 'failed' ? `<p>${zh ? '請把這個告訴平臺：' : 'Please tell the platform this:'} ${escape(note)}</p>` : ''}</section>`)
+  const again = zh ? `本頁將於 ${refreshSeconds} 秒後再次詢問。 <a href="/result">立即再試</a>`
+    : `This page asks again in ${refreshSeconds} seconds. <a href="/result">Ask now</a>`
+  return page(zh, title, (refreshSeconds ? `<p role="status">${again}</p>` : '') + sections.join(''), refreshSeconds)
 }
 
 export function refusedPage(zh, reason) {
