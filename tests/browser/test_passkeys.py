@@ -177,7 +177,7 @@ def test_a_device_that_can_not_tell_who_it_is_makes_no_passkey(person: MakePerso
     one = person(hasUserVerification=False, isUserVerified=False)
     one.guest.prove()
     one.start(SET_UP)
-    assert "Nothing has changed" in one.told() or "can not check that it is you" in one.told()
+    assert "Nothing has changed" in one.told() or "can't check that it is you" in one.told()
     assert not one.bound()
 
 

@@ -86,7 +86,7 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
         status = download.fetch(granted).status_code
         check(status == expected, f"{granted['dataset']}: a second use is answered {expected}, not {status}")
     entries = promises.read_record(browser, sandbox, reference)
-    delivered = sum("was delivered" in entry for entry in entries)
+    delivered = sum("was downloaded" in entry for entry in entries)
     check(delivered == len(DATASETS) - 1, f"each delivery is on the record: {entries}")
     promises.nothing_left_behind(sandbox, canary, say)
     return (
