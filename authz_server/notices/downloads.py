@@ -17,13 +17,13 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
     ),
     "token.delivered": told(
         "「{dataset}」已下載到您自己的瀏覽器",
-        "“{dataset}” was downloaded to your own browser",
+        '"{dataset}" was downloaded to your own browser',
         "資料是加密給那個瀏覽器的，別人打不開。",
         "It was encrypted for that browser: nobody else can open it.",
     ),
     "preparation.ready": told(
         "「{dataset}」準備好了",
-        "“{dataset}” is ready",
+        '"{dataset}" is ready',
         "下載的頁面如果還開著，會自己取得。如果已經關掉了，請從下面的連結再要一次，通常很快就好。",
         "The page of your download gets it by itself if it is still open. If you have closed it, ask again by the link "
         "below; it usually comes at once then.",

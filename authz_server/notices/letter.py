@@ -30,8 +30,6 @@ LEFT: Final = "account.left"  # whose reader has no account any more
 WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What brings a code, and how its sentences begin.
 CODES: Final = {PROPOSED: "code", ANNOUNCED: "visit_code", SENT: "sign_in_code"}
-# Quotation marks that a text message has room for: with the others it holds 70 characters instead of 160 (GSM 03.38).
-STRAIGHT: Final = str.maketrans("“”", '""')
 OF_OFFICES: Final = ("office.",)  # which receive nothing of the reader
 # What leads to the page of a consent; the rest leads to the record.
 OF_CONSENTS: Final = ("consent.", "token.", "code.", "counter.", "delegation.", "anomaly.")
@@ -126,7 +124,7 @@ class Writer:
             return say("sms_code", locale, code=self._code(errand), good_for=self._good_for(errand, locale))
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
         pieces = [
-            say("sms", locale, title=self.title(entry, locale).translate(STRAIGHT), when=self._when(errand, locale)),
+            say("sms", locale, title=self.title(entry, locale), when=self._when(errand, locale)),
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
             say("sms_phone", locale, phone=client.contact_phone) if client and client.contact_phone else "",
             say(f"sms_{_why(told_of(entry))}", locale),

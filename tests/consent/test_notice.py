@@ -32,7 +32,7 @@ WORDS = {
     "2026-11.8": "af396b22f802973a541b4e464880debcf16624d8dfb7ac4c807abd9782aca0a5",
     "2026-11.9": "ab9b16b995127631ec05071b5c891561dcfcce7ec531b00ab2cb14e3d17fe9cc",
     "2026-11.10": "c16201f41d289c988303d479f0dac972d5e0b2900a351e228c74068142b5e98a",
-    "2026-11.11": "7dbb0de9f4956cec9fd17afb5b0a794ddc872b8c9f0537c787cfa05a5e5b35b0",
+    "2026-11.11": "8d63d7ce5c2908ecb3cccd95f5e88db164fdfa20c92d4da877f5a8bc522aa3fb",
 }
 
 BANK = Client(
@@ -201,7 +201,7 @@ def test_required_fields_are_a_list_and_optional_ones_are_offered(notice: Notice
     assert [field["name"] for field in income["fields"]] == ["Name", "National ID number", "Total income"]
     more, premiums = notice.content["optional"]["datasets"]
     assert (more["more_of"], [field["id"] for field in more["optional_fields"]]) == (
-        "More of “Personal income”",
+        'More of "Personal income"',
         ["payers"],
     )
     assert premiums["more_of"] == "Premium payments"
@@ -270,11 +270,11 @@ def test_who_encrypts_is_told_truly(catalogue: Catalogue, notice: Notice) -> Non
         ([], None),
         (
             [{"dataset": "fia.income", "fields": ["name", "national_id"], "parameters": {"tax_year": "112"}}],
-            ["More of “Personal income”: Total income", "“Personal income” is now for 2024 (ROC year 113)"],
+            ['More of "Personal income": Total income', '"Personal income" is now for 2024 (ROC year 113)'],
         ),
         (
             [{"dataset": "ris.personal", "fields": ["name"], "parameters": {}}],
-            ["“Personal income” is new", "“Personal household registration” is no longer asked for"],
+            ['"Personal income" is new', '"Personal household registration" is no longer asked for'],
         ),
         (
             [

@@ -3,6 +3,7 @@
 import gzip
 import re
 from datetime import timedelta
+from html import unescape
 from typing import Any
 
 import pytest
@@ -310,7 +311,7 @@ def test_asked_again_the_page_says_what_changed(own_platform: Platform) -> None:
     detail = own_platform.detail("bli.enrolment")
     second = ask(own_platform, citizen, own_platform.detail("ris.personal"), detail)
     assert "What changed since last time" in second.text
-    assert "“Labour-insurance enrolment” is new" in second.text
+    assert '"Labour-insurance enrolment" is new' in unescape(second.text)
 
 
 def test_the_form_may_end_at_the_client_and_where_the_client_goes_on_to(platform: Platform) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
@@ -216,15 +217,15 @@ def test_a_page_costs_the_same_statements_with_one_and_with_many(
 def test_the_whole_of_it_stands_on_one_page(own_platform: Platform, citizen: CitizenBrowser) -> None:
     reference, (fetch, _) = agreed(own_platform, citizen, "ris.personal", "bli.enrolment")
     deliver(own_platform, fetch)
-    page = " ".join(citizen.client.get(f"/consents/{reference}?lang=en").text.split())
+    page = " ".join(unescape(citizen.client.get(f"/consents/{reference}?lang=en").text).split())
     in_order = (
         "<h1>First Sample Bank</h1>",
         reference,
         f'href="/consent/{reference}/stop">Stop this consent</a>',
         "<h3>Personal household registration</h3>",
         "Delivered on",
-        "“Personal household registration” was delivered",
-        "may fetch “Personal household registration” once",
+        '"Personal household registration" was delivered',
+        'may fetch "Personal household registration" once',
         "Not delivered yet",
         "First Sample Bank may use it until",
         "You agreed to share data",

@@ -98,7 +98,7 @@ def test_the_table_says_it_in_words_of_the_language_of_the_page(platform: Platfo
     deliver(platform, fetch)
     heading, newest, *_ = table(get(citizen, "csv"))
     assert heading[:3] == ["Time (Taiwan)", "What happened", "By whom"]
-    assert newest[1] == "“Personal household registration” was delivered to First Sample Bank"
+    assert newest[1] == '"Personal household registration" was delivered to First Sample Bank'
     assert newest[5] == reference
     assert newest[-1] == "token.delivered"
     heading, newest, *_ = table(get(citizen, "csv", lang="zh-TW"))

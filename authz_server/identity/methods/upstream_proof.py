@@ -33,7 +33,7 @@ TOLD: Final = {
     ),
     "upstream_unknown": Text(
         zh="您在對方那裡的帳號尚未連結本平臺的帳號。請先用其他方式登入，再到「登入方式」新增。",
-        en="Your account there is not connected with one here. Sign in another way, then add it at “Ways to sign in”.",
+        en='Your account there is not connected with one here. Sign in another way, then add it at "Ways to sign in".',
     ),
 }
 

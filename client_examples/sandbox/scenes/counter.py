@@ -79,7 +79,9 @@ def agree(sandbox: Sandbox, citizen: Citizen, service: str, fields: dict[str, st
 def wait_until_ready(sandbox: Sandbox, citizen: Citizen, own: Browser, address: str, say: Say) -> None:
     """Stay at home until the page and a message say that the slow data is ready; the agency was asked at once."""
     page, deadline = own.open(address), time.monotonic() + MOST_WAITING_S
-    check("the agency has been asked already" in page.text or "You can go now" in page.text, f"asked: {page.text[:600]}")
+    check(
+        "the agency has been asked already" in page.text or "You can go now" in page.text, f"asked: {page.text[:600]}"
+    )
     while "You can go now" not in page.text and time.monotonic() < deadline:
         time.sleep(1)
         page = own.open(address)
