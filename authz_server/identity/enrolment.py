@@ -28,6 +28,7 @@ from authz_server.identity.visits import FRESH, demands
 
 P = ParamSpec("P")
 LIST: Final = "/account/methods"
+ADDED: Final = f"{LIST}?added=1"  # says that it was
 UNFREEZE_PATH: Final = "/account/unfreeze"
 CHANGE_LEVEL: Final = 3
 

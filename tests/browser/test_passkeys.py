@@ -58,7 +58,7 @@ class Person:
     def set_up(self) -> None:
         """Set a passkey up."""
         self.start(SET_UP)
-        self.page.wait_for_url(self.guest.sandbox.issuer + "/account/methods")
+        self.page.wait_for_url(self.guest.sandbox.issuer + "/account/methods?added=1")
 
     def sign_in(self) -> None:
         """Sign in with it."""
@@ -137,7 +137,7 @@ def test_from_the_password_to_a_passkey_and_in_with_it(person: MakePerson) -> No
     one.page.wait_for_url(one.guest.sandbox.issuer + SET_UP)
     one.page.fill("#label", "我的手機")
     one.page.keyboard.press("Enter")  # in the text field: sets up, and does not switch the language
-    one.page.wait_for_url(one.guest.sandbox.issuer + "/account/methods")
+    one.page.wait_for_url(one.guest.sandbox.issuer + "/account/methods?added=1")
     (bound,) = one.bound()
     assert bound.label == "我的手機"
     assert one.page.get_attribute("html", "lang") == "zh-Hant-TW"

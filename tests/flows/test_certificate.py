@@ -411,7 +411,7 @@ def test_a_citizen_adds_the_certificate_that_names_them_and_signs_in_by_it(
     nothing = signed_in.hand_in(page, b"", SET_UP)
     assert (nothing.status_code, text_of(nothing)) == (400, text_of(page))
     added = signed_in.hand_in(page, signed_in.sign(page, card), SET_UP)
-    assert (added.status_code, added.location) == (303, "/account/methods")
+    assert (added.status_code, added.location) == (303, "/account/methods?added=1")
     assert len(bound_to(own_platform)) == 1
     assert reasons(own_platform, "method.added") == ["certificate"]
     assert signing.sign_in(card).status_code == 303
@@ -441,7 +441,7 @@ def test_a_certificate_that_does_not_say_enough_needs_two_different_methods(
     assert bound_to(own_platform) == []
     twice = freshly(own_platform, tmp_path, methods=("password_totp", "passkey"))
     page = ask_to_add(twice)
-    assert twice.hand_in(page, twice.sign(page, card), SET_UP).location == "/account/methods"
+    assert twice.hand_in(page, twice.sign(page, card), SET_UP).location == "/account/methods?added=1"
     assert len(bound_to(own_platform)) == 1
 
 
@@ -495,7 +495,7 @@ def test_the_certificate_of_the_connection_is_added(
     form = hidden_fields(page.text) | {"step": "add"}
     assert client.post(f"{SET_UP}/tls", data=form | {"csrf": "x"}, headers=proxy).status_code == 403
     added = client.post(f"{SET_UP}/tls", data=form, headers=proxy)
-    assert added.location == f"{own_platform.settings.issuer}/account/methods"
+    assert added.location == f"{own_platform.settings.issuer}/account/methods?added=1"
     assert len(bound_to(own_platform)) == 1
 
 

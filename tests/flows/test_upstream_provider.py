@@ -88,6 +88,11 @@ def connect(platform: Platform) -> TestResponse:
     return journey(browser, browser.client.get(SET_UP), SET_UP)
 
 
+def test_who_has_connected_it_reads_that_it_is_ready(own_platform: Platform) -> None:
+    added, browser = connect(own_platform), own_platform.citizen()
+    assert "The new way to sign in is ready." in browser.client.get(f"{added.location}&lang=en").text
+
+
 def sign_in(browser: CitizenBrowser, location: str = "/sign-in?return_to=/account/methods") -> TestResponse:
     page = browser.client.get(f"{location}&method=upstream")
     return journey(browser, page, "/sign-in/provider")
@@ -95,7 +100,7 @@ def sign_in(browser: CitizenBrowser, location: str = "/sign-in?return_to=/accoun
 
 def test_whoever_has_connected_it_signs_in_by_it(own_platform: Platform) -> None:
     added = connect(own_platform)
-    assert (added.status_code, added.location) == (303, "/account/methods")
+    assert (added.status_code, added.location) == (303, "/account/methods?added=1")
     stranger = own_platform.citizen(signed_in=False)
     answer = sign_in(stranger)
     assert (answer.status_code, answer.location) == (303, "/account/methods")

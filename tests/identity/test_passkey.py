@@ -127,7 +127,7 @@ def refused(answer: TestResponse, someone: Someone, reason: str) -> None:
 
 def test_a_passkey_is_set_up_and_signs_in_at_level_2(someone: Someone) -> None:
     someone.prove()
-    assert someone.set_up().location == "/account/methods"
+    assert someone.set_up().location == "/account/methods?added=1"
     (bound,) = someone.passkeys()
     assert (bound.label, bound.method, bound.data["sign_count"]) == ("my telephone", "passkey", 1)
     someone.leave()

@@ -336,7 +336,7 @@ def test_it_is_connected_after_a_stronger_sign_in_and_works_from_then_on(
     citizen_id = enrol(session).citizen_id
     browser.sign_in()
     back = add(browser, provider)
-    assert come_back(browser, back).headers["Location"] == "/account/methods"
+    assert come_back(browser, back).headers["Location"] == "/account/methods?added=1"
     (bound,) = credentials.of_citizen(session, citizen_id, method="upstream")
     assert (bound.label, re.search(SUBJECT, bound.external_id)) == ("Bank A", None)
     assert "method.added" in list(session.scalars(select(AuditEntry.event)))

@@ -59,7 +59,7 @@ another browser's: `begin` must not raise then, it returns an `Attempt` whose `p
 
 with `csrf` as on every page (action `enrolment.action(PASSKEY)`), challenges by `challenges.issue(..., browser=
 cookies.session_secret())`, and `enrolment.add(...)` at the end, which binds the credential and writes the record entry.
-The view commits, and redirects to `enrolment.LIST`.
+The view commits, and redirects to `enrolment.ADDED`.
 
 Finally: each route a line in `CALLERS` (`oauth/routes.py`; `anyone` under /sign-in, `citizen` under /account), the
 texts translated, the method's tests in `tests/identity/test_<id>.py`, its settings in docs/deploy.md, its sign-in page

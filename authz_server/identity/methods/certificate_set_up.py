@@ -116,7 +116,7 @@ def _add(signed_in: SignedIn, present: Callable[[], Presented | Problem]) -> Res
         now=now,
     )
     db.session.commit()
-    return redirect(enrolment.LIST, code=303) if added else _page(signed_in, error="taken", status=409)
+    return redirect(enrolment.ADDED, code=303) if added else _page(signed_in, error="taken", status=409)
 
 
 def _verified(present: Callable[[], Presented | Problem]) -> Presented:

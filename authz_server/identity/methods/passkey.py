@@ -171,7 +171,7 @@ def add(signed_in: SignedIn) -> Response:
     db.session.commit()
     if added is None:
         return _set_up_page(signed_in, error="known", status=409, label=label)
-    return redirect(enrolment.LIST, code=303)
+    return redirect(enrolment.ADDED, code=303)
 
 
 @dataclass(kw_only=True)

@@ -183,7 +183,7 @@ def _add(attempt: UpstreamAttempt, asked: Challenge) -> Response:
         now=now,
     )
     db.session.commit()
-    return redirect(enrolment.LIST, code=303) if added else _page(signed_in, error="taken", status=409)
+    return redirect(enrolment.ADDED, code=303) if added else _page(signed_in, error="taken", status=409)
 
 
 def _may_still_add(signed_in: SignedIn) -> bool:
