@@ -16,6 +16,7 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Limits
 from authz_server.core import secrets
 from authz_server.core.errors import DomainError
+from authz_server.identity import turns
 from authz_server.identity.models import CITIZEN, CONTACT_CHANGE
 
 Kind = Literal["email", "phone"]
@@ -103,7 +104,7 @@ def propose(session: Session, citizen_id: int, kind: Kind, value: str, *, limits
 
     Args: value: as `normal` returned it.  Raises: TooManyCodes.
     """
-    _lock(session, citizen_id)
+    turns.take(session, citizen_id)
     today = (_CHANGE.citizen_id == citizen_id, _CHANGE.created_at > now - timedelta(days=1), _CHANGE.value.is_not(None))
     if (session.scalar(select(func.count()).where(*today)) or 0) >= limits.contact_codes_per_day:
         raise TooManyCodes(kind)
@@ -126,7 +127,7 @@ def verify(
 
     Raises: WrongCode.
     """
-    _lock(session, citizen_id)
+    turns.take(session, citizen_id)
     # Counted first and in one statement, so that not even guesses of the same moment are more than there may be.
     counted = (
         update(CONTACT_CHANGE)
@@ -142,7 +143,7 @@ def verify(
 
 def remove(session: Session, citizen_id: int, kind: Kind, *, now: datetime) -> None:
     """Be reached by this way no longer; the old address is told. The caller commits."""
-    _lock(session, citizen_id)
+    turns.take(session, citizen_id)
     if getattr(contact_of(session, citizen_id), kind) is None:
         return
     change_id = _insert(session, citizen_id, kind, None, created_at=now, expires_at=now)
@@ -182,11 +183,6 @@ def _open(citizen_id: int, kind: Kind, now: datetime) -> tuple[ColumnElement[boo
 
 def _change(row: Any) -> Change | None:
     return Change(**row._mapping) if row is not None else None
-
-
-def _lock(session: Session, citizen_id: int) -> None:
-    """One change of a citizen after the other. Before all else, or two could wait for each other."""
-    session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == citizen_id).with_for_update())
 
 
 def _tell(session: Session, citizen_id: int, event: str, kind: Kind, *, now: datetime) -> None:

@@ -8,7 +8,6 @@ from urllib.parse import urlencode
 
 from flask import redirect
 from flask.typing import ResponseReturnValue
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.wrappers import Response
 
@@ -17,12 +16,11 @@ from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.extensions import services
-from authz_server.identity import credentials, sessions
+from authz_server.identity import credentials, sessions, turns
 from authz_server.identity.errors import LastMethod
 from authz_server.identity.guard import citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
 from authz_server.identity.methods.base import Method
-from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH, demands
 
@@ -207,8 +205,7 @@ def remove(
 
     The caller commits. Args: methods: of this server.  Raises: LastMethod; then nothing may be committed.
     """
-    # The citizen's row first: of two removals at once the second waits, and sees what the first has left.
-    session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == signed_in.citizen_id).with_for_update())
+    turns.take(session, signed_in.citizen_id)  # of two removals at once the second sees what the first has left
     method_id = credentials.remove(session, signed_in.citizen_id, credential_id, now=now)
     if method_id is None:
         return False

@@ -15,7 +15,8 @@ from sqlalchemy import func, insert, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.core import secrets
-from authz_server.identity.models import CITIZEN, CREDENTIAL
+from authz_server.identity import turns
+from authz_server.identity.models import CREDENTIAL
 
 KIND: Final = "recovery_code"
 COUNT: Final = 10
@@ -54,8 +55,7 @@ def renew(session: Session, citizen_id: int, *, server_secret: bytes, now: datet
 
 def void(session: Session, citizen_id: int, *, now: datetime) -> None:
     """Let no code of a citizen be good any more. The caller commits."""
-    # The citizen's row first: of two renewals at once the second voids what the first has made.
-    session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == citizen_id).with_for_update())
+    turns.take(session, citizen_id)  # of two renewals at once the second voids what the first has made
     session.execute(update(CREDENTIAL).where(_code.citizen_id == citizen_id, *_IN_FORCE).values(removed_at=now))
 
 

@@ -17,9 +17,8 @@ from authz_server.consent.outcome import Decided
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, turns
 from authz_server.identity.guard import citizen_required
-from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
@@ -43,7 +42,7 @@ def report(signed_in: SignedIn, transaction_id: str) -> Response:
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _page(signed_in, found, stale=True)
     # Pressed twice in one moment: the second waits here, and then finds what the first has written.
-    db.session().execute(select(CITIZEN.c.id).where(CITIZEN.c.id == signed_in.citizen_id).with_for_update())
+    turns.take(db.session(), signed_in.citizen_id)
     if _reported_at(signed_in, transaction_id) is None:
         entry = Entry(
             at=clock.now(),

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, event, select, text, update
@@ -12,10 +14,12 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.secrets import digest
 from authz_server.database import new_engine
-from authz_server.identity import service, sessions
+from authz_server.identity import credentials, enrolment, service, sessions
 from authz_server.identity.levels import lack, level_of_method, stated
 from authz_server.identity.models import CITIZEN_SESSION
 from authz_server.identity.sessions import SignedIn
+from tests.identity.racer import SETTINGS
+from tests.identity.second_method import Key
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
 from tests.support.waiting import wait_until
 
@@ -204,8 +208,11 @@ def test_nothing_is_carried_over_from_another_citizens_session_or_one_that_ended
     assert (anew.level, anew.amr) == (4, ("kba",))
 
 
-def meanwhile(session: Session, act: Callable[[Session], str]) -> str:
-    """What somebody else gets who acts and commits while this transaction is open, and has to wait for its commit."""
+def meanwhile(session: Session, act: Callable[[Session], str], *, go_on: Callable[[], object] = lambda: None) -> str:
+    """What somebody else gets who acts and commits while this transaction is open, and has to wait for its commit.
+
+    Args: go_on: what this transaction still does while the other waits.
+    """
     engine = session.get_bind()
     assert isinstance(engine, Engine)
 
@@ -221,6 +228,7 @@ def meanwhile(session: Session, act: Callable[[Session], str]) -> str:
         result = pool.submit(run)
         if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
             wait_until(waits, "the other waits")
+        go_on()
         session.commit()
         return result.result(30)
 
@@ -250,6 +258,29 @@ def test_a_session_that_is_ended_in_the_moment_of_a_step_up_adds_nothing_to_it(s
     signed_in = found(session, weak, 2 * MINUTE)
     assert signed_in is not None
     assert (signed_in.level, signed_in.amr, len(signed_in.proofs)) == (5, ("otp",), 1)
+
+
+def test_a_way_to_sign_in_may_be_removed_while_another_session_is_being_stepped_up(
+    session: Session, cookie: str
+) -> None:
+    known = found(session, cookie, MINUTE)
+    assert known is not None
+    owner = replace(known, session_digest=bytes(32))  # at another browser
+    keys = [
+        credentials.add(session, owner.citizen_id, method="passkey", external_id=name, label="", data={}, now=NOW)
+        for name in ("one", "two")
+    ]
+    session.commit()
+    sessions.end(session, digest(cookie), now=NOW)  # as `open_session` begins
+
+    def remove(other: Session) -> str:
+        chosen: dict[str, Any] = {"methods": (Key(),), "settings": SETTINGS, "now": NOW}
+        return str(enrolment.remove(other, owner, keys[0] or 0, **chosen))
+
+    def go_on() -> None:
+        sessions.open_session(session, owner.citizen_id, level=3, amr=(), now=NOW)
+
+    assert meanwhile(session, remove, go_on=go_on) == "True"
 
 
 def test_a_method_without_a_line_in_the_settings_is_worth_no_fetch(settings: object) -> None:
