@@ -100,7 +100,7 @@ class CitizenSession(Base):
     level: Mapped[int]
     amr: Mapped[list[str]] = mapped_column(JSON)  # RFC 8176
     auth_time: Mapped[datetime]  # of the strongest proof, the newest of them
-    proofs: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # method, level, at: every one of this sign-in
+    proofs: Mapped[list[dict[str, Any]]] = mapped_column(JSON)  # method, level, at, amr: every one of this sign-in
     created_at: Mapped[datetime]
     last_seen_at: Mapped[datetime]
     idle_until: Mapped[datetime]  # moves on with use

@@ -1,7 +1,7 @@
 """Sessions of citizens: opened at sign-in, found by the digest of a cookie, ended by time or by decision."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -60,11 +60,12 @@ _TOUCH = Prepared(
 
 @dataclass(frozen=True, kw_only=True)
 class Proof:
-    """By which method a citizen proved who they are, at which level, and when."""
+    """By which method a citizen proved who they are, at which level, and when. `amr`: as RFC 8176 calls it."""
 
     method: str
     level: int
     at: datetime
+    amr: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +126,10 @@ def open_session(
     """
     before = find(session, replaces, now=now)
     ended = replaces is not None and end(session, digest(replaces), now=now)
-    proofs = [Proof(method=method, level=level, at=now)]
+    proofs, told = [Proof(method=method, level=level, at=now, amr=tuple(amr))], list(amr)
     # By whom it was ended says that statement: one that `end_all` ended in this moment leaves nothing behind.
     if before is not None and ended and before.citizen_id == citizen_id:
-        amr = [*before.amr, *(value for value in amr if value not in before.amr)]
+        told = list(dict.fromkeys([*before.amr, *amr]))
         oldest = now - timedelta(seconds=limits.session_max_s)
         proofs += [proof for proof in before.proofs if proof.method != method and proof.at > oldest]
     strongest = min(proofs, key=lambda proof: proof.level)
@@ -140,7 +141,7 @@ def open_session(
             digest=digest(secret),
             citizen_id=citizen_id,
             level=strongest.level,
-            amr=list(amr),
+            amr=[value for value in told if any(value in proof.amr for proof in proofs)],
             auth_time=strongest.at,
             proofs=_to_json(proofs),
             created_at=now,
@@ -180,12 +181,18 @@ def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | 
 
 
 def _to_json(proofs: Iterable[Proof]) -> list[dict[str, Any]]:
-    return [{"method": proof.method, "level": proof.level, "at": proof.at.isoformat()} for proof in proofs]
+    return [asdict(proof) | {"at": proof.at.isoformat()} for proof in proofs]
 
 
 def _from_json(proofs: Iterable[Mapping[str, Any]]) -> tuple[Proof, ...]:
     return tuple(
-        Proof(method=proof["method"], level=proof["level"], at=datetime.fromisoformat(proof["at"])) for proof in proofs
+        Proof(
+            method=proof["method"],
+            level=proof["level"],
+            at=datetime.fromisoformat(proof["at"]),
+            amr=tuple(proof.get("amr", ())),  # a session that was opened before this release says it of no proof
+        )
+        for proof in proofs
     )
 
 

@@ -193,6 +193,30 @@ def test_a_stronger_proof_steps_the_session_up_and_a_weaker_one_takes_nothing_aw
     assert found(session, second, 10 * MINUTE) is None
 
 
+def test_a_proof_that_is_over_is_told_of_by_no_amr(session: Session) -> None:
+    citizen_id, hour = enrol(session).citizen_id, timedelta(hours=1)
+    limits, cookie = Limits(session_idle_s=36000, session_max_s=28800), None
+    for hours, level, method, amr in (
+        (0, 3, "password_totp", ("pwd", "otp", "mfa")),
+        (7, 1, "certificate", ("sc", "mfa")),
+        (9, 2, "passkey", ("swk", "user")),
+    ):
+        cookie = sessions.open_session(
+            session,
+            citizen_id,
+            level=level,
+            amr=amr,
+            method=method,
+            now=NOW + hours * hour,
+            limits=limits,
+            replaces=cookie,
+        )
+    signed_in = found(session, cookie or "", 9 * hour)
+    assert signed_in is not None
+    assert signed_in.methods == {"certificate", "passkey"}
+    assert signed_in.amr == ("mfa", "sc", "swk", "user")
+
+
 def test_nothing_is_carried_over_from_another_citizens_session_or_one_that_ended(session: Session) -> None:
     mine, other = enrol(session).citizen_id, enrol(session, OTHER_PERSON).citizen_id
     strong = sessions.open_session(session, other, level=1, amr=("sc",), method="certificate", now=NOW)
