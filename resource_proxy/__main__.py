@@ -12,7 +12,9 @@ def main() -> None:
     try:
         app.serve(config.load())
     except (SettingsError, CatalogueError) as error:
-        sys.exit("\n".join(error.problems))
+        # As every command of `mydata`, for that is how it is started.
+        sys.stderr.write(f"mydata: {error}\n")
+        sys.exit(2)
 
 
 if __name__ == "__main__":

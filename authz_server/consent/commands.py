@@ -101,11 +101,19 @@ def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None
     try:
         known = _keys(keys, issuer or "", packages=any(map(_is_package, files)))
     except (OSError, ValueError, BadKey, outbound_http.FetchError) as error:
-        # What a domain error has to say is in its detail; of the others, the kind.
-        click.echo(f"can not be judged: the keys: {getattr(error, 'detail', '') or type(error).__name__}", err=True)
+        click.echo(f"can not be judged: the keys: {_why(error, issuer)}", err=True)
         sys.exit(UNDECIDED)
     found = {_verify(file, known, keys, issuer.rstrip("/") if issuer else None) for file in files}
     sys.exit(next(status for status in (NOT_GENUINE, UNDECIDED, 0) if status in found))
+
+
+def _why(error: Exception, issuer: str | None) -> str:
+    """What is wrong with the keys, for people."""
+    if isinstance(error, outbound_http.FetchFailed):
+        return f"they can't be fetched from {issuer} ({error.detail})"
+    if isinstance(error, orjson.JSONDecodeError):
+        return "they are not JSON"
+    return error.strerror or "they can't be read" if isinstance(error, OSError) else str(error)
 
 
 @dataclass(frozen=True)

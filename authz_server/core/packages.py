@@ -46,7 +46,9 @@ def agencies_of(catalogue: Any) -> dict[str, KeySet]:
     try:
         listed = [(agency["id"], agency["jwks"]) for agency in catalogue["agencies"]]
     except (KeyError, TypeError):
-        raise ValueError("not a catalogue") from None
+        listed = [(None, None)]
+    if not all(isinstance(agency_id, str) for agency_id, _ in listed):
+        raise ValueError("not a catalogue")
     return {agency_id: jose.parse_public_keys(jwks) for agency_id, jwks in listed if jwks != {"keys": []}}
 
 

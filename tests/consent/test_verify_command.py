@@ -97,6 +97,33 @@ def test_without_keys_it_can_not_be_judged(run: Run, keys: str) -> None:
     assert "give --keys FILE or --issuer URL" in run("receipt.json", status=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ("{", "they are not JSON"),
+        ("[]", "a JWKS is an object with 1 to 32 keys"),
+        ('{"agencies": [{}]}', "not a catalogue"),
+        (orjson.dumps({"agencies": [{"id": [], "jwks": public(new_key("ES256"))}]}).decode(), "not a catalogue"),
+    ],
+)
+def test_what_is_wrong_with_the_keys_is_said_in_words(run: Run, content: str, why: str) -> None:
+    Path("bad.json").write_text(content)
+    assert run("receipt.json", "--keys", "bad.json", status=2).stderr == f"can not be judged: the keys: {why}\n"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "why"),
+    [
+        ("http://id.example", "an issuer is an https URL"),
+        ("id.example", "an issuer is an https URL"),
+        ("https://", "not an http(s) URL of a host, or with a user"),
+        ("http://127.0.0.1:1", "they can't be fetched from http://127.0.0.1:1 (connect: ConnectionRefusedError)"),
+    ],
+)
+def test_why_the_keys_of_an_issuer_are_not_to_be_had_is_said_in_words(run: Run, issuer: str, why: str) -> None:
+    assert run("receipt.json", "--issuer", issuer, status=2).stderr == f"can not be judged: the keys: {why}\n"
+
+
 def test_what_is_too_large_can_not_be_judged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_BYTES", 100)
     assert "larger than" in run("receipt.json", "--keys", "jwks.json", status=2).stderr

@@ -148,7 +148,8 @@ def test_the_command_names_every_problem_and_does_not_serve(tmp_path: Path) -> N
     path.write_text("frobnicate = 1")
     environ = {**os.environ, "MYDATA_PROXY_SETTINGS": str(path)}
     done = subprocess.run([sys.executable, "-m", "resource_proxy"], env=environ, capture_output=True, text=True)
-    assert done.returncode == 1
+    assert done.returncode == 2
+    assert done.stderr.startswith("mydata: ")
     assert "frobnicate: is not a setting" in done.stderr
     assert "issuer: is missing" in done.stderr
     assert "Traceback" not in done.stderr
