@@ -22,16 +22,15 @@ REFETCH_EVERY = timedelta(seconds=60)
 T = TypeVar("T")
 
 
-class RemoteDocument(Generic[T]):
-    """One JSON document, under a lock of its own: one slow host holds up nobody else. Thread-safe.
+class Kept(Generic[T]):
+    """One document, under a lock of its own: one slow host holds up nobody else. Thread-safe.
 
-    Args: parse: makes something of the JSON value, or raises a DomainError; allowed_hosts: as of `outbound_http.fetch`.
+    Args: fetch: gets it, or raises FetchError; again_after: how long a failure is remembered while nothing is known.
     """
 
-    def __init__(self, url: str, parse: Callable[[object], T], *, allowed_hosts: frozenset[str]) -> None:
-        self._url = url
-        self._parse = parse
-        self._allowed_hosts = allowed_hosts
+    def __init__(self, fetch: Callable[[], T], *, again_after: timedelta = REFETCH_EVERY) -> None:
+        self._fetch = fetch
+        self._again_after = again_after
         self._lock = threading.Lock()
         self._known: T | None = None
         self._tried_at: datetime | None = None
@@ -55,10 +54,10 @@ class RemoteDocument(Generic[T]):
             self._lock.release()
 
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
-        """The caller holds the lock. A failed attempt counts as one: the next is a minute away."""
+        """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
         if self._known is None or self._tried_at is None or now >= self._tried_at + MAX_AGE:
-            if self._known is None and not _is_due(self._tried_at, now):
-                raise FetchFailed("failed less than a minute ago")
+            if self._known is None and not _is_due(self._tried_at, now, self._again_after):
+                raise FetchFailed("failed a moment ago")
             self._tried_at = now
             try:
                 self._known = self._fetch()
@@ -75,15 +74,25 @@ class RemoteDocument(Generic[T]):
                 event("remote.not_fetched", level=WARNING, detail=error.detail)
         return self._known
 
-    def _fetch(self) -> T:
-        try:
-            return self._parse(orjson.loads(outbound_http.fetch(self._url, allowed_hosts=self._allowed_hosts)))
-        except orjson.JSONDecodeError:
-            raise FetchFailed("not JSON") from None
-        except FetchError:
-            raise
-        except DomainError as error:
-            raise FetchFailed(error.detail) from None
+
+class RemoteDocument(Kept[T]):
+    """One JSON document.
+
+    Args: parse: makes something of the JSON value, or raises a DomainError; allowed_hosts: as of `outbound_http.fetch`.
+    """
+
+    def __init__(self, url: str, parse: Callable[[object], T], *, allowed_hosts: frozenset[str]) -> None:
+        def fetch() -> T:
+            try:
+                return parse(orjson.loads(outbound_http.fetch(url, allowed_hosts=allowed_hosts)))
+            except orjson.JSONDecodeError:
+                raise FetchFailed("not JSON") from None
+            except FetchError:
+                raise
+            except DomainError as error:
+                raise FetchFailed(error.detail) from None
+
+        super().__init__(fetch)
 
 
 class RemoteKeys(RemoteDocument[KeySet]):
@@ -97,5 +106,5 @@ class RemoteKeys(RemoteDocument[KeySet]):
         return self.get(suits=lambda keys: kid is None or keys.find(kid) is not None)
 
 
-def _is_due(last: datetime | None, now: datetime) -> bool:
-    return last is None or now >= last + REFETCH_EVERY
+def _is_due(last: datetime | None, now: datetime, pause: timedelta = REFETCH_EVERY) -> bool:
+    return last is None or now >= last + pause

@@ -1,18 +1,19 @@
 """Opening a ticket in an agency's stead: only for agencies that can't do it themselves."""
 
-import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from authz_server.core import clock, jose
+from authz_server.core.outbound_http import FetchError, FetchFailed
+from authz_server.core.remote_keys import Kept
 from resource_proxy.authz_client import AuthorizationServerDown, AuthzClient
 from resource_proxy.connectors.base import BadSignature, Question
 
 TICKET_TYPE = "at+jwt"
 TICKET_LIMIT_BYTES = 32 * 1024
-REFETCH_PAUSE = timedelta(seconds=60)
+AGAIN_AFTER = timedelta(seconds=2)  # it has just answered the exchange, so it will be there again soon
 CLOCK_SKEW_S = 10
 
 
@@ -35,9 +36,7 @@ class TicketReader:
         self._issuer = issuer
         self._agency_id = agency_id
         self._keys = keys
-        self._lock = threading.Lock()
-        self._issuer_keys: jose.KeySet | None = None
-        self._fetched_at: datetime | None = None
+        self._issuer_keys = Kept(self._fetch, again_after=AGAIN_AFTER)
 
     def open(self, question: Question) -> Ticket:
         """The ticket of this question.  Raises: BadSignature, also if it is for another question."""
@@ -53,26 +52,20 @@ class TicketReader:
             raise BadSignature(f"ticket: {error}") from None
 
     def _verify(self, signed: str) -> jose.Verified:
+        unverified = jose.unverified(signed, max_bytes=TICKET_LIMIT_BYTES)
+        kid = unverified.header.get("kid")
         try:
-            return self._verify_with(self._known_keys(), signed)
-        except jose.KeyNotFound:
             # The server may have a new key. Asked for at most once a minute, so that nobody can make us ask.
-            return self._verify_with(self._known_keys(refetch=True), signed)
+            keys = self._issuer_keys.get(suits=lambda keys: not isinstance(kid, str) or keys.find(kid) is not None)
+        except FetchError as error:
+            raise BadSignature(f"no keys to verify with: {error.detail}") from None
+        return unverified.verify(keys, algorithms=jose.SIGNING, typ=TICKET_TYPE)
 
-    def _verify_with(self, keys: jose.KeySet, signed: str) -> jose.Verified:
-        return jose.verify(signed, keys, algorithms=jose.SIGNING, typ=TICKET_TYPE, max_bytes=TICKET_LIMIT_BYTES)
-
-    def _known_keys(self, *, refetch: bool = False) -> jose.KeySet:
-        with self._lock:
-            now = clock.now()
-            stale = self._fetched_at is not None and refetch and now - self._fetched_at >= REFETCH_PAUSE
-            if self._issuer_keys is None or stale:
-                try:
-                    self._issuer_keys = self._authz.public_keys()
-                except AuthorizationServerDown as error:
-                    raise BadSignature(f"no keys to verify with: {error.detail}") from None
-                self._fetched_at = now
-            return self._issuer_keys
+    def _fetch(self) -> jose.KeySet:
+        try:
+            return self._authz.public_keys()
+        except AuthorizationServerDown as error:
+            raise FetchFailed(error.detail) from None
 
     def _check(self, claims: Mapping[str, Any], question: Question) -> None:
         """RFC 9068 section 4, and that it is this fetch and no other."""

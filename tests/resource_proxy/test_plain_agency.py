@@ -7,6 +7,7 @@ import json
 import socket
 import zipfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -237,14 +238,15 @@ def test_a_new_key_of_the_server_is_fetched_once_a_minute_at_most(
     with clock.frozen(clock.now()):
         issuer.ticket()
         assert ask().status_code == 200
-        issuer.key = jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})
-        authz.jwks = jose.public_jwks(issuer.key)
-        issuer.ticket()
-        assert ask().status_code == 502
+        for status in (200, 502):
+            issuer.key = jose.parse_private_keys({"keys": [jose.generate_key("ES256")]})
+            authz.jwks = jose.public_jwks(issuer.key)
+            issuer.ticket()
+            assert ask().status_code == status
         clock.advance(timedelta(seconds=61))
         issuer.ticket()
         assert ask().status_code == 200
-    assert [request.path for request in authz.peer.requests].count("/jwks") == 2
+    assert [request.path for request in authz.peer.requests].count("/jwks") == 3
 
 
 def test_without_the_servers_keys_nothing_is_opened(
@@ -253,3 +255,23 @@ def test_without_the_servers_keys_nothing_is_opened(
     authz.jwks = {"keys": []}
     assert ask().status_code == 502
     assert plain_agency.requests == []
+
+
+def test_a_server_without_keys_is_asked_for_them_once_and_not_by_one_fetch_after_the_other(
+    http: FlaskClient, client: Client, issuer: Issuer, authz: Authz, plain_agency: Peer
+) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    good, authz.jwks = authz.jwks, {"keys": []}
+
+    def status(token: str) -> int:
+        return http.application.test_client().get(PATH, headers=client.headers(token, DATASET)).status_code
+
+    with clock.frozen(clock.now()), ThreadPoolExecutor(2) as people:
+        issuer.ticket()
+        assert list(people.map(status, [new_token(), new_token()])) == [502, 502]
+        assert [request.path for request in authz.peer.requests].count("/jwks") == 1
+        # Not for long: it had just answered the exchange.
+        authz.jwks = good
+        clock.advance(timedelta(seconds=5))
+        issuer.ticket()
+        assert status(new_token()) == 200
