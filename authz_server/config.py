@@ -24,6 +24,8 @@ from authz_server.neighbours import AuthoritySettings, RegistrySettings, Upstrea
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
 SECRET_BYTES = 32
+MOST_CODE_TTL_S = 60
+MOST_REQUEST_URI_TTL_S = 599
 # What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
 BEST_LEVELS: Mapping[str, int] = MappingProxyType(
     {
@@ -214,6 +216,11 @@ def _limit_problems(limits: Limits) -> list[str]:
     problems = []
     if limits.record_days < LEAST_RECORD_DAYS:
         problems.append(f"limits.record_days: the law wants the record kept for {LEAST_RECORD_DAYS} days at least")
+    # FAPI 2.0 security profile section 5.3.2.1.
+    if limits.code_ttl_s > MOST_CODE_TTL_S:
+        problems.append(f"limits.code_ttl_s: {MOST_CODE_TTL_S} at most")
+    if limits.request_uri_ttl_s > MOST_REQUEST_URI_TTL_S:
+        problems.append(f"limits.request_uri_ttl_s: {MOST_REQUEST_URI_TTL_S} at most")
     if max(limits.anomaly_from_hour, limits.anomaly_until_hour) > 23:
         problems.append("limits.anomaly_from_hour, anomaly_until_hour: an hour is 0 to 23")
     return problems

@@ -49,7 +49,18 @@ def test_http_is_refused_in_the_sandbox_too_but_on_loopback(tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     "issuer",
-    ["https://mydata.example/", "https://mydata.example?a=b", "https://a@mydata.example", "mydata.example", "https://"],
+    [
+        "https://mydata.example/",
+        "https://mydata.example?a=b",
+        "https://mydata.example?",
+        "https://mydata.example#",
+        "https://mydata.example:99999",
+        "https://my data.example",
+        "https://mydata\t.example",
+        "https://a@mydata.example",
+        "mydata.example",
+        "https://",
+    ],
 )
 def test_an_issuer_that_could_be_written_in_two_ways_is_refused(tmp_path: Path, issuer: str) -> None:
     assert problems_of(tmp_path, issuer=issuer)[0].startswith("issuer: ")
@@ -61,6 +72,26 @@ def test_no_method_is_worth_more_than_it_may_be_at_best(tmp_path: Path) -> None:
     assert "level 4 at best" in problems_of(tmp_path, method_levels={"two_documents": 3})[0]
     assert "level 5 at best" in problems_of(tmp_path, method_levels={"email_code": 4}, sandbox=True)[0]
     assert "is not an identity method" in problems_of(tmp_path, method_levels={"tarot": 4})[0]
+
+
+@pytest.mark.parametrize("number", [2.9, float("inf"), float("nan"), True, -1, "2.9", []])
+def test_a_number_that_is_not_whole_is_refused(tmp_path: Path, number: Any) -> None:
+    assert problems_of(tmp_path, queue=number)[0].startswith("queue: ")
+    assert problems_of(tmp_path, limits={"lease_s": number})[0].startswith("limits: ")
+
+
+@pytest.mark.parametrize("hosts", [1, True, {"a": "b"}, [1]])
+def test_what_is_no_list_of_texts_is_told_as_that(tmp_path: Path, hosts: Any) -> None:
+    assert problems_of(tmp_path, allowed_outbound_hosts=hosts) in (
+        ["allowed_outbound_hosts: must be a list of texts"],
+        ["allowed_outbound_hosts: must be a text"],
+    )
+
+
+def test_codes_and_request_uris_live_no_longer_than_the_profile_allows(tmp_path: Path) -> None:
+    problems = problems_of(tmp_path, limits={"code_ttl_s": 61, "request_uri_ttl_s": 600})
+    assert [problem.partition(":")[0] for problem in problems] == ["limits.code_ttl_s", "limits.request_uri_ttl_s"]
+    config.parse(GOOD | {"limits": {"code_ttl_s": 60, "request_uri_ttl_s": 599}}, base=tmp_path)
 
 
 def test_unknown_limits_are_named(tmp_path: Path) -> None:

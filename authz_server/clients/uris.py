@@ -3,8 +3,9 @@
 import re
 from urllib.parse import parse_qsl, urlsplit
 
+from authz_server.core.settings import LOOPBACK
+
 LONGEST = 2000
-LOOPBACK = frozenset({"127.0.0.1", "[::1]", "localhost"})
 
 # RFC 3986 section 2, without the characters that some parser somewhere reads differently.
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&()*+,;=%]+")
@@ -30,7 +31,7 @@ def url_problem(url: str, *, sandbox: bool) -> str | None:
         return "has an impossible port"
     if not url.startswith(("https://", "http://")):
         return "must be https"
-    if parts.scheme == "http" and not (sandbox and authority[1] in LOOPBACK):
+    if parts.scheme == "http" and not (sandbox and parts.hostname in LOOPBACK):
         return "must be https; http is for loopback, in the sandbox only"
     return None
 

@@ -1,5 +1,6 @@
 """How both servers read their settings: a TOML file, the environment over it, and every problem told at once."""
 
+import re
 import tomllib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, fields
@@ -10,6 +11,8 @@ from urllib.parse import urlsplit
 LOOPBACK_NAME = "localhost"
 LOOPBACK = frozenset({"127.0.0.1", LOOPBACK_NAME, "::1"})
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+_URL_CHARACTERS = re.compile(r"(?:(?![#?@])[\x21-\x7e])+")
 
 # From what the document says, and the folder that relative paths start from.  Raises: ValueError or TypeError.
 Reader = Callable[[Any, Path], Any]
@@ -96,15 +99,19 @@ def text(value: Any, _base: Path) -> str:
 
 def texts(value: Any, base: Path) -> tuple[str, ...]:
     """A list of texts; in the environment, with spaces between."""
-    return tuple(text(item, base) for item in (value.split() if isinstance(value, str) else value))
+    items = value.split() if isinstance(value, str) else value
+    if not isinstance(items, list | tuple):
+        raise ValueError("must be a list of texts")
+    return tuple(text(item, base) for item in items)
 
 
 def url(value: Any, base: Path) -> str:
     """A base URL, which there must be only one way to write."""
-    parts = urlsplit(text(value, base))
-    extra = parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme not in {"http", "https"} or not parts.hostname or extra:
+    if not _URL_CHARACTERS.fullmatch(text(value, base)):  # of which urlsplit drops some without a word
         raise ValueError("must be an http(s) URL with a host and without query, fragment or user information")
+    parts = urlsplit(value)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+        raise ValueError("must be an http(s) URL with a host, and a port that there is")
     if value.endswith("/"):
         raise ValueError("must not end with a slash: it is compared byte for byte")
     return str(value)
@@ -125,7 +132,7 @@ def bind(value: Any, base: Path) -> str:
 
 def whole(value: Any, _base: Path) -> int:
     """0, 1, 2, ..."""
-    if isinstance(value, bool) or int(value) < 0:
+    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
         raise ValueError("must be a whole number, 0 or more")
     return int(value)
 
