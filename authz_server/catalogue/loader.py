@@ -198,6 +198,8 @@ def _check_schema_fits(dataset: Dataset, path: Path, table: Table, problems: lis
     for member, value in expected.items():
         if schema.get(member) != value:
             problems.append(f"{path}:{_line_of_member(path, [member])}: {member} must be {json.dumps(value)}")
+    if (member := "patternProperties") in schema:
+        problems.append(f"{path}:{_line_of_member(path, [member])}: {member} would let in what is no field")
     for name in schema["properties"]:
         if name not in known:
             problems.append(f"{path}:{_line_of_member(path, ['properties', name])}: {name} is no field of the dataset")

@@ -132,6 +132,10 @@ def _verified(token: str, keys: KeySet, issuer: str | None) -> Genuine:
     claims = found.claims
     if not isinstance(claims.get("iss"), str) or not isinstance(claims.get("iat"), int):
         raise NotGenuine("form", "without issuer or time")
+    try:
+        signed_at = datetime.fromtimestamp(claims["iat"], UTC)
+    except (ValueError, OverflowError, OSError):
+        raise NotGenuine("form", "a time that no clock shows") from None
     if issuer is not None and claims["iss"] != issuer:
         raise NotGenuine("issuer", "another issuer's")
     return Genuine(
@@ -139,7 +143,7 @@ def _verified(token: str, keys: KeySet, issuer: str | None) -> Genuine:
         claims=claims,
         issuer=claims["iss"],
         kid=found.key.kid,
-        signed_at=datetime.fromtimestamp(claims["iat"], UTC),
+        signed_at=signed_at,
     )
 
 

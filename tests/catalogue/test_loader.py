@@ -133,6 +133,14 @@ BROKEN: dict[str, tuple[Callable[[Path], tuple[str, int]], str]] = {
         replaced('"additionalProperties": false', '"additionalProperties": true', "income.schema.json"),
         "additionalProperties must be false",
     ),
+    "schema open for a pattern": (
+        replaced(
+            '"additionalProperties": false',
+            '"patternProperties": {}, "additionalProperties": false',
+            "income.schema.json",
+        ),
+        "patternProperties would let in what is no field",
+    ),
     "inside without a name": (replaced('"withheld":', '"kept_back":', "income.schema.json"), "kept_back has no name"),
     "schema requires another": (
         replaced('"required": ["name", "national_id"]', '"required": ["name"]', "income.schema.json"),

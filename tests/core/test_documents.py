@@ -111,6 +111,11 @@ def test_without_issuer_or_time_it_is_none(missing: str) -> None:
     assert cause(jose.sign(claims, KEY, typ="mydata-receipt+jwt").encode()) == "form"
 
 
+@pytest.mark.parametrize("iat", [10**18, -(10**18)])
+def test_a_time_that_no_clock_shows_is_none(iat: int) -> None:
+    assert cause(jose.sign(CLAIMS | {"iat": iat}, KEY, typ="mydata-receipt+jwt").encode()) == "form"
+
+
 def test_what_is_too_large_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(documents, "MAX_BYTES", len(SEALED) - 1)
     assert cause(SEALED) == "form"
