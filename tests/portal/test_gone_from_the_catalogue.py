@@ -132,3 +132,15 @@ def test_an_agent_is_shown_the_fields_that_are_left(platform: Platform) -> None:
     sent.confirm()
     with restarted(platform, "fia.property/national_id", mended=True):
         assert sent.agent.client.get(sent.own).status_code == 200
+
+
+def test_a_token_of_a_client_that_is_out_by_it_is_not_used_up(platform: Platform) -> None:
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+
+    def exchange() -> int:
+        jkt = platform.bank.dpop_key.thumbprint
+        return platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt).status_code
+
+    with restarted(platform, "ris.kinship"):
+        assert exchange() == 400
+    assert exchange() == 200

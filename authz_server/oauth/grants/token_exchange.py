@@ -2,14 +2,14 @@
 
 import base64
 import binascii
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from authz_server.catalogue.model import Dataset
 from authz_server.clients.policy import TOKEN_EXCHANGE
 from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
-from authz_server.extensions import services
+from authz_server.extensions import Services, services
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.authorization_request import THUMBPRINT
 from authz_server.oauth.clerk import ACCESS_TOKEN
@@ -19,7 +19,9 @@ from authz_server.oauth.params import FormPayload
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import dpop_proof
 from authz_server.tokens import dataset_tokens
+from authz_server.tokens.dataset_tokens import Report
 from authz_server.tokens.errors import TokenNotUsable
+from authz_server.tokens.leases import Lease
 
 JWT = "urn:ietf:params:oauth:token-type:jwt"
 
@@ -53,7 +55,7 @@ class TokenExchangeGrant(ClientGrant):
         return (
             200,
             {
-                "access_token": agency_ticket.issue(here, lease, now=now),
+                "access_token": _ticket(here, lease, now=now),
                 "issued_token_type": JWT,
                 "token_type": "N_A",
                 "expires_in": agency_ticket.TTL_S,
@@ -66,6 +68,26 @@ class TokenExchangeGrant(ClientGrant):
             },
             [],
         )
+
+
+def _ticket(here: Services, lease: Lease, *, now: datetime) -> str:
+    """The ticket.  Raises: TokenNotUsable; the token is free again."""
+    try:
+        return agency_ticket.issue(here, lease, now=now)
+    except TokenNotUsable:
+        # Its client's registration names what the catalogue has no longer, which the statement can't see.
+        limits = here.settings.limits
+        with lone_connection() as connection:
+            dataset_tokens.report(
+                connection,
+                lease.handle,
+                Report("failed", None, 0),
+                ttl_s=limits.dataset_token_ttl_s,
+                transfer_s=limits.transfer_s,
+                max_attempts=limits.max_attempts,
+                now=now,
+            )
+        raise
 
 
 def _dataset(resource: str, proxy_url: str) -> Dataset:
