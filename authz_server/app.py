@@ -4,7 +4,7 @@ from flask import Flask, Response, request
 from sqlalchemy import Engine
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authz_server import config, portal
+from authz_server import installation, portal
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
@@ -73,7 +73,7 @@ def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | Non
             allowed_hosts=frozenset(settings.allowed_outbound_hosts),
         ),
         keys=jose.load_keys(settings.keys_file),
-        secret=config.read_secret(settings.secret_file),
+        secret=installation.read_secret(settings.secret_file),
     )
 
 

@@ -23,7 +23,6 @@ from authz_server.neighbours import AuthoritySettings, RegistrySettings, Upstrea
 
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
-SECRET_BYTES = 32
 MOST_CODE_TTL_S = 60
 MOST_REQUEST_URI_TTL_S = 599
 # What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
@@ -154,20 +153,6 @@ def parse(document: Mapping[str, Any], *, base: Path) -> Settings:
         if not problems:
             return parsed
     raise SettingsError(problems)
-
-
-def read_secret(path: Path) -> bytes:
-    """The 32 bytes from which form tokens, subjects, nonces and the keys of stored secrets derive.
-
-    Raises: SettingsError.
-    """
-    try:
-        secret = path.read_bytes()
-    except OSError as error:
-        raise SettingsError([f"secret_file: {error}"]) from None
-    if len(secret) != SECRET_BYTES:
-        raise SettingsError([f"secret_file: {path} must hold {SECRET_BYTES} bytes"])
-    return secret
 
 
 def contradictions(parsed: Settings) -> list[str]:

@@ -4,6 +4,7 @@ Authenticators could not be read, and every client would know every citizen by a
 seen. So whoever starts with a secret first leaves its mark, and who comes with another one is told.
 """
 
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy import String, select, update
@@ -14,6 +15,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import Base, insert_if_absent
 
 ONE: Final = 1
+SECRET_BYTES: Final = 32
 
 
 class Installation(Base):
@@ -23,6 +25,20 @@ class Installation(Base):
 
     secret_check: Mapped[str] = mapped_column(String(43), repr=False)
     id: Mapped[int] = mapped_column(primary_key=True, default=ONE)
+
+
+def read_secret(path: Path) -> bytes:
+    """The 32 bytes from which form tokens, subjects, nonces and the keys of stored secrets derive.
+
+    Raises: SettingsError.
+    """
+    try:
+        secret = path.read_bytes()
+    except OSError as error:
+        raise SettingsError([f"secret_file: {error}"]) from None
+    if len(secret) != SECRET_BYTES:
+        raise SettingsError([f"secret_file: {path} must hold {SECRET_BYTES} bytes"])
+    return secret
 
 
 def check_secret(session: Session, secret: bytes) -> None:

@@ -18,7 +18,7 @@ def keys() -> None:
     """Create the signing key and the secret file that the settings name; existing ones are kept."""
     settings = config.load()
     _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
-    _write_once(settings.secret_file, os.urandom(config.SECRET_BYTES))
+    _write_once(settings.secret_file, os.urandom(installation.SECRET_BYTES))
 
 
 @click.command("rotate-key")
@@ -45,9 +45,9 @@ def rotate_secret() -> None:
     """Derive from a new secret: the old one is in wrong hands. Authenticators go on working, what derived from it ends:
     pseudonyms, recovery codes, links and codes in messages.
     """
-    settings, fresh = config.load(), os.urandom(config.SECRET_BYTES)
+    settings, fresh = config.load(), os.urandom(installation.SECRET_BYTES)
     with session_for(settings) as session:
-        old = config.read_secret(settings.secret_file)
+        old = installation.read_secret(settings.secret_file)
         installation.check_secret(session, old)
         service.change_secret(session, old, fresh, now=clock.now())
         installation.set_secret(session, fresh)

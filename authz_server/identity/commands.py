@@ -9,7 +9,7 @@ from typing import Any
 import click
 from qrcode.main import QRCode
 
-from authz_server import config
+from authz_server import config, installation
 from authz_server.core import clock
 from authz_server.database import session_for
 from authz_server.identity import recovery, service
@@ -17,7 +17,6 @@ from authz_server.identity.certificates import trust
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.language import LOCALES
 from authz_server.identity.service import Enrolment, Person
-from authz_server.installation import check_secret
 
 
 @click.group()
@@ -73,9 +72,9 @@ def add(
     """Make an account, and show what the citizen's authenticator app has to scan."""
     person = Person(username=username, birthdate=birthdate.date(), locale=locale or "", **about)
     settings = config.load()
-    secret = config.read_secret(settings.secret_file)
+    secret = installation.read_secret(settings.secret_file)
     with session_for(settings) as session:
-        check_secret(session, secret)
+        installation.check_secret(session, secret)
         enrolment = service.create_citizen(
             session,
             person,
@@ -96,9 +95,9 @@ def add(
 def reset(username: str, password: str, totp_secret: str | None) -> None:
     """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
     settings = config.load()
-    secret = config.read_secret(settings.secret_file)
+    secret = installation.read_secret(settings.secret_file)
     with session_for(settings) as session:
-        check_secret(session, secret)
+        installation.check_secret(session, secret)
         enrolment = service.reset_credentials(
             session,
             username,
