@@ -20,6 +20,7 @@ from authz_server.consent import service as consent
 from authz_server.consent.models import AuthorizationRequest
 from authz_server.counter.models import DESK_SESSION
 from authz_server.database import Base, table_of
+from authz_server.identity import turns
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION, CONTACT_CHANGE, IDENTITY_CHALLENGE
 from authz_server.leaving import shell
 from authz_server.tokens.withdrawal import citizens_with_open, withdraw_open
@@ -55,7 +56,7 @@ def end_what_was_open(session: Session, *, now: datetime) -> Ended:
     consent.tidy(session, now=now)  # on the record as what nobody decided in time
     citizens, under_way = list(citizens_with_open(session, now=now)), False
     for citizen_id in citizens:
-        session.execute(select(CITIZEN.c.id).where(CITIZEN.c.id == citizen_id).with_for_update())
+        turns.take(session, citizen_id)
         under_way |= withdraw_open(session, citizen_id, actor="operator", reason=RESTORED, now=now)
     return Ended(
         citizens=len(citizens),

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import logging
-from authz_server.identity import browsers, lockout, sessions
+from authz_server.identity import browsers, lockout, sessions, turns
 from authz_server.identity.browsers import Browser
 from authz_server.identity.errors import AnotherCitizen, SignInRefused
 from authz_server.identity.levels import level_of_method
@@ -72,6 +72,8 @@ def complete(
     # Judged before anything is spent, where it is known, and after: a recovery code must not be lost on nothing.
     if only is not None and tried.attempt.citizen_id not in {None, only}:
         raise AnotherCitizen("another_citizen")
+    if only is not None:
+        turns.take(session, only)  # before the session: whoever freezes takes them in this order
     accepted = tried.attempt.accept(session)
     if only not in {None, accepted.citizen_id}:
         raise AnotherCitizen("another_citizen")

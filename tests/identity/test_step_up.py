@@ -1,21 +1,25 @@
 """One session, several proofs: first use by two methods, a stronger method in mid-flow, a page that demands more."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
 from authz_server.core import clock
-from authz_server.identity import views
+from authz_server.identity import browsers, views
 from authz_server.identity.methods.password_totp import PASSWORD_TOTP
 from authz_server.identity.models import CITIZEN
+from authz_server.tokens import withdrawal
 from tests.identity.second_method import SecondMethod
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, TOTP_SECRET, Browser, KnownRequests, code_at, enrol
+from tests.support.waiting import wait_until
 
 SESSION_COOKIE = "__Host-mydata"
 
@@ -61,6 +65,37 @@ def test_the_first_use_needs_a_second_method_and_the_request_goes_on(
     assert verified(session) == clock.now()
     events = session.scalars(select(AuditEntry.event).where(AuditEntry.event == "account.verified")).all()
     assert len(events) == 1
+
+
+def test_a_freeze_in_the_moment_of_the_second_method_waits_and_then_ends_what_came_of_it(
+    session: Session, browser: Browser, requests: KnownRequests, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citizen_id = enrol(session, checked_in_person=False).citizen_id
+    requests.add("r1", needed_level=3)
+    browser.sign_in(query="?request=r1")
+    browser.get("/sign-in?request=r1")
+    recognise, frozen = browsers.recognise, []
+
+    def freeze() -> None:
+        with Session(engine) as other, other.begin():
+            withdrawal.freeze(other, citizen_id, actor="operator", reason="by_operator", now=NOW)
+
+    def waits() -> bool:
+        with engine.connect() as connection:
+            return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
+
+    def slowly(*seen: Any, **more: Any) -> bool:
+        frozen.append(pool.submit(freeze))
+        if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
+            wait_until(waits, "the freeze waits")
+        return recognise(*seen, **more)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(browsers, "recognise", slowly)
+        assert second(browser) == "/consent/r1"
+        frozen[0].result(30)
+    assert verified(session) is not None
+    assert browser.get("/mine").status_code == 303
 
 
 def test_once_verified_one_method_is_enough_for_good(
