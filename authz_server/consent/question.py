@@ -101,7 +101,7 @@ def _maintenance(until: datetime | None, locale: str) -> str:
 def _unavailable(dataset: Dataset, suspended: AbstractSet[str], agency: str, locale: str) -> str | None:
     if dataset.agency_id in suspended:
         return say("unavailable", locale, agency=agency)
-    return say("unavailable_dataset", locale, agency=agency) if dataset.id in suspended else None
+    return say("unavailable_dataset", locale) if dataset.id in suspended else None
 
 
 def _field(field: Field, locale: str) -> Sentences:

@@ -97,12 +97,12 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "minutes": (" {count} 分鐘", "{count} minutes"),
     "hours": (" {count} 小時", "{count} hours"),
     "unavailable": (
-        "目前無法取得：{agency}暫停提供資料。即使您同意，這項也不會提供。",
-        "Not available now: {agency} has suspended its answers. It is not shared even if you agree.",
+        "目前無法取得：本平臺暫停提供{agency}的資料。即使您同意，這項也不會提供。",
+        "Not available now: this platform provides no data of {agency} at present. It is not shared even if you agree.",
     ),
     "unavailable_dataset": (
-        "目前無法取得：{agency}的這項資料暫停提供。即使您同意，這項也不會提供。",
-        "Not available now: {agency} does not give out this dataset at present. It is not shared even if you agree.",
+        "目前無法取得：本平臺暫停提供這項資料。即使您同意，這項也不會提供。",
+        "Not available now: this platform does not provide this data at present. It is not shared even if you agree.",
     ),
     "identity": ("關於您的身分", "About who you are"),
     "identity_sub": (

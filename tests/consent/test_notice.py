@@ -32,7 +32,7 @@ WORDS = {
     "2026-11.8": "af396b22f802973a541b4e464880debcf16624d8dfb7ac4c807abd9782aca0a5",
     "2026-11.9": "ab9b16b995127631ec05071b5c891561dcfcce7ec531b00ab2cb14e3d17fe9cc",
     "2026-11.10": "c16201f41d289c988303d479f0dac972d5e0b2900a351e228c74068142b5e98a",
-    "2026-11.11": "8d63d7ce5c2908ecb3cccd95f5e88db164fdfa20c92d4da877f5a8bc522aa3fb",
+    "2026-11.11": "a269c5d0733ca6ba70de7bdc91f8127a3968ce517f79104faf2c3fac66cd660b",
 }
 
 BANK = Client(
@@ -252,7 +252,7 @@ def test_a_slow_dataset_tells_the_typical_wait(notice: Notice) -> None:
 def test_a_dataset_of_a_suspended_agency_is_told_with_the_reason(catalogue: Catalogue) -> None:
     notice = compose(pending(INCOME, PREMIUMS), BANK, catalogue, locale="en", suspended={"fia"})
     (income,) = notice.content["needed"]["datasets"]
-    assert income["unavailable"].startswith("Not available now: Fiscal Information Agency")
+    assert "this platform provides no data of Fiscal Information Agency" in income["unavailable"]
     assert notice.unavailable == (0,)
     assert notice.content["optional"]["datasets"][1]["unavailable"] is None
 

@@ -262,7 +262,7 @@ def test_a_suspended_agency_is_told_of_and_left_out(own_platform: Platform) -> N
     own_platform.app.extensions["mydata"].registry.reload()
     page = post(citizen, before, decision="approve")
     assert page.status_code == 409
-    assert "Not available now: Bureau of Labor Insurance" in page.text
+    assert "Not available now: this platform provides no data of Bureau of Labor Insurance" in page.text
     answer_of(post(citizen, page, decision="approve"))
     assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
 
@@ -273,8 +273,7 @@ def test_a_suspended_dataset_is_told_of_and_left_out(own_platform: Platform) -> 
     with writing(own_platform) as session:
         clients.suspend_dataset(session, "bli.enrolment", catalogue=own_platform.catalogue, now=clock.now())
     page = ask(own_platform, citizen, *details)
-    assert page.text.count("Not available now: Bureau of Labor Insurance") == 1
-    assert "does not give out this dataset at present" in page.text
+    assert page.text.count("Not available now: this platform does not provide this data at present.") == 1
     answer_of(post(citizen, page, decision="approve"))
     assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
 
