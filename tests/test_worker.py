@@ -20,6 +20,7 @@ from authz_server.core import clock
 from authz_server.core.secrets import digest
 from authz_server.database import Base
 from authz_server.identity.models import Citizen
+from authz_server.installation import check_secret
 from authz_server.notices.models import KEPT_DAYS, Notice, NoticeChoice
 from authz_server.single_use import buckets
 from tests.notices.support import Hands
@@ -168,6 +169,7 @@ def test_after_all_days_are_over_only_what_a_command_removes_is_left(own_platfor
         heartbeats.beat(session, "fia", heartbeats.Said(maintenance=False, at=clock.now()), now=clock.now())
         citizen_id = session.scalars(select(Citizen.id).limit(1)).one()
         session.add(NoticeChoice(citizen_id=citizen_id, channel="sms", wanted=True))
+        check_secret(session, bytes(32))
     now = clock.now()
     worker.tick(own_platform.engine, now=now)
     for turn in range(buckets.RING):  # by then every table of the ring was over once
