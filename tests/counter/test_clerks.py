@@ -267,7 +267,7 @@ def test_a_clerk_takes_no_barcode_that_they_brought_themselves(platform: Platfor
         barcode = errand.show()
     refused(announce(office, barcode), 400, "invalid_grant")
     refused(redeem(office, barcode, WRONG), 400, "invalid_grant")
-    assert "The clerk was the very person who had brought it." in visit.citizen.client.get("/record").text
+    assert "The clerk was the very person who had brought it." in visit.citizen.client.get("/record?lang=en").text
     assert {one.announced_at for one in rows(platform, Barcode, transaction_id=visit.reference)} == {None}
     assert rows(platform, DatasetToken, transaction_id=visit.reference) == []
     office.clerk = new_citizen(platform)
