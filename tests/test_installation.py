@@ -1,5 +1,8 @@
 """A database and its secret file belong together, on every host and after every restore."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -37,13 +40,25 @@ def test_the_first_secret_is_the_one_and_no_other_starts_a_server(settings: Sett
         check_secret(settings)
 
 
+@pytest.mark.parametrize("program", ["serve", "worker"])
+def test_neither_server_nor_worker_starts_with_another_one(settings: Settings, tmp_path: Path, program: str) -> None:
+    check_secret(settings)
+    settings.secret_file.write_bytes(OTHER)
+    command = [sys.executable, "-c", "from authz_server.start import main; main()", program]
+    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2
+    assert "mydata: secret_file: this database was used with another one" in done.stderr
+
+
 def test_no_credentials_are_given_out_under_another_one(
     settings: Settings, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
     check_secret(settings)
     (tmp_path / "secret").write_bytes(OTHER)
-    assert isinstance(CliRunner().invoke(cli, ADD).exception, SettingsError)
+    for command in (ADD, ["citizen", "reset", "new", "--password", "a long pass phrase"]):
+        assert isinstance(CliRunner().invoke(cli, command).exception, SettingsError)
     assert session.execute(select(CITIZEN)).all() == []
 
 
