@@ -44,12 +44,14 @@ def read_secret(path: Path) -> bytes:
 def check_secret(session: Session, secret: bytes) -> None:
     """Find the secret to be the one of this database; the first one is. The caller commits.
 
-    Of several that are first in one moment, one is.  Raises: SettingsError.
+    Of several that are first in one moment, one is. Whoever comes while it is replaced waits for that.
+    Raises: SettingsError.
     """
     mark = derive(secret, "installation")
     first = insert_if_absent(session.get_bind().dialect.name, Installation).values(id=ONE, secret_check=mark)
     session.execute(first)
-    if not equal(session.execute(select(Installation.secret_check)).scalar_one(), mark):
+    known = session.execute(select(Installation.secret_check).with_for_update()).scalar_one()
+    if not equal(known, mark):
         raise SettingsError(
             [
                 "secret_file: this database was used with another one; copy it from the other hosts, from the backup "

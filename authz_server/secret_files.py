@@ -9,6 +9,7 @@ import orjson
 
 from authz_server import config, installation
 from authz_server.core import clock, jose
+from authz_server.core.settings import SettingsError
 from authz_server.database import session_for
 from authz_server.identity import service
 
@@ -53,7 +54,11 @@ def rotate_secret() -> None:
         installation.set_secret(session, fresh)
         # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.
         beside = _write_beside(settings.secret_file, fresh)
-    beside.replace(settings.secret_file)
+    try:
+        beside.replace(settings.secret_file)
+    except OSError as error:  # as where the file is mounted by itself
+        problem = f"secret_file: {error}; the database goes by {beside} already: put that in its place"
+        raise SettingsError([problem]) from None
     click.echo("rotated; copy the file to the other hosts and start the servers")
 
 
@@ -71,12 +76,18 @@ def _write_private(path: Path, content: bytes) -> None:
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
-    """Write what is to replace a file, for its owner alone; where it is."""
+    """Write what is to replace a file, for its owner alone, so that no power failure loses it; where it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
+        os.fchmod(descriptor, 0o600)  # one that lay there has a mode already
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(descriptor)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)  # its name: content without one is lost as well
+    finally:
+        os.close(folder)
     return fresh

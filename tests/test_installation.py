@@ -1,6 +1,8 @@
 """A database and its secret file belong together, on every host and after every restore."""
 
+import errno
 import os
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,3 +152,68 @@ def test_a_rotation_that_fails_before_changes_nothing(own_platform: Platform, ro
 
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests(settings: Settings) -> None:
     check_secret(replace(settings, database_url="postgresql+psycopg://nobody@/nothing?host=/nonexistent"))
+
+
+def test_of_two_rotations_at_once_one_is_refused_and_its_secret_written_nowhere(
+    own_platform: Platform, rotate: Callable[[], Result]
+) -> None:
+    file = own_platform.settings.secret_file
+    before = file.read_bytes()
+    check_secret(own_platform.settings)
+    with ThreadPoolExecutor(1) as pool:
+        with Session(own_platform.engine) as other, other.begin():
+            installation.check_secret(other, before)
+            waiting = pool.submit(rotate)
+            with pytest.raises(TimeoutError):
+                waiting.result(timeout=2)
+            installation.set_secret(other, OTHER)
+        assert isinstance(waiting.result().exception, SettingsError)
+    assert file.read_bytes() == before
+    assert not file.with_name(f".{file.name}.new").exists()
+
+
+def test_a_secret_that_can_not_be_put_into_place_is_told_where_it_is(
+    own_platform: Platform, rotate: Callable[[], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the file is mounted by itself, which no rename replaces."""
+    file = own_platform.settings.secret_file
+    beside = file.with_name(f".{file.name}.new")
+
+    def busy(*_: object) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy")
+
+    monkeypatch.setattr(Path, "replace", busy)
+    result = rotate()
+    assert isinstance(result.exception, SettingsError)
+    assert f"the database goes by {beside} already: put that in its place" in str(result.exception)
+    with Session(own_platform.engine) as session:
+        installation.check_secret(session, beside.read_bytes())
+
+
+def test_a_file_that_lay_there_readable_by_all_is_not_so_any_more(
+    own_platform: Platform, rotate: Callable[[], Result]
+) -> None:
+    file = own_platform.settings.secret_file
+    beside = file.with_name(f".{file.name}.new")
+    beside.write_bytes(b"")
+    beside.chmod(0o644)
+    assert rotate().exit_code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_name_of_the_new_file_is_on_the_disk_before_the_database_goes_by_it(
+    own_platform: Platform, rotate: Callable[[], Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power failure after the commit could leave neither name nor secret, and no authenticator to be read."""
+    synced: list[bool] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+
+    def renamed(*_: object) -> None:
+        raise KeyboardInterrupt  # so that what was synced is what was before
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", renamed)
+    rotate()
+    assert synced == [False, True]
