@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import AUDIT_ENTRY, Entry
 from authz_server.consent import service as consent
 from authz_server.consent.models import AuthorizationRequest
+from authz_server.core.settings import SettingsError
 from authz_server.counter.models import DESK_SESSION
 from authz_server.database import Base, table_of
 from authz_server.identity import turns
@@ -47,6 +48,7 @@ def end_what_was_open(session: Session, *, now: datetime) -> Ended:
     """End all that could be used, for everybody, on the record. The caller commits by `commit_end`.
 
     A second time it finds what was opened in between.
+    Raises: SettingsError, if PostgreSQL does not know what numbers a table.
     """
     _number_ahead(session, now=now)
     requests = _run(
@@ -78,20 +80,27 @@ def _questions(now: datetime) -> Iterator[Update]:
 
 
 def _number_ahead(session: Session, *, now: datetime) -> None:
-    """Leave out more numbers than can have been given away, in every table that is numbered, and say so on the record.
+    """Leave out more numbers than can have been given away, and say so on the record.
 
     SQLite goes on from the highest number in the table, so there a row has to stand at it: an account that nobody has,
-    as of a citizen who left, and the entry that tells of this.
+    as of a citizen who left, and the entry that tells of this. Its other numbers go on as they are, for nobody outside
+    goes by them: those of credentials, appointments and new addresses.  Raises: SettingsError.
     """
     entry = Entry(at=now, event=EVENT, success=True, actor="operator").values()
     if session.get_bind().dialect.name == "postgresql":
         for table in Base.metadata.sorted_tables:
             if table.autoincrement_column is not None:
-                session.execute(SKIP, {"table": table.name, "column": table.autoincrement_column.name, "ahead": AHEAD})
+                _skip(session, table.name, table.autoincrement_column.name)
     else:
         session.execute(insert(CITIZEN).values(shell(now) | {"id": _highest(session, CITIZEN) + AHEAD}))
         entry["id"] = _highest(session, AUDIT_ENTRY) + AHEAD
     session.execute(insert(AUDIT_ENTRY).values(entry))
+
+
+def _skip(session: Session, table: str, column: str) -> None:
+    if session.scalar(SKIP, {"table": table, "column": column, "ahead": AHEAD}) is None:
+        whose = f"{table}.{column}"
+        raise SettingsError([f"database_url: no sequence belongs to {whose}: ALTER SEQUENCE ... OWNED BY {whose}"])
 
 
 def _highest(session: Session, table: Table) -> int:

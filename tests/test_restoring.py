@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import URL, func, select
+from sqlalchemy import URL, func, select, text
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.cli import cli
 from authz_server.core import clock
+from authz_server.core.settings import SettingsError
 from authz_server.counter.models import Appointment, DeskSession
 from authz_server.database import Base, db
 from authz_server.identity.models import Citizen, ContactChange, IdentityChallenge
@@ -116,6 +117,19 @@ def test_numbers_given_away_since_the_backup_are_nobodys(own_platform: Platform,
     assert entries
     assert min(entries) >= last[AuditEntry] + AHEAD
     assert _new_citizen(own_platform) >= last[Citizen] + AHEAD
+
+
+def test_numbers_that_can_not_be_left_out_are_told_and_nothing_is_done(own_platform: Platform, restored: Run) -> None:
+    """As after a tool that copies tables and sequences, but not which belongs to which."""
+    if own_platform.engine.dialect.name != "postgresql":
+        pytest.skip("SQLite has no sequences")
+    (fetch,) = Given(own_platform, "ris.personal").redeem()
+    with own_platform.engine.begin() as connection:
+        connection.execute(text("ALTER SEQUENCE citizen_id_seq OWNED BY NONE"))
+    problem = restored().exception
+    assert isinstance(problem, SettingsError)
+    assert "ALTER SEQUENCE ... OWNED BY citizen.id" in str(problem)
+    assert fetch.exchange().status_code == 200
 
 
 def _new_citizen(platform: Platform) -> int:
