@@ -54,11 +54,7 @@ def rotate_secret() -> None:
         installation.set_secret(session, fresh)
         # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.
         beside = _write_beside(settings.secret_file, fresh)
-    try:
-        beside.replace(settings.secret_file)
-    except OSError as error:  # as where the file is mounted by itself
-        problem = f"secret_file: {error}; the database goes by {beside} already: put that in its place"
-        raise SettingsError([problem]) from None
+    _put_in_place(beside, settings.secret_file)
     click.echo("rotated; copy the file to the other hosts and start the servers")
 
 
@@ -71,23 +67,38 @@ def _write_once(path: Path, content: bytes) -> None:
 
 
 def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file by one that only its owner may read; whole or not at all."""
-    _write_beside(path, content).replace(path)
+    """Replace a file by one that only its owner may read; whole or not at all.  Raises: SettingsError."""
+    _put_in_place(_write_beside(path, content), path)
 
 
 def _write_beside(path: Path, content: bytes) -> Path:
-    """Write what is to replace a file, for its owner alone, so that no power failure loses it; where it is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write what is to replace a file, for its owner alone, so that no power failure loses it; where it is.
+
+    Raises: SettingsError.
+    """
     fresh = path.with_name(f".{path.name}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        os.fchmod(descriptor, 0o600)  # one that lay there has a mode already
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)  # its name: content without one is lost as well
-    finally:
-        os.close(folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)  # one that lay there has a mode already
+            file.write(content)
+            file.flush()
+            os.fsync(descriptor)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)  # its name: content without one is lost as well
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise SettingsError([f"{path} can't be replaced: {error}"]) from None
     return fresh
+
+
+def _put_in_place(fresh: Path, path: Path) -> None:
+    """Let the new file be the one from now on.  Raises: SettingsError, with where it is."""
+    try:
+        fresh.replace(path)
+    except OSError as error:  # as where the file is mounted by itself
+        problem = f"{path} can't be replaced: {error.strerror}; {fresh} is what holds from now on: put it there by hand"
+        raise SettingsError([problem]) from None

@@ -185,7 +185,7 @@ def test_a_secret_that_can_not_be_put_into_place_is_told_where_it_is(
     monkeypatch.setattr(Path, "replace", busy)
     result = rotate()
     assert isinstance(result.exception, SettingsError)
-    assert f"the database goes by {beside} already: put that in its place" in str(result.exception)
+    assert f"{beside} is what holds from now on: put it there by hand" in str(result.exception)
     with Session(own_platform.engine) as session:
         installation.check_secret(session, beside.read_bytes())
 
@@ -217,3 +217,14 @@ def test_the_name_of_the_new_file_is_on_the_disk_before_the_database_goes_by_it(
     monkeypatch.setattr(Path, "replace", renamed)
     rotate()
     assert synced == [False, True]
+
+
+def test_a_folder_that_can_not_be_written_to_is_told_and_nothing_changed(
+    own_platform: Platform, rotate: Callable[[], Result]
+) -> None:
+    file = own_platform.settings.secret_file
+    file.with_name(f".{file.name}.new").mkdir()
+    problem = rotate().exception
+    assert isinstance(problem, SettingsError)
+    assert f"{file} can't be replaced: " in str(problem)
+    check_secret(own_platform.settings)
