@@ -13,7 +13,7 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
 from authz_server import __version__, config, installation, leaving, restoring, worker
 from authz_server.app import create_app, load_services
@@ -223,7 +223,7 @@ def main() -> None:
         cli()
     except (SettingsError, CatalogueError, DomainError) as error:
         _end_by(error)
-    except (OperationalError, ProgrammingError) as error:
+    except (OperationalError, ProgrammingError, InternalError) as error:  # the last: it takes no changes
         _end_by(_database_problem(error))
 
 
@@ -232,7 +232,7 @@ def _end_by(problem: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def _database_problem(error: OperationalError | ProgrammingError) -> SettingsError:
+def _database_problem(error: OperationalError | ProgrammingError | InternalError) -> SettingsError:
     """What the database says, in a line, and whether its tables are those of another release."""
     problems = [f"database_url: {str(error.orig).splitlines()[0]}"]
     try:

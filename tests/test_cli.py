@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
 from authz_server.cli import check_migrated, cli, migrate_database
 from authz_server.config import Settings
 from authz_server.core import jose
 from authz_server.core.settings import SettingsError
+from authz_server.database import new_engine
 from tests.support import postgres
 from tests.support.commands import settings_file
 
@@ -78,6 +80,21 @@ def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Se
     nowhere = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
     (line,) = told("client", "list", MYDATA_DATABASE_URL=nowhere)
     assert line.startswith("mydata: database_url: connection")
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_changes_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
+    """As a standby, or one whose disk is full."""
+    engine = new_engine(settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
+    engine.dispose()
+    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
+    command = [sys.executable, "-c", "from authz_server.start import main; main()", "restored", "--yes"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("mydata: database_url: cannot execute ")
+    assert done.returncode == 2
 
 
 @pytest.mark.parametrize("leads", [True, False])
