@@ -546,3 +546,18 @@ def test_where_only_the_text_is_twice_as_large_no_field_is_cut_off(
                 .map(item => item.outerHTML.slice(0, 80))"""
             )
             assert not cut, path
+
+
+def test_where_only_the_text_is_twice_as_large_a_word_longer_than_its_line_breaks(
+    chromium: Browser, sandbox: Sandbox
+) -> None:
+    with visitor(chromium, sandbox, lang="en", who=1, width=NARROW) as guest:
+        guest.prove()
+        guest.let_fetch("ris.personal")
+        for path in ("/consents?lang=en", "/messages", "/counter"):
+            guest.open(path)
+            links = guest.page.locator("main :is(h2 a, .tap)")  # those with names in them
+            assert links.count(), path
+            links.evaluate_all("links => links.forEach(link => { link.textContent = 'Donaudampfschifffahrten' })")
+            guest.page.evaluate("document.documentElement.style.fontSize = '200%'")
+            assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
