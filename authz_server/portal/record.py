@@ -10,7 +10,7 @@ from flask_babel import gettext
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import NEWEST, Position, entries_of
 from authz_server.clients import own
-from authz_server.consent.wording import day, time_of_day
+from authz_server.consent.wording import day, moment, time_of_day
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.counter import clerks
 from authz_server.counter.naming import desk_name
@@ -37,6 +37,7 @@ class Line:
 
     day: str
     time: str
+    moment: str
     at: str
     sentence: str
     who: str
@@ -72,6 +73,7 @@ def line_of(entry: AuditEntry) -> Line:
     return Line(
         day=day(entry.at, locale.current()),
         time=time_of_day(entry.at),
+        moment=moment(entry.at, locale.current()),
         at=entry.at.astimezone(LOCAL_TIME).isoformat(timespec="seconds"),
         sentence=str(sentence) % names if sentence is not None else entry.event,
         who=actor_name(entry.actor),

@@ -281,6 +281,15 @@ def test_what_happened_is_listed_newest_first_as_on_the_record(own_platform: Pla
         assert 0 < page.index("You agreed to share data with") < page.index("asked for your data</p>")
 
 
+def test_when_a_step_was_is_said_as_elsewhere_on_its_page(own_platform: Platform, citizen: CitizenBrowser) -> None:
+    reference = decided(own_platform, citizen, "ris.personal")
+    for lang, form in ("en", r"\d+ \w+ \d{4} at \d\d:\d\d"), ("zh-TW", r"\d{4} 年 \d+ 月 \d+ 日 \d\d:\d\d"):
+        page = citizen.client.get(f"/consents/{reference}?lang={lang}").text
+        moments = re.findall(r"<time [^>]*>([^<]*)</time>", page)
+        assert moments, lang
+        assert all(re.fullmatch(form, moment) for moment in moments), moments
+
+
 def test_a_request_with_very_many_steps_shows_the_newest(own_platform: Platform, citizen: CitizenBrowser) -> None:
     reference, (fetch,) = agreed(own_platform, citizen, "ris.personal")
     for _ in range(MOST_STEPS // 2):
