@@ -108,7 +108,7 @@ def check_migrated(url: str) -> None:
 def check_secret(settings: Settings) -> None:
     """Raises: SettingsError if the secret file is not that of the database, as far as that can be reached."""
     with contextlib.suppress(OperationalError), session_for(settings) as session:
-        installation.check_secret(session, installation.read_secret(settings.secret_file))
+        installation.own_secret(session, settings.secret_file)
 
 
 def _migrations(url: str) -> AlembicConfig:

@@ -41,6 +41,13 @@ def read_secret(path: Path) -> bytes:
     return secret
 
 
+def own_secret(session: Session, path: Path) -> bytes:
+    """The secret in the file, found to be that of the database. The caller commits.  Raises: SettingsError."""
+    secret = read_secret(path)
+    check_secret(session, secret)
+    return secret
+
+
 def check_secret(session: Session, secret: bytes) -> None:
     """Find the secret to be the one of this database; the first one is. The caller commits.
 

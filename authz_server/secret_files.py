@@ -48,8 +48,7 @@ def rotate_secret() -> None:
     """
     settings, fresh = config.load(), os.urandom(installation.SECRET_BYTES)
     with session_for(settings) as session:
-        old = installation.read_secret(settings.secret_file)
-        installation.check_secret(session, old)
+        old = installation.own_secret(session, settings.secret_file)
         service.change_secret(session, old, fresh, now=clock.now())
         installation.set_secret(session, fresh)
         # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.

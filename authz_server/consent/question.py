@@ -277,7 +277,7 @@ def leaving(asked: AuthorizationParameters, *, client_name: str, locale: str, ki
     if kind == DOWNLOAD:
         return say("leaving_download", locale)
     if asked.at_counter:
-        good_for = duration(visit_ttl_s, locale).strip()  # in Chinese it begins with a space, as words before it need
+        good_for = duration(visit_ttl_s, locale)
         return say("leaving_counter", locale, client=client_name, duration=good_for)
     parts = urlsplit(asked.redirect_uri)
     if parts.scheme in {"http", "https"}:

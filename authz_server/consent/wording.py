@@ -91,11 +91,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這項資料通常需要約 {duration}準備。同意之後，有條碼的那一頁會說什麼時候去櫃檯。",
         "This usually takes about {duration} to prepare. If you agree, the page with your barcode says when to go.",
     ),
-    "second": (" {count} 秒", "{count} second"),
-    "seconds": (" {count} 秒", "{count} seconds"),
-    "minute": (" {count} 分鐘", "{count} minute"),
-    "minutes": (" {count} 分鐘", "{count} minutes"),
-    "hours": (" {count} 小時", "{count} hours"),
+    "second": ("{count} 秒", "{count} second"),
+    "seconds": ("{count} 秒", "{count} seconds"),
+    "minute": ("{count} 分鐘", "{count} minute"),
+    "minutes": ("{count} 分鐘", "{count} minutes"),
+    "hours": ("{count} 小時", "{count} hours"),
     "unavailable": (
         "目前無法取得：本平臺暫停提供{agency}的資料。即使您同意，這項也不會提供。",
         "Not available now: this platform provides no data of {agency} at present. It is not shared even if you agree.",
@@ -239,7 +239,7 @@ def moment(at: datetime, locale: str) -> str:
 
 
 def duration(seconds: int, locale: str) -> str:
-    """How long something takes or lasts, as roughly as people think of it. In Chinese it begins with a space."""
+    """How long something takes or lasts, as roughly as people think of it."""
     if seconds < 120 and seconds % 60:
         return say("second" if seconds == 1 else "seconds", locale, count=seconds)
     if seconds < 90 * 60:

@@ -72,9 +72,8 @@ def add(
     """Make an account, and show what the citizen's authenticator app has to scan."""
     person = Person(username=username, birthdate=birthdate.date(), locale=locale or "", **about)
     settings = config.load()
-    secret = installation.read_secret(settings.secret_file)
     with session_for(settings) as session:
-        installation.check_secret(session, secret)
+        secret = installation.own_secret(session, settings.secret_file)
         enrolment = service.create_citizen(
             session,
             person,
@@ -95,9 +94,8 @@ def add(
 def reset(username: str, password: str, totp_secret: str | None) -> None:
     """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
     settings = config.load()
-    secret = installation.read_secret(settings.secret_file)
     with session_for(settings) as session:
-        installation.check_secret(session, secret)
+        secret = installation.own_secret(session, settings.secret_file)
         enrolment = service.reset_credentials(
             session,
             username,

@@ -212,7 +212,7 @@ class Writer:
             ttl_s = limits.visit_code_ttl_s
         else:
             ttl_s = limits.email_code_ttl_s if errand.sign_in_code else limits.contact_code_ttl_s
-        return duration(ttl_s, locale).strip()
+        return duration(ttl_s, locale)
 
     def _names(self, entry: AuditEntry, datasets: Sequence[str], locale: str) -> dict[str, str]:
         services = self._services
@@ -225,7 +225,7 @@ class Writer:
         return {
             "client": known or say("somebody", locale),
             "dataset": listed(names, locale),
-            "lock": duration(services.settings.limits.sign_in_lock_s, locale).strip(),
+            "lock": duration(services.settings.limits.sign_in_lock_s, locale),
         }
 
     def _ended_by(self, entry: AuditEntry, names: dict[str, str], locale: str) -> str:

@@ -38,18 +38,10 @@ def report(request: Request) -> None:
     if reason is not None and reason not in REASONS:
         raise InvalidRequest("reason is unknown.")
     wait_s = _seconds(payload.get("retry_after")) if outcome == "preparing" else 0
-    limits = services().settings.limits
+    limits, now = services().settings.limits, clock.now()
     lease = payload.get("lease")
     with lone_connection() as connection:
-        dataset_tokens.report(
-            connection,
-            lease,
-            Report(outcome, reason, wait_s),
-            ttl_s=limits.dataset_token_ttl_s,
-            transfer_s=limits.transfer_s,
-            max_attempts=limits.max_attempts,
-            now=clock.now(),
-        )
+        dataset_tokens.report(connection, lease, Report(outcome, reason, wait_s), limits=limits, now=now)
 
 
 def _seconds(value: str) -> int:

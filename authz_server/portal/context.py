@@ -43,7 +43,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
     app.jinja_env.install_gettext_callables(translate, ngettext, newstyle=True)  # type: ignore[attr-defined]  # its i18n
     app.jinja_env.globals |= {
         "asset": asset,
-        "duration": lambda seconds: duration(seconds, locale.current()).strip(),
+        "duration": lambda seconds: duration(seconds, locale.current()),
         "field_error": field_error,
         "html_lang": lambda: locale.HTML_LANG[locale.current()],
         "in_sandbox": lambda: sandbox,

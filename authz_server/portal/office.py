@@ -100,7 +100,7 @@ def _appoint(signed_in: SignedIn, client_id: str, own: int, form: Mapping[str, s
             now=clock.now(),
         )
     except SignInLocked:
-        lock = duration(services().settings.limits.sign_in_lock_s, locale.current()).strip()
+        lock = duration(services().settings.limits.sign_in_lock_s, locale.current())
         error, status = (
             gettext("Too many wrong names. For everybody's safety, wait %(duration)s and try again.", duration=lock),
             429,

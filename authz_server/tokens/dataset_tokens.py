@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, Client, SuspendedDataset
+from authz_server.config import Limits
 from authz_server.consent.models import Consent
 from authz_server.core.clock import EVER
 from authz_server.core.secrets import digest, new_secret
@@ -236,23 +237,20 @@ def report(
     handle: str,
     outcome: Report,
     *,
-    ttl_s: int,
-    transfer_s: int,
-    max_attempts: int,
+    limits: Limits,
     now: datetime,
 ) -> None:
     """Take the edge that the outcome names. The caller commits.
 
-    Args: ttl_s: life of a token once the agency is ready; transfer_s: longest transfer.
     Raises: LeaseNotUsable: the lease is over, or a suspension or withdrawal came first. Nothing more may be sent.
     """
     wait_until = now + timedelta(seconds=outcome.wait_s)
     times: dict[str, dict[str, Any]] = {
-        "delivering": {"until": now + timedelta(seconds=transfer_s)},
+        "delivering": {"until": now + timedelta(seconds=limits.transfer_s)},
         "continuing": {},
         "delivered": {},
-        "failed": {"max_attempts": max_attempts},
-        "preparing": {"until": wait_until, "extended": wait_until + timedelta(seconds=ttl_s)},
+        "failed": {"max_attempts": limits.max_attempts},
+        "preparing": {"until": wait_until, "extended": wait_until + timedelta(seconds=limits.dataset_token_ttl_s)},
         "no_record": {},
     }
     entry = Entry(

@@ -61,15 +61,7 @@ def lease(session: Session, token: str, dataset: str) -> str:
 
 def report(session: Session, handle: str, outcome: str) -> None:
     """Say how it went."""
-    dataset_tokens.report(
-        session,
-        handle,
-        dataset_tokens.Report(outcome),
-        ttl_s=LIMITS.dataset_token_ttl_s,
-        transfer_s=LIMITS.transfer_s,
-        max_attempts=LIMITS.max_attempts,
-        now=clock.now(),
-    )
+    dataset_tokens.report(session, handle, dataset_tokens.Report(outcome), limits=LIMITS, now=clock.now())
 
 
 def tell(number: int, edge: str) -> None:

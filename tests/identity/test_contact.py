@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -14,7 +14,7 @@ from authz_server.identity import contact
 from authz_server.identity.contact import CHANGED
 from authz_server.identity.models import CITIZEN, CONTACT_CHANGE
 from tests.identity.support import NOW, SERVER_SECRET, enrol
-from tests.support.waiting import wait_until
+from tests.support.waiting import locks_waited_for, wait_until
 
 LIMITS = Limits()
 SOON = NOW + timedelta(minutes=1)
@@ -36,9 +36,7 @@ def one_after_the_other(session: Session, *acts: Callable[[Session], None]) -> N
         return
 
     def waiting(count: int) -> bool:
-        with engine.connect() as connection:
-            found = connection.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"))
-            return int(found or 0) >= count
+        return locks_waited_for(engine) >= count
 
     with ThreadPoolExecutor(len(acts)) as pool:
         results = []

@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, select, text, update
+from sqlalchemy import Engine, event, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.config import Limits
@@ -21,7 +22,7 @@ from authz_server.identity.sessions import SignedIn
 from tests.identity.racer import SETTINGS
 from tests.identity.second_method import Key
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, enrol
-from tests.support.waiting import wait_until
+from tests.support.waiting import locks_waited_for, wait_until
 
 MINUTE = timedelta(minutes=1)
 
@@ -244,14 +245,10 @@ def meanwhile(session: Session, act: Callable[[Session], str], *, go_on: Callabl
         with Session(engine) as other, other.begin():
             return act(other)
 
-    def waits() -> bool:
-        with engine.connect() as connection:
-            return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
-
     with ThreadPoolExecutor(1) as pool:
         result = pool.submit(run)
         if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
-            wait_until(waits, "the other waits")
+            wait_until(partial(locks_waited_for, engine), "the other waits")
         go_on()
         session.commit()
         return result.result(30)

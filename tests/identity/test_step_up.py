@@ -3,11 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -19,7 +20,7 @@ from authz_server.identity.models import CITIZEN
 from authz_server.tokens import withdrawal
 from tests.identity.second_method import SecondMethod
 from tests.identity.support import NOW, OTHER_PERSON, PERSON, TOTP_SECRET, Browser, KnownRequests, code_at, enrol
-from tests.support.waiting import wait_until
+from tests.support.waiting import locks_waited_for, wait_until
 
 SESSION_COOKIE = "__Host-mydata"
 
@@ -80,14 +81,10 @@ def test_a_freeze_in_the_moment_of_the_second_method_waits_and_then_ends_what_ca
         with Session(engine) as other, other.begin():
             withdrawal.freeze(other, citizen_id, actor="operator", reason="by_operator", now=NOW)
 
-    def waits() -> bool:
-        with engine.connect() as connection:
-            return bool(connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")))
-
     def slowly(*seen: Any, **more: Any) -> bool:
         frozen.append(pool.submit(freeze))
         if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
-            wait_until(waits, "the freeze waits")
+            wait_until(partial(locks_waited_for, engine), "the freeze waits")
         return recognise(*seen, **more)
 
     with ThreadPoolExecutor(1) as pool:

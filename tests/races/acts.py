@@ -76,9 +76,7 @@ def report(session: Executor, handle: str, outcome: str, at: float) -> str:
         session,
         handle,
         told,
-        ttl_s=LIMITS.dataset_token_ttl_s,
-        transfer_s=LIMITS.transfer_s,
-        max_attempts=LIMITS.max_attempts,
+        limits=LIMITS,
         now=_moment(at),
     )
     return outcome

@@ -83,17 +83,9 @@ class Life(RuleBasedStateMachine):
     def report(self, outcome: str, wait_s: int, back: int) -> None:
         number = max(1, len(self.handles) - back)  # the last lease, or the one before it
         told = dataset_tokens.Report(outcome, None, wait_s)
-        limits = {"ttl_s": LIMITS.dataset_token_ttl_s, "transfer_s": LIMITS.transfer_s}
         with Session(self.engine) as session, session.begin():
             try:
-                dataset_tokens.report(
-                    session,
-                    self.handles[number - 1],
-                    told,
-                    **limits,
-                    max_attempts=LIMITS.max_attempts,
-                    now=self.model.now,
-                )
+                dataset_tokens.report(session, self.handles[number - 1], told, limits=LIMITS, now=self.model.now)
                 ended = outcome
             except DomainError as error:
                 ended = type(error).__name__

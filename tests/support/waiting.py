@@ -3,7 +3,15 @@
 import time
 from collections.abc import Callable
 
+from sqlalchemy import Engine, text
+
 LOOK_AGAIN_S = 0.02
+
+
+def locks_waited_for(engine: Engine) -> int:
+    """How many connections wait for a lock of another one, on PostgreSQL."""
+    with engine.connect() as connection:
+        return int(connection.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")) or 0)
 
 
 def wait_until(condition: Callable[[], object], what: str, *, limit_s: float = 30) -> None:

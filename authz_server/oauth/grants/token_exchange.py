@@ -76,17 +76,8 @@ def _ticket(here: Services, lease: Lease, *, now: datetime) -> str:
         return agency_ticket.issue(here, lease, now=now)
     except TokenNotUsable:
         # Its client's registration names what the catalogue has no longer, which the statement can't see.
-        limits = here.settings.limits
         with lone_connection() as connection:
-            dataset_tokens.report(
-                connection,
-                lease.handle,
-                Report("failed", None, 0),
-                ttl_s=limits.dataset_token_ttl_s,
-                transfer_s=limits.transfer_s,
-                max_attempts=limits.max_attempts,
-                now=now,
-            )
+            dataset_tokens.report(connection, lease.handle, Report("failed"), limits=here.settings.limits, now=now)
         raise
 
 
