@@ -55,8 +55,11 @@ def read_upload(content: bytes) -> str:
 def read_picture(picture: Image.Image) -> str | None:
     """The text of the one barcode in a picture, None if there is none.  Raises: NothingRead: there are two."""
     for attempt in _attempts(picture):
-        found = {one.text for one in zxingcpp.read_barcodes(attempt, formats=FORMATS)}
-        texts = {text for text in found if is_whole(text)}  # a poster's code is no barcode, nor is a part of one
+        found = zxingcpp.read_barcodes(attempt, formats=FORMATS)
+        whole_ones = [one for one in found if is_whole(one.text)]  # a poster's code is no barcode, nor is a part of one
+        # A QR code corrects its errors; bars out of focus are read twice now and then, once wrongly.
+        surest = [one for one in whole_ones if one.format == zxingcpp.BarcodeFormat.QRCode] or whole_ones
+        texts = {one.text for one in surest}
         if len(texts) > 1:
             raise NothingRead("more than one barcode in it")
         if texts:

@@ -70,7 +70,7 @@ def as_file(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_decoder_that_is_not_ours_reads_every_kind_however_it_is_brought(kind: str, change: str) -> None:
     image = CHANGES[change](KINDS[kind]())
-    assert {found.text for found in zxingcpp.read_barcodes(image.convert("L"))} == {DIGITS}
+    assert DIGITS in {found.text for found in zxingcpp.read_barcodes(image.convert("L"))}
     assert read_upload(as_file(image)) == DIGITS
     assert read_upload(as_file(image.convert("RGB"), "JPEG", quality=60)) == DIGITS
 
@@ -107,6 +107,14 @@ def test_of_two_barcodes_none_is_taken() -> None:
     both.paste(other, (one.width, 0))
     with pytest.raises(NothingRead, match="more than one"):
         read_upload(as_file(both))
+
+
+def test_bars_that_are_read_wrongly_do_not_count_beside_the_qr_code() -> None:
+    digits = "0025026972860015587499630649498564519900"
+    photograph = photographed(barcode.png(digits))
+    with Image.open(io.BytesIO(photograph)) as image:
+        assert len({found.text for found in zxingcpp.read_barcodes(image)}) == 2
+    assert read_upload(photograph) == digits
 
 
 def test_what_else_is_in_the_picture_is_passed_over() -> None:

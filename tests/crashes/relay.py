@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Literal, Self
 
 CHUNK_BYTES = 64 * 1024
+# Else the kernel takes in what a server sends while its answer is held, all of it where it may take 32 MiB.
+BUFFER_BYTES = 256 * 1024
 LIMIT_S = 60
 CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 ON_THE_WAY = (ConnectionError, OSError)
@@ -93,6 +95,7 @@ class Relay:
     def _serve(self, client: socket.socket) -> None:
         """Forward one connection until an end of it closes, or a hold drops it."""
         with client, contextlib.suppress(*ON_THE_WAY), socket.create_connection(self._target) as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
             while (request := self._read_request(client)) and self._forward(request, client, server):
                 pass
 

@@ -21,6 +21,7 @@ from tests.support.platform import hidden_fields
 from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
 from tests.support.tree import ROOT
+from tests.support.waiting import wait_until
 
 SECRET = "n" * 43
 # Around the example: what Debian's /etc/nginx/nginx.conf is elsewhere.
@@ -240,8 +241,9 @@ def test_what_is_to_be_verified_passes_nginx_and_rests_in_no_file(site: Site) ->
 def test_no_log_of_nginx_has_a_query(site: Site) -> None:
     url = f"{site.issuer}/authorize?request_uri=of-somebody"
     assert site.browser().post(url, bytes(200_000), timeout=30).status_code == 413  # which is an error of nginx's own
+    access_log = site.folder / "mydata-server.log"
+    wait_until(lambda: '"POST /authorize" 413' in access_log.read_text(), "nginx does not log what it has answered")
     logs = {path.name: path.read_text() for path in site.folder.glob("*.log")}
-    assert '"POST /authorize" 413' in logs["mydata-server.log"]
     assert not [name for name, text in logs.items() if "of-somebody" in text]
 
 
