@@ -218,6 +218,11 @@ def listed(words: Sequence[str], locale: str) -> str:
     return separators[locale == "en"].join(words)
 
 
+def gap(locale: str) -> str:
+    """What stands between two sentences: in Chinese nothing, for 。 and ： have their space within."""
+    return " " if locale == "en" else ""
+
+
 def day(moment: date | datetime, locale: str) -> str:
     """A day as people write it; a moment (aware) is the day that it is in Taiwan."""
     if isinstance(moment, datetime):

@@ -9,7 +9,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.clients import own
 from authz_server.consent import download
 from authz_server.consent.outcome import WITHDRAWN
-from authz_server.consent.wording import duration, listed, moment
+from authz_server.consent.wording import duration, gap, listed, moment
 from authz_server.counter import service as counter
 from authz_server.counter.agents import OF_AGENT
 from authz_server.counter.codes import one_time_code
@@ -128,9 +128,11 @@ class Writer:
             say("sms_reference", locale, reference=entry.transaction_id) if entry.transaction_id else "",
             say("sms_phone", locale, phone=client.contact_phone) if client and client.contact_phone else "",
             say(f"sms_{_why(told_of(entry))}", locale),
-            say("sms_not_me", locale, url=self._not_me(errand, locale)) if entry.event != LEFT else "",
         ]
-        return " ".join(piece for piece in pieces if piece)
+        told = " ".join(piece for piece in pieces if piece)
+        if entry.event == LEFT:
+            return told
+        return told + gap(locale) + say("sms_not_me", locale, url=self._not_me(errand, locale))
 
     def title(self, entry: AuditEntry, locale: str) -> str:
         """The event in a few words; its name, if it is none that is told of any more."""
@@ -176,7 +178,7 @@ class Writer:
         return Part(
             locale=locale,
             title=self.title(entry, locale),
-            more=f"{first_time}{' ' if locale == 'en' and first_time else ''}{more}",
+            more=f"{first_time}{gap(locale) if first_time else ''}{more}",
             facts=tuple((say(label, locale), text) for label, text in facts if text),
             links=() if gone else tuple((say(label, locale), url) for label, url in links),
             not_me=() if gone else (say("not_me", locale), say("not_me_more", locale), self._not_me(errand, locale)),

@@ -10,7 +10,7 @@ from flask import Flask, g, request
 from flask_babel import get_translations, gettext, ngettext
 from markupsafe import Markup
 
-from authz_server.consent.wording import duration
+from authz_server.consent.wording import duration, gap
 from authz_server.portal import locale
 
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
@@ -45,6 +45,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
         "asset": asset,
         "duration": lambda seconds: duration(seconds, locale.current()),
         "field_error": field_error,
+        "gap": lambda: gap(locale.current()),
         "html_lang": lambda: locale.HTML_LANG[locale.current()],
         "in_sandbox": lambda: sandbox,
         "issuer": lambda: issuer,

@@ -23,6 +23,7 @@ from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import CLERK, LANGUAGES, NARROW, WIDE, Visitor, violations, visitor
+from tests.support.typography import spaced
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.browser
@@ -495,6 +496,7 @@ def test_axe_finds_nothing_on_any_page(
     chromium: Browser, sandbox: Sandbox, routes: MapAdapter, lang: str, who: int
 ) -> None:
     found: list[str] = []
+    gaps: list[str] = []
     answers: list[Response] = []
     seen: set[str | None] = set()
     with visitor(chromium, sandbox, lang=lang, who=who, scripts=True) as guest:
@@ -506,10 +508,12 @@ def test_axe_finds_nothing_on_any_page(
             step(guest)
             assert guest.page.get_attribute("html", "lang") == LANGUAGES[lang], name
             assert guest.page.locator("h1").count() == 1, name
+            gaps += [f"{name}: {place}" for place in spaced(guest.page.inner_text("body"))]
             found += [f"{name}: {problem}" for problem in violations(guest.page)]
             if answers[-1].ok and answers[-1].request.method == "GET":
                 seen.add(endpoint_of(routes, answers[-1].url))
     assert not found
+    assert not gaps
     # A page that nobody visits here has to be visited, or said to be none.
     assert readable(routes) - seen == NO_PAGES
 

@@ -49,8 +49,7 @@ def test_the_gateway_is_told_number_and_text_and_which_message_it_is(own_platfor
     message = orjson.loads(body)
     assert message["to"] == PHONE
     assert message["text"].startswith("【MyData】您的帳號暫時不能登入。")
-    assert "這是安全通知。" in message["text"]
-    assert "https://mydata.example/not-me?key=mdn_" in message["text"]
+    assert "這是安全通知。不是您？https://mydata.example/not-me?key=mdn_" in message["text"]
     (notice,) = hands.notices("sms")
     assert notice.delivered_at is not None
 

@@ -15,11 +15,18 @@ from authz_server.consent.wording import SENTENCES, day, duration, say
 from authz_server.notices.phrases import SENTENCES as MESSAGES
 from authz_server.notices.wording import TOLD
 from tests.support.tree import ROOT
+from tests.support.typography import WIDE_PUNCTUATION
 
 FOLDER = ROOT / "authz_server" / "translations" / "zh_Hant_TW" / "LC_MESSAGES"
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]  # as in translations/babel.cfg
 PLACE = re.compile(r"%\(\w+\)s")
 HAN = re.compile(r"[一-鿿]")
+# A text of a template, and a space between it and what follows it in its line, be it a line end.
+SPACED = re.compile(
+    r"""_\((?P<quote>["'])(?P<text>(?:(?!(?P=quote)).)*)(?P=quote)[^{}]*\}\}
+    (?:\{%[^%]*%\}|</?(?:a|span|strong)\b[^>]*>)*\s+(?:\{%\s[^%]*%\}\s*)*(?=\{\{|<(?:a|span|strong)\b)""",
+    re.VERBOSE,
+)
 
 
 @cache
@@ -71,6 +78,16 @@ def test_no_page_has_text_outside_the_catalogue() -> None:
     for path in sorted((ROOT / "authz_server" / "templates").glob("*.html")):
         text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}|<[^>]*>", " ", path.read_text(encoding="utf-8"), flags=re.S)
         assert not re.findall(r"[^\W\d_]{2,}", text), path.name
+
+
+def test_no_template_puts_a_space_after_what_ends_in_wide_punctuation_in_chinese() -> None:
+    spaced = [
+        (path.name, text)
+        for path in sorted((ROOT / "authz_server" / "templates").rglob("*.html"))
+        for _, text in SPACED.findall(path.read_text(encoding="utf-8"))
+        if translations()[text].endswith(tuple(WIDE_PUNCTUATION))
+    ]
+    assert not spaced
 
 
 @pytest.mark.parametrize("event", TOLD)
