@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from authz_server import leaving, retention
 from authz_server.clients import heartbeats
 from authz_server.config import Limits
-from authz_server.consent import anomalies, codes, correction, erasure, preparation
+from authz_server.consent import anomalies, codes, correction, erasure
 from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
@@ -23,7 +23,7 @@ from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.channels.email import EmailToClient
 from authz_server.prepared import Executor, lone_connection
-from authz_server.tokens import dataset_tokens
+from authz_server.tokens import dataset_tokens, readiness
 
 EVERY_S = 1.0
 PURGE_EVERY_S = 60.0
@@ -54,7 +54,7 @@ def tick(
         _decided(engine, lambda lone: len(dataset_tokens.tidy(lone, look_back=since, now=now)))
         + _committed(engine, lambda session: len(consent.tidy(session, look_back=since, now=now)))
         + _committed(engine, lambda session: len(delegation.tidy(session, now=now)))
-        + _decided(engine, lambda lone: len(preparation.drop_ended(lone, now=now)))
+        + _decided(engine, lambda lone: len(readiness.drop_ended(lone, now=now)))
         + (_unhurried(engine, channels, limits=limits, now=now) if thorough else 0)
         + watch(engine, before=anomalies.SOON, limits=limits, now=now)
         + _decided(engine, lambda lone: notices.announce(lone, channels=channels, look_back=look_back, now=now))

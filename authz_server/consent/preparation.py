@@ -4,7 +4,7 @@ fetch is what starts the agency's work, so nothing would be gained there.
 
 What the agency is asked leaves by the outbox: the entry ASKED, in the commit of the approval, is the promise that it
 will be. Nothing of it rests here: the message is made at each attempt, from the consent, under the same number. What
-agencies answer: `tokens.readiness`.
+agencies answer, and when they are told that nobody comes any more: `tokens.readiness`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, bindparam, cast, exists, select, update
+from sqlalchemy import ColumnElement, String, bindparam, cast, exists, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -22,8 +22,6 @@ from authz_server.consent.models import CONSENT, Preparation
 from authz_server.core.secrets import new_secret
 from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN, HELD
-from authz_server.prepared import Executor
-from authz_server.single_use.decision import Decision
 
 ASKED: Final = "preparation.asked"
 DROPPED: Final = "preparation.dropped"
@@ -38,13 +36,6 @@ CONSENT_STANDS = exists(
     .where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_(None))
     .where(~exists().where(CITIZEN.c.id == CONSENT.c.citizen_id, HELD))
     .with_for_update(read=True, of=CONSENT)
-)
-DROP = Decision(
-    update(PREPARATION)
-    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"))
-    .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
-    .values(dropped_at=bindparam("now"))
-    .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
 )
 ERRAND = (
     select(
@@ -97,11 +88,6 @@ def ask(
         )
         entries.append(Entry(at=now, event=ASKED, success=True, actor="citizen", reason=str(position), **whose))
     return rows, tuple(entries)
-
-
-def drop_ended(session: Executor, *, now: datetime) -> Sequence[Any]:
-    """Have agencies told to throw away what they prepare for consents that have ended. The caller commits."""
-    return DROP.run(session, entry=Entry(at=now, event=DROPPED, success=True, actor="worker"), now=now)
 
 
 def find_errand(session: Session, entry: Any) -> Any | None:

@@ -2,24 +2,43 @@
 
 It says so for the citizen, who reads it and is told. It moves no data and is no use: a fetch does both, by a ticket of
 its own. A token that is waiting for it lives on, as one does whose fetch was answered "preparing".
+
+If the consent ends before it was delivered, the agency is told that nobody comes for it any more.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, bindparam, case, exists, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.consent.preparation import CONSENT_STANDS, OWNER, PREPARATION
+from authz_server.consent.models import CONSENT
+from authz_server.consent.preparation import CONSENT_STANDS, DROPPED, OWNER, PLACE, PREPARATION
 from authz_server.core.errors import DomainError
+from authz_server.database import table_of
+from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 from authz_server.tokens.dataset_tokens import TOKEN
 
 READY: Final = "preparation.ready"
 REFUSED: Final = "preparation.refused"
 GRACE: Final = timedelta(hours=1)  # in which whoever was told can come
+
+
+ENTRY = table_of(AuditEntry).c
+OF_ITS_TOKEN = (TOKEN.c.consent_id == PREPARATION.c.consent_id, TOKEN.c.position == PREPARATION.c.position)
+# Nobody knows how that fetch went, so the agency may still have it. Which of two of the same dataset it was, for two
+# years, the record does not say; then it is both.
+UNKNOWN = exists().where(
+    ENTRY.transaction_id == PREPARATION.c.transaction_id,
+    ENTRY.dataset_id == PREPARATION.c.dataset_id,
+    ENTRY.event == "token.spent_unknown",
+)
+DELIVERED = exists().where(*OF_ITS_TOKEN, TOKEN.c.state == "spent", ~UNKNOWN)
 
 
 class PreparationOver(DomainError):
@@ -30,11 +49,7 @@ class PreparationOver(DomainError):
 
 
 def _said(*conditions: ColumnElement[bool], **values: Any) -> Decision:
-    fetched = exists().where(
-        TOKEN.c.consent_id == PREPARATION.c.consent_id,
-        TOKEN.c.position == PREPARATION.c.position,
-        TOKEN.c.state.in_(("spent", "dead")),
-    )
+    fetched = exists().where(*OF_ITS_TOKEN, TOKEN.c.state.in_(("spent", "dead")))
     return Decision(
         update(PREPARATION)
         .where(PREPARATION.c.id == bindparam("preparation"), PREPARATION.c.until > bindparam("now"))
@@ -62,6 +77,13 @@ LIVE_ON = (
             else_=bindparam("until", type_=TOKEN.c.expires_at.type),
         )
     )
+)
+DROP = Decision(
+    update(PREPARATION)
+    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"), ~DELIVERED)
+    .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
+    .values(dropped_at=bindparam("now"))
+    .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
 )
 FIND = select(*(PREPARATION.c[name] for name in ("agency_id", "until", "ready_at", "refused_at", "dropped_at"))).where(
     PREPARATION.c.id == bindparam("preparation")
@@ -95,6 +117,12 @@ def say(
     if stands and state != "preparing" and getattr(known, f"{state}_at") is not None:
         return
     raise PreparationOver(state)
+
+
+def drop_ended(session: Executor, *, now: datetime) -> Sequence[Any]:
+    """Have agencies told to throw away what they prepare for consents that have ended, but for what was delivered. The
+    caller commits."""
+    return DROP.run(session, entry=Entry(at=now, event=DROPPED, success=True, actor="worker"), now=now)
 
 
 def _find(session: Session, preparation_id: str) -> Any:

@@ -14,14 +14,13 @@ from werkzeug.test import TestResponse
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
-from authz_server.consent import preparation
 from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
 from authz_server.notices.models import Notice
 from authz_server.tokens import readiness
-from authz_server.tokens.withdrawal import withdraw
+from authz_server.tokens.withdrawal import revoke, withdraw
 from tests.counter.office import Visit, agree, announce, new_office, redeem
 from tests.notices.support import Hands
 from tests.support.platform import Platform, hidden_fields, new_key
@@ -143,6 +142,27 @@ def test_what_was_prepared_is_fetched_as_ever_and_only_once(scene: Scene) -> Non
     refused(fetch.exchange(dpop_jkt=own), 400, "invalid_request")
     assert "You can go now." not in scene.visit.page().text
     assert scene.say("ready").status_code == 204, "as it was said before"
+
+
+@pytest.mark.parametrize(("reported", "dropped"), [("delivered", 0), ("nothing", 1)])
+def test_only_what_was_not_delivered_for_sure_is_thrown_away_when_the_consent_ends(
+    scene: Scene, reported: str, dropped: int
+) -> None:
+    scene.carry()
+    barcode = scene.visit.show()
+    announce(scene.office, barcode)
+    (granted,) = redeem(scene.office, barcode, scene.visit.code()).get_json()["authorization_details"]
+    fetch, own = Fetch(scene.platform, granted["access_token"], DATASET), scene.office.dpop_key.thumbprint
+    lease = fetch.exchange(dpop_jkt=own).get_json()["lease"]
+    if reported == "delivered":
+        assert scene.platform.proxy.report(lease, "delivered").status_code == 204
+    clock.advance(timedelta(minutes=10))  # a lease of which nobody has said anything has run out
+    scene.hands.tick()
+    (consent,) = rows(scene.platform, Consent, transaction_id=scene.visit.reference)
+    with writing(scene.platform) as session:
+        revoke(session, consent.transaction_id, reason="on_request", now=clock.now())
+    scene.hands.tick()
+    assert len(scene.entries("preparation.dropped")) == dropped
 
 
 def test_a_fetch_that_comes_too_early_takes_no_time_from_whoever_waits(scene: Scene) -> None:
@@ -284,7 +304,7 @@ def test_ready_many_times_and_stopped_in_one_moment_is_told_at_most_once_and_nev
         with Session(engine) as session, session.begin():
             withdraw(session, consent.transaction_id, citizen_id=consent.citizen_id, now=now)
         with Session(engine) as session, session.begin():
-            preparation.drop_ended(session, now=now)
+            readiness.drop_ended(session, now=now)
 
     def run(act: Callable[[], None]) -> None:
         together.wait()
