@@ -83,7 +83,7 @@ class AuthorizationServerDown(DomainError):
     """No usable answer of the authorization server: what it did with the request is unknown."""
 
     code = "authorization_server_unavailable"
-    public = "The authorization server can not be reached."
+    public = "The authorization server cannot be reached."
 
 
 class OutcomeRefused(DomainError):

@@ -101,7 +101,7 @@ def verify(files: Sequence[Path], keys: Path | None, issuer: str | None) -> None
     try:
         known = _keys(keys, issuer or "", packages=any(map(_is_package, files)))
     except (OSError, ValueError, BadKey, outbound_http.FetchError) as error:
-        click.echo(f"can not be judged: the keys: {_why(error, issuer)}", err=True)
+        click.echo(f"cannot be judged: the keys: {_why(error, issuer)}", err=True)
         sys.exit(UNDECIDED)
     found = {_verify(file, known, keys, issuer.rstrip("/") if issuer else None) for file in files}
     sys.exit(next(status for status in (NOT_GENUINE, UNDECIDED, 0) if status in found))
@@ -160,7 +160,7 @@ def _verify(file: Path, known: Known, keys: Path | None, issuer: str | None) -> 
 
 
 def _told(file: Path, status: int, why: str) -> int:
-    click.echo(f"{file}: {'not intact' if status == NOT_GENUINE else 'can not be judged'}: {why}", err=True)
+    click.echo(f"{file}: {'not intact' if status == NOT_GENUINE else 'cannot be judged'}: {why}", err=True)
     return status
 
 

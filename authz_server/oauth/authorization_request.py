@@ -43,7 +43,7 @@ def validate(
         if len(payload.find(name) or "") > limit:
             raise InvalidRequest(f"{name} is too long.")
     if payload.find("request_uri") is not None or payload.find("request") is not None:
-        raise InvalidRequest("request and request_uri can not be pushed.")
+        raise InvalidRequest("request and request_uri cannot be pushed.")
     if payload.find("grant_management_action") not in {None, "create"} or payload.find("grant_id") is not None:
         raise InvalidRequest("A grant is given anew each time: only grant_management_action create is supported.")
     _check_response(payload, client)
@@ -133,7 +133,7 @@ def _prompt(value: str | None) -> frozenset[str]:
     if not prompt <= PROMPTS:
         raise InvalidRequest("prompt has an unknown value.")
     if "none" in prompt and len(prompt) > 1:
-        raise InvalidRequest("prompt none can not be combined.")
+        raise InvalidRequest("prompt none cannot be combined.")
     return prompt
 
 

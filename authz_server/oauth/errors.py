@@ -50,7 +50,7 @@ class UnsupportedTokenType(DomainError):
     """RFC 7009 section 2.2.1."""
 
     code = "unsupported_token_type"
-    public = "Tokens of this type can not be revoked."
+    public = "Tokens of this type cannot be revoked."
 
 
 class UnauthorizedClient(DomainError):

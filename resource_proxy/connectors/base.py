@@ -81,7 +81,7 @@ class AgencyDown(AgencyError):
     """No connection, or the agency says that it is out of order."""
 
     code = "agency_down"
-    public = "The agency can not be reached."
+    public = "The agency cannot be reached."
     outage = True
 
     def __init__(self, detail: str = "", *, retry_after_s: int = 30) -> None:

@@ -75,7 +75,7 @@ def test_of_several_files_each_is_told_and_the_worst_counts(run: Run) -> None:
     result = run("letter.json", "receipt.pdf", "none.json", "record.json", "--keys", "jwks.json", status=1)
     assert [line.split(": ")[:2] for line in result.stderr.splitlines()] == [
         ["letter.json", "not intact"],
-        ["none.json", "can not be judged"],
+        ["none.json", "cannot be judged"],
     ]
     assert result.stdout.count(": intact: ") == 2
     run("receipt.pdf", "none.json", "--keys", "jwks.json", status=2)
@@ -85,15 +85,15 @@ def test_with_a_file_of_other_keys_it_can_not_be_judged(run: Run) -> None:
     # The key may have come after the file.
     Path("old.json").write_bytes(orjson.dumps(public(new_key("ES256"))))
     result = run("receipt.json", "--keys", "old.json", status=2)
-    assert result.stderr.startswith("receipt.json: can not be judged: it is signed with a key that is not in old.json")
+    assert result.stderr.startswith("receipt.json: cannot be judged: it is signed with a key that is not in old.json")
 
 
 @pytest.mark.parametrize("keys", ["{}", "nothing", '{"keys": [{"kty": "oct", "k": "AAAA"}]}'])
 def test_without_keys_it_can_not_be_judged(run: Run, keys: str) -> None:
     Path("bad.json").write_text(keys)
-    assert run("receipt.json", "--keys", "bad.json", status=2).stderr.startswith("can not be judged: ")
+    assert run("receipt.json", "--keys", "bad.json", status=2).stderr.startswith("cannot be judged: ")
     run("receipt.json", "--keys", "none.json", status=2)
-    assert "none.json: can not be judged: No such file" in run("none.json", "--keys", "jwks.json", status=2).stderr
+    assert "none.json: cannot be judged: No such file" in run("none.json", "--keys", "jwks.json", status=2).stderr
     assert "give --keys FILE or --issuer URL" in run("receipt.json", status=2).stderr
 
 
@@ -108,7 +108,7 @@ def test_without_keys_it_can_not_be_judged(run: Run, keys: str) -> None:
 )
 def test_what_is_wrong_with_the_keys_is_said_in_words(run: Run, content: str, why: str) -> None:
     Path("bad.json").write_text(content)
-    assert run("receipt.json", "--keys", "bad.json", status=2).stderr == f"can not be judged: the keys: {why}\n"
+    assert run("receipt.json", "--keys", "bad.json", status=2).stderr == f"cannot be judged: the keys: {why}\n"
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_what_is_wrong_with_the_keys_is_said_in_words(run: Run, content: str, wh
     ],
 )
 def test_why_the_keys_of_an_issuer_are_not_to_be_had_is_said_in_words(run: Run, issuer: str, why: str) -> None:
-    assert run("receipt.json", "--issuer", issuer, status=2).stderr == f"can not be judged: the keys: {why}\n"
+    assert run("receipt.json", "--issuer", issuer, status=2).stderr == f"cannot be judged: the keys: {why}\n"
 
 
 def test_what_is_too_large_can_not_be_judged(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +142,7 @@ def test_the_keys_are_fetched_of_the_issuer_and_of_nobody_else(run: Run) -> None
         foreign = run("receipt.json", "--issuer", issuer, status=1)
         assert "a key that is not published by its platform" in foreign.stderr
     assert [request.split(b"\r\n")[0] for request in server.requests] == [b"GET /jwks HTTP/1.1"] * 2
-    assert run("own.json", "--issuer", issuer, status=2).stderr.startswith("can not be judged: ")
+    assert run("own.json", "--issuer", issuer, status=2).stderr.startswith("cannot be judged: ")
     assert "https" in run("own.json", "--issuer", "http://mydata.example", status=2).stderr
 
 

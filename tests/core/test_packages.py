@@ -98,7 +98,7 @@ def test_the_command_verifies_it_offline(tmp_path: Path, monkeypatch: pytest.Mon
     for file, keys, status, said in (
         ("package.zip", "catalogue.json", 0, "package.zip: intact: package of an agency"),
         ("changed.zip", "catalogue.json", 1, "changed.zip: not intact: "),
-        ("package.zip", "jwks.json", 2, "package.zip: can not be judged: a package needs the keys of agencies"),
+        ("package.zip", "jwks.json", 2, "package.zip: cannot be judged: a package needs the keys of agencies"),
     ):
         result = CliRunner().invoke(cli, ["verify", file, "--keys", keys])
         assert (result.exit_code, said in result.output) == (status, True), result.output

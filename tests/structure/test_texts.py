@@ -14,11 +14,13 @@ SKIPPED = re.compile(r"pytest\.skip|mark\.skip|mark\.xfail|import" + r"orskip|un
 SECRET = re.compile(r"-----BEGIN [A-Z ]*PRIVATE" + r' KEY-----|"d"\s*:\s*"[\w-]{40,}"|\bmd[catls]_[\w-]{43}\b')
 MACHINE = re.compile(r"(?<![\w.])/(?:root|home|farm|work)/[\w.]")
 
+MISSPELT = re.compile(r"\bcan" + r" not\b")
+
 
 @pytest.mark.parametrize(
     ("what", "pattern"),
-    [("unfinished", UNFINISHED), ("secret", SECRET), ("path of one machine", MACHINE)],
-    ids=["unfinished", "secret", "path"],
+    [("unfinished", UNFINISHED), ("secret", SECRET), ("path of one machine", MACHINE), ("misspelt", MISSPELT)],
+    ids=["unfinished", "secret", "path", "misspelt"],
 )
 def test_no_file_holds_what_must_not_be_committed(what: str, pattern: re.Pattern[str]) -> None:
     found = [f"{path}: {match[0]}" for path, text in our_texts() if (match := pattern.search(text))]

@@ -18,7 +18,7 @@ from ..sandbox import Sandbox
 DATASET = "ris.personal"
 CHANGES = 40  # of each file: one bit each, at places all over it
 HAN = ("同意收據", "沙盒檢查員", "個人戶籍資料", "檢查沙盒是否遵守承諾")
-INTACT, NOT_INTACT, UNDECIDED = "intact", "not intact", "can not be judged"
+INTACT, NOT_INTACT, UNDECIDED = "intact", "not intact", "cannot be judged"
 STATUS = {NOT_INTACT: 1, UNDECIDED: 2, INTACT: 0}  # the first of them that is found
 
 
@@ -93,7 +93,7 @@ def verify(sandbox: Sandbox, office: Path, keys: str, expected: Mapping[str, str
     done = subprocess.run(command, cwd=office, env=environment, capture_output=True, text=True, check=False)
     sandbox.say(f"mydata verify, {len(expected)} files, {keys}: exit status {done.returncode}")
     said = done.stdout + done.stderr
-    verdicts = dict(re.findall(r"^(\S+): (intact|not intact|can not be judged): ", said, re.MULTILINE))
+    verdicts = dict(re.findall(r"^(\S+): (intact|not intact|cannot be judged): ", said, re.MULTILINE))
     wrong = {name: verdicts.get(name) for name in expected if verdicts.get(name) != expected[name]}
     check(not wrong, f"every file is what it has to be, not {wrong}: {said[:2000]}")
     status = next(STATUS[verdict] for verdict in STATUS if verdict in expected.values())
