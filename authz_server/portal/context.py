@@ -10,7 +10,7 @@ from flask import Flask, g, request
 from flask_babel import get_translations, gettext, ngettext
 from markupsafe import Markup
 
-from authz_server.consent.wording import duration, gap
+from authz_server.consent.wording import day, duration, gap
 from authz_server.portal import locale
 
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
@@ -43,6 +43,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
     app.jinja_env.install_gettext_callables(translate, ngettext, newstyle=True)  # type: ignore[attr-defined]  # its i18n
     app.jinja_env.globals |= {
         "asset": asset,
+        "day": lambda moment: day(moment, locale.current()),
         "duration": lambda seconds: duration(seconds, locale.current()),
         "field_error": field_error,
         "gap": lambda: gap(locale.current()),

@@ -8,7 +8,7 @@ Setting a method up is its own affair: see identity/methods/base.py.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request, url_for
@@ -42,6 +42,7 @@ class Way:
     worth: str
     added: str
     used: str | None
+    valid_until: str | None
     note: str | None
     remove_url: str | None
     change_url: str | None
@@ -152,6 +153,7 @@ def _way(method: Method, one: Held) -> Way:
         worth=_worth(method, one),
         added=_day(one.added_at),
         used=_day(one.last_used_at) if one.last_used_at else None,
+        valid_until=_day(one.valid_until) if one.valid_until else None,
         note=one.note.get(locale.current()) if one.note else None,
         remove_url=remove_url,
         change_url=url_for(method.change) if method.change else None,
@@ -169,7 +171,7 @@ def worth(level: int) -> str:
     return gettext("Identity level %(level)s", level=level)
 
 
-def _day(moment: datetime) -> str:
+def _day(moment: date | datetime) -> str:
     return day(moment, locale.current())
 
 

@@ -1,6 +1,7 @@
 """Signing in by a citizen certificate, and adding one: signatures by OpenSSL, lists on real sockets, both databases."""
 
 import base64
+import re
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
@@ -17,6 +18,7 @@ from werkzeug.test import TestResponse
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
+from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.identity import credentials, sessions
 from authz_server.identity import service as accounts
@@ -487,16 +489,21 @@ def test_a_card_that_is_not_good_enough_is_not_added(
 def test_the_certificate_of_the_connection_is_added(
     own_platform: Platform, authority: Authority, tmp_path: Path
 ) -> None:
-    client, proxy = freshly(own_platform, tmp_path).citizen.client, connection(authority.card())
+    until = (pki.NOW + 365 * pki.DAY).replace(hour=17)  # in Taiwan it is the next day
+    card = authority.card(valid=(pki.NOW - pki.DAY, until))
+    client, proxy = freshly(own_platform, tmp_path).citizen.client, connection(card)
     led = client.get(f"{SET_UP}/tls")
     assert led.location == f"{TLS_URL}{SET_UP}/tls?there=1"
     page = client.get(f"{SET_UP}/tls", headers=proxy)
     assert "測試市民甲" in page.text
+    assert f"<dt>Valid until</dt><dd>{day(until, 'en')}</dd>" in page.text
     form = hidden_fields(page.text) | {"step": "add"}
     assert client.post(f"{SET_UP}/tls", data=form | {"csrf": "x"}, headers=proxy).status_code == 403
     added = client.post(f"{SET_UP}/tls", data=form, headers=proxy)
     assert added.location == f"{own_platform.settings.issuer}/account/methods?added=1"
     assert len(bound_to(own_platform)) == 1
+    assert f"Valid until {day(until, 'en')}" in client.get("/account/methods").text
+    assert not re.search(r"\d{4}-\d\d-\d\d", client.get("/account/methods").text)
 
 
 def test_a_form_of_another_browser_or_without_a_text_changes_nothing(

@@ -71,7 +71,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, ClassVar, Literal, Protocol
 
 from flask import Blueprint
@@ -126,7 +126,8 @@ class Accepted:
 class Held:
     """One thing that a citizen has set up, as the list of their ways to sign in shows it.
 
-    `credential_id` None: it can't be removed there; `level` None: that of the method; `note`: what else is to be known.
+    `credential_id` None: it can't be removed there; `level` None: that of the method; `valid_until`: its last day,
+    if it has one; `note`: what else is to be known.
     """
 
     credential_id: int | None
@@ -134,6 +135,7 @@ class Held:
     added_at: datetime
     last_used_at: datetime | None
     level: int | None = None
+    valid_until: date | None = None
     note: Text | None = None
 
 
@@ -195,16 +197,17 @@ class Method(ABC):
 
     def held(self, session: Session, citizen_id: int) -> Sequence[Held]:
         """What the citizen has set up of this method, the oldest first."""
-        return [
-            Held(
-                credential_id=bound.id,
-                label=bound.label,
-                added_at=bound.created_at,
-                last_used_at=bound.last_used_at,
-                level=self.level_of(bound),
-            )
-            for bound in credentials.of_citizen(session, citizen_id, method=self.id)
-        ]
+        return [self.shown_as(bound) for bound in credentials.of_citizen(session, citizen_id, method=self.id)]
+
+    def shown_as(self, bound: credentials.Bound) -> Held:
+        """How the list shows this one."""
+        return Held(
+            credential_id=bound.id,
+            label=bound.label,
+            added_at=bound.created_at,
+            last_used_at=bound.last_used_at,
+            level=self.level_of(bound),
+        )
 
     def shown(self, settings: Settings, *, needed_level: int | None) -> Mapping[str, Any]:
         """What its template is given, as `shown`, each time; its routes may add to it."""

@@ -12,7 +12,8 @@ proves itself by a secret; where it is not between us and the browser, the route
 
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -31,8 +32,9 @@ from authz_server.identity.certificates import client_cert, cms, holder
 from authz_server.identity.certificates.errors import CertificateRefused
 from authz_server.identity.certificates.trust import Presented
 from authz_server.identity.certificates.verifier import Verifier
+from authz_server.identity.credentials import Bound
 from authz_server.identity.methods import certificate_proof as proof
-from authz_server.identity.methods.base import Form, Method
+from authz_server.identity.methods.base import Form, Held, Method
 from authz_server.identity.methods.certificate_proof import CertificateAttempt, Problem
 from authz_server.identity.visits import Visit, singles
 
@@ -70,6 +72,10 @@ class Certificate(Method):
         if form.get("presented"):
             return presented_shown()
         return text_shown("sign_in", form.get("handle", ""))
+
+    def shown_as(self, bound: Bound) -> Held:
+        """With its last day, by which of two cards the older one is known."""
+        return replace(super().shown_as(bound), valid_until=date.fromisoformat(bound.data["not_valid_after"]))
 
     @property
     def by_connection(self) -> bool:
@@ -203,7 +209,8 @@ def presented_shown() -> dict[str, Any]:
     if not isinstance(found, Presented):
         return {"told": proof.TOLD[found]}
     certificate = found.certificate
-    return {"presented": proof.described(certificate), "holder": holder.named(certificate).name}
+    until = proof.last_day(certificate)
+    return {"presented": proof.described(certificate), "holder": holder.named(certificate).name, "until": until}
 
 
 def elsewhere() -> Response | None:

@@ -7,7 +7,7 @@ added anew.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final, Literal, NamedTuple
 
 from cryptography import x509
@@ -16,6 +16,7 @@ from cryptography.x509.oid import NameOID
 from sqlalchemy.orm import Session
 
 from authz_server.catalogue.model import Text
+from authz_server.core import clock
 from authz_server.core.identifiers import CitizenId
 from authz_server.identity import credentials
 from authz_server.identity.certificates.errors import CertificateRefused, Reason, StatusUnknown
@@ -101,14 +102,19 @@ class Described(NamedTuple):
 def described(certificate: x509.Certificate) -> Described:
     """How a certificate stands in the table of credentials."""
     number = f"{certificate.serial_number:X}"
-    until = certificate.not_valid_after_utc.date().isoformat()
+    until = last_day(certificate).isoformat()
     issuers = certificate.issuer.get_attributes_for_oid(NameOID.COMMON_NAME) or list(certificate.issuer)
     issuer = str(issuers[-1].value) if issuers else "?"
     return Described(
         external_id=fingerprint(certificate),
-        label=f"{issuer[:60]} · …{number[-6:]} · {until}",
+        label=f"{issuer[:60]} · …{number[-6:]}",
         data={"issuer": certificate.issuer.rfc4514_string(), "serial_number": number, "not_valid_after": until},
     )
+
+
+def last_day(certificate: x509.Certificate) -> date:
+    """The last day on which a certificate is good, in Taiwan."""
+    return clock.day_of(certificate.not_valid_after_utc)
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
