@@ -17,7 +17,6 @@ from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, enrolment, levels
-from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH, singles
 from authz_server.portal import locale
@@ -30,7 +29,7 @@ DAYS_OF_A_YEAR: Final = 365
 
 
 @blueprint.get("/account/leave")
-@citizen_required
+@enrolment.unfrozen
 def consequences(signed_in: SignedIn) -> str:
     """Say what it means; nothing can be closed from here."""
     recipients = withdrawal.recipients(db.session(), signed_in.citizen_id, now=clock.now())

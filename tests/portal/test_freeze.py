@@ -243,6 +243,12 @@ def test_while_it_is_frozen_nothing_can_be_changed_that_protects_it(someone: Som
     assert "nothing can be changed" in browser.client.get(f"{UNFREEZE}?first=1&lang=en").text
 
 
+def test_while_it_is_frozen_nobody_reads_first_what_closing_the_account_means(someone: Someone) -> None:
+    someone.press()
+    answer = someone.open_session(level=1).client.get("/account/leave")
+    assert (answer.status_code, answer.location) == (303, f"{UNFREEZE}?first=1")
+
+
 def test_after_not_me_it_takes_two_different_ways_to_open_it(someone: Someone) -> None:
     with writing(someone.platform) as session:
         freeze(session, someone.row.id, actor="citizen", reason="not_me", now=clock.now())
