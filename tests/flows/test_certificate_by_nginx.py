@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from client_examples.demo_ca.authority import Authority
 from client_examples.sandbox.processes import Process
 from client_examples.sandbox.settings import write_toml
 from tests.support.platform import hidden_fields
-from tests.support.ports import free_port
+from tests.support.ports import free_port, listens
 from tests.support.self_signed import self_signed
 from tests.support.tree import ROOT
 from tests.support.waiting import wait_until
@@ -160,7 +161,7 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
     ):
         run(folder, environment, *arguments)
 
-    def process(name: str, *command: str | Path, health_url: str) -> Process:
+    def process(name: str, *command: str | Path, health_url: str | None) -> Process:
         log = folder / f"{name}.log"
         return Process(
             name=name, command=command, folder=folder, log_file=log, environment=environment, health_url=health_url
@@ -181,10 +182,10 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
         process(
             "server", Path(sys.executable).with_name("mydata"), "serve", health_url=f"http://{site.backend}/health"
         ),
-        process(
-            "nginx", "nginx", "-c", folder / "nginx.conf", "-p", folder, health_url=f"http://{site.backend}/health"
-        ),
+        process("nginx", "nginx", "-c", folder / "nginx.conf", "-p", folder, health_url=None),
     ):
+        for port in (main, tls, plain):
+            wait_until(partial(listens, port), f"nginx listens, see {folder / 'nginx.log'}")
         yield site
 
 
