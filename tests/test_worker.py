@@ -3,6 +3,7 @@
 import re
 import signal
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -218,10 +219,18 @@ def test_what_ends_a_part_of_the_worker_ends_the_whole_for_somebody_to_start_it_
     monkeypatch.setattr(f"authz_server.{part}", broken)
     for module in ("worker", "worker.delivery"):
         monkeypatch.setattr(f"authz_server.{module}.EVERY_S", 0.01)
-    monkeypatch.setattr(signal, "signal", lambda *_: None)
-    with pytest.raises(ZeroDivisionError):
-        worker.run(own_platform.engine, limits=own_platform.settings.limits, channels=[*hands.channels.values()])
-    assert email.id not in {thread.name for thread in threading.enumerate()}
+    stop: list[Callable[[], None]] = []
+    monkeypatch.setattr(signal, "signal", lambda _number, handler: stop.append(handler))
+    patience = threading.Timer(60, lambda: stop[0]())  # else a part that goes on would be waited for for ever
+    patience.start()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            worker.run(own_platform.engine, limits=own_platform.settings.limits, channels=[*hands.channels.values()])
+        assert patience.is_alive(), "it ended by itself"
+        assert email.id not in {thread.name for thread in threading.enumerate()}
+    finally:
+        patience.cancel()
+        stop[0]()
 
 
 def test_a_short_look_reaches_back_over_the_time_in_which_none_was_possible() -> None:
