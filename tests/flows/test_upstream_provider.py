@@ -61,6 +61,7 @@ def settings(request: pytest.FixtureRequest, settings: Settings, tmp_path: Path)
             client_id="mydata",
             acr={"high": 2},
             secret_file=tmp_path / "bank.secret",
+            timeout_s=60,
         )
         levels = {**settings.method_levels, "upstream": 3}
         yield replace(settings, upstream={"bank": bank}, method_levels=levels)
@@ -74,7 +75,7 @@ def journey(browser: CitizenBrowser, page: TestResponse, path: str) -> TestRespo
     there = requests.Session()
     url = left.headers["Refresh"].removeprefix("0; url=")
     for _ in range(10):
-        answer = there.get(url, allow_redirects=False, timeout=10)
+        answer = there.get(url, allow_redirects=False, timeout=60)
         assert answer.status_code == 303, answer.text
         url = requests.compat.urljoin(url, answer.headers["Location"])
         if WAY_BACK in url:

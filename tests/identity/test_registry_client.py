@@ -50,7 +50,11 @@ def registry(tmp_path: Path, own_keys: jose.KeySet) -> Iterator[RunningRegistry]
 @pytest.fixture
 def client(registry: RunningRegistry, own_keys: jose.KeySet) -> RegistryClient:
     """The connector to it."""
-    settings = RegistrySettings(id=REGISTRY_ID, url=registry.url, jwks_file=registry.jwks_file, timeout_s=1)
+    return client_of(registry, own_keys, timeout_s=60)
+
+
+def client_of(registry: RunningRegistry, own_keys: jose.KeySet, **limits: int) -> RegistryClient:
+    settings = RegistrySettings(id=REGISTRY_ID, url=registry.url, jwks_file=registry.jwks_file, **limits)
     return RegistryClient(settings, issuer=ORIGIN, own_keys=own_keys)
 
 
@@ -233,12 +237,12 @@ def test_everything_else_is_nobodys_failure(
 
 
 def test_a_registry_that_is_silent_is_not_waited_for_longer_than_said(
-    client: RegistryClient, registry: RunningRegistry
+    registry: RunningRegistry, own_keys: jose.KeySet
 ) -> None:
     over = threading.Event()
     registry.answer_with = lambda _question: Response(str(over.wait(30)))
     try:
-        refused(client, "exchange")
+        refused(client_of(registry, own_keys, timeout_s=1), "exchange")
     finally:
         over.set()
 
@@ -274,10 +278,7 @@ def test_not_more_questions_are_under_way_than_allowed(
         return forger(question)
 
     registry.answer_with = slowly
-    settings = RegistrySettings(
-        id=REGISTRY_ID, url=registry.url, jwks_file=registry.jwks_file, timeout_s=20, max_concurrent=2
-    )
-    narrow = RegistryClient(settings, issuer=ORIGIN, own_keys=own_keys)
+    narrow = client_of(registry, own_keys, timeout_s=60, max_concurrent=2)
     with ThreadPoolExecutor(2) as pool:
         under_way = [pool.submit(ask, narrow) for _ in range(2)]
         asked.acquire()

@@ -66,10 +66,11 @@ def settings(authz: Authz, agency: Peer, plain_agency: Peer, key_files: Path) ->
         client_id="resource-proxy",
         keys_file=key_files / "proxy.jwks",
         sandbox=True,
-        connect_timeout_s=1,
-        read_timeout_s=1,
-        answer_timeout_s=2,
-        transfer_timeout_s=5,
+        # So long that none is over on a busy machine; `hasty` is for what happens then.
+        connect_timeout_s=60,
+        read_timeout_s=60,
+        answer_timeout_s=60,
+        transfer_timeout_s=60,
         breaker_failures=3,
         agencies={
             "ris": AgencySettings(url=agency.url, connector="jose"),
@@ -91,6 +92,13 @@ def app(settings: ProxySettings, real_catalogue: Catalogue) -> Flask:
 @pytest.fixture
 def http(app: Flask) -> FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def hasty(settings: ProxySettings, real_catalogue: Catalogue) -> FlaskClient:
+    """A proxy that waits for no agency for long."""
+    of_little_patience = replace(settings, connect_timeout_s=1, read_timeout_s=3, answer_timeout_s=4)
+    return create_app(of_little_patience, catalogue=real_catalogue).test_client()
 
 
 @pytest.fixture

@@ -125,10 +125,19 @@ BEFORE_THE_FIRST_BYTE: dict[str, tuple[Any, int, str]] = {
 
 @pytest.mark.parametrize(("said", "status", "reason"), BEFORE_THE_FIRST_BYTE.values(), ids=BEFORE_THE_FIRST_BYTE.keys())
 def test_nothing_is_sent_and_the_record_says_why(
-    http: FlaskClient, authz: Authz, agency: Peer, client: Client, *, said: Any, status: int, reason: str
+    http: FlaskClient,
+    hasty: FlaskClient,
+    authz: Authz,
+    agency: Peer,
+    client: Client,
+    *,
+    said: Any,
+    status: int,
+    reason: str,
 ) -> None:
     agency.answer = lambda _: said
-    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    proxy = hasty if reason == "agency_timeout" else http
+    answer = proxy.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert (answer.status_code, answer.mimetype) == (status, "application/problem+json")
     assert answer.json is not None
     assert answer.json["type"] == f"urn:mydata:problem:{reason.replace('_', '-')}"
@@ -164,7 +173,8 @@ def test_a_connection_that_is_never_accepted_is_504(
             second.setblocking(False)
             second.connect_ex(address)
             agencies = {"ris": AgencySettings(url=f"http://127.0.0.1:{address[1]}", connector="jose")}
-            http = create_app(replace(settings, agencies=agencies), catalogue=real_catalogue).test_client()
+            hasty = replace(settings, agencies=agencies, connect_timeout_s=1)
+            http = create_app(hasty, catalogue=real_catalogue).test_client()
             answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert answer.status_code == 504
     assert authz.outcomes[0]["reason"] == "agency_timeout"
@@ -182,10 +192,11 @@ AFTER_THE_FIRST_BYTE: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize(("said", "reason"), AFTER_THE_FIRST_BYTE.values(), ids=AFTER_THE_FIRST_BYTE.keys())
 def test_a_failure_in_mid_stream_ends_the_answer_early_and_is_on_record(
-    http: FlaskClient, authz: Authz, agency: Peer, client: Client, *, said: Any, reason: str
+    http: FlaskClient, hasty: FlaskClient, authz: Authz, agency: Peer, client: Client, *, said: Any, reason: str
 ) -> None:
     agency.answer = lambda _: said
-    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    proxy = hasty if reason == "agency_timeout" else http
+    answer = proxy.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert answer.status_code == 200
     assert 0 < len(answer.data) < SEVERAL_CHUNKS
     assert [(outcome["outcome"], outcome.get("reason")) for outcome in authz.outcomes] == [

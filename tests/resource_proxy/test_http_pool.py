@@ -37,7 +37,7 @@ def peer() -> Iterator[Peer]:
 
 
 def new_pool(url: str, **changes: Any) -> Pool:
-    options: dict[str, Any] = {"connect_timeout_s": 1, "read_timeout_s": 1, "answer_timeout_s": 2, "size": 2}
+    options: dict[str, Any] = {"connect_timeout_s": 60, "read_timeout_s": 60, "answer_timeout_s": 60, "size": 2}
     return Pool(url, **options | changes)
 
 
