@@ -98,11 +98,10 @@ class Visitor:
 
     def shows(self, card: bool) -> None:
         """Come through the proxy that asks for certificates, with the citizen's or without one, from now on."""
-        headers = {client_cert.HOP: HOP_SECRET}
+        shown = ""
         if card and self.citizen.card is not None:
-            pem = self.citizen.card.with_suffix(".pem").read_text(encoding="ascii")
-            headers[client_cert.ESCAPED_PEM] = quote(pem)
-        self.page.set_extra_http_headers(headers)
+            shown = quote(self.citizen.card.with_suffix(".pem").read_text(encoding="ascii"))
+        self.page.set_extra_http_headers({client_cert.HOP: f"{HOP_SECRET} {shown}"})
 
     def fill_in(self) -> None:
         """Fill in the sign-in form, without sending it."""

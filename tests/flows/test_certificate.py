@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -22,6 +23,7 @@ from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.identity import credentials, sessions
 from authz_server.identity import service as accounts
+from authz_server.identity.certificates import client_cert
 from authz_server.identity.methods import certificate_proof as proof
 from authz_server.identity.models import Citizen, CitizenSession
 from tests.identity.certificates import cards, pki
@@ -346,13 +348,28 @@ def test_headers_of_anybody_else_are_ignored(
     assert client.get("/record", headers=connection(card)).location.startswith("/sign-in")
 
 
+@pytest.mark.parametrize("shown", [True, False])
+def test_a_header_with_underscores_shows_no_certificate(
+    own_platform: Platform, signing: Signing, authority: Authority, card: pki.Holder, shown: bool
+) -> None:
+    """What a browser adds under another spelling, past a proxy that replaces the names that it knows."""
+    client, proxy = signing.citizen.client, connection(authority.card("Somebody Else") if shown else None)
+    encoded = f":{base64.b64encode(card.certificate.public_bytes(Encoding.DER)).decode()}:"
+    page = client.get("/sign-in?method=certificate")
+    form = hidden_fields(page.text) | {"action": "sign-in"}
+    for name in ("Client_Cert", "X_Client_Cert_Escaped", "X_Client_Cert_Hop"):
+        client.post("/sign-in/certificate/tls", data=form, headers={**proxy, name: encoded})
+        client.post("/sign-in/certificate/tls", data=form, headers={**proxy, name: f"x {encoded}"})
+    assert opened(own_platform) == []
+
+
 def test_a_connection_without_a_certificate_or_with_a_bad_one_is_told_so(
     own_platform: Platform, signing: Signing, card: pki.Holder, authority: Authority
 ) -> None:
     client = signing.citizen.client
     page = client.get("/sign-in/certificate/tls", headers=connection(None))
     assert proof.TOLD["no_certificate"].zh in page.text
-    garbled = {**connection(None), "Client-Cert": ":AAAA:"}
+    garbled = {client_cert.HOP: f"{cards.SECRET} :AAAA:"}
     assert proof.TOLD["malformed"].zh in client.get("/sign-in/certificate/tls", headers=garbled).text
     authority.revoke(card)
     proxy = connection(card)

@@ -78,7 +78,7 @@ def example(site: Site, folder: Path, verify: str) -> str:
     """deploy/nginx.conf at other ports and with other files."""
     text = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     main, tls, plain = (url.rpartition(":")[2] for url in (site.issuer, site.tls_url, site.plain_url))
-    (folder / "hop.conf").write_text(f'proxy_set_header X-Client-Cert-Hop "{SECRET}";\n')
+    (folder / "hop.conf").write_text(f'proxy_set_header X-Client-Cert-Hop "{SECRET} $ssl_client_escaped_cert";\n')
     for old, new in {
         "127.0.0.1:8000": site.backend,
         "https://id.example.org": site.issuer,
@@ -273,7 +273,7 @@ def test_a_certificate_of_a_stranger_passes_nginx_and_is_refused_by_the_server(s
 @pytest.mark.parametrize("through", ["issuer", "tls_url"])
 def test_a_certificate_that_was_only_said_in_a_header_is_none(site: Site, through: str) -> None:
     escaped = quote((site.folder / "jia.pem").read_text(), safe="")
-    spoofed = {"X-Client-Cert-Escaped": escaped, "X-Client-Cert-Hop": SECRET}
+    spoofed = dict.fromkeys(("X-Client-Cert-Hop", "X_Client_Cert_Hop"), f"{SECRET} {escaped}")
     browser = site.browser()
     page = browser.get(f"{site.issuer}/sign-in?method=certificate", headers=spoofed, timeout=30)
     form = hidden_fields(page.text) | {"action": "sign-in"}

@@ -1,7 +1,7 @@
 """Is this certificate one that we trust, now, and does whoever is here hold its key? No web framework, no database.
 
     cms.signer          a signature over our challenge -> the certificate that made it, and those that came with it
-    client_cert.read    what a TLS-terminating proxy hands over (RFC 9440) -> likewise
+    client_cert.read    what a TLS-terminating proxy hands over (after RFC 9440) -> likewise
     trust.Trust.chain   from that certificate up to a configured anchor (RFC 5280 section 6)
     revocation.Checker  nobody in the chain is revoked: OCSP (RFC 6960) or CRL (RFC 5280 section 6.3)
 

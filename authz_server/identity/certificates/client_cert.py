@@ -1,12 +1,13 @@
-"""The certificate of a TLS connection, as the proxy that ended the connection hands it over (RFC 9440).
+"""The certificate of a TLS connection, as the proxy that ended the connection hands it over, after RFC 9440.
 
-Whoever can set these headers can be anybody. So they are read only where the proxy has proved itself by a secret that
-it shares with us, and that it sends along; the proxy replaces what the browser sent under these names.
+Whoever can set such a header can be anybody. So the certificate stands behind a secret that the proxy shares with us,
+in one header with it: two headers could come from two senders. `X_Client_Cert_Hop`, which not every proxy drops, is the
+same name to an application as the one with hyphens (CGI, RFC 3875 section 4.1.18), and takes its place as a whole.
 """
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -16,12 +17,7 @@ from authz_server.core import secrets
 from authz_server.identity.certificates.errors import UNREADABLE, CertificateRefused
 from authz_server.identity.certificates.trust import MAX_CERTIFICATES, Presented, parse
 
-CERTIFICATE: Final = "Client-Cert"
-CHAIN: Final = "Client-Cert-Chain"
-# nginx has the certificate as PEM, percent-encoded ($ssl_client_escaped_cert), and no way to write it otherwise without
-# scripts. A name of its own, because it is not what RFC 9440 puts under `Client-Cert`.
-ESCAPED_PEM: Final = "X-Client-Cert-Escaped"
-HOP: Final = "X-Client-Cert-Hop"
+HOP: Final = "X-Client-Cert-Hop"  # the secret, a space, and the certificate if there is one
 MAX_CHARACTERS: Final = 32 * 1024
 MIN_SECRET_CHARACTERS: Final = 32
 
@@ -31,7 +27,8 @@ _BYTES: Final = re.compile(r":([A-Za-z0-9+/]*={0,2}):")
 
 def is_trusted(headers: Mapping[str, str], *, hop_secret: str | None) -> bool:
     """Tell whether these headers come from the proxy that asks browsers for certificates."""
-    return hop_secret is not None and secrets.equal(headers.get(HOP, ""), hop_secret)
+    secret, _ = _parts(headers)
+    return hop_secret is not None and secrets.equal(secret, hop_secret)
 
 
 def read(headers: Mapping[str, str], *, hop_secret: str | None) -> Presented | None:
@@ -43,25 +40,24 @@ def read(headers: Mapping[str, str], *, hop_secret: str | None) -> Presented | N
     """
     if not is_trusted(headers, hop_secret=hop_secret):
         return None
-    encoded, escaped = headers.get(CERTIFICATE, ""), headers.get(ESCAPED_PEM, "")
-    chain = headers.get(CHAIN, "")
-    if len(encoded) + len(escaped) + len(chain) > MAX_CHARACTERS:
+    _, shown = _parts(headers)
+    if len(shown) > MAX_CHARACTERS:
         raise CertificateRefused("malformed", "size")
-    if encoded and escaped:
-        raise CertificateRefused("malformed", "two certificates")
-    if escaped:
-        return Presented(certificate=_from_pem(escaped))
-    if not encoded:
+    if not shown:
         return None
-    (certificate,) = parse([_octets(encoded.strip(" "))])
-    return Presented(certificate=certificate, others=tuple(parse(_list(chain))))
-
-
-def _list(value: str) -> Sequence[bytes]:
-    items = [item.strip(" \t") for item in value.split(",")] if value.strip() else []
-    if len(items) > MAX_CERTIFICATES:
+    # nginx has the certificate as PEM, percent-encoded, and no way to write it otherwise without scripts.
+    if not shown.startswith(":"):
+        return Presented(certificate=_from_pem(shown))
+    items = [item.strip(" \t") for item in shown.split(",")]
+    if len(items) > 1 + MAX_CERTIFICATES:
         raise CertificateRefused("malformed", "certificates")
-    return [_octets(item) for item in items]
+    certificate, *others = parse(_octets(item) for item in items)
+    return Presented(certificate=certificate, others=tuple(others))
+
+
+def _parts(headers: Mapping[str, str]) -> tuple[str, str]:
+    secret, _, shown = headers.get(HOP, "").partition(" ")
+    return secret, shown.strip(" ")
 
 
 def _octets(item: str) -> bytes:

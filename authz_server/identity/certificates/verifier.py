@@ -59,6 +59,6 @@ def _secret(path: Path) -> str:
         secret = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"hop_secret_file: {error}") from None
-    if len(secret) < MIN_SECRET_CHARACTERS:
-        raise ValueError(f"hop_secret_file: must hold {MIN_SECRET_CHARACTERS} characters or more")
+    if len(secret) < MIN_SECRET_CHARACTERS or len(secret.split()) > 1:
+        raise ValueError(f"hop_secret_file: must hold {MIN_SECRET_CHARACTERS} characters or more, and no space")
     return secret

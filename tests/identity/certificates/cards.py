@@ -16,6 +16,7 @@ from werkzeug.test import TestResponse
 
 from authz_server.certificate_settings import CertificateSettings
 from authz_server.config import Settings
+from authz_server.identity.certificates import client_cert
 from tests.support.platform import CitizenBrowser, hidden_fields
 
 from . import pki
@@ -117,9 +118,8 @@ class Signing:
 
 
 def connection(card: pki.Holder | None, secret: str = SECRET) -> Mapping[str, str]:
-    """The headers that a proxy sets which asked a browser for its certificate."""
-    headers = {"X-Client-Cert-Hop": secret}
-    if card is not None:
-        encoded = base64.b64encode(card.certificate.public_bytes(Encoding.DER)).decode()
-        headers["Client-Cert"] = f":{encoded}:"
-    return headers
+    """The header that a proxy sets which asked a browser for its certificate."""
+    if card is None:
+        return {client_cert.HOP: secret}
+    encoded = base64.b64encode(card.certificate.public_bytes(Encoding.DER)).decode()
+    return {client_cert.HOP: f"{secret} :{encoded}:"}
