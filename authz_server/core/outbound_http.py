@@ -32,6 +32,7 @@ MAX_BYTES = 65536
 TIMEOUT_S = 5.0
 _MAX_ADDRESSES = 3
 _URL_CHARACTERS = re.compile(r"[\x21-\x7e]{1,2048}")
+_GIVEN_OUT = ipaddress.IPv6Network("2000::/3")  # all that IANA gives out; site-local ones pass for global here
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 # Nothing is cached or negotiated: what is fetched is read here, once, as it is.
@@ -181,6 +182,8 @@ def _is_public(address: str) -> bool:
         inner = _inner_ipv4(ip)
         if inner is not None:
             ip = inner
+        elif ip not in _GIVEN_OUT:
+            return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved)
 
 

@@ -71,6 +71,7 @@ def test_what_is_no_plain_https_url_is_refused_without_a_look_up(url: str) -> No
      "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
      "192.0.2.1", "198.18.0.1", "203.0.113.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "::", "::1", "fe80::1",
      "fe80::1%lo", "fc00::1", "fd00:ec2::254", "ff02::1", "2001:db8::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
+     "fec0::1", "5f00::1", "64:ff9b:1::7f00:1", "::7f00:1",
      "64:ff9b::7f00:1", "2002:7f00:1::", "2002:a00:1::1", "2001:0:7f00:1::", "not an address"],
 )  # fmt: skip
 def test_a_name_that_resolves_to_an_address_that_is_not_public_is_refused(address: str) -> None:
