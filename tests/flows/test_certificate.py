@@ -378,6 +378,21 @@ def test_a_connection_without_a_certificate_or_with_a_bad_one_is_told_so(
     refused(own_platform, client.post("/sign-in/certificate/tls", data=form, headers=proxy), "revoked")
 
 
+@pytest.mark.parametrize(("name", "octets"), [("Root", b"\xff\xfe\xff\xfe"), ("TW", b"\xc3\x28")])
+def test_a_certificate_whose_issuer_has_no_readable_name_is_told_so(
+    own_platform: Platform, signing: Signing, card: pki.Holder, name: str, octets: bytes
+) -> None:
+    """nginx hands over any, for it lets the key be proved and no more (`optional_no_ca`)."""
+    der = card.certificate.public_bytes(Encoding.DER).replace(name.encode(), octets, 1)
+    proxy = {client_cert.HOP: f"{cards.SECRET} :{base64.b64encode(der).decode()}:"}
+    page = signing.citizen.client.get("/sign-in/certificate/tls", headers=proxy)
+    assert (page.status_code, proof.TOLD["malformed"].zh in page.text) == (200, True)
+    form = hidden_fields(page.text) | {"action": "sign-in"}
+    answer = signing.citizen.client.post("/sign-in/certificate/tls", data=form, headers=proxy)
+    assert answer.status_code == 400
+    assert opened(own_platform) == []
+
+
 def test_switching_the_language_keeps_the_certificate(signing: Signing, card: pki.Holder) -> None:
     client, proxy = signing.citizen.client, connection(card)
     page = client.get("/sign-in/certificate/tls", headers=proxy)

@@ -3,7 +3,7 @@
 What `cryptography` checks: signatures (SHA-256 or stronger; RSA from 2048 bits, P-256 and above), validity of each
 certificate, names, path length, name constraints, basic constraints and key usage of authorities, and that no critical
 extension is left unhandled. What stands here is what a citizen's card must be: not an authority, its key meant for
-digital signatures, under a policy that was agreed on.
+digital signatures of a person, under a policy that was agreed on.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,9 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.x509 import ExtensionNotFound, ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import ExtensionPolicy, PolicyBuilder, Store, VerificationError
 
 from authz_server.identity.certificates import algorithms
@@ -21,6 +23,14 @@ from authz_server.identity.certificates.errors import UNREADABLE, CertificateRef
 MAX_CERTIFICATES = 8  # that may come along with one that is shown
 MAX_DEPTH = 4  # authorities between it and an anchor
 ANY_POLICY = ObjectIdentifier("2.5.29.32.0")
+# One of these must be among the purposes of a certificate that names any: what people sign and sign in with.
+PURPOSES = (
+    ExtendedKeyUsageOID.CLIENT_AUTH,
+    ExtendedKeyUsageOID.EMAIL_PROTECTION,
+    ExtendedKeyUsageOID.SMARTCARD_LOGON,
+    ObjectIdentifier("1.3.6.1.5.5.7.3.36"),  # document signing, RFC 9336
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+)
 
 Chain = Sequence[x509.Certificate]  # from the citizen's up to and including the anchor
 
@@ -68,12 +78,24 @@ class Trust:
             .extension_policies(ca_policy=_AUTHORITY, ee_policy=ExtensionPolicy.permit_all())
             .build_client_verifier()
         )
-        # One that is an anchor already would only be tried twice.
-        between = [one for one in dict.fromkeys((*others, *self.intermediates)) if one not in self.anchors]
         try:
-            return verifier.verify(leaf, between).chain
+            return verifier.verify(leaf, self._between([*others, *self.intermediates])).chain
         except VerificationError as error:
             raise CertificateRefused("untrusted", type(error).__name__) from None
+
+    def _between(self, offered: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+        """Those that an anchor has issued, or one that is among them.
+
+        Others lead nowhere, but a search would try each with each: whoever makes them up would keep us at work.
+        """
+        found: list[x509.Certificate] = []
+        rest = [one for one in dict.fromkeys(offered) if one not in self.anchors]
+        issuers: Sequence[x509.Certificate] = self.anchors
+        while issuers:
+            issuers = [one for one in rest if any(_has_issued(issuer, one) for issuer in issuers)]
+            rest = [one for one in rest if one not in issuers]
+            found += issuers
+        return found
 
     def _check_policies(self, chain: Chain) -> None:
         """Raises: CertificateRefused unless an agreed policy holds from the citizen's up to below the anchor.
@@ -115,8 +137,19 @@ def _check_key(leaf: x509.Certificate) -> None:
         raise CertificateRefused("algorithm", "key")
 
 
+def _has_issued(issuer: x509.Certificate, one: x509.Certificate) -> bool:
+    try:
+        one.verify_directly_issued_by(issuer)
+    except (*UNREADABLE, InvalidSignature):
+        return False
+    return True
+
+
 def _check_purpose(leaf: x509.Certificate) -> None:
-    """Raises: CertificateRefused if it is an authority's, or if its key is not meant for digital signatures."""
+    """Raises: CertificateRefused if it is an authority's, or if its key is not meant for signatures of a person."""
+    for extension in leaf.extensions:
+        if isinstance(extension.value, x509.ExtendedKeyUsage) and not set(PURPOSES) & set(extension.value):
+            raise CertificateRefused("purpose", "extended key usage")  # RFC 5280 section 4.2.1.12
     try:
         usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
         if not usage.digital_signature or usage.key_cert_sign:

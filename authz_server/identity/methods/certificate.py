@@ -29,7 +29,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import challenges, entry, visits
 from authz_server.identity.certificates import client_cert, cms, holder
-from authz_server.identity.certificates.errors import CertificateRefused
+from authz_server.identity.certificates.errors import UNREADABLE, CertificateRefused
 from authz_server.identity.certificates.trust import Presented
 from authz_server.identity.certificates.verifier import Verifier
 from authz_server.identity.credentials import Bound
@@ -204,13 +204,17 @@ def presented_shown() -> dict[str, Any]:
     """What a page shows of the certificate of the connection, or `told`: what is wrong with it."""
     try:
         found = of_connection()
+        if isinstance(found, Presented):
+            return {
+                "presented": proof.described(found.certificate),
+                "holder": holder.named(found.certificate).name,
+                "until": proof.last_day(found.certificate),
+            }
     except CertificateRefused as refused:
         found = refused.reason
-    if not isinstance(found, Presented):
-        return {"told": proof.TOLD[found]}
-    certificate = found.certificate
-    until = proof.last_day(certificate)
-    return {"presented": proof.described(certificate), "holder": holder.named(certificate).name, "until": until}
+    except UNREADABLE:  # names are read when they are asked for
+        found = "malformed"
+    return {"told": proof.TOLD[found]}
 
 
 def elsewhere() -> Response | None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from math import gcd
 from pathlib import Path
 
 from cryptography import x509
@@ -36,6 +37,20 @@ def usage(*names: str) -> x509.KeyUsage:
 def rsa_key(bits: int = 2048) -> rsa.RSAPrivateKey:
     """One for all tests, for they take long to make."""
     return rsa.generate_private_key(65537, bits)
+
+
+@cache
+def slow_key(bits: int, exponent_bits: int) -> rsa.RSAPrivateKey:
+    """A right one by which signatures are slow to verify, for its public exponent is long."""
+    usual = rsa_key(bits).private_numbers()
+    p, q = usual.p, usual.q
+    order = (p - 1) * (q - 1)
+    exponent = (1 << exponent_bits - 1) + 1
+    while gcd(exponent, order) > 1:
+        exponent += 2
+    d = pow(exponent, -1, order)
+    public = rsa.RSAPublicNumbers(exponent, p * q)
+    return rsa.RSAPrivateNumbers(p, q, d, d % (p - 1), d % (q - 1), usual.iqmp, public).private_key()
 
 
 def ec_key(curve: ec.EllipticCurve | None = None) -> ec.EllipticCurvePrivateKey:

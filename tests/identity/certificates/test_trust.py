@@ -1,18 +1,20 @@
 """The way up to an anchor: RFC 5280 section 6, a row of its rules each, OpenSSL as the second opinion."""
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ObjectIdentifier
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from authz_server.identity.certificates import trust
+from authz_server.identity.certificates import algorithms, trust
 from authz_server.identity.certificates.errors import REASONS, CertificateRefused
 from authz_server.identity.certificates.trust import Trust
 
@@ -40,6 +42,10 @@ def openssl_agrees(folder: Path, holder: pki.Holder, *others: pki.Holder) -> boo
     command = ["openssl", "verify", "-CAfile", "root.pem", "-untrusted", "others.pem", "-x509_strict"]
     command += ["-attime", str(int(NOW.timestamp())), str(certificate)]
     return subprocess.run(command, cwd=folder, capture_output=True).returncode == 0
+
+
+def for_purposes(*purposes: ObjectIdentifier) -> Callable[[pki.Builder], pki.Builder]:
+    return lambda builder: builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
 
 
 def with_policies(*policies: str) -> Callable[[pki.Builder], pki.Builder]:
@@ -128,6 +134,27 @@ def test_too_many_authorities_are_not_followed() -> None:
     assert refused(pki.issue("Card", above), *others) == "untrusted"
 
 
+def test_authorities_that_somebody_has_made_up_cost_nothing() -> None:
+    """Each of them has issued each other, by a key that takes a hundred times as long to verify by as others do."""
+    key = pki.slow_key(3072, 3071)
+    made_up = [pki.issue("CA", None, ca=True, usages=pki.AUTHORITY, key=key) for _ in range(6)]
+    card = pki.issue("Card", made_up[0])
+    began_at = time.thread_time()
+    assert refused(card, *made_up) == "untrusted"
+    assert time.thread_time() - began_at < 0.05
+
+
+def test_authorities_come_along_in_any_order() -> None:
+    above, others = ROOT, []
+    for number in range(3):
+        above = pki.authority(above, f"CA {number}", path_length=None)
+        others.append(above)
+    card = pki.issue("Card", above)
+    for order in (others, others[::-1], [*others, card, ROOT]):
+        found = TRUST.chain(card.certificate, [one.certificate for one in order], now=NOW)
+        assert found == card.chain()
+
+
 def test_a_critical_extension_that_nobody_knows_is_refused() -> None:
     unknown = x509.UnrecognizedExtension(ObjectIdentifier("1.3.6.1.4.1.55555.9"), b"\x05\x00")
     card = pki.issue("Card", ISSUING, more=lambda one: one.add_extension(unknown, critical=True))
@@ -160,14 +187,46 @@ def test_an_authority_is_no_citizen() -> None:
     assert refused(ROOT) == "purpose"
 
 
+@pytest.mark.parametrize(
+    "purpose",
+    [
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.OCSP_SIGNING,
+        ExtendedKeyUsageOID.TIME_STAMPING,
+        ExtendedKeyUsageOID.CODE_SIGNING,
+    ],
+)
+def test_a_certificate_of_a_server_of_the_same_authority_is_no_citizens(purpose: ObjectIdentifier) -> None:
+    card = pki.issue("Card", ISSUING, more=for_purposes(purpose))
+    assert refused(card, ISSUING) == "purpose"
+    assert TRUST.chain(
+        pki.issue("Card", ISSUING, more=for_purposes(purpose, trust.PURPOSES[0])).certificate,
+        [ISSUING.certificate],
+        now=NOW,
+    )
+
+
+@pytest.mark.parametrize("purpose", trust.PURPOSES)
+def test_a_certificate_may_be_for_what_citizens_do(purpose: ObjectIdentifier) -> None:
+    card = pki.issue("Card", ISSUING, more=for_purposes(purpose))
+    assert TRUST.chain(card.certificate, [ISSUING.certificate], now=NOW)
+
+
 def test_a_card_may_be_for_non_repudiation_too_and_say_nothing_of_constraints() -> None:
     card = pki.issue("Card", ISSUING, ca=None, usages=(pki.SIGN, "content_commitment"))
     assert TRUST.chain(card.certificate, [ISSUING.certificate], now=NOW)
 
 
-@pytest.mark.parametrize("key", [pki.rsa_key(1024), pki.ec_key(ec.SECP224R1()), pki.ec_key(ec.SECP521R1())])
+@pytest.mark.parametrize(
+    "key", [pki.rsa_key(1024), pki.ec_key(ec.SECP224R1()), pki.ec_key(ec.SECP521R1()), pki.slow_key(2048, 40)]
+)
 def test_a_key_that_we_do_not_take_is_refused(key: pki.Key) -> None:
     assert refused(pki.issue("Card", ISSUING, key=key), ISSUING) == "algorithm"
+
+
+@pytest.mark.parametrize(("bits", "taken"), [(2048, True), (8192, True), (8200, False), (16384, False)])
+def test_a_key_is_no_longer_than_what_is_verified_in_a_moment(bits: int, taken: bool) -> None:
+    assert algorithms.is_strong(rsa.RSAPublicNumbers(65537, (1 << bits - 1) + 1).public_key()) == taken
 
 
 def test_a_key_of_another_kind_is_refused() -> None:
