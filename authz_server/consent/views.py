@@ -170,6 +170,8 @@ def _frozen(pending: PendingRequest, signed_in: SignedIn) -> Response:
         request_id=pending.request_id,
         transaction_id=pending.transaction_id,
         client_name=_client(pending).name.get(language.current()),
+        own=pending.client_id == own.CLIENT_ID,
+        at_counter=pending.parameters.at_counter,
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
     )
     return make_response(page, 403)

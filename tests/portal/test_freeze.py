@@ -16,6 +16,7 @@ from authz_server.identity import sessions
 from authz_server.identity.models import Citizen, CitizenSession
 from authz_server.notices.wording import TOLD
 from authz_server.tokens.withdrawal import freeze, unfreeze
+from tests.counter.office import new_office
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import Fetch, new_citizen, refused, rows, userinfo, writing
 
@@ -173,6 +174,21 @@ def test_a_frozen_citizen_is_told_why_nothing_can_be_agreed_to_and_can_refuse(so
     assert answer_of(someone.browser.decide(page, "deny"))["error"] == "access_denied"
     assert "consent.approved" not in someone.events()
     assert "code.redeemed" not in someone.events()
+
+
+def test_a_frozen_citizen_who_has_chosen_it_themselves_is_not_told_that_somebody_asks(someone: Someone) -> None:
+    office, client = new_office(someone.platform), someone.browser.client
+    someone.press()
+    for path, said in (
+        ("/download/basket?dataset=ris.personal", "You want to download your data."),
+        (f"/counter/offices/{office.client_id}/childcare", "You want to take data to"),
+    ):
+        form = hidden_fields(client.get(path).text) | {"fia.property/tax_year": "113"}
+        page = client.get(client.post(path, data=form).location)
+        assert page.status_code == 403
+        assert said in page.text
+        for wrong in ("asks for your data", "return to", "Back to"):
+            assert wrong not in page.text, wrong
 
 
 def test_a_frozen_citizen_can_sign_in_and_read(someone: Someone) -> None:
