@@ -127,13 +127,14 @@ class Decided:
     `withdrawn_by`, an actor of the record: the citizen, the operator, or the client.
 
     `purpose` as it was read, in the language `locale`; both None if nothing was agreed to, or if it was about identity.
-    `asked`: only if nothing was agreed to, and it was about data.
+    `asked`: only if nothing was agreed to, and it was about data. `at_counter`: the data is fetched by a barcode.
     """
 
     transaction_id: str
     client_id: str
     decision: Decision
     decided_at: datetime
+    at_counter: bool
     withdrawn_at: datetime | None
     withdrawn_by: str | None
     fetches: tuple[Fetch, ...]
@@ -238,6 +239,7 @@ def _outcome(
         client_id=decision.client_id,
         decision=DECISIONS[decision.event],
         decided_at=decision.at,
+        at_counter=at_counter,
         withdrawn_at=withdrawn_at,
         withdrawn_by=withdrawn_by,
         fetches=_fetches([grant["dataset"] for grant in consent.granted], entries, untouched) if consent else (),

@@ -41,6 +41,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         signed_in=signed_in,
         outcome={
             "decision": found.decision,
+            "at_counter": found.at_counter,
             "transaction_id": found.transaction_id,
             "withdrawn": moment(found.withdrawn_at),
             "withdrawn_by": stopped_by(found.withdrawn_by),

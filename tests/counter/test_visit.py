@@ -226,6 +226,17 @@ def test_the_pictures_hold_the_barcode_that_a_desk_can_redeem(platform: Platform
     assert redeem(office, scanned, visit.code()).status_code == 200
 
 
+def test_what_was_decided_for_a_counter_leads_back_to_the_visit_and_not_to_the_site_of_the_office(
+    platform: Platform, office: Bank
+) -> None:
+    visit = agree(platform, office)
+    page = visit.citizen.client.get(f"/consent/{visit.reference}/outcome?lang=en").text
+    assert "when it has accepted your barcode" in page
+    assert f'href="{visit.path}"' in page
+    for wrong in ("Back to First", "Return to", "within minutes"):
+        assert wrong not in page, wrong
+
+
 def test_a_citizen_who_does_not_agree_comes_back_to_the_offices(platform: Platform, office: Bank) -> None:
     citizen = platform.citizen()
     path = f"/counter/offices/{office.client_id}/childcare"
