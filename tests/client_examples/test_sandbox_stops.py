@@ -1,10 +1,13 @@
-"""Whoever stops the sandbox twice has it stopped as orderly as whoever stops it once."""
+"""Whoever stops the sandbox twice has it stopped as orderly as whoever stops it once; and killed, it leaves no data."""
 
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.support.waiting import wait_until
 
 PROGRAM = """
 import signal, sys
@@ -35,3 +38,20 @@ def test_a_second_signal_does_not_break_the_end_off(number: signal.Signals) -> N
                 sandbox.stdin.flush()
         assert sandbox.wait() == 0
         assert line == "stopped\n"
+
+
+KILLED = """
+import signal
+from client_examples.sandbox.postgres import PostgresServer
+print(PostgresServer().start().directory, flush=True)
+signal.pause()
+"""
+
+
+def test_the_folder_of_a_database_whose_owner_is_killed_goes_with_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as owner:
+        assert owner.stdout is not None
+        folder = Path(owner.stdout.readline().strip())
+        assert (folder / "data").is_dir()
+        owner.kill()
+    wait_until(lambda: not folder.exists(), "the folder is deleted")
