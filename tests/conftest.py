@@ -26,8 +26,8 @@ hypothesis_settings.load_profile("untimed")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Let the workers of one run share one PostgreSQL: its owner is the process that was started by hand."""
-    if not hasattr(config, "workerinput") and getattr(config.option, "numprocesses", None):
-        postgres.start_for_workers()
+    if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
+        postgres.start_for_workers(count)
 
 
 @pytest.fixture(scope="session")

@@ -23,11 +23,12 @@ _ENVIRONMENT = "MYDATA_TEST_POSTGRES"
 _TEMPLATE_LOCK = 7_001
 _MEMORY = Path("/dev/shm")  # noqa: S108 - the server makes a folder of its own there
 _ROOM_BYTES = 4 * 2**30
+_CONNECTIONS = 100  # of one process and its racers; 41 were seen
 
 
-def start_for_workers() -> None:
-    """Start the server now and let child processes find it; for the controller of pytest-xdist."""
-    os.environ[_ENVIRONMENT] = str(_own_server().directory)
+def start_for_workers(count: int) -> None:
+    """Start the server now and let so many child processes find it; for the controller of pytest-xdist."""
+    os.environ[_ENVIRONMENT] = str(_own_server(count).directory)
 
 
 def create(name: str, *, template: str = "template1") -> str:
@@ -69,19 +70,17 @@ def shared_template(name: str, make: Callable[[str], object]) -> str:
 
 
 @cache
-def _own_server() -> PostgresServer:
+def _own_server(processes: int = 1) -> PostgresServer:
     # A database is some hundred files, and more than a thousand come and go in a run: a file system on a disk can spend
     # a quarter of the run on that. What a crash leaves is tested on servers of the tests' own.
-    server = PostgresServer(place=_MEMORY if _has_room(_MEMORY) else None).start()
+    settings = {"max_connections": str(_CONNECTIONS * processes)}
+    server = PostgresServer(settings=settings, place=_MEMORY if _has_room(_MEMORY) else None).start()
     atexit.register(server.stop)
     return server
 
 
 def _has_room(place: Path) -> bool:
-    """Whether any user may make a folder there and start programs in it, and it has more room than a run needs.
-
-    A run that is killed leaves its folder there, some 150 MB, until somebody deletes it or the machine starts anew.
-    """
+    """Whether any user may make a folder there and start programs in it, and it has more room than a run needs."""
     try:
         is_open = place.stat().st_mode & 0o1777 == 0o1777 and not os.statvfs(place).f_flag & os.ST_NOEXEC
         return is_open and shutil.disk_usage(place).free >= _ROOM_BYTES
