@@ -145,7 +145,8 @@ def open_world(db: str) -> Iterator[World]:
     binds = {name: {"bind": f"127.0.0.1:{port}"} for name, port in ports.items()}
     sandbox = Sandbox(
         db=db,
-        server=binds["server"] | {"workers": 2},
+        # The code of a visit is good for long: a busy machine needs more than its two minutes for all visits of a test.
+        server=binds["server"] | {"workers": 2, "limits": {"visit_code_ttl_s": 900}},
         proxy=binds["proxy"] | {"workers": 2},
         agency=binds["agency"],
         banks=("desk",),
