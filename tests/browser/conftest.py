@@ -3,19 +3,20 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from client_examples.sandbox.sandbox import Sandbox
 from client_examples.sandbox.settings import certificate_settings, write_private
-from tests.browser.support import CHROMIUM, FLAGS, HOP_SECRET
+from tests.browser.support import CHROMIUM, FLAGS, HOP_SECRET, LIMIT_MS
 from tests.support.ports import free_port
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Debian's Chromium, headless."""
+    expect.set_options(timeout=LIMIT_MS)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS, timeout=LIMIT_MS)
         yield browser
         browser.close()
 

@@ -166,7 +166,7 @@ def fill_the_basket(visitor: Visitor) -> None:
 
 def download(visitor: Visitor) -> None:
     visitor.page.click("#consent-approve")
-    expect(visitor.page).to_have_title(re.compile(r"\(2/2\)"), timeout=30_000)
+    expect(visitor.page).to_have_title(re.compile(r"\(2/2\)"))
 
 
 def open_as_citizen(visitor: Visitor, path: str, method: str = "certificate") -> None:

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser
 
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import CHROMIUM, CLERK, FLAGS, visitor
+from tests.browser.support import CHROMIUM, CLERK, FLAGS, LIMIT_MS, visitor
 
 pytestmark = pytest.mark.browser
 SIZE = (640, 480)
@@ -49,13 +49,13 @@ def test_a_barcode_before_the_camera_is_read(
         ]
         # A browser of its own: what a camera sees is said when it starts.
         with (
-            chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera]) as another,
+            chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, *camera], timeout=LIMIT_MS) as another,
             visitor(another, sandbox, lang=lang, who=CLERK, scripts=True, strict=True) as clerk,
         ):
             clerk.page.goto(f"{sandbox.desk_url}/?lang={lang}")
             clerk.work()
             clerk.page.click("#camera")
-            clerk.page.wait_for_url("**/ask", timeout=20_000)
+            clerk.page.wait_for_url("**/ask")
             assert clerk.page.inner_text("h1") == ASKED[lang]
         # The citizen's page says so by itself, and their code is what the counter asks for.
         guest.page.wait_for_selector("#code")

@@ -79,7 +79,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         )
         page.wait_for_selector("[data-dataset='fia.income'][data-state=preparing]")
         expect(page.locator("[data-dataset='fia.income']")).to_contain_text(PREPARING[lang])
-        expect(page).to_have_title(re.compile(r"\(3/3\)"), timeout=60_000)
+        expect(page).to_have_title(re.compile(r"\(3/3\)"))
         expect(page.locator("[data-dataset='bli.pension']")).to_contain_text(NO_RECORD[lang])
         for dataset in ("fia.income", "ris.id-card-image"):
             card = page.locator(f"[data-dataset='{dataset}']")

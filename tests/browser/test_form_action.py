@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from authz_server.portal.headers import content_security_policy
+from tests.browser.support import LIMIT_MS
 from tests.support.listening import listening
 
 pytestmark = pytest.mark.browser
@@ -62,7 +63,7 @@ def test_a_client_may_send_the_browser_on_after_consent_but_no_password_goes_the
         with site(platform) as own:
             page = chromium.new_page(java_script_enabled=False)
             page.goto(f"http://127.0.0.1:{own}/")
-            with page.expect_event("console" if not goes_on else "load", timeout=20_000):
+            with page.expect_event("console" if not goes_on else "load", timeout=LIMIT_MS):
                 page.click("#agree", no_wait_after=True)
             assert page.title() == ("arrived" if goes_on else "asked")
             page.close()

@@ -14,8 +14,11 @@ def locks_waited_for(engine: Engine) -> int:
         return int(connection.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")) or 0)
 
 
-def wait_until(condition: Callable[[], object], what: str, *, limit_s: float = 30) -> None:
-    """Return once the condition holds.  Raises: AssertionError, naming `what`, after `limit_s`."""
+def wait_until(condition: Callable[[], object], what: str, *, limit_s: float = 120) -> None:
+    """Return once the condition holds.  Raises: AssertionError, naming `what`, after `limit_s`.
+
+    Late, for a worker lets all other programs of a busy machine go first.
+    """
     deadline = time.monotonic() + limit_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {limit_s} s in vain: {what}"
