@@ -15,9 +15,10 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
+from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import credentials, sessions, turns
-from authz_server.identity.errors import LastMethod
+from authz_server.identity import credentials, sessions
+from authz_server.identity.errors import LastMethod, ShutOut
 from authz_server.identity.guard import citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
 from authz_server.identity.methods.base import Method
@@ -97,7 +98,11 @@ def unfrozen(
     def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if signed_in.frozen_at is not None:
             return redirect(f"{UNFREEZE_PATH}?first=1", code=303)
-        return view(signed_in, *args, **kwargs)
+        try:
+            return view(signed_in, *args, **kwargs)
+        except ShutOut:
+            db.session.rollback()
+            return redirect(present_page(), code=303)  # where they are told
 
     return citizen_required(guarded)
 
@@ -175,8 +180,9 @@ def add(
 ) -> int | None:
     """Bind a credential to the citizen and record it; its id, None if it is bound already, to whomever.
 
-    The caller commits. Args: as of `credentials.add`.
+    The caller commits. Args: as of `credentials.add`.  Raises: ShutOut.
     """
+    sessions.hold(session, signed_in)
     added = credentials.add(
         session,
         signed_in.citizen_id,
@@ -203,9 +209,9 @@ def remove(
 ) -> bool:
     """Take a credential of the citizen out of force, end all their other sessions and record it; whether there was one.
 
-    The caller commits. Args: methods: of this server.  Raises: LastMethod; then nothing may be committed.
+    The caller commits. Args: methods: of this server.  Raises: LastMethod, ShutOut; then nothing may be committed.
     """
-    turns.take(session, signed_in.citizen_id)  # of two removals at once the second sees what the first has left
+    sessions.hold(session, signed_in)  # and of two removals at once the second sees what the first has left
     method_id = credentials.remove(session, signed_in.citizen_id, credential_id, now=now)
     if method_id is None:
         return False
@@ -223,8 +229,9 @@ def remove(
 def renewed(session: Session, signed_in: SignedIn, event: str, *, now: datetime) -> None:
     """End all other sessions of the citizen, who has renewed what a method rests on, and record it. The caller commits.
 
-    Args: event: what was renewed.
+    Args: event: what was renewed.  Raises: ShutOut; then nothing may be committed.
     """
+    sessions.hold(session, signed_in)
     sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
     tell(session, signed_in, event, now=now)
 

@@ -78,6 +78,13 @@ class MethodUnavailable(DomainError):
     retry_after_s: int = 60
 
 
+class ShutOut(DomainError):
+    """Since the request began, the session was ended or the account frozen or suspended: nothing may be changed."""
+
+    code = "shut_out"
+    public = "You are not signed in any more, or your account is frozen."
+
+
 class LastMethod(DomainError):
     """Without this one the citizen could not come in any more."""
 

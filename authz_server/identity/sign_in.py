@@ -72,8 +72,11 @@ def complete(
     # Judged before anything is spent, where it is known, and after: a recovery code must not be lost on nothing.
     if only is not None and tried.attempt.citizen_id not in {None, only}:
         raise AnotherCitizen("another_citizen")
-    if only is not None:
-        turns.take(session, only)  # before the session: whoever freezes takes them in this order
+    whose = only if only is not None else tried.attempt.citizen_id
+    if whose is not None:
+        # Whoever shuts the account waits and ends this session too, or has shut it before `accept` looks. Before the
+        # session: they take them in this order.
+        turns.take(session, whose)
     accepted = tried.attempt.accept(session)
     if only not in {None, accepted.citizen_id}:
         raise AnotherCitizen("another_citizen")

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -516,6 +516,33 @@ def test_a_card_that_is_not_good_enough_is_not_added(
     assert "could not be asked" in answer.text
     assert signed_in.hand_in(page, signature, SET_UP).status_code == 400
     assert bound_to(own_platform) == []
+
+
+@pytest.mark.parametrize("shut", ["frozen", "suspended", "signed out"])
+def test_who_is_shut_out_while_the_authority_is_asked_adds_nothing(
+    own_platform: Platform, authority: Authority, tmp_path: Path, shut: str
+) -> None:
+    """Else whoever has stolen a session came back by a card of their own: the freeze was because of them."""
+    signed_in = freshly(own_platform, tmp_path)
+    listed = authority.shelf.answers["/crl"]
+
+    def answer(_question: bytes) -> bytes:
+        with Session(own_platform.engine) as session, session.begin():
+            citizen_id = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
+            if shut == "signed out":
+                sessions.end_all(session, citizen_id, now=clock.now())
+            else:
+                moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[shut]
+                session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
+        assert isinstance(listed, bytes)
+        return listed
+
+    authority.shelf.answers["/crl"] = answer
+    page = ask_to_add(signed_in)
+    added = signed_in.hand_in(page, signed_in.sign(page, authority.card()), SET_UP)
+    assert (added.status_code, added.location) == (303, SET_UP)
+    assert bound_to(own_platform) == []
+    assert reasons(own_platform, "method.added") == []
 
 
 def test_the_certificate_of_the_connection_is_added(

@@ -24,8 +24,8 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits, Settings
 from authz_server.core.identifiers import CitizenId
 from authz_server.database import new_engine
-from authz_server.identity import challenges, credentials, enrolment, lockout, sign_in_codes
-from authz_server.identity.errors import LastMethod, PasskeyCopied, SignInLocked, WrongCredentials
+from authz_server.identity import challenges, credentials, enrolment, lockout, sessions, sign_in_codes
+from authz_server.identity.errors import LastMethod, PasskeyCopied, ShutOut, SignInLocked, WrongCredentials
 from authz_server.identity.methods.passkey import PasskeyAttempt
 from authz_server.identity.methods.password_totp import PASSWORD_TOTP, PasswordTotpAttempt
 from authz_server.identity.models import CITIZEN
@@ -127,30 +127,23 @@ def bind(engine: Engine, citizen_id: int, external_id: str) -> bool:
         return added is not None
 
 
-def remove(engine: Engine, citizen_id: int, ids: Iterator[int]) -> bool:
+def remove(engine: Engine, signed_in: SignedIn, ids: Iterator[int]) -> bool:
     """Remove one of two credentials, half of all who try the one and half the other."""
     with Session(engine) as session, session.begin():
         try:
-            return enrolment.remove(session, of(citizen_id), next(ids), methods=(Key(),), settings=SETTINGS, now=NOW)
-        except LastMethod:
+            return enrolment.remove(session, signed_in, next(ids), methods=(Key(),), settings=SETTINGS, now=NOW)
+        except (LastMethod, ShutOut):
             session.rollback()
             return False
 
 
-def of(citizen_id: int) -> SignedIn:
+def sign_in(engine: Engine, citizen_id: int) -> SignedIn:
     """A citizen who has just signed in."""
-    return SignedIn(
-        citizen_id=CitizenId(citizen_id),
-        name="",
-        locale="en",
-        level=1,
-        amr=(),
-        auth_time=NOW,
-        last_seen_at=NOW,
-        idle_until=NOW,
-        expires_at=NOW,
-        session_digest=bytes(32),
-    )
+    with Session(engine) as session, session.begin():
+        secret = sessions.open_session(session, citizen_id, level=1, amr=(), now=NOW)
+        signed_in = sessions.find(session, secret, now=NOW)
+    assert signed_in is not None
+    return signed_in
 
 
 def use(engine: Engine, count: int) -> bool:
@@ -191,7 +184,8 @@ class Ground:
         engine, citizen_id = self.engine, self.citizen_id
         if kind == "remove":
             turns = cycle(map(int, value.split()))
-            return lambda: remove(engine, citizen_id, turns)
+            signed_in = sign_in(engine, citizen_id)  # of each process's own, which a removal elsewhere ends
+            return lambda: remove(engine, signed_in, turns)
         acts: dict[str, Callable[[], bool]] = {
             "recovery": lambda: recover(engine, citizen_id, value),
             "ask": lambda: ask(engine, int(value)),

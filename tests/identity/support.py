@@ -1,23 +1,28 @@
 """People, requests and a browser for the tests of the sign-in."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Any
 
 import pyotp
+import pytest
 from flask import Flask, template_rendered
 from flask.testing import FlaskClient
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.catalogue.model import Text
 from authz_server.core.errors import DomainError
-from authz_server.identity import service
+from authz_server.identity import browsers, service
 from authz_server.identity.service import Enrolment, Person
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.waiting import WaitingRequest
 from authz_server.prepared import Executor
+from tests.support.waiting import locks_waited_for, wait_until
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 ORIGIN = "https://id.example"
@@ -52,6 +57,30 @@ def enrol(
 def code_at(moment: datetime, totp_secret: str = TOTP_SECRET) -> str:
     """The one-time code that an authenticator app shows at a moment."""
     return pyotp.TOTP(totp_secret).at(moment)
+
+
+@contextmanager
+def in_the_moment_of_a_sign_in(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, act: Callable[[Session], object]
+) -> Iterator[None]:
+    """Let somebody else do this when the next sign-in has opened its session and not committed it yet."""
+    recognise, under_way = browsers.recognise, []
+
+    def commit() -> None:
+        with Session(engine) as other, other.begin():
+            act(other)
+
+    def slowly(*seen: Any, **more: Any) -> bool:
+        monkeypatch.setattr(browsers, "recognise", recognise)
+        under_way.append(pool.submit(commit))
+        if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
+            wait_until(lambda: under_way[0].done() or locks_waited_for(engine), "it waits, or is done")
+        return recognise(*seen, **more)
+
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(browsers, "recognise", slowly)
+        yield
+        under_way[0].result(30)
 
 
 class RequestOver(DomainError):

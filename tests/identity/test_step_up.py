@@ -1,26 +1,34 @@
 """One session, several proofs: first use by two methods, a stronger method in mid-flow, a page that demands more."""
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
-from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
 from authz_server.core import clock
-from authz_server.identity import browsers, views
+from authz_server.identity import service as accounts
+from authz_server.identity import views
 from authz_server.identity.methods.password_totp import PASSWORD_TOTP
 from authz_server.identity.models import CITIZEN
 from authz_server.tokens import withdrawal
 from tests.identity.second_method import SecondMethod
-from tests.identity.support import NOW, OTHER_PERSON, PERSON, TOTP_SECRET, Browser, KnownRequests, code_at, enrol
-from tests.support.waiting import locks_waited_for, wait_until
+from tests.identity.support import (
+    NOW,
+    OTHER_PERSON,
+    PERSON,
+    TOTP_SECRET,
+    Browser,
+    KnownRequests,
+    code_at,
+    enrol,
+    in_the_moment_of_a_sign_in,
+)
 
 SESSION_COOKIE = "__Host-mydata"
 
@@ -75,23 +83,25 @@ def test_a_freeze_in_the_moment_of_the_second_method_waits_and_then_ends_what_ca
     requests.add("r1", needed_level=3)
     browser.sign_in(query="?request=r1")
     browser.get("/sign-in?request=r1")
-    recognise, frozen = browsers.recognise, []
-
-    def freeze() -> None:
-        with Session(engine) as other, other.begin():
-            withdrawal.freeze(other, citizen_id, actor="operator", reason="by_operator", now=NOW)
-
-    def slowly(*seen: Any, **more: Any) -> bool:
-        frozen.append(pool.submit(freeze))
-        if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
-            wait_until(partial(locks_waited_for, engine), "the freeze waits")
-        return recognise(*seen, **more)
-
-    with ThreadPoolExecutor(1) as pool:
-        monkeypatch.setattr(browsers, "recognise", slowly)
+    freeze = partial(withdrawal.freeze, citizen_id=citizen_id, actor="operator", reason="by_operator", now=NOW)
+    with in_the_moment_of_a_sign_in(engine, monkeypatch, freeze):
         assert second(browser) == "/consent/r1"
-        frozen[0].result(30)
     assert verified(session) is not None
+    assert browser.get("/mine").status_code == 303
+
+
+@pytest.mark.parametrize("shut", ["suspended", "frozen"])
+def test_an_account_that_is_shut_in_the_moment_of_a_sign_in_is_shut_after_it_and_ends_what_came_of_it(
+    session: Session, browser: Browser, engine: Engine, monkeypatch: pytest.MonkeyPatch, shut: str
+) -> None:
+    citizen_id = enrol(session).citizen_id
+    browser.get("/sign-in")
+    freeze = partial(withdrawal.freeze, citizen_id=citizen_id, actor="operator", reason="by_operator", now=NOW)
+    suspend = partial(accounts.suspend, username=PERSON.username, now=NOW)
+    with in_the_moment_of_a_sign_in(engine, monkeypatch, suspend if shut == "suspended" else freeze):
+        assert second(browser) == "/"
+    with Session(engine) as other, other.begin():
+        other.execute(update(CITIZEN).values(suspended_at=None, frozen_at=None))
     assert browser.get("/mine").status_code == 303
 
 

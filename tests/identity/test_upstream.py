@@ -4,6 +4,7 @@ browser began, and only about whom it was connected with before."""
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -12,7 +13,7 @@ import pytest
 from flask import Flask
 from jinja2 import DictLoader
 from jwcrypto import jwk
-from sqlalchemy import func, select, update
+from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -24,7 +25,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.identity import credentials, service
 from authz_server.identity.models import CITIZEN, IDENTITY_CHALLENGE
 from authz_server.identity.upstream_id_token import Person
-from tests.identity.support import NOW, ORIGIN, PERSON, Browser, KnownRequests, enrol
+from tests.identity.support import NOW, ORIGIN, PERSON, Browser, KnownRequests, enrol, in_the_moment_of_a_sign_in
 from tests.support.provider import SUBJECT, RunningProvider, running_provider
 
 BANK = "/sign-in/provider/bank"
@@ -345,6 +346,27 @@ def test_it_is_connected_after_a_stronger_sign_in_and_works_from_then_on(
     assert come_back(browser, add(browser, provider)).status_code == 409  # connected already
     later = Browser(app)
     assert come_back(later, journey(later, provider)).status_code == 303
+
+
+def test_an_account_that_is_suspended_in_the_moment_of_a_sign_in_opens_no_session_that_counts_later(
+    session: Session,
+    app: Flask,
+    browser: Browser,
+    provider: RunningProvider,
+    engine: Engine,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    enrol(session)
+    browser.sign_in()
+    come_back(browser, add(browser, provider))
+    later = Browser(app)
+    back = journey(later, provider)
+    suspend = partial(service.suspend, username=PERSON.username, now=NOW)
+    with in_the_moment_of_a_sign_in(engine, monkeypatch, suspend):
+        assert come_back(later, back).status_code == 303
+    service.resume(session, PERSON.username, now=NOW)
+    session.commit()
+    assert later.get("/mine").status_code == 303
 
 
 @pytest.mark.parametrize("change", ["nobody", "weak", "old", "another session", "frozen", "bad answer"])

@@ -4,9 +4,11 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pyotp
 import pytest
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -14,7 +16,7 @@ from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.config import Settings
 from authz_server.core import clock
-from authz_server.identity import sessions
+from authz_server.identity import csrf, sessions
 from authz_server.identity.models import Citizen
 from authz_server.notices.wording import SECURITY, TOLD
 from tests.support.platform import PASSWORD, CitizenBrowser, Platform, hidden_fields
@@ -186,6 +188,59 @@ def test_what_was_renewed_is_told_and_that_can_not_be_switched_off(
     worker.tick(own_platform.engine, now=clock.now())
     assert event in SECURITY
     assert TOLD[event].title.en in someone.client.get("/messages?lang=en").text
+
+
+def propose(browser: CitizenBrowser) -> TestResponse:
+    return send(browser, "/account/contact/email", value="new@example.org")
+
+
+def forget_email(browser: CitizenBrowser) -> TestResponse:
+    return send(browser, "/account/contact/email/remove")
+
+
+def silence(browser: CitizenBrowser) -> TestResponse:
+    return send(browser, "/account/notices")
+
+
+def leave(browser: CitizenBrowser) -> TestResponse:
+    return send(browser, "/account/leave/confirm")
+
+
+CHANGES: dict[str, Callable[[CitizenBrowser], TestResponse]] = RENEWALS | {
+    "contact.proposed": propose,
+    "contact.changed": forget_email,
+    "choice": silence,
+    "account.left": leave,
+}
+
+
+@pytest.mark.parametrize("act", CHANGES.values(), ids=CHANGES.keys())
+@pytest.mark.parametrize("shut", ["frozen", "suspended", "signed out"])
+def test_who_is_shut_out_while_the_request_is_looked_at_changes_nothing(
+    someone: CitizenBrowser,
+    own_platform: Platform,
+    monkeypatch: pytest.MonkeyPatch,
+    act: Callable[[CitizenBrowser], TestResponse],
+    shut: str,
+) -> None:
+    """Whoever has stolen the session would else be the one whom the account is open to later."""
+    before = list[object]()
+
+    def shut_and_check(*_seen: Any) -> bool:
+        with Session(own_platform.engine) as session, session.begin():
+            citizen_id = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
+            if shut == "signed out":
+                sessions.end_all(session, citizen_id, now=clock.now())
+            else:
+                moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[shut]
+                session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
+        before.append(everything(own_platform))
+        return True  # also for a page that has no form, because no channel is configured
+
+    monkeypatch.setattr(csrf, "check", shut_and_check)
+    answer = act(someone)
+    assert answer.status_code == 303
+    assert everything(own_platform) == before[0]
 
 
 @pytest.mark.parametrize("forged", [{}, {"csrf": "x"}])

@@ -24,7 +24,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import challenges, cookies, csrf, enrolment, entry, language
 from authz_server.identity.challenges import Challenge
-from authz_server.identity.errors import MethodUnavailable, WrongCredentials
+from authz_server.identity.errors import MethodUnavailable, ShutOut, WrongCredentials
 from authz_server.identity.guard import current
 from authz_server.identity.levels import level_of_method, reached
 from authz_server.identity.methods.base import Form, Method
@@ -173,15 +173,19 @@ def _add(attempt: UpstreamAttempt, asked: Challenge) -> Response:
         return _page(signed_in, told=wrong.told or UPSTREAM.refused, status=400)
     if attempt.person is None:
         raise LookupError("what was proved names somebody")
-    added = enrolment.add(
-        db.session(),
-        signed_in,
-        UPSTREAM,
-        external_id=attempt.person.external_id,
-        label=attempt.provider.settings.name.get(language.current()),
-        data={"provider": attempt.provider.id},
-        now=now,
-    )
+    try:
+        added = enrolment.add(
+            db.session(),
+            signed_in,
+            UPSTREAM,
+            external_id=attempt.person.external_id,
+            label=attempt.provider.settings.name.get(language.current()),
+            data={"provider": attempt.provider.id},
+            now=now,
+        )
+    except ShutOut:
+        db.session.rollback()
+        return redirect("/account/methods/provider", code=303)
     db.session.commit()
     return redirect(enrolment.ADDED, code=303) if added else _page(signed_in, error="taken", status=409)
 

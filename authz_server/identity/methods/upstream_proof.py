@@ -12,7 +12,7 @@ from authz_server.catalogue.model import Text
 from authz_server.core import clock
 from authz_server.core.identifiers import CitizenId
 from authz_server.core.logging import event
-from authz_server.identity import credentials
+from authz_server.identity import credentials, turns
 from authz_server.identity.errors import WrongCredentials
 from authz_server.identity.methods.base import Accepted
 from authz_server.identity.peer import PeerUnavailable
@@ -77,7 +77,9 @@ class UpstreamAttempt:
         if self.person is None:
             raise WrongCredentials("not_proved")
         bound = credentials.find(session, method=METHOD, external_id=self.person.external_id)
+        if bound is not None:
+            turns.take(session, bound.citizen_id)  # as in `sign_in.complete`, where nobody knew yet who it is
         used = credentials.use(session, bound.id, now=clock.now()) if bound else None
-        if bound is None or used is None:
+        if used is None:
             raise WrongCredentials("upstream_unknown", told=TOLD["upstream_unknown"])
         return Accepted(citizen_id=CitizenId(used), level=self.person.level)
