@@ -85,7 +85,7 @@ def approve(
     """
     if not is_for(pending, signed_in.citizen_id, server_secret=server_secret):
         raise RequestNotUsable("for somebody else")
-    level, auth_time = require_identity(pending, signed_in, catalogue=catalogue)
+    level, auth_time, amr = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]
     code = _code(pending, server_secret, session_secret)
@@ -104,7 +104,7 @@ def approve(
         "use_until": notice.use_until,
         "erase_by": notice.erase_by,
         "level": level,
-        "amr": signed_in.amr,
+        "amr": amr,
         "auth_time": auth_time,
         "decided_at": now,
         **NOTHING_SINCE,
@@ -176,8 +176,8 @@ def _location(pending: PendingRequest, code: str, settings: Settings) -> str:
     return response_location(pending.parameters, settings.issuer, code=code)
 
 
-def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> tuple[int, datetime]:
-    """Check that this sign-in is strong and fresh enough for this request; the level and time that may be told of it.
+def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> levels.Stated:
+    """Check that this sign-in is strong and fresh enough for this request; what may be told of it.
 
     Raises: IdentityNotSufficient.
     """

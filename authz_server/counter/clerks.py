@@ -24,6 +24,7 @@ from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.counter.masking import masked
 from authz_server.counter.models import APPOINTMENT, DESK_SESSION
 from authz_server.counter.naming import presented_by
+from authz_server.identity.levels import Stated
 from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
@@ -128,18 +129,17 @@ def begin(
     pending: PendingRequest,
     appointment_id: int,
     *,
-    stated: tuple[int, datetime],
-    amr: Sequence[str],
+    stated: Stated,
     citizen_id: int,
     settings: Settings,
     now: datetime,
 ) -> str:
     """Let a clerk work at the desk that asked; the location that takes the browser back to it. The caller commits.
 
-    Args: stated: level and time of the proof, found to suffice.
+    Args: stated: of the sign-in, found to suffice.
     Raises: RequestNotUsable, when it was decided, its time ran out, or the appointment ended meanwhile.
     """
-    level, auth_time = stated
+    level, auth_time, amr = stated
     code, asked = new_secret(CODE_PREFIX), pending.parameters
     row = {
         "code_digest": digest(code),

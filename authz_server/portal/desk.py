@@ -8,7 +8,6 @@ What follows is on the record under the clerk's number. The computer is one of s
 opened for this ends here, and the clerk's own pages with it.
 """
 
-from datetime import datetime
 from typing import Final
 
 from flask import Blueprint, abort, g, make_response, redirect, render_template, request
@@ -27,6 +26,7 @@ from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, sign_in
 from authz_server.identity.guard import citizen_required
+from authz_server.identity.levels import Stated
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.record import client_name
 
@@ -66,7 +66,6 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
         pending,
         appointment_id,
         stated=stated,
-        amr=signed_in.amr,
         citizen_id=signed_in.citizen_id,
         settings=services().settings,
         now=now,
@@ -94,7 +93,7 @@ def _back(pending: PendingRequest, error: str) -> Response:
     return redirect(location, code=303)
 
 
-def _stated(pending: PendingRequest, signed_in: SignedIn) -> tuple[int, datetime] | None:
+def _stated(pending: PendingRequest, signed_in: SignedIn) -> Stated | None:
     try:
         return require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:

@@ -186,8 +186,10 @@ def test_a_stronger_proof_steps_the_session_up_and_a_weaker_one_takes_nothing_aw
         "certificate": NOW + MINUTE, "password_totp": NOW + 9 * MINUTE
     }  # fmt: skip
     # A level is never told with the time of a weaker proof.
-    assert stated(signed_in, 3, None) == (1, NOW + MINUTE)
-    assert stated(signed_in, 3, NOW + 5 * MINUTE) == (3, NOW + 9 * MINUTE)
+    assert stated(signed_in, 3, None) == (1, NOW + MINUTE, ("pwd", "otp", "sc"))
+    assert stated(signed_in, 3, NOW + MINUTE) == (1, NOW + MINUTE, ("pwd", "otp", "sc"))
+    # Nor by a method that was not used since then.
+    assert stated(signed_in, 3, NOW + 5 * MINUTE) == (3, NOW + 9 * MINUTE, ("pwd", "otp"))
     assert lack(signed_in, 1, NOW + 5 * MINUTE) == "again"
     assert found(session, first, 10 * MINUTE) is None
     assert found(session, second, 10 * MINUTE) is None
