@@ -97,7 +97,7 @@ class SignedIn:
     @property
     def proofs(self) -> tuple[Proof, ...]:
         """Every proof of this sign-in, the newest of each method."""
-        return _from_json(self.proofs_json)
+        return proofs_of(self.proofs_json)
 
     @property
     def methods(self) -> frozenset[str]:
@@ -192,7 +192,8 @@ def _to_json(proofs: Iterable[Proof]) -> list[dict[str, Any]]:
     return [asdict(proof) | {"at": proof.at.isoformat()} for proof in proofs]
 
 
-def _from_json(proofs: Iterable[Mapping[str, Any]]) -> tuple[Proof, ...]:
+def proofs_of(proofs: Iterable[Mapping[str, Any]]) -> tuple[Proof, ...]:
+    """The proofs of a session, from its row."""
     return tuple(
         Proof(
             method=proof["method"],
@@ -245,59 +246,3 @@ def end_all(session: Session, citizen_id: int, *, now: datetime, but: bytes | No
         rows = [*rows, *more]
     browsers.forget_all(session, citizen_id, but=but)
     return any(min(row.idle_until, row.expires_at) > now for row in rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Open:
-    """A session that is not over. `name`: by which its owner names it to us; it opens nothing."""
-
-    name: str
-    since: datetime
-    last_seen_at: datetime
-    level: int
-    methods: tuple[str, ...]
-    browser_kind: str
-    session_digest: bytes = field(repr=False)
-
-
-def open_sessions(session: Session, citizen_id: int, *, now: datetime) -> Sequence[Open]:
-    """The citizen's sessions that are not over, the one used last first."""
-    found = select(CITIZEN_SESSION).where(
-        _session.citizen_id == citizen_id,
-        _session.ended_at.is_(None),
-        _session.idle_until > now,
-        _session.expires_at > now,
-    )
-    return [
-        Open(
-            name=_name(row.digest),
-            since=min([row.created_at, *(proof.at for proof in proofs)]),
-            last_seen_at=row.last_seen_at,
-            level=row.level,
-            methods=tuple(proof.method for proof in sorted(proofs, key=lambda proof: proof.at)),
-            browser_kind=row.browser_kind,
-            session_digest=row.digest,
-        )
-        for row in session.execute(found.order_by(_session.last_seen_at.desc(), _session.digest))
-        for proofs in [_from_json(row.proofs)]
-    ]
-
-
-def end_other(session: Session, signed_in: SignedIn, name: str, *, now: datetime) -> bool:
-    """End another session of the citizen, by its name; whether there was one, which one statement decides.
-
-    Its browser is a new one from then on. The caller commits.
-    """
-    named = [one for one in open_sessions(session, signed_in.citizen_id, now=now) if one.name == name]
-    if not named or named[0].session_digest == signed_in.session_digest:
-        return False
-    this = _session.digest == named[0].session_digest
-    ended = update(CITIZEN_SESSION).where(this, _session.ended_at.is_(None)).values(ended_at=now)
-    if session.execute(ended.returning(_session.digest)).first() is None:
-        return False
-    browsers.forget(session, signed_in.citizen_id, ended=this)
-    return True
-
-
-def _name(session_digest: bytes) -> str:
-    return digest(f"session-name {session_digest.hex()}").hex()[:32]

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import logging
-from authz_server.identity import browsers, lockout, sessions, turns
+from authz_server.identity import browsers, lockout, open_sessions, sessions, turns
 from authz_server.identity.browsers import Browser
 from authz_server.identity.errors import AnotherCitizen, SignInRefused
 from authz_server.identity.levels import level_of_method
@@ -135,12 +135,12 @@ def give_up(session: Session, tried: Try) -> None:
 def end_others(session: Session, signed_in: SignedIn, *, now: datetime, name: str | None = None) -> bool:
     """Sign the citizen out of all other browsers, or of that one; whether there was any. The caller commits.
 
-    Args: name: as of `sessions.Open`.
+    Args: name: as of `open_sessions.Open`.
     """
     if name is None:
         ended = sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
     else:
-        ended = sessions.end_other(session, signed_in, name, now=now)
+        ended = open_sessions.end_other(session, signed_in, name, now=now)
     if ended:
         reason = "all_others" if name is None else None
         entry = Entry(

@@ -18,7 +18,8 @@ from authz_server.core import clock
 from authz_server.database import db
 from authz_server.identity import cookies, csrf, sign_in
 from authz_server.identity.guard import citizen_required
-from authz_server.identity.sessions import Open, SignedIn, open_sessions
+from authz_server.identity.open_sessions import Open, open_sessions
+from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import singles
 from authz_server.portal.methods import worth
 from authz_server.portal.outcome import moment

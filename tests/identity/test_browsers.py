@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry, record
 from authz_server.core import clock
-from authz_server.identity import browsers, sessions
+from authz_server.identity import browsers, open_sessions, sessions
 from authz_server.identity.browsers import KEPT, RECORD_KEPT, Browser
 from authz_server.identity.models import KNOWN_BROWSER
 from authz_server.identity.service import Person
@@ -119,9 +119,9 @@ def test_a_browser_that_was_signed_out_from_elsewhere_is_a_new_one(session: Sess
     signed_in = sessions.find(session, cookies[0], now=NOW)
     assert signed_in is not None
     (name,) = [one.name for one in listed(session, citizen_id) if one.session_digest != signed_in.session_digest]
-    assert not sessions.end_other(session, signed_in, "0" * 32, now=NOW)
-    assert sessions.end_other(session, signed_in, name, now=NOW)
-    assert not sessions.end_other(session, signed_in, name, now=NOW)
+    assert not open_sessions.end_other(session, signed_in, "0" * 32, now=NOW)
+    assert open_sessions.end_other(session, signed_in, name, now=NOW)
+    assert not open_sessions.end_other(session, signed_in, name, now=NOW)
     assert not browsers.recognise(session, citizen_id, here, now=NOW)
     assert browsers.recognise(session, citizen_id, there, now=NOW)
     assert not sessions.end_all(session, citizen_id, now=NOW, but=signed_in.session_digest)
@@ -161,5 +161,5 @@ def opened(session: Session, citizen_id: int, browser: Browser) -> str:
     return sessions.open_session(session, citizen_id, level=3, amr=("pwd", "otp"), now=NOW, browser=browser)
 
 
-def listed(session: Session, citizen_id: int, now: datetime = NOW) -> Sequence[sessions.Open]:
-    return sessions.open_sessions(session, citizen_id, now=now)
+def listed(session: Session, citizen_id: int, now: datetime = NOW) -> Sequence[open_sessions.Open]:
+    return open_sessions.open_sessions(session, citizen_id, now=now)
