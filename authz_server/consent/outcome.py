@@ -164,9 +164,14 @@ class Decided:
         return any(fetch.state in DELIVERED for fetch in self.fetches)
 
     @property
+    def is_download(self) -> bool:
+        """Whether the recipient is the citizen's own browser."""
+        return self.client_id == own.CLIENT_ID
+
+    @property
     def elsewhere(self) -> bool:
-        """Whether a recipient has something who can be asked to erase it: not the citizen's own browser."""
-        return self.delivered and self.client_id != own.CLIENT_ID
+        """Whether a recipient has something who can be asked to erase it."""
+        return self.delivered and not self.is_download
 
     @property
     def erasable(self) -> bool:

@@ -15,6 +15,12 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
         "只有您開著的那一頁能取，每一項只能取一次。",
         "Only the page that you have open can fetch it, each dataset once.",
     ),
+    "consent.withdrawn": told(
+        "您的下載已停止",
+        "Your download was stopped",
+        "不會再因此取得任何資料。已經存下來的，由您自己保管。",
+        "Nothing more is fetched because of it. What you have saved is in your own keeping.",
+    ),
     "token.delivered": told(
         "「{dataset}」已下載到您自己的瀏覽器",
         '"{dataset}" was downloaded to your own browser',

@@ -74,7 +74,7 @@ ACTIONS: Final = (
         lazy_gettext(
             "If you think that it asks for too much or breaks its word: one page has all that you need for a report."
         ),
-        lambda decided: decided.decision != "expired",
+        lambda decided: decided.decision != "expired" and not decided.is_download,
     ),
 )
 TABS: Final[Mapping[Kind, LazyString]] = {

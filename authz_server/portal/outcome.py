@@ -42,6 +42,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         outcome={
             "decision": found.decision,
             "at_counter": found.at_counter,
+            "own": found.is_download,
             "transaction_id": found.transaction_id,
             "withdrawn": moment(found.withdrawn_at),
             "withdrawn_by": stopped_by(found.withdrawn_by),
@@ -88,6 +89,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
             signed_in=signed_in,
             transaction_id=found.transaction_id,
             client=client_facts(found),
+            own=found.is_download,
             stoppable=found.stoppable,
             to_stop=[fetch for fetch in fetches if fetch["state"] in STOPPABLE],
             too_late=[fetch for fetch in fetches if fetch["state"] not in STOPPABLE],

@@ -1,13 +1,13 @@
 """Report a recipient to the authority: what the citizen needs for it, on one page. This platform sends nothing.
 
-Routes, both by reference number, of any request that was decided
+Routes, both by reference number, of any request that was decided, but for downloads, whose recipient is the citizen
     GET  /consent/<reference>/report   whom to write to, and what to say; once it is done, when that was
     POST /consent/<reference>/report   form: csrf; puts on the record that it was reported, and nothing of what was said
 """
 
 from datetime import datetime
 
-from flask import Blueprint, make_response, redirect, render_template, request
+from flask import Blueprint, abort, make_response, redirect, render_template, request
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -31,14 +31,14 @@ REPORTED = "consent.reported"
 @citizen_required
 def prepare(signed_in: SignedIn, transaction_id: str) -> Response:
     """Show what is needed."""
-    return _page(signed_in, decided_of(signed_in, transaction_id))
+    return _page(signed_in, _asked(signed_in, transaction_id))
 
 
 @blueprint.post("/consent/<transaction_id>/report")
 @citizen_required
 def report(signed_in: SignedIn, transaction_id: str) -> Response:
     """Put it on the record, once."""
-    found = decided_of(signed_in, transaction_id)
+    found = _asked(signed_in, transaction_id)
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
         return _page(signed_in, found, stale=True)
     # Pressed twice in one moment: the second waits here, and then finds what the first has written.
@@ -56,6 +56,13 @@ def report(signed_in: SignedIn, transaction_id: str) -> Response:
         record(db.session(), entry)
         db.session.commit()
     return redirect(f"/consent/{transaction_id}/report", code=303)
+
+
+def _asked(signed_in: SignedIn, transaction_id: str) -> Decided:
+    found = decided_of(signed_in, transaction_id)
+    if found.is_download:
+        abort(404)
+    return found
 
 
 def _reported_at(signed_in: SignedIn, transaction_id: str) -> datetime | None:

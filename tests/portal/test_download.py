@@ -178,6 +178,18 @@ def test_the_record_says_of_a_download_that_it_is_one(own_platform: Platform) ->
         assert "share data with your own browser" not in page
 
 
+def test_nobody_is_asked_to_report_or_to_stop_sharing_with_their_own_browser(own_platform: Platform) -> None:
+    given = Given(own_platform, "ris.personal")
+    client, consent = given.citizen.client, f"/consent/{given.reference}"
+    assert "Report the recipient" not in client.get(f"/consents/{given.reference}?lang=en").text
+    assert client.get(f"{consent}/report").status_code == 404
+    assert client.post(f"{consent}/report", data={"csrf": "x"}).status_code == 404
+    page = client.get(f"{consent}/stop?lang=en").text
+    assert "Stop this download?" in page
+    assert "has to ask you again" not in page
+    assert "What you share" not in client.get(f"{consent}/outcome?lang=en").text
+
+
 def test_a_level_that_is_too_low_is_stepped_up_first(platform: Platform) -> None:
     citizen = platform.citizen(level=4)
     answer = citizen.client.get(ask(citizen, "ris.id-card-image").location)

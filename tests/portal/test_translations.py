@@ -68,6 +68,11 @@ def test_a_translation_has_the_places_of_its_text() -> None:
     assert not wrong
 
 
+def test_a_time_is_parted_from_what_follows_it_in_chinese() -> None:
+    closed = re.compile(r"%\((when|time)\)s[一-鿿]")
+    assert not [text for text, translated in translations().items() if closed.search(translated)]
+
+
 def test_the_compiled_catalogue_is_the_readable_one() -> None:
     with (FOLDER / "messages.mo").open("rb") as file:
         compiled = read_mo(file)
