@@ -15,6 +15,12 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
         "只有您開著的那一頁能取，每一項只能取一次。",
         "Only the page that you have open can fetch it, each dataset once.",
     ),
+    "consent.denied": told(
+        "您沒有同意下載自己的資料",
+        "You did not agree to download your data",
+        "什麼都沒有取得。",
+        "Nothing was fetched.",
+    ),
     "consent.withdrawn": told(
         "您的下載已停止",
         "Your download was stopped",

@@ -41,15 +41,28 @@ MOST_STEPS: Final = 200
 
 @dataclass(frozen=True)
 class Action:
-    """What a citizen can do about a consent: a page that takes `transaction_id`, and when it is offered."""
+    """What a citizen can do about a consent: a page that takes its reference number, and when it is offered."""
 
     endpoint: str
     title: LazyString
     line: LazyString
     offered: Callable[[Decided], bool]
+    takes: str = "transaction_id"  # how the page calls that number
+
+    def url(self, transaction_id: str) -> str:
+        """Of the page for this consent."""
+        values: dict[str, Any] = {self.takes: transaction_id}
+        return url_for(self.endpoint, **values)
 
 
 ACTIONS: Final = (
+    Action(
+        "visit.page",
+        lazy_gettext("Barcode for the counter"),
+        lazy_gettext("Show it there, or see what has happened to it."),
+        lambda decided: decided.at_counter and decided.stoppable,
+        takes="reference",
+    ),
     Action(
         "outcome.ask_to_stop",
         lazy_gettext("Stop this consent"),
@@ -126,11 +139,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
         signed_in=signed_in,
         row=_row(listed),
         client=client_facts(listed.outcome),
-        actions=[
-            (url_for(action.endpoint, transaction_id=transaction_id), action)
-            for action in ACTIONS
-            if action.offered(listed.outcome)
-        ],
+        actions=[(action.url(transaction_id), action) for action in ACTIONS if action.offered(listed.outcome)],
         steps=_steps_of(None, steps),
         fetches=fetches_of(listed.outcome),
         steps_of={fetch.dataset_id: _steps_of(fetch.dataset_id, steps) for fetch in listed.outcome.fetches},

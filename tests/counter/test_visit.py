@@ -237,6 +237,17 @@ def test_what_was_decided_for_a_counter_leads_back_to_the_visit_and_not_to_the_s
         assert wrong not in page, wrong
 
 
+def test_the_page_of_a_consent_leads_to_the_barcode_as_long_as_it_is_good_for_something(
+    platform: Platform, office: Bank
+) -> None:
+    visit = agree(platform, office)
+    address = f"/consents/{visit.reference}"
+    assert f'href="{visit.path}"' in visit.citizen.client.get(address).text
+    stop = f"/consent/{visit.reference}/stop"
+    visit.citizen.client.post(stop, data=hidden_fields(visit.citizen.client.get(stop).text))
+    assert f'href="{visit.path}"' not in visit.citizen.client.get(address).text
+
+
 def test_a_citizen_who_does_not_agree_comes_back_to_the_offices(platform: Platform, office: Bank) -> None:
     citizen = platform.citizen()
     path = f"/counter/offices/{office.client_id}/childcare"

@@ -70,13 +70,14 @@ def test_every_kind_of_message_can_be_opened_in_both_languages(own_platform: Pla
 
 
 def test_of_a_download_it_speaks_of_the_citizens_own_browser(own_platform: Platform) -> None:
-    events = ("token.delivered", "token.failed", "token.expired", "consent.withdrawn")
+    events = ("token.delivered", "token.failed", "token.expired", "consent.denied", "consent.withdrawn")
     someone = Someone(own_platform, *events, client_id=own.CLIENT_ID, dataset_id="fia.income")
     page = unescape(someone.get("/messages").text)
     for title in (
         '"Personal income" was downloaded to your own browser',
         '"Personal income" could not be delivered to your own browser',
         'Your own browser did not fetch "Personal income" in time',
+        "You did not agree to download your data",
         "Your download was stopped",
     ):
         assert title in page
