@@ -13,6 +13,7 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
 from authz_server.database import db, new_engine
+from client_examples.sandbox.processes import pass_by_proxies
 from tests.support import postgres
 from tests.support.platform import Platform, settings_for
 from tests.support.templates import CompiledPages, Templates
@@ -25,7 +26,11 @@ hypothesis_settings.load_profile("untimed")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let the workers of one run share one PostgreSQL: its owner is the process that was started by hand."""
+    """Let the workers of one run share one PostgreSQL: its owner is the process that was started by hand.
+
+    And let tests talk to their servers alone, whatever proxy this machine's environment names.
+    """
+    pass_by_proxies()
     if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
         postgres.start_for_workers(count)
 

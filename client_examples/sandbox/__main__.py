@@ -19,7 +19,7 @@ from client_examples.registry.books import documents_of
 from . import promises
 from .browser import NotOnThePage
 from .citizens import citizens, staff
-from .processes import ProcessFailed
+from .processes import ProcessFailed, pass_by_proxies
 from .sandbox import Sandbox
 from .scenes import clients_of, drive_of, scenes
 
@@ -35,6 +35,7 @@ def main() -> int:
         everybody = (*citizens(), *staff())
         print(next(one.one_time_code() for one in everybody if one.username == options.citizen))
         return 0
+    pass_by_proxies()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     canary = "" if options.command == "up" else promises.new_canary()

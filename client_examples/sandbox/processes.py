@@ -178,6 +178,13 @@ def _named_port_is_taken(port: int) -> bool:
     return True
 
 
+def pass_by_proxies() -> None:
+    """Let this program, and those that it starts, reach each other also where the environment names a proxy."""
+    for name in ("NO_PROXY", "no_proxy"):
+        named = os.environ.get(name)
+        os.environ[name] = ",".join([*([named] if named else []), "localhost", LOOPBACK])
+
+
 def choose_ports(friendly: Sequence[int] | None, count: int) -> list[int]:
     """The friendly ports if all are free, else any that are.
 
