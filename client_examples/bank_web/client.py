@@ -55,7 +55,7 @@ class Client:
     def __init__(self, issuer: str, client_id: str, redirect_uri: str, keys: Sequence[ECKey]) -> None:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
-        self._http = requests.Session()
+        self.http = requests.Session()
         self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration"))
 
     def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:
@@ -101,7 +101,7 @@ class Client:
             fetch.package, fetch.status = open_package(answer.content, self.decryption_key, *given), "done"
 
     def _get(self, url: str) -> Any:
-        answer = self._http.get(url, timeout=10)
+        answer = self.http.get(url, timeout=10)
         answer.raise_for_status()
         return answer.json()
 
@@ -118,7 +118,7 @@ class Client:
             headers = {"DPoP": dpop_proof(journey.dpop_key, method, url, access_token=access_token, nonce=nonce)}
             headers |= {"Authorization": f"DPoP {access_token}"} if access_token else {}
             form = form and form | client_assertion(self.client_id, self.issuer, self.signing_key)
-            answer = self._http.request(method, url, data=form, headers=headers, timeout=90)
+            answer = self.http.request(method, url, data=form, headers=headers, timeout=90)
             nonce = answer.headers.get("DPoP-Nonce", "")
             if answer.status_code not in {400, 401} or not nonce:
                 break

@@ -7,13 +7,28 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 TIMEOUT_S = 90
 MOST_REDIRECTS = 20
+MOST_BUSY = 20
 
 
 class NotOnThePage(Exception):
     """The page does not hold what a person would have used; the text says what it does hold."""
+
+
+def patient() -> HTTPAdapter:
+    """What lets a session ask again where it is told that there is no room, and when to come back: nothing was done.
+
+    On a busy machine that is said by servers that hardly anybody uses (RFC 9110 section 15.6.4).
+    """
+    busy = Retry(
+        total=None, connect=0, read=False, redirect=0, other=0,
+        status=MOST_BUSY, status_forcelist=[503], allowed_methods=None, raise_on_status=False,
+    )  # fmt: skip
+    return HTTPAdapter(max_retries=busy)
 
 
 @dataclass
@@ -69,6 +84,7 @@ class Browser:
         self.stop_at = stop_at
         self.stopped_at = ""
         self._session = requests.Session()
+        self._session.mount("http://", patient())
         self._session.headers.update({"Accept": "text/html", "Accept-Language": language})
 
     def open(self, url: str) -> Page:

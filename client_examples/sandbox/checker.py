@@ -12,6 +12,7 @@ import requests
 from client_examples.bank_web.client import Client, Fetch, dpop_proof
 from client_examples.bank_web.client import Journey as Request
 
+from .browser import patient
 from .settings import new_key
 
 CLIENT_ID = "sandbox-checker"
@@ -68,6 +69,7 @@ class Checker:
         self.redirect_uri = "http://127.0.0.1:9/callback"  # nobody listens: the browser stops before it
         self.keys = new_key("sig"), new_key("enc")
         self.client = Client(issuer, CLIENT_ID, self.redirect_uri, self.keys)
+        self.client.http.mount("http://", patient())
 
     def registration(self) -> dict[str, Any]:
         """The document of `mydata client add`."""

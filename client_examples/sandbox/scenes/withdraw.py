@@ -11,8 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import count
 
-import requests
-
 from client_examples.bank_web.client import Journey, dpop_proof
 
 from .. import promises
@@ -142,5 +140,6 @@ def nothing_opens(sandbox: Sandbox, asked: Journey) -> None:
         (f"{sandbox.issuer}/userinfo", asked.access_token),
     ):
         proof = dpop_proof(asked.dpop_key, "GET", url, access_token=token)
-        answer = requests.get(url, headers={"Authorization": f"DPoP {token}", "DPoP": proof}, timeout=60)
+        headers = {"Authorization": f"DPoP {token}", "DPoP": proof}
+        answer = sandbox.checker.client.http.get(url, headers=headers, timeout=60)
         check(answer.status_code == 401, f"{url.partition('?')[0]} is refused, not answered {answer.status_code}")
