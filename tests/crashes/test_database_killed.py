@@ -6,12 +6,17 @@ from functools import partial
 from typing import Literal
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from authz_server.identity.models import CITIZEN
+from client_examples.sandbox import promises
+from client_examples.sandbox.browser import Browser, Page
 from client_examples.sandbox.checker import LARGE
+from client_examples.sandbox.citizens import Citizen
 from client_examples.sandbox.sandbox import DATABASE
+from tests.crashes.relay import Hold
 from tests.crashes.world import ENTRY, SMALL, Token, World, until
 
 pytestmark = pytest.mark.race
@@ -53,6 +58,64 @@ def test_a_database_that_is_killed_forgets_nothing_and_doubles_nothing(
         assert told["leased"] == 1 + told["failed"], told
     # A worker of it that was idle still holds dead connections, each of which would refuse one request.
     world.sandbox.restart("server")
+
+
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_a_database_that_is_killed_at_a_sign_in_takes_a_code_once(world: World) -> None:
+    asking, answered = (SignIn(world, citizen) for citizen in world.sandbox.citizens[1:3])
+    holds = [asking.hold("request"), answered.hold("answer")]
+    first = [world.pool.submit(one.send, one.browser) for one in (asking, answered)]
+    for hold in holds:
+        hold.wait_until_reached()
+    kill_a_backend(world)
+    for hold in holds:
+        hold.release()
+    # After the answer the browser goes on to a page, for which there may be no database yet.
+    assert {page.result().status for page in first} <= {200, 503}
+    until(lambda: database_answers(world), "PostgreSQL does not come back")
+    world.sandbox.restart("server")  # see above
+    assert answered.is_in(answered.browser), "what was answered holds"
+    for one in (asking, answered):
+        for _ in range(2):
+            one.send(Browser("en"))
+        assert one.times() == 1, "the code works, and once"
+        one.code = one.citizen.one_time_code()
+        one.send(later := Browser("en"))
+        assert one.is_in(later), "nothing is locked"
+
+
+class SignIn:
+    """A citizen, and the one-time code that is sent until the database is back."""
+
+    def __init__(self, world: World, citizen: Citizen) -> None:
+        self.world, self.citizen, self.browser = world, citizen, Browser("en")
+        self.code = citizen.one_time_code()
+        self.before = self._times()
+
+    def hold(self, at: Literal["request", "answer"]) -> Hold:
+        """Hold the next one at the server."""
+        return self.world.relays["server"].hold(b"POST /sign-in", f"username={self.citizen.username}&".encode(), at=at)
+
+    def send(self, browser: Browser) -> Page:
+        """Send name, password and code."""
+        page = browser.open(f"{self.world.sandbox.issuer}/sign-in?method=password_totp&return_to=/account/sessions")
+        fields = {"username": self.citizen.username, "password": self.citizen.password, "one_time_code": self.code}
+        return browser.submit(page, "login-submit", fields=fields)
+
+    def is_in(self, browser: Browser) -> bool:
+        """Whether this browser is signed in."""
+        page = browser.open(f"{self.world.sandbox.issuer}/account/sessions")
+        return page.status == 200 and not promises.asked_to_sign_in(page)
+
+    def times(self) -> int:
+        """How often the record says that the citizen has signed in since."""
+        return self._times() - self.before
+
+    def _times(self) -> int:
+        whose = select(CITIZEN.c.id).where(CITIZEN.c.username == self.citizen.username).scalar_subquery()
+        told = select(func.count()).where(ENTRY.c.event == "sign_in.succeeded", ENTRY.c.citizen_id == whose)
+        with Session(self.world.engine) as session:
+            return session.scalar(told) or 0
 
 
 def kill_a_backend(world: World) -> None:

@@ -1,11 +1,12 @@
-"""kill -9 of server, proxy and desk around the redemption of a barcode, and from there to the end of the fetch.
+"""kill -9 of server, proxy, desk and database around the redemption of a barcode, and on to the end of the fetch.
 
-Visits are led to their edges and held there by the relays; then, while all stand still, one of the three is killed.
+Visits are led to their edges and held there by the relays; then, while all stand still, one of them is killed.
 Promised are never two complete deliveries, a record that tells all that was answered, and a barcode that stays used.
 """
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Literal
@@ -17,7 +18,8 @@ from client_examples.sandbox import promises
 from client_examples.sandbox.browser import Browser, Page
 from client_examples.sandbox.citizens import OFFICE
 from tests.crashes.relay import Hold
-from tests.crashes.world import World
+from tests.crashes.test_database_killed import database_answers, kill_a_backend
+from tests.crashes.world import World, until
 
 pytestmark = pytest.mark.race
 DONE = 'data-status="done"'
@@ -67,17 +69,7 @@ class Visit:
 @pytest.mark.parametrize("victim", ["server", "proxy", "desk"])
 def test_no_crash_at_a_counter_makes_two_deliveries_or_a_barcode_good_again(world: World, victim: str) -> None:
     edges = [edge for edge in EDGES if victim in edge.victims]
-    visits, holds = {edge: begin(world) for edge in edges}, list[tuple[Edge, Hold]]()
-    for edge, visit in visits.items():
-        if not edge.redeeming:
-            redeem(world, visit)
-        if edge.mark:
-            hold = world.relays[edge.link].hold(edge.mark, at=edge.at)
-            holds.append((edge, hold))
-            act = redeem if edge.redeeming else look
-            visit.started = world.pool.submit(act, world, visit)
-            hold.wait_until_reached()
-
+    visits, holds = lead(world, edges)
     world.sandbox.kill(victim)
     for edge, hold in holds:
         # What was on its way to or from the dead is gone; the others go on.
@@ -107,6 +99,46 @@ def test_no_crash_at_a_counter_makes_two_deliveries_or_a_barcode_good_again(worl
         assert seen <= record["delivered"] <= 1, (edge.name, record)
         if edge.name == "redeemed, not fetched":
             assert seen == (victim != "desk"), "what was not fetched yet can still be, by a desk that has the token"
+
+
+@pytest.mark.parametrize("world", ["postgresql"], indirect=True)
+def test_a_database_that_is_killed_at_a_counter_takes_a_barcode_once(world: World) -> None:
+    visits, holds = lead(world, EDGES)
+    answered = {edge: told(world, visit) for edge, visit in visits.items()}
+    kill_a_backend(world)
+    for _, hold in holds:
+        hold.release()
+    statuses = {visit.started.result().status for visit in visits.values() if visit.started is not None}
+    assert statuses <= {200, 303, 400}, "the desk tells the clerk what to do"
+    until(lambda: database_answers(world), "PostgreSQL does not come back")
+    world.let_leases_run_out()
+    for edge, visit in visits.items():
+        assert answered[edge] <= told(world, visit), "what was answered is on the record"
+        seen = look(world, visit).html.count(DONE)
+        visit.page = present(world, visit)
+        if visit.page.status == 200:
+            redeem(world, visit)
+            seen += look(world, visit).html.count(DONE)
+        record = told(world, visit)
+        assert record["redeemed"] == record["issued"] == 1, (edge.name, record)
+        assert record["leased"] == sum(record[end] for end in ENDS), (edge.name, record)
+        assert seen <= record["delivered"] <= 1, (edge.name, record)
+    world.sandbox.restart("server")  # as after the other kills of a database
+
+
+def lead(world: World, edges: Sequence[Edge]) -> tuple[dict[Edge, Visit], list[tuple[Edge, Hold]]]:
+    """Lead a visit to each edge, and hold it there."""
+    visits, holds = {edge: begin(world) for edge in edges}, list[tuple[Edge, Hold]]()
+    for edge, visit in visits.items():
+        if not edge.redeeming:
+            redeem(world, visit)
+        if edge.mark:
+            hold = world.relays[edge.link].hold(edge.mark, at=edge.at)
+            holds.append((edge, hold))
+            act = redeem if edge.redeeming else look
+            visit.started = world.pool.submit(act, world, visit)
+            hold.wait_until_reached()
+    return visits, holds
 
 
 def begin(world: World) -> Visit:
