@@ -16,6 +16,7 @@ from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
 from authz_server.core.admission import LARGEST_BODY_BYTES
 from authz_server.core.logging import current_trace_id, set_trace_id
+from authz_server.core.settings import of
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
@@ -27,7 +28,7 @@ TRACE_HEADER = "X-FAPI-Interaction-ID"
 
 
 def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Flask:
-    """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError, BadKey.
+    """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError.
 
     Args: catalogue: default: the one that comes with this package, read and checked now.
     """
@@ -62,7 +63,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Fla
 
 
 def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | None = None) -> Services:
-    """What requests and the worker read.  Raises: SettingsError, CatalogueError, BadKey."""
+    """What requests and the worker read.  Raises: SettingsError, CatalogueError."""
     catalogue = catalogue or loader.load()
     return Services(
         settings=settings,
@@ -72,9 +73,14 @@ def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | Non
             Context(catalogue, sandbox=settings.sandbox),
             allowed_hosts=frozenset(settings.allowed_outbound_hosts),
         ),
-        keys=jose.load_keys(settings.keys_file),
+        keys=_own_keys(settings),
         secret=installation.read_secret(settings.secret_file),
     )
+
+
+def _own_keys(settings: Settings) -> jose.KeySet:
+    with of("keys_file"):
+        return jose.load_keys(settings.keys_file)
 
 
 def _trace(app: Flask) -> None:

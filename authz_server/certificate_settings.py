@@ -29,11 +29,7 @@ class CertificateSettings:
 
 def read(value: Any, base: Path) -> CertificateSettings:
     """The table.  Raises: ValueError or TypeError, with all that is wrong."""
-    problems: list[str] = []
-    table = settings.read_table(CertificateSettings, dict(value), READERS, problems, base=base)
-    if problems:
-        raise ValueError("; ".join(problems))
-    return CertificateSettings(**table)
+    return settings.inner_table(CertificateSettings, value, READERS, base=base)
 
 
 def contradictions(parsed: CertificateSettings | None, *, issuer: str) -> list[str]:

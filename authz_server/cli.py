@@ -13,7 +13,7 @@ from alembic.config import Config as AlembicConfig
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
-from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 
 from authz_server import __version__, config, installation, leaving, restoring, worker
 from authz_server.app import create_app, load_services
@@ -95,7 +95,9 @@ def check_migrated(url: str) -> None:
     try:
         with engine.connect() as connection:
             found = MigrationContext.configure(connection).get_current_heads()
-    except OperationalError:
+    except OperationalError as error:
+        if engine.dialect.name == "sqlite":  # a file comes from nowhere by itself
+            raise SettingsError([_of_database(error)]) from None
         return
     finally:
         engine.dispose()
@@ -223,7 +225,9 @@ def main() -> None:
         cli()
     except (SettingsError, CatalogueError, DomainError) as error:
         _end_by(error)
-    except (OperationalError, ProgrammingError, InternalError) as error:  # the last: it takes no changes
+    except (IntegrityError, DataError):
+        raise
+    except DatabaseError as error:  # also that it takes no changes, or that the file is none of SQLite
         _end_by(_database_problem(error))
 
 
@@ -232,14 +236,20 @@ def _end_by(problem: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def _database_problem(error: OperationalError | ProgrammingError | InternalError) -> SettingsError:
+def _of_database(error: DatabaseError) -> str:
+    return f"database_url: {str(error.orig).splitlines()[0]}"
+
+
+def _database_problem(error: DatabaseError) -> SettingsError:
     """What the database says, in a line, and whether its tables are those of another release."""
-    problems = [f"database_url: {str(error.orig).splitlines()[0]}"]
+    problems = [_of_database(error)]
     try:
         check_migrated(config.load().database_url)
     except SettingsError as tables:
         problems += tables.problems
-    return SettingsError(problems)
+    except DatabaseError:
+        pass
+    return SettingsError(list(dict.fromkeys(problems)))
 
 
 def _worker_app(settings: Settings) -> Served:

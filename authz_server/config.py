@@ -13,6 +13,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, cast
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from authz_server import certificate_settings, neighbours
 from authz_server.certificate_settings import CertificateSettings
 from authz_server.core import settings
@@ -21,10 +24,10 @@ from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
 from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
 
+DATABASES = frozenset({"sqlite", "postgresql+psycopg"})
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
-MOST_CODE_TTL_S = 60
-MOST_REQUEST_URI_TTL_S = 599
+FAPI = "FAPI 2.0 security profile section 5.3.2.1"
 # What each identity method may be worth at best, whatever the settings say; 5 opens the member area only.
 BEST_LEVELS: Mapping[str, int] = MappingProxyType(
     {
@@ -39,43 +42,51 @@ BEST_LEVELS: Mapping[str, int] = MappingProxyType(
 )
 
 
+def _limit(default: int, least: int = 1, most: int = settings.DAY_S, why: str = "") -> Any:
+    """A limit, and the bounds within which the settings may set it: its `reader`."""
+    return field(default=default, metadata={"reader": settings.number(least, most, why)})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """Times in seconds, and counts. The defaults are those of the platform this server is modelled on."""
+    """Times in seconds, at most a day, and counts. The defaults are those of the platform this server is modelled on.
 
-    request_uri_ttl_s: int = 90
-    transaction_ttl_s: int = 1200
-    code_ttl_s: int = 60
-    access_token_ttl_s: int = 600
-    dataset_token_ttl_s: int = 600
-    lease_s: int = 120
-    visit_ttl_s: int = 28800  # for a counter: of a consent,
-    barcode_ttl_s: int = 1200  # of each barcode that is shown for it,
-    visit_code_ttl_s: int = 120  # of the one-time code that goes with it; until then there is no other
-    invitation_ttl_s: int = 3600  # to go there for somebody: how long it can be opened
-    transfer_s: int = 900
-    session_idle_s: int = 1200
-    session_max_s: int = 28800
-    max_attempts: int = 3
-    sign_in_failures: int = 5
-    sign_in_window_s: int = 900
-    sign_in_lock_s: int = 900
-    contact_code_ttl_s: int = 1800
-    contact_code_tries: int = 5
-    contact_codes_per_day: int = 5
-    email_code_ttl_s: int = 600
-    email_code_pause_s: int = 60
-    email_codes_per_day: int = 5
-    knowledge_account_day: int = 10  # wrong answers to a registry's questions: about one account
-    knowledge_address_day: int = 50  # from one address
-    knowledge_registry_day: int = 2000  # in all
-    agency_silence_s: int = 600  # after which an agency that used to say how it is gives no sign of life
-    record_days: int = 730
-    anomaly_again_s: int = 86400
-    anomaly_from_hour: int = 0  # of the night, in Taiwan
-    anomaly_until_hour: int = 5
-    anomaly_denials: int = 3
-    anomaly_denials_s: int = 86400
+    0 is allowed where it means something: none, never, off.
+    """
+
+    request_uri_ttl_s: int = _limit(90, most=599, why=FAPI)
+    transaction_ttl_s: int = _limit(1200)
+    code_ttl_s: int = _limit(60, most=60, why=FAPI)
+    access_token_ttl_s: int = _limit(600)
+    dataset_token_ttl_s: int = _limit(600)
+    lease_s: int = _limit(120)
+    visit_ttl_s: int = _limit(28800)  # for a counter: of a consent,
+    barcode_ttl_s: int = _limit(1200)  # of each barcode that is shown for it,
+    visit_code_ttl_s: int = _limit(120)  # of the one-time code that goes with it; until then there is no other
+    invitation_ttl_s: int = _limit(3600)  # to go there for somebody: how long it can be opened
+    transfer_s: int = _limit(900)
+    session_idle_s: int = _limit(1200)
+    session_max_s: int = _limit(28800)
+    max_attempts: int = _limit(3, most=100)
+    sign_in_failures: int = _limit(5, most=100)
+    sign_in_window_s: int = _limit(900)
+    sign_in_lock_s: int = _limit(900)
+    contact_code_ttl_s: int = _limit(1800)
+    contact_code_tries: int = _limit(5, most=100)
+    contact_codes_per_day: int = _limit(5, most=100)
+    email_code_ttl_s: int = _limit(600)
+    email_code_pause_s: int = _limit(60, least=0)
+    email_codes_per_day: int = _limit(5, most=100)
+    knowledge_account_day: int = _limit(10, most=1000)  # wrong answers to a registry's questions: about one account
+    knowledge_address_day: int = _limit(50, most=100_000)  # from one address
+    knowledge_registry_day: int = _limit(2000, most=10_000_000)  # in all
+    agency_silence_s: int = _limit(600)  # after which an agency that used to say how it is gives no sign of life
+    record_days: int = _limit(730, LEAST_RECORD_DAYS, 36_500, "the law wants the record kept for a year at least")
+    anomaly_again_s: int = _limit(86400, least=0, most=LEAST_RECORD_DAYS * settings.DAY_S)
+    anomaly_from_hour: int = _limit(0, least=0, most=23)  # of the night, in Taiwan
+    anomaly_until_hour: int = _limit(5, least=0, most=23)
+    anomaly_denials: int = _limit(3, least=0, most=1000)
+    anomaly_denials_s: int = _limit(86400, most=LEAST_RECORD_DAYS * settings.DAY_S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +183,7 @@ def contradictions(parsed: Settings) -> list[str]:
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
     problems += certificate_settings.contradictions(parsed.certificate, issuer=parsed.issuer)
-    return problems + _too_much_trust(parsed) + _limit_problems(parsed.limits)
+    return problems + _too_much_trust(parsed)
 
 
 def _mail_problems(mail: MailSettings, *, sandbox: bool) -> list[str]:
@@ -197,44 +208,33 @@ def _too_much_trust(parsed: Settings) -> list[str]:
     ]
 
 
-def _limit_problems(limits: Limits) -> list[str]:
-    problems = []
-    if limits.record_days < LEAST_RECORD_DAYS:
-        problems.append(f"limits.record_days: the law wants the record kept for {LEAST_RECORD_DAYS} days at least")
-    # FAPI 2.0 security profile section 5.3.2.1.
-    if limits.code_ttl_s > MOST_CODE_TTL_S:
-        problems.append(f"limits.code_ttl_s: {MOST_CODE_TTL_S} at most")
-    if limits.request_uri_ttl_s > MOST_REQUEST_URI_TTL_S:
-        problems.append(f"limits.request_uri_ttl_s: {MOST_REQUEST_URI_TTL_S} at most")
-    if max(limits.anomaly_from_hour, limits.anomaly_until_hour) > 23:
-        problems.append("limits.anomaly_from_hour, anomaly_until_hour: an hour is 0 to 23")
-    return problems
-
-
 def _levels(value: Any, base: Path) -> Mapping[str, int]:
-    return MappingProxyType({name: _level(level, base) for name, level in dict(value).items()})
-
-
-def _level(value: Any, base: Path) -> int:
-    level = settings.whole(value, base)
-    if not HIGHEST_LEVEL <= level <= MEMBER_AREA:
-        raise ValueError("a level is 1 (highest) to 4, or 5: the member area only")
-    return level
+    if not settings.table(value):
+        raise ValueError("must have at least one method and its level")
+    return MappingProxyType(settings.inner_values(value, _level, base=base))
 
 
 def _limits(value: Any, base: Path) -> Limits:
-    unknown = set(value) - {item.name for item in fields(Limits)}
-    if unknown:
-        raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
-    return Limits(**{name: settings.whole(number, base) for name, number in value.items()})
+    return settings.inner_table(Limits, value, LIMIT_READERS, base=base)
 
 
 def _mail(value: Any, base: Path) -> MailSettings:
-    return MailSettings(**settings.inner_table(MailSettings, value, MAIL_READERS, base=base))
+    return settings.inner_table(MailSettings, value, MAIL_READERS, base=base)
 
 
 def _sms(value: Any, base: Path) -> SmsSettings:
-    return SmsSettings(**settings.inner_table(SmsSettings, value, SMS_READERS, base=base))
+    return settings.inner_table(SmsSettings, value, SMS_READERS, base=base)
+
+
+def _database(value: Any, base: Path) -> str:
+    """Whatever is wrong with it, the message has none of it: there may be a password in it."""
+    try:
+        found = make_url(settings.text(value, base))
+    except (ArgumentError, ValueError):
+        found = None
+    if found is None or found.drivername not in DATABASES:
+        raise ValueError("must be postgresql+psycopg://user:password@host/name or sqlite:///file")
+    return str(value)
 
 
 def _tls_mode(value: Any, _base: Path) -> Tls:
@@ -251,9 +251,10 @@ def _sender(value: Any, base: Path) -> str:
     return str(text)
 
 
+_level = settings.number(HIGHEST_LEVEL, MEMBER_AREA, "1 the highest, 5 for the member area only")
 READERS: Mapping[str, settings.Reader] = {
     "issuer": settings.url,
-    "database_url": settings.text,
+    "database_url": _database,
     "keys_file": settings.path,
     "secret_file": settings.path,
     "proxy_url": settings.url,
@@ -267,8 +268,8 @@ READERS: Mapping[str, settings.Reader] = {
     "method_levels": _levels,
     "synced_passkey_level": _level,
     "dpop_nonce": settings.boolean,
-    "allowed_outbound_hosts": settings.texts,
-    "trusted_hops": settings.whole,
+    "allowed_outbound_hosts": settings.peers,
+    "trusted_hops": settings.number(0, 16),
     "log_level": settings.log_level,
     "certificate": certificate_settings.read,
     "registries": neighbours.registries,
@@ -279,11 +280,12 @@ READERS: Mapping[str, settings.Reader] = {
     "authority": neighbours.authority,
 }
 MAIL_READERS: Mapping[str, settings.Reader] = {
-    "host": settings.text,
+    "host": settings.host,
     "sender": _sender,
-    "port": settings.count,
+    "port": settings.port,
     "tls": _tls_mode,
     "user": settings.text,
     "password_file": settings.path,
 }
+LIMIT_READERS: Mapping[str, settings.Reader] = {item.name: item.metadata["reader"] for item in fields(Limits)}
 SMS_READERS: Mapping[str, settings.Reader] = {"url": settings.url, "token_file": settings.path}

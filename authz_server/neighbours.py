@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 from authz_server.catalogue.model import Text
 from authz_server.core import settings
@@ -14,7 +14,7 @@ from authz_server.core.jose import SIGNING
 
 ASKING = frozenset({"health_card", "two_documents"})  # identity methods that ask a registry
 _PROVIDER_ID = re.compile(r"[a-z0-9-]{1,40}")  # a part of our redirect URIs
-T = TypeVar("T")
+_level = settings.number(HIGHEST_LEVEL, LOWEST_LEVEL, "a level, 1 the highest")
 AUTHORITY = Text(zh="個人資料保護委員會籌備處", en="Preparatory Office of the Personal Data Protection Commission")
 
 
@@ -55,44 +55,33 @@ class AuthoritySettings:
 
 def authority(value: Any, base: Path) -> AuthoritySettings:
     """The reader of `authority`.  Raises: ValueError, TypeError."""
-    return AuthoritySettings(**settings.inner_table(AuthoritySettings, value, AUTHORITY_READERS, base=base))
+    return settings.inner_table(AuthoritySettings, value, AUTHORITY_READERS, base=base)
 
 
 def registries(value: Any, base: Path) -> Mapping[str, RegistrySettings]:
     """The reader of `registries`.  Raises: ValueError, TypeError."""
-    unknown = [f"{name} is not a method that asks a registry" for name in dict(value) if name not in ASKING]
-    return _tables(RegistrySettings, value, REGISTRY_READERS, unknown, base=base)
+    unknown = [f"{name}: is not a method that asks a registry" for name in settings.table(value) if name not in ASKING]
+    if unknown:
+        raise settings.TableError(unknown)
+    return MappingProxyType(settings.inner_tables(RegistrySettings, value, REGISTRY_READERS, base=base))
 
 
 def providers(value: Any, base: Path) -> Mapping[str, UpstreamSettings]:
     """The reader of `upstream`.  Raises: ValueError, TypeError."""
-    odd = [f"{name}: its name is 1 to 40 of a-z 0-9 -" for name in dict(value) if not _PROVIDER_ID.fullmatch(name)]
-    found = _tables(UpstreamSettings, value, UPSTREAM_READERS, odd, base=base)
+    odd = [name for name in settings.table(value) if not _PROVIDER_ID.fullmatch(name)]
+    if odd:
+        raise settings.TableError([f"{name}: its name must be 1 to 40 of a-z 0-9 -" for name in odd])
+    found = settings.inner_tables(UpstreamSettings, value, UPSTREAM_READERS, base=base)
     for name, provider in found.items():
         if (provider.keys_file is None) == (provider.secret_file is None):
-            raise ValueError(f"{name}: either keys_file or secret_file")
+            raise settings.TableError([f"{name}: either keys_file or secret_file"])
     if len({provider.issuer for provider in found.values()}) < len(found):
         raise ValueError("two tables of one issuer")
-    return found
-
-
-def _tables(
-    kind: type[T], value: Any, readers: Mapping[str, settings.Reader], problems: list[str], *, base: Path
-) -> Mapping[str, T]:
-    """A settings object for each table in `value`.  Raises: ValueError with every problem, those given included."""
-    tables = {
-        name: settings.read_table(kind, table, readers, problems, base=base, at=f"{name}.")
-        for name, table in dict(value).items()
-    }
-    if problems:
-        raise ValueError("; ".join(problems))
-    return MappingProxyType({name: kind(**table) for name, table in tables.items()})
+    return MappingProxyType(found)
 
 
 def _name(value: Any, base: Path) -> Text:
-    if set(value) != {"zh", "en"}:
-        raise ValueError("must have zh and en")
-    return Text(zh=settings.text(value["zh"], base), en=settings.text(value["en"], base))
+    return settings.inner_table(Text, value, {"zh": settings.text, "en": settings.text}, base=base)
 
 
 def _issuer(value: Any, base: Path) -> str:
@@ -102,10 +91,9 @@ def _issuer(value: Any, base: Path) -> str:
 
 
 def _acr(value: Any, base: Path) -> Mapping[str, int]:
-    levels = {settings.text(name, base): settings.whole(level, base) for name, level in dict(value).items()}
-    if not levels or not all(HIGHEST_LEVEL <= level <= LOWEST_LEVEL for level in levels.values()):
-        raise ValueError("at least one value, and each is a level, 1 (highest) to 4")
-    return MappingProxyType(levels)
+    if not settings.table(value):
+        raise ValueError("must have at least one value, and the level that it is worth")
+    return MappingProxyType(settings.inner_values(value, _level, base=base))
 
 
 def _algorithms(value: Any, base: Path) -> tuple[str, ...]:
@@ -119,7 +107,7 @@ REGISTRY_READERS: Mapping[str, settings.Reader] = {
     "id": settings.text,
     "url": settings.url,
     "jwks_file": settings.path,
-    "timeout_s": settings.count,
+    "timeout_s": settings.timeout,
     "max_concurrent": settings.count,
 }
 UPSTREAM_READERS: Mapping[str, settings.Reader] = {
@@ -130,7 +118,7 @@ UPSTREAM_READERS: Mapping[str, settings.Reader] = {
     "keys_file": settings.path,
     "secret_file": settings.path,
     "algorithms": _algorithms,
-    "timeout_s": settings.count,
+    "timeout_s": settings.timeout,
     "max_concurrent": settings.count,
 }
 AUTHORITY_READERS: Mapping[str, settings.Reader] = {"name": _name, "url": settings.url, "phone": settings.text}

@@ -13,7 +13,7 @@ from authz_server.core.admission import Room
 from authz_server.core.circuit import Circuit
 from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
-from authz_server.core.settings import SettingsError
+from authz_server.core.settings import SettingsError, of
 from resource_proxy import busy, errors, routes
 from resource_proxy.authz_client import AuthzClient
 from resource_proxy.config import NONCE_SECRET_BYTES, AgencySettings, ProxySettings
@@ -51,27 +51,26 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
 def make_proxy(settings: ProxySettings, catalogue: Catalogue) -> Proxy:
     """Read keys and secrets and make what every fetch needs.  Raises: SettingsError, with every problem."""
     problems: list[str] = []
-    pool = Pool(
-        settings.issuer,
-        connect_timeout_s=AUTHZ_CONNECT_TIMEOUT_S,
-        read_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
-        answer_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
-        size=settings.threads,
-        ca_file=settings.ca_file,
-    )
-    nonce_secret = None
-    try:
+    with of("ca_file"):
+        pool = Pool(
+            settings.issuer,
+            connect_timeout_s=AUTHZ_CONNECT_TIMEOUT_S,
+            read_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
+            answer_timeout_s=AUTHZ_ANSWER_TIMEOUT_S,
+            size=settings.threads,
+            ca_file=settings.ca_file,
+        )
+    with of("nonce_secret_file"):
         nonce_secret = _nonce_secret(settings.nonce_secret_file)
+    with of("keys_file"):
         key = signing_key(jose.load_keys(settings.keys_file))
-    except (jose.BadKey, OSError, ValueError) as error:
-        raise SettingsError([f"keys_file, nonce_secret_file: {error}"]) from None
     authz = AuthzClient(pool, issuer=settings.issuer, client_id=settings.client_id, key=key)
     doors: dict[str, AgencyDoor] = {}
     for name, agency_settings in settings.agencies.items():
         try:
             doors[name] = open_door(name, agency_settings, settings=settings, catalogue=catalogue, authz=authz)
-        except (jose.BadKey, OSError, ValueError) as error:
-            problems.append(f"agencies.{name}: {error}")
+        except SettingsError as error:
+            problems += error.problems
     if problems:
         raise SettingsError(problems)
     return Proxy(url=settings.url, catalogue=catalogue, authz=authz, agencies=doors, nonce_secret=nonce_secret)
@@ -80,12 +79,12 @@ def make_proxy(settings: ProxySettings, catalogue: Catalogue) -> Proxy:
 def open_door(
     name: str, agency_settings: AgencySettings, *, settings: ProxySettings, catalogue: Catalogue, authz: AuthzClient
 ) -> AgencyDoor:
-    """The way to one agency.  Raises: ValueError, OSError, BadKey."""
+    """The way to one agency.  Raises: SettingsError."""
     agency = catalogue.find_agency(name)
     if agency is None:
-        raise ValueError("is not in the catalogue")
+        raise SettingsError([f"agencies.{name}: is not in the catalogue"])
     if agency_settings.connector not in REGISTRY:
-        raise ValueError(f"connector: must be one of {', '.join(REGISTRY)}")
+        raise SettingsError([f"agencies.{name}.connector: must be one of {', '.join(REGISTRY)}"])
     pool = Pool(
         agency_settings.url,
         connect_timeout_s=settings.connect_timeout_s,

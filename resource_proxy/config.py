@@ -71,29 +71,21 @@ class ProxySettings:
 def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> ProxySettings:
     """Read the settings file and the environment.  Raises: SettingsError, with every problem that was found."""
     path = path or Path(environ.get("MYDATA_PROXY_SETTINGS", "mydata-proxy.toml"))
-    return parse(settings.read_file(path, environ, prefix="MYDATA_PROXY_", names=READERS), base=path.parent)
+    return parse(
+        settings.read_file(path, environ, prefix="MYDATA_PROXY_", names=READERS.keys() - {"agencies"}), base=path.parent
+    )
 
 
 def parse(document: Mapping[str, Any], *, base: Path) -> ProxySettings:
     """Settings from a parsed document; relative paths are relative to `base`.  Raises: SettingsError."""
     problems: list[str] = []
-    own = {name: value for name, value in document.items() if name != "agencies"}
-    values = settings.read_table(ProxySettings, own, READERS, problems, base=base)
-    agencies = document.get("agencies", {})
-    if not isinstance(agencies, Mapping) or not all(isinstance(table, Mapping) for table in agencies.values()):
-        problems.append("agencies: must be tables, [agencies.<id>]")
-        agencies = {}
-    tables = {
-        name: settings.read_table(AgencySettings, table, AGENCY_READERS, problems, base=base, at=f"agencies.{name}.")
-        for name, table in agencies.items()
-    }
-    if problems:
-        raise SettingsError(problems)
-    parsed = {name: AgencySettings(**table) for name, table in tables.items()}
-    whole = ProxySettings(**values, agencies=MappingProxyType(parsed))
-    if problems := contradictions(whole):
-        raise SettingsError(problems)
-    return whole
+    values = settings.read_table(ProxySettings, document, READERS, problems, base=base)
+    if not problems:
+        parsed = ProxySettings(**values)
+        problems = contradictions(parsed)
+        if not problems:
+            return parsed
+    raise SettingsError(problems)
 
 
 def contradictions(parsed: ProxySettings) -> list[str]:
@@ -104,6 +96,8 @@ def contradictions(parsed: ProxySettings) -> list[str]:
     urls |= {f"agencies.{name}.url": agency.url for name, agency in parsed.agencies.items()}
     told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
     problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
+    if parsed.browser_origin and urlsplit(parsed.browser_origin).path:
+        problems.append("browser_origin: must be an origin, without a path")
     if urlsplit(parsed.url).path:
         # RFC 9728 section 3.1 would put the metadata of a resource with a path elsewhere.
         problems.append("url: must be an origin, without a path")
@@ -115,6 +109,10 @@ def contradictions(parsed: ProxySettings) -> list[str]:
         if agency.connector == "plain" and agency.api_key_file is None:
             problems.append(f"agencies.{name}.api_key_file: is missing; the plain connector needs it")
     return problems
+
+
+def _agencies(value: Any, base: Path) -> Mapping[str, AgencySettings]:
+    return MappingProxyType(settings.inner_tables(AgencySettings, value, AGENCY_READERS, base=base))
 
 
 READERS: Mapping[str, settings.Reader] = {
@@ -132,13 +130,14 @@ READERS: Mapping[str, settings.Reader] = {
     "ca_file": settings.path,
     "sandbox": settings.boolean,
     "nonce_secret_file": settings.path,
-    "connect_timeout_s": settings.count,
-    "read_timeout_s": settings.count,
-    "answer_timeout_s": settings.count,
-    "transfer_timeout_s": settings.count,
+    "connect_timeout_s": settings.timeout,
+    "read_timeout_s": settings.timeout,
+    "answer_timeout_s": settings.timeout,
+    "transfer_timeout_s": settings.timeout,
     "breaker_failures": settings.count,
-    "breaker_cool_down_s": settings.count,
+    "breaker_cool_down_s": settings.timeout,
     "log_level": settings.log_level,
+    "agencies": _agencies,
 }
 AGENCY_READERS: Mapping[str, settings.Reader] = {
     "url": settings.url,

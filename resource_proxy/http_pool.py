@@ -29,7 +29,10 @@ class Pool:
         size: int,
         ca_file: Path | None = None,
     ) -> None:
-        """Keep up to `size` connections.  Args: read_timeout_s: per `recv`; answer_timeout_s: per answer."""
+        """Keep up to `size` connections.
+
+        Args: read_timeout_s: per `recv`; answer_timeout_s: per answer.  Raises: ValueError, if `ca_file` is none.
+        """
         parts = urlsplit(url)
         self._tls = _tls(ca_file) if parts.scheme == "https" else None
         self._host = parts.hostname or ""
@@ -109,5 +112,8 @@ def _tls(ca_file: Path | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if ca_file is not None:
-        context.load_verify_locations(cafile=ca_file)
+        try:
+            context.load_verify_locations(cafile=ca_file)
+        except OSError as error:
+            raise ValueError(f"{ca_file}: no PEM file of certificates ({error.strerror})") from None
     return context

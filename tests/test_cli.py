@@ -1,6 +1,7 @@
 """Commands that start something: what is wrong is told before anything listens."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
 from tests.support import postgres
 from tests.support.commands import settings_file
+from tests.support.self_signed import self_signed
 
 
 def test_tables_of_this_release_are_good(database_url: str) -> None:
@@ -95,6 +97,55 @@ def test_a_database_that_takes_no_changes_is_told_in_a_line(settings: Settings, 
     (line,) = done.stderr.splitlines()
     assert line.startswith("mydata: database_url: cannot execute ")
     assert done.returncode == 2
+
+
+def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
+    """The one line in which a server says why it does not start."""
+    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, folder))}
+    environment |= {f"MYDATA_{name.upper()}": value for name, value in changes.items()}
+    command = [sys.executable, "-c", "from authz_server.start import main; main()", "serve"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    return line.removeprefix("mydata: ")
+
+
+def test_an_address_that_is_taken_or_not_of_this_host_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        line = told_by_serve(settings, tmp_path, bind=f"127.0.0.1:{port}")
+        assert line == f"bind: 127.0.0.1, port {port}: Address already in use"
+    assert told_by_serve(settings, tmp_path, bind="192.0.2.1:8000").startswith("bind: 192.0.2.1, port 8000: ")
+
+
+def test_a_certificate_that_nobody_could_serve_with_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
+    for folder in ("ours", "other"):
+        (tmp_path / folder).mkdir()
+        self_signed(tmp_path / folder, "127.0.0.1")
+    cert, key = (tmp_path / folder / "server.pem" for folder in ("ours", "other"))
+    (tmp_path / "text.pem").write_text("no certificate")
+    for there, told in (
+        ("absent.pem", "tls_cert: [Errno 2] No such file"),
+        (".", "tls_cert: [Errno 21] Is a directory"),
+        ("text.pem", "tls_cert, tls_key: "),
+        (str(cert), "tls_cert, tls_key: "),
+    ):
+        assert told_by_serve(settings, tmp_path, tls_cert=there, tls_key=str(key)).startswith(told)
+
+
+def test_a_file_that_is_no_database_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("no database" * 100)
+    assert told_by_serve(settings, tmp_path, database_url=f"sqlite:///{tmp_path}/text") == (
+        "database_url: file is not a database"
+    )
+    assert told_by_serve(settings, tmp_path, database_url=f"sqlite:///{tmp_path}/nowhere/database") == (
+        "database_url: unable to open database file"
+    )
+
+
+def test_a_file_is_told_with_the_setting_that_names_it(settings: Settings, tmp_path: Path) -> None:
+    line = told_by_serve(settings, tmp_path, keys_file="absent.json")
+    assert line == f"keys_file: {tmp_path / 'absent.json'}: No such file or directory"
 
 
 @pytest.mark.parametrize("leads", [True, False])

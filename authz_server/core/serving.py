@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
@@ -19,6 +20,7 @@ from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.server import Server
 
 from authz_server.core.admission import Room, Rooms
+from authz_server.core.settings import SettingsError, of
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized
@@ -59,14 +61,18 @@ def serve(
     Args: bind: `host:port`, an IPv6 host in brackets; rooms: of each worker, the last for every path; bind_cores: each
         worker stays on a core of its own, see `stay_on_core`; long_answers: keep little of them in the kernel for a
         client that reads slowly, and send them over loopback without pause.
+    Raises: SettingsError, if nobody can listen like that.
     """
+    host, _, port = bind.rpartition(":")
+    address = host.strip("[]"), int(port)
+    _check_address(*address)
+    _check_tls(tls_cert, tls_key)
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
-    host, _, port = bind.rpartition(":")
     Server(
         name,
-        address=host.strip("[]"),
-        port=int(port),
+        address=address[0],
+        port=address[1],
         interface=Interfaces.WSGI,
         workers=workers,
         blocking_threads=sum(room.threads for room in rooms),
@@ -84,6 +90,33 @@ def serve(
         target_loader=partial(_loaded, factory, rooms, long_answers, Value("i") if bind_cores else None),
         wrap_loader=False,
     )
+
+
+def _check_address(host: str, port: int) -> None:
+    """Granian would tell it in a traceback, or in a panic.  Raises: SettingsError."""
+    with of("bind"), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise ValueError(f"{host}, port {port}: {error.strerror}") from None
+
+
+def _check_tls(cert: Path | None, key: Path | None) -> None:
+    """Raises: SettingsError."""
+    if cert is None or key is None:
+        return
+    for name, path in (("tls_cert", cert), ("tls_key", key)):
+        with of(name):
+            path.read_bytes()
+    try:
+        # A password would else be asked for at the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        told = (
+            f"tls_cert, tls_key: {cert} and {key} must be a certificate and its private key, in PEM, without password"
+        )
+        raise SettingsError([f"{told} ({error.reason})"]) from None
 
 
 def _loaded(

@@ -2,17 +2,29 @@
 
 import re
 import tomllib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import MISSING, fields
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+from authz_server.core.errors import DomainError
 
 LOOPBACK_NAME = "localhost"
 LOOPBACK = frozenset({"127.0.0.1", LOOPBACK_NAME, "::1"})
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+DAY_S = 24 * 60 * 60
 
 _URL_CHARACTERS = re.compile(r"(?:(?![#?@])[\x21-\x7e])+")
+
+_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?\.?")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DIGITS = re.compile(r"[0-9]{1,18}")
+_PEER = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_HIGHEST_PORT = 65535
+T = TypeVar("T")
 
 # From what the document says, and the folder that relative paths start from.  Raises: ValueError or TypeError.
 Reader = Callable[[Any, Path], Any]
@@ -24,6 +36,23 @@ class SettingsError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class TableError(ValueError):
+    """What is wrong inside of one setting, a line each: `<key>: <what>`, to which the setting's own name is put."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@contextmanager
+def of(name: str) -> Iterator[None]:
+    """Let what is wrong with the file that a setting names be told with the setting's name.  Raises: SettingsError."""
+    try:
+        yield
+    except (DomainError, OSError, ValueError) as error:
+        raise SettingsError([f"{name}: {error}"]) from None
 
 
 def read_file(path: Path, environ: Mapping[str, str], *, prefix: str, names: Collection[str]) -> dict[str, Any]:
@@ -67,19 +96,49 @@ def read_table(
         try:
             values[item.name] = readers[item.name](table[item.name], base)
         except (ValueError, TypeError) as error:
-            problems.append(f"{at}{item.name}: {error}")
+            problems += _named(f"{at}{item.name}", error)
     return values
 
 
-def inner_table(kind: type, value: Any, readers: Mapping[str, Reader], *, base: Path) -> dict[str, Any]:
-    """The values of a settings class from a table inside the document.  Raises: ValueError, with all its problems."""
+def _named(name: str, error: Exception) -> list[str]:
+    if isinstance(error, TableError):
+        return [f"{name}.{problem}" for problem in error.problems]
+    return [f"{name}: {error}"]
+
+
+def table(value: Any) -> Mapping[str, Any]:
+    """A table of the document as it stands.  Raises: ValueError."""
     if not isinstance(value, Mapping):
         raise ValueError("must be a table")
+    return value
+
+
+def inner_table(kind: type[T], value: Any, readers: Mapping[str, Reader], *, base: Path) -> T:
+    """The settings object that a table inside the document describes.  Raises: ValueError, with all its problems."""
     problems: list[str] = []
-    values = read_table(kind, value, readers, problems, base=base)
+    values = read_table(kind, table(value), readers, problems, base=base)
     if problems:
-        raise ValueError("; ".join(problems))
-    return values
+        raise TableError(problems)
+    return kind(**values)
+
+
+def inner_tables(kind: type[T], value: Any, readers: Mapping[str, Reader], *, base: Path) -> dict[str, T]:
+    """A settings object for each table inside `value`, by its name.  Raises: ValueError, with all their problems."""
+    return inner_values(value, lambda inner, base: inner_table(kind, inner, readers, base=base), base=base)
+
+
+def inner_values(value: Any, reader: Reader, *, base: Path) -> dict[str, Any]:
+    """The values in a table whose keys are names.  Raises: ValueError, with all its problems."""
+    problems: list[str] = []
+    found = {}
+    for name, inner in table(value).items():
+        try:
+            found[text(name, base)] = reader(inner, base)
+        except ValueError as error:
+            problems += _named(name, error)
+    if problems:
+        raise TableError(problems)
+    return found
 
 
 def insecure(url: str, *, sandbox: bool) -> str | None:
@@ -92,7 +151,7 @@ def insecure(url: str, *, sandbox: bool) -> str | None:
 
 def text(value: Any, _base: Path) -> str:
     """A text that is not empty."""
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or _CONTROL.search(value):
         raise ValueError("must be a text")
     return value
 
@@ -105,12 +164,25 @@ def texts(value: Any, base: Path) -> tuple[str, ...]:
     return tuple(text(item, base) for item in items)
 
 
+def peers(value: Any, base: Path) -> tuple[str, ...]:
+    """A list of `host:port`, an IPv6 host in brackets."""
+    found = texts(value, base)
+    ports = [match and int(match[1]) for match in map(_PEER.fullmatch, found)]
+    if not all(port and port <= _HIGHEST_PORT for port in ports):
+        raise ValueError("must be a list of host:port")
+    return found
+
+
 def url(value: Any, base: Path) -> str:
     """A base URL, which there must be only one way to write."""
     if not _URL_CHARACTERS.fullmatch(text(value, base)):  # of which urlsplit drops some without a word
         raise ValueError("must be an http(s) URL with a host and without query, fragment or user information")
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.port == 0:
+    try:
+        parts = urlsplit(value)
+        there_is = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        there_is = False
+    if not there_is or parts.netloc.endswith(":"):
         raise ValueError("must be an http(s) URL with a host, and a port that there is")
     if value.endswith("/"):
         raise ValueError("must not end with a slash: it is compared byte for byte")
@@ -122,35 +194,54 @@ def path(value: Any, base: Path) -> Path:
     return base / text(value, base)
 
 
-def bind(value: Any, base: Path) -> str:
-    """Where to listen; an IPv6 host in brackets."""
-    host, _, port = text(value, base).rpartition(":")
-    if not host or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be host:port")
+def host(value: Any, base: Path) -> str:
+    """The name or address of a host."""
+    try:
+        ip_address(text(value, base))
+    except ValueError:
+        if not _HOST.fullmatch(text(value, base)):
+            raise ValueError("must be the name or address of a host, without port and brackets") from None
     return str(value)
 
 
-def whole(value: Any, _base: Path) -> int:
-    """0, 1, 2, ..."""
-    if isinstance(value, bool) or not isinstance(value, int | str) or int(value) < 0:
-        raise ValueError("must be a whole number, 0 or more")
-    return int(value)
+def bind(value: Any, base: Path) -> str:
+    """Where to listen: an address of this host, or all of them (0.0.0.0, [::]); an IPv6 one in brackets."""
+    address, _, number = text(value, base).rpartition(":")
+    bare = address.removeprefix("[").removesuffix("]")
+    try:
+        there_is = address == (bare if ip_address(bare).version == 4 else f"[{bare}]") and "%" not in bare
+    except ValueError:
+        there_is = False
+    if not there_is or not _DIGITS.fullmatch(number) or not 0 < int(number) <= _HIGHEST_PORT:
+        raise ValueError(f"must be address:port, an IPv6 address in brackets, a port 1 to {_HIGHEST_PORT}")
+    return str(value)
 
 
-def count(value: Any, base: Path) -> int:
-    """1, 2, 3, ..."""
-    if isinstance(value, bool) or whole(value, base) < 1:
-        raise ValueError("must be a whole number, 1 or more")
-    return int(value)
+def number(least: int, most: int, why: str = "") -> Reader:
+    """The reader of a whole number, of TOML or the environment, within these bounds.  Args: why: of the bounds."""
+    problem = f"must be a whole number, {least} to {most}" + (f": {why}" if why else "")
+
+    def read(value: Any, _base: Path) -> int:
+        found = int(value) if isinstance(value, str) and _DIGITS.fullmatch(value) else value
+        if isinstance(found, bool) or not isinstance(found, int) or not least <= found <= most:
+            raise ValueError(problem)
+        return found
+
+    return read
+
+
+count = number(1, 4096)  # of processes, threads, connections, requests that wait
+timeout = number(1, 3600)  # in seconds
+port = number(1, _HIGHEST_PORT)
 
 
 def boolean(value: Any, _base: Path) -> bool:
     """TOML's, or a word in the environment."""
-    if value in (True, "true", "1"):
-        return True
-    if value in (False, "false", "0"):
-        return False
-    raise ValueError("must be true or false")
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "1", "false", "0"):
+        raise ValueError("must be true or false")
+    return value in ("true", "1")
 
 
 def log_level(value: Any, _base: Path) -> str:

@@ -18,7 +18,7 @@ from authz_server.config import Settings
 from authz_server.core import clock, jose, outbound_http, secrets
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
 from authz_server.core.jose.encoding import encode
-from authz_server.core.settings import SettingsError
+from authz_server.core.settings import of
 from authz_server.identity.peer import Peer, PeerUnavailable
 from authz_server.neighbours import RegistrySettings
 
@@ -54,7 +54,7 @@ class RegistryClient:
     """Asks one registry. Used by many threads at once."""
 
     def __init__(self, settings: RegistrySettings, *, issuer: str, own_keys: jose.KeySet) -> None:
-        """Raises: BadKey, SettingsError, if the registry's keys can't be used."""
+        """Raises: BadKey, OSError, if the registry's keys can't be used."""
         self.id = settings.id
         self._url = f"{settings.url}/verifications"
         self._issuer = issuer
@@ -63,7 +63,7 @@ class RegistryClient:
         self._keys = jose.KeySet(signing_keys(keys))
         recipient = encryption_key(keys)
         if recipient is None or not len(self._keys):
-            raise SettingsError([f"registries: {settings.jwks_file} needs a key for signatures and one for encryption"])
+            raise jose.BadKey(f"{settings.jwks_file} needs a key for signatures and one for encryption")
         self._recipient = recipient
         self._peer = Peer(
             self.id,
@@ -120,11 +120,11 @@ class RegistryClient:
 
 
 def init_app(app: Flask, settings: Settings, own_keys: jose.KeySet) -> None:
-    """Make the connectors that the settings name.  Raises: BadKey, SettingsError."""
-    app.extensions[_EXTENSION] = {
-        method_id: RegistryClient(each, issuer=settings.issuer, own_keys=own_keys)
-        for method_id, each in settings.registries.items()
-    }
+    """Make the connectors that the settings name.  Raises: SettingsError."""
+    clients = app.extensions[_EXTENSION] = {}
+    for method_id, each in settings.registries.items():
+        with of(f"registries.{method_id}.jwks_file"):
+            clients[method_id] = RegistryClient(each, issuer=settings.issuer, own_keys=own_keys)
 
 
 def registry_of(method_id: str) -> RegistryClient:
@@ -136,8 +136,8 @@ def registry_of(method_id: str) -> RegistryClient:
 def _public_keys(settings: RegistrySettings) -> jose.KeySet:
     try:
         document = orjson.loads(settings.jwks_file.read_bytes())
-    except (OSError, ValueError) as error:
-        raise SettingsError([f"registries: {settings.jwks_file}: {type(error).__name__}"]) from None
+    except ValueError:
+        raise jose.BadKey(f"{settings.jwks_file} is not JSON") from None
     return jose.parse_public_keys(document)
 
 

@@ -19,7 +19,7 @@ from authz_server.core.jose.encoding import encode
 from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError, FetchFailed
 from authz_server.core.remote_keys import RemoteDocument, RemoteKeys
-from authz_server.core.settings import SettingsError
+from authz_server.core.settings import of
 from authz_server.identity.peer import Peer, PeerUnavailable
 from authz_server.identity.upstream_id_token import AnswerRefused, Journey, Person, usable_keys, verify_id_token
 from authz_server.neighbours import UpstreamSettings
@@ -43,10 +43,11 @@ class Provider:
     """One provider. Used by many threads at once."""
 
     def __init__(self, provider_id: str, settings: UpstreamSettings, *, allowed_hosts: frozenset[str]) -> None:
-        """Raises: BadKey, SettingsError, if our key or secret can't be used."""
+        """Raises: SettingsError, if our key or secret can't be used."""
         self.id = provider_id
         self.settings = settings
-        self._credentials = _credentials(settings)
+        with of(f"upstream.{provider_id}.{'secret_file' if settings.keys_file is None else 'keys_file'}"):
+            self._credentials = _credentials(settings)
         # The operator has named this host; the others that its metadata names are nobody's choice of ours.
         self._allowed = allowed_hosts | {outbound_http.authority(settings.issuer)}
         self._peer = Peer(
@@ -164,19 +165,19 @@ class Provider:
 
 
 def _credentials(settings: UpstreamSettings) -> jose.Key | str:
-    """Our key for private_key_jwt, or the header of client_secret_basic (RFC 6749 section 2.3.1)."""
+    """Our key for private_key_jwt, or the header of client_secret_basic (RFC 6749 section 2.3.1).
+
+    Raises: BadKey, OSError, ValueError.
+    """
     if settings.keys_file is not None:
         usable = [key for key in jose.load_keys(settings.keys_file) if key.alg in jose.SIGNING]
         if not usable:
-            raise SettingsError([f"upstream: {settings.keys_file} has no key that signs"])
+            raise jose.BadKey(f"{settings.keys_file} has no key that signs")
         return usable[0]
     path = settings.secret_file
-    try:
-        if path is None or path.stat().st_mode & 0o077:
-            raise SettingsError([f"upstream: {path} must be readable by its owner only (mode 0600)"])
-        secret = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError([f"upstream: {path}: {type(error).__name__}"]) from None
+    if path is None or path.stat().st_mode & 0o077:
+        raise ValueError(f"{path} must be readable by its owner only (mode 0600)")
+    secret = path.read_text(encoding="utf-8").strip()
     pair = f"{quote_plus(settings.client_id)}:{quote_plus(secret)}"
     return f"Basic {base64.b64encode(pair.encode('ascii')).decode('ascii')}"
 

@@ -126,8 +126,20 @@ def test_what_only_shows_when_files_are_read_is_listed_too(
     with pytest.raises(SettingsError) as raised:
         create_app(replace(settings, agencies=agencies), catalogue=real_catalogue)
     assert [problem.partition(": ")[0] for problem in raised.value.problems] == [
-        f"agencies.{name}" for name in agencies
-    ]
+        "agencies.nowhere", "agencies.ris.connector", "agencies.bli.api_key_file", "agencies.nhi.keys_file"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_authorities_that_can_not_be_read_are_told_at_the_start(
+    settings: ProxySettings, real_catalogue: Catalogue, tmp_path: Path, content: str | None
+) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    with pytest.raises(SettingsError, match=r"^ca_file: .*ca\.pem"):
+        create_app(
+            replace(settings, issuer="https://op.example", ca_file=tmp_path / "ca.pem"), catalogue=real_catalogue
+        )
 
 
 def test_secrets_are_not_in_the_repr(settings: ProxySettings) -> None:

@@ -1,6 +1,7 @@
 """JOSE for the whole project, on joserfc, which nothing outside this package imports.
 
 keys      one parsed key, sets of them; what we refuse to hold
+own_keys  the file of our private keys: read, and replaced by fresh ones
 signed    JWS compact: sign, verify
 sealing   JWE compact: encrypt
 opening   JWE compact: decrypt
@@ -14,15 +15,14 @@ from authz_server.core.jose.keys import (
     Key,
     KeySet,
     generate_key,
-    load_keys,
     parse_private_keys,
     parse_public_key,
     parse_public_keys,
     public_jwks,
-    rotated,
     thumbprint,
 )
 from authz_server.core.jose.opening import decrypt
+from authz_server.core.jose.own_keys import load_keys, rotated
 from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt
 from authz_server.core.jose.signed import (
     SIGNING,

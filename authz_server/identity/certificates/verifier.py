@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self, cast
 
 from authz_server.certificate_settings import CertificateSettings
-from authz_server.core.settings import SettingsError
+from authz_server.core.settings import of
 from authz_server.identity.certificates import trust
 from authz_server.identity.certificates.client_cert import MIN_SECRET_CHARACTERS
 from authz_server.identity.certificates.revocation import Checker, Way
@@ -24,23 +24,21 @@ class Verifier:
     @classmethod
     def load(cls, settings: CertificateSettings, *, allowed_hosts: frozenset[str]) -> Self:
         """Read the files that the settings name.  Raises: SettingsError."""
-        try:
-            between = settings.intermediates_file
-            return cls(
-                trust=Trust(
-                    anchors=trust.load(settings.anchors_file),
-                    intermediates=trust.load(between) if between else (),
-                    policies=frozenset(settings.policies),
-                ),
-                checker=Checker(
-                    ways=cast(tuple[Way, ...], settings.revocation),
-                    allowed_hosts=allowed_hosts,
-                    nonce_required=settings.nonce_required,
-                ),
-                hop_secret=_secret(settings.hop_secret_file) if settings.hop_secret_file else None,
-            )
-        except ValueError as error:
-            raise SettingsError([f"certificate: {error}"]) from None
+        with of("certificate.anchors_file"):
+            anchors = trust.load(settings.anchors_file)
+        with of("certificate.intermediates_file"):
+            intermediates = trust.load(settings.intermediates_file) if settings.intermediates_file else ()
+        with of("certificate.hop_secret_file"):
+            hop_secret = _secret(settings.hop_secret_file) if settings.hop_secret_file else None
+        return cls(
+            trust=Trust(anchors=anchors, intermediates=intermediates, policies=frozenset(settings.policies)),
+            checker=Checker(
+                ways=cast(tuple[Way, ...], settings.revocation),
+                allowed_hosts=allowed_hosts,
+                nonce_required=settings.nonce_required,
+            ),
+            hop_secret=hop_secret,
+        )
 
     def chain(self, presented: Presented, *, now: datetime) -> Chain:
         """The way from the certificate up to an anchor.  Raises: CertificateRefused."""
@@ -55,10 +53,7 @@ class Verifier:
 
 
 def _secret(path: Path) -> str:
-    try:
-        secret = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"hop_secret_file: {error}") from None
+    secret = path.read_text(encoding="ascii").strip()
     if len(secret) < MIN_SECRET_CHARACTERS or len(secret.split()) > 1:
-        raise ValueError(f"hop_secret_file: must hold {MIN_SECRET_CHARACTERS} characters or more, and no space")
+        raise ValueError(f"{path} must hold {MIN_SECRET_CHARACTERS} characters or more, and no space")
     return secret

@@ -3,7 +3,6 @@
 from typing import Final
 
 from authz_server.config import Settings
-from authz_server.core.settings import SettingsError
 from authz_server.extensions import Services
 from authz_server.notices.channels.agency import Agency, AgencyAhead
 from authz_server.notices.channels.base import Channel
@@ -32,7 +31,4 @@ def kinds(settings: Settings) -> tuple[type[Channel], ...]:
 
 def configured(services: Services) -> tuple[Channel, ...]:
     """The same, ready to send.  Raises: SettingsError."""
-    try:
-        return tuple(kind(services) for kind in kinds(services.settings))
-    except OSError as error:
-        raise SettingsError([f"mail, sms: {error}"]) from None
+    return tuple(kind(services) for kind in kinds(services.settings))

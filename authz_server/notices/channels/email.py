@@ -20,6 +20,7 @@ from authz_server.clients.models import Client
 from authz_server.config import Settings
 from authz_server.core import secrets
 from authz_server.core.outbound_mail import MailPostponed, MailRefused, MailServer, Postman
+from authz_server.core.settings import of
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import CHANGED, PROPOSED
@@ -53,7 +54,8 @@ class Email:
         self._writer = self.writer(services)
         name, self._sender = parseaddr(mail.sender)
         self._from = formataddr((name, self._sender))
-        password = mail.password_file.read_text(encoding="utf-8").strip() if mail.password_file else None
+        with of("mail.password_file"):
+            password = mail.password_file.read_text(encoding="utf-8").strip() if mail.password_file else None
         self._postman = Postman(
             MailServer(
                 host=mail.host, port=mail.port, tls=mail.tls, greeting=self._host, user=mail.user, password=password

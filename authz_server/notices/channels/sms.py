@@ -18,6 +18,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import outbound_http, secrets
 from authz_server.core.outbound_http import FetchError
+from authz_server.core.settings import of
 from authz_server.counter.desk import ANNOUNCED
 from authz_server.extensions import Services
 from authz_server.identity.contact import CHANGED, PROPOSED
@@ -45,7 +46,8 @@ class Sms:
         gateway = services.settings.sms
         assert gateway is not None  # noqa: S101 - see `is_on`
         self._url = gateway.url
-        self._token = gateway.token_file.read_text(encoding="utf-8").strip()
+        with of("sms.token_file"):
+            self._token = gateway.token_file.read_text(encoding="utf-8").strip()
         self._secret = services.secret
         # The operator has named this host: it may be one of a private network.
         self._allowed = frozenset({outbound_http.authority(gateway.url)})
