@@ -2,7 +2,8 @@
 
 import json
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sqlalchemy.orm import Session
 from authz_server import config
 from authz_server.audit.service import Entry, record
 from authz_server.catalogue import loader
+from authz_server.catalogue.document import Problem
 from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
 from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
@@ -154,19 +156,34 @@ def _switch(what: str, name: str, state: str, switch: Callable[[Session], bool])
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:
     """Register what a file describes; every problem is told with file and line."""
-    text, document = _read(file)
+    given = _read(file)
     context = Context(loader.load(), sandbox=config.load().sandbox)
     try:
         with session_for(config.load()) as session:
-            return register(session, document, context=context, now=clock.now(), replace=replace)
+            return register(session, given.document, context=context, now=clock.now(), replace=replace)
     except RegistrationError as error:
-        lines = line_numbers(text)
-        problems = (f"{file}:{line_of(problem.path, lines)}: {problem}" for problem in error.problems)
-        raise click.ClickException("the registration is not valid\n" + "\n".join(problems)) from None
+        problems = "\n".join(map(given.told, error.problems))
+        raise click.ClickException(f"the registration is not valid\n{problems}") from None
 
 
-def _read(file: Path) -> tuple[str, dict[str, Any]]:
-    """The text of a TOML file and its document, with the keys of `jwks_file` (relative to it) put in as `jwks`."""
+@dataclass(frozen=True)
+class _Given:
+    """What an operator hands in: a TOML file, its document, and the file beside it from which the keys come, if any."""
+
+    file: Path
+    lines: Mapping[tuple[str | int, ...], int]
+    document: dict[str, Any]
+    jwks_file: Path | None
+
+    def told(self, problem: Problem) -> str:
+        """A problem, and where it stands: in the keys' own file by the number of the key, for JSON tells no lines."""
+        if self.jwks_file is not None and problem.path == ("jwks",):
+            return f"{self.jwks_file}: {problem.message}"
+        return f"{self.file}:{line_of(problem.path, self.lines)}: {problem}"
+
+
+def _read(file: Path) -> _Given:
+    """Read a TOML file; the keys of its `jwks_file` (relative to it) are put into the document as `jwks`."""
     try:
         text = file.read_text(encoding="utf-8")
         document = tomllib.loads(text)
@@ -174,11 +191,18 @@ def _read(file: Path) -> tuple[str, dict[str, Any]]:
         raise click.ClickException(f"{file}:1: is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: {error}") from None
-    beside = document.get("jwks_file")
-    if isinstance(beside, str) and "jwks" not in document:
-        del document["jwks_file"]
-        try:
-            document["jwks"] = json.loads((file.parent / beside).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise click.ClickException(f"{file}: jwks_file: {error}") from None
-    return text, document
+    lines, beside = line_numbers(text), document.get("jwks_file")
+    if not isinstance(beside, str) or "jwks" in document:
+        return _Given(file, lines, document, None)
+    del document["jwks_file"]
+    jwks_file = file.parent / beside
+    try:
+        document["jwks"] = json.loads(jwks_file.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise click.ClickException(f"{jwks_file}:{error.lineno}: is not JSON: {error.msg}") from None
+    except UnicodeDecodeError:
+        raise click.ClickException(f"{jwks_file}: is not UTF-8") from None
+    except (OSError, ValueError) as error:  # ValueError: no system has a file of this name
+        line, why = line_of(("jwks_file",), lines), error.strerror if isinstance(error, OSError) else str(error)
+        raise click.ClickException(f"{file}:{line}: jwks_file: {jwks_file}: {why}") from None
+    return _Given(file, lines, document, jwks_file)

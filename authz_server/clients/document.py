@@ -238,7 +238,7 @@ def _read_keys(table: Table, context: Context) -> tuple[KeySet | None, str | Non
 
 def _read_jwks(table: Table) -> KeySet | None:
     jwks = table.raw("jwks")
-    if jwks is None:
+    if "jwks" not in table:
         table.note("is missing", "jwks")
         return None
     try:

@@ -154,7 +154,7 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "misspelt": ("use_until_days", "use_until", "client.toml:11: purposes.loan.use_until: is not known here"),
     "dataset": ('"fia.income"', '"fia.incomes"', 'client.toml:15: purposes.loan.datasets."fia.incomes": is not in'),
     "range": ("last = 3", "last = 0", "client.toml:17: purposes.loan.datasets"),
-    "keys": ('"jwks.json"', '"nothing.json"', "client.toml: jwks_file: "),
+    "keys": ('"jwks.json"', '"nothing.json"', "client.toml:7: jwks_file: "),
 }
 
 
@@ -166,6 +166,24 @@ def test_a_broken_file_is_told_with_its_line(name: str, folder: Path, client: Ru
     assert result.exit_code == 1
     assert message in result.output
     assert "jia-bank" not in client("list").output
+
+
+SHORT = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}
+WEAK: dict[str, tuple[str, str]] = {
+    "syntax": ('{\n"keys": [\n}', "jwks.json:3: is not JSON: "),
+    "nothing": ("null", "jwks.json: a JWKS is an object with 1 to 32 keys"),
+    "a key": (json.dumps({"keys": [SHORT]}), "jwks.json: keys[0]: a coordinate has the wrong length"),
+    "use": (json.dumps(jwks("ECDH-ES")), "jwks.json: has no key for the client's assertions"),
+}
+
+
+@pytest.mark.parametrize("name", WEAK)
+def test_what_is_wrong_with_keys_is_told_of_the_file_in_which_they_are(name: str, folder: Path, client: Run) -> None:
+    content, message = WEAK[name]
+    (folder / "jwks.json").write_text(content, encoding="utf-8")
+    output = client("add", folder / "client.toml").output
+    assert f"{folder}/{message}" in output
+    assert "client.toml" not in output
 
 
 def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:

@@ -122,7 +122,14 @@ def parse_public_keys(jwks: object) -> KeySet:
     Raises: BadKey for a private or symmetric key, RSA below 2048 bits, a curve other than P-256, P-384 and Ed25519,
     a misspelt member, two keys with one `kid`. A set with one bad key is refused as a whole: somebody should look.
     """
-    return KeySet(parse_public_key(member) for member in _listed(jwks))
+    return KeySet(_numbered(number, member) for number, member in enumerate(_listed(jwks)))
+
+
+def _numbered(number: int, member: object) -> Key:
+    try:
+        return parse_public_key(member)
+    except BadKey as error:
+        raise BadKey(f"keys[{number}]: {error.detail}") from None
 
 
 def parse_public_key(member: object) -> Key:
