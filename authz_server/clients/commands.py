@@ -109,12 +109,15 @@ def dataset() -> None:
 
 @dataset.command("list")
 def list_datasets() -> None:
-    """Every dataset of the catalogue, a line each."""
+    """Every dataset of the catalogue, a line each, and what has left it suspended."""
     with session_for(config.load()) as session:
         suspended = set(session.scalars(select(SuspendedDataset.dataset_id)))
-    for found in (found for agency in loader.load() for found in agency.datasets):
+    known = {found.id: found for agency in loader.load() for found in agency.datasets}
+    for found in known.values():
         state = "suspended" if found.id in suspended else "active"
         click.echo(f"{found.id}\t{state}\t{found.name.zh}\t{found.name.en}")
+    for dataset_id in sorted(suspended - known.keys()):
+        click.echo(f"{dataset_id}\tsuspended\tnot in the catalogue")
 
 
 @dataset.command("suspend")
@@ -132,7 +135,7 @@ def suspend_dataset(dataset_id: str) -> None:
 @dataset.command("resume")
 @click.argument("dataset_id")
 def resume_dataset(dataset_id: str) -> None:
-    """Ask for a suspended dataset again."""
+    """Ask for a suspended dataset again; for one that has left the catalogue, once it comes back."""
     _switch(
         "dataset",
         dataset_id,

@@ -153,11 +153,15 @@ def suspend_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue, 
 
 
 def resume_dataset(session: Session, dataset_id: str, *, catalogue: Catalogue) -> bool:
-    """Ask for a suspended dataset again; False if it was not suspended. The caller commits.  Raises: NotRegistered."""
-    _check_dataset(dataset_id, catalogue)
-    return _told(
-        session, changed=_changed(session, delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
-    )
+    """Ask for a suspended dataset again; False if it was not suspended. The caller commits.
+
+    One that has left the catalogue is asked for again when it comes back; else it comes back suspended.
+    Raises: NotRegistered, if it is neither suspended nor in the catalogue.
+    """
+    changed = _changed(session, delete(SuspendedDataset).where(SuspendedDataset.dataset_id == dataset_id))
+    if not changed:
+        _check_dataset(dataset_id, catalogue)
+    return _told(session, changed=changed)
 
 
 def _check_dataset(dataset_id: str, catalogue: Catalogue) -> None:

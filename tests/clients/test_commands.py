@@ -13,6 +13,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.commands import agency as agency_group
 from authz_server.clients.commands import client as client_group
@@ -116,6 +117,27 @@ def test_a_dataset_is_listed_suspended_and_resumed(dataset: Run) -> None:
     assert "fia.income\tsuspended" in dataset("list").output
     assert "fia.property\tactive" in dataset("list").output
     assert dataset("resume", "fia.income").exit_code == 0
+    assert "fia.income\tactive" in dataset("list").output
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_dataset_that_left_the_catalogue_suspended_comes_back_so_and_can_be_resumed_at_any_time(
+    dataset: Run, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = loader.load()
+    without = Catalogue(agencies=tuple(agency for agency in whole if agency.id != "fia"), version="without")
+    context = Context(whole)
+    dataset("suspend", "fia.income")
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "load", lambda: without)
+        assert "fia.income\tsuspended\tnot in the catalogue\n" in dataset("list").output
+        assert "fia.property" not in dataset("list").output
+    assert Registry(engine, context).suspended_datasets() == {"fia.income"}
+    with monkeypatch.context() as patch:
+        patch.setattr(loader, "load", lambda: without)
+        assert dataset("resume", "fia.income").output == "dataset fia.income resumed\n"
+        assert dataset("resume", "fia.income").exit_code == 1
+    assert Registry(engine, context).suspended_datasets() == frozenset()
     assert "fia.income\tactive" in dataset("list").output
 
 
