@@ -6,12 +6,17 @@ from pathlib import Path
 
 import click
 import orjson
+from sqlalchemy.exc import DatabaseError
 
 from authz_server import config, installation
+from authz_server.audit.service import Entry, record
+from authz_server.config import Settings
 from authz_server.core import clock, jose
-from authz_server.core.settings import SettingsError
+from authz_server.core.settings import SettingsError, of
 from authz_server.database import session_for
 from authz_server.identity import service
+
+STOLEN = "stolen"
 
 
 @click.command()
@@ -31,10 +36,12 @@ def rotate_key(*, stolen: bool) -> None:
     """
     settings = config.load()
     keep = timedelta(days=2 * settings.limits.record_days)
-    jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
-    known = orjson.loads(settings.keys_file.read_bytes())
-    document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
+    with of("keys_file"):
+        jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
+        known = orjson.loads(settings.keys_file.read_bytes())
+        document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
     _write_private(settings.keys_file, orjson.dumps(document))
+    _record_if_possible(settings, _done("platform.key_rotated", STOLEN if stolen else None))
     click.echo("rotated; restart the servers")
 
 
@@ -51,10 +58,25 @@ def rotate_secret() -> None:
         old = installation.own_secret(session, settings.secret_file)
         service.change_secret(session, old, fresh, now=clock.now())
         installation.set_secret(session, fresh)
+        record(session, _done("platform.secret_rotated"))
         # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.
         beside = _write_beside(settings.secret_file, fresh)
     _put_in_place(beside, settings.secret_file)
     click.echo("rotated; copy the file to the other hosts and start the servers")
+
+
+def _done(event: str, reason: str | None = None) -> Entry:
+    """An entry on no citizen's record."""
+    return Entry(at=clock.now(), event=event, success=True, actor="operator", reason=reason)
+
+
+def _record_if_possible(settings: Settings, entry: Entry) -> None:
+    """A key that was stolen has to go, also where the database is away."""
+    try:
+        with session_for(settings) as session:
+            record(session, entry)
+    except DatabaseError as error:
+        click.echo(f"mydata: {entry.event} is not on the record: {str(error.orig).splitlines()[0]}", err=True)
 
 
 def _write_once(path: Path, content: bytes) -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.cli import check_migrated, cli, migrate_database
 from authz_server.config import Settings
 from authz_server.core import jose
@@ -49,7 +51,9 @@ def test_a_file_of_keys_that_no_server_could_read_is_not_rotated(
     if content is not None:
         keys.write_text(content)
         keys.chmod(0o600)
-    assert isinstance(CliRunner().invoke(cli, ["rotate-key"]).exception, jose.BadKey)
+    problem = CliRunner().invoke(cli, ["rotate-key"]).exception
+    assert isinstance(problem, SettingsError)
+    assert str(problem).startswith("keys_file: ")
     assert (keys.read_text() if keys.exists() else None) == content
 
 
@@ -65,6 +69,25 @@ def test_a_key_is_rotated_and_a_stolen_one_forgotten(
     _, *retired = [key.kid for key in jose.load_keys(settings.keys_file)]
     assert retired == kids
     assert fresh not in settings.keys_file.read_text()
+
+
+def test_a_rotation_of_the_key_is_on_the_record_unless_the_database_is_away(
+    settings: Settings, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    for command in (["rotate-key"], ["rotate-key", "--stolen"]):
+        assert CliRunner().invoke(cli, command).exit_code == 0
+    told = select(AuditEntry.event, AuditEntry.reason, AuditEntry.actor, AuditEntry.citizen_id).order_by(AuditEntry.id)
+    assert [tuple(row) for row in session.execute(told)] == [
+        ("platform.key_rotated", None, "operator", None),
+        ("platform.key_rotated", "stolen", "operator", None),
+    ]
+    before = settings.keys_file.read_bytes()
+    monkeypatch.setenv("MYDATA_DATABASE_URL", "postgresql+psycopg://nobody@/nothing?host=/nonexistent")
+    result = CliRunner().invoke(cli, ["rotate-key", "--stolen"])
+    assert result.exit_code == 0
+    assert "platform.key_rotated is not on the record: connection" in result.output
+    assert settings.keys_file.read_bytes() != before
 
 
 def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Settings, tmp_path: Path) -> None:

@@ -3,9 +3,10 @@
 import re
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from typing import Any
 
 from cryptography.x509 import Certificate
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -22,6 +23,7 @@ from authz_server.identity.models import CITIZEN
 
 BATCH = 1000
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
+_RESEAL = update(CITIZEN).where(CITIZEN.c.id == bindparam("citizen")).values(totp_secret_encrypted=bindparam("sealed"))
 _INSERT = {
     name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
     for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
@@ -171,17 +173,21 @@ def change_secret(session: Session, old: bytes, new: bytes, *, now: datetime) ->
     Raises: AccountProblem, if the old one does not open what is stored.
     """
     known = select(CITIZEN.c.id, CITIZEN.c.totp_secret_encrypted).where(CITIZEN.c.totp_secret_encrypted.is_not(None))
-    after = 0
-    while some := session.execute(known.where(CITIZEN.c.id > after).order_by(CITIZEN.c.id).limit(BATCH)).all():
-        for citizen_id, sealed in some:
-            try:
-                secret = totp.decrypt(sealed, old, citizen_id)
-            except ValueError as error:
-                raise AccountProblem(f"citizen number {citizen_id}: {error}") from None
-            resealed = totp.encrypt(secret, new, citizen_id)
-            session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(totp_secret_encrypted=resealed))
+    connection, after = session.connection(), 0
+    while some := connection.execute(known.where(CITIZEN.c.id > after).order_by(CITIZEN.c.id).limit(BATCH)).all():
+        # A batch is one round trip to PostgreSQL.
+        connection.execute(_RESEAL, [_resealed(citizen_id, sealed, old, new) for citizen_id, sealed in some])
         after = some[-1].id
     recovery.void_all(session, now=now)
+
+
+def _resealed(citizen_id: int, sealed: bytes, old: bytes, new: bytes) -> dict[str, Any]:
+    """The parameters of `_RESEAL`.  Raises: AccountProblem."""
+    try:
+        secret = totp.decrypt(sealed, old, citizen_id)
+    except ValueError as error:
+        raise AccountProblem(f"citizen number {citizen_id}: {error}") from None
+    return {"citizen": citizen_id, "sealed": totp.encrypt(secret, new, citizen_id)}
 
 
 def _enrol(
