@@ -16,6 +16,7 @@ from authz_server.core.settings import SettingsError, of
 from authz_server.database import session_for
 from authz_server.identity import service
 
+ALG = "ES256"
 STOLEN = "stolen"
 
 
@@ -23,26 +24,34 @@ STOLEN = "stolen"
 def keys() -> None:
     """Create the signing key and the secret file that the settings name; existing ones are kept."""
     settings = config.load()
-    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key("ES256")]}))
+    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key(ALG)]}))
     _write_once(settings.secret_file, os.urandom(installation.SECRET_BYTES))
 
 
 @click.command("rotate-key")
 @click.option("--stolen", is_flag=True, help="The key is in wrong hands: nothing that it signed verifies any more.")
-def rotate_key(*, stolen: bool) -> None:
+@click.option("--kid", help="Which key was stolen, if it is one that was rotated before: then the one in force stays.")
+def rotate_key(*, stolen: bool, kid: str | None) -> None:
     """Sign with a new key from the next start on. The old one's private part is destroyed; its public part stays
     published, so that what it has signed verifies: for as long as the record is kept, and once more, because a receipt
     may be made when its consent is about to leave the record, and has to serve for a while then.
     """
+    if kid is not None and not stolen:
+        raise click.UsageError("--kid is for a key that was stolen: --stolen")
     settings = config.load()
     keep = timedelta(days=2 * settings.limits.record_days)
     with of("keys_file"):
         jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
         known = orjson.loads(settings.keys_file.read_bytes())
-        document = jose.rotated(known, jose.generate_key("ES256"), now=clock.now(), keep=keep, stolen=stolen)
+        if kid is None or kid in {member.get("kid") for member in known["keys"] if member.get("alg") == ALG}:
+            event, done = "platform.key_rotated", "rotated"
+            document = jose.rotated(known, jose.generate_key(ALG), now=clock.now(), keep=keep, stolen=stolen)
+        else:
+            event, done = "platform.key_forgotten", "forgotten"
+            document = jose.forgotten(known, kid)
     _write_private(settings.keys_file, orjson.dumps(document))
-    _record_if_possible(settings, _done("platform.key_rotated", STOLEN if stolen else None))
-    click.echo("rotated; restart the servers")
+    _record_if_possible(settings, _done(event, STOLEN if stolen else None))
+    click.echo(f"{done}; restart the servers")
 
 
 @click.command("rotate-secret")

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,35 @@ def test_a_key_is_rotated_and_a_stolen_one_forgotten(
     _, *retired = [key.kid for key in jose.load_keys(settings.keys_file)]
     assert retired == kids
     assert fresh not in settings.keys_file.read_text()
+
+
+def test_a_key_that_was_stolen_before_it_was_rotated_is_forgotten_by_its_name(
+    settings: Settings, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+
+    def kids() -> list[str]:
+        return [key.kid for key in jose.load_keys(settings.keys_file)]
+
+    (first,) = kids()
+    for _ in range(2):
+        CliRunner().invoke(cli, ["rotate-key"])
+    in_force, second, _ = kids()
+    result = CliRunner().invoke(cli, ["rotate-key", "--stolen", "--kid", first])
+    assert (result.exit_code, result.output) == (0, "forgotten; restart the servers\n")
+    assert kids() == [in_force, second]
+    assert stat.S_IMODE(settings.keys_file.stat().st_mode) == 0o600
+    for wrong in (["--kid", second], ["--stolen", "--kid", first], ["--stolen", "--kid", ""]):
+        assert CliRunner().invoke(cli, ["rotate-key", *wrong]).exit_code != 0
+    assert kids() == [in_force, second]
+    result = CliRunner().invoke(cli, ["rotate-key", "--stolen", "--kid", in_force])
+    assert result.output == "rotated; restart the servers\n"
+    fresh, *retired = kids()
+    assert (fresh != in_force, retired) == (True, [second])
+    assert session.scalars(select(AuditEntry.event).where(AuditEntry.reason == "stolen")).all() == [
+        "platform.key_forgotten",
+        "platform.key_rotated",
+    ]
 
 
 def test_a_rotation_of_the_key_is_on_the_record_unless_the_database_is_away(

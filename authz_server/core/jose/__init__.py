@@ -22,7 +22,7 @@ from authz_server.core.jose.keys import (
     thumbprint,
 )
 from authz_server.core.jose.opening import decrypt
-from authz_server.core.jose.own_keys import load_keys, rotated
+from authz_server.core.jose.own_keys import forgotten, load_keys, rotated
 from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt
 from authz_server.core.jose.signed import (
     SIGNING,
@@ -46,6 +46,7 @@ __all__ = [
     "Verified",
     "decrypt",
     "encrypt",
+    "forgotten",
     "generate_key",
     "load_keys",
     "parse_private_keys",

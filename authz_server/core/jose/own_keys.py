@@ -47,6 +47,18 @@ def rotated(
     return {"keys": [fresh, *kept], "retired": retired}
 
 
+def forgotten(document: Mapping[str, Any], kid: str) -> dict[str, Any]:
+    """Return the JWKS of our keys without a retired one, which was stolen: nothing that it signed verifies any more.
+
+    Raises: BadKey if no retired key has this `kid`.
+    """
+    retired = _retired(document)
+    kept = [member for member in retired if parse_public_key(member).kid != kid]
+    if len(kept) == len(retired):
+        raise BadKey(f"neither the key in force nor a retired one has the kid {kid!r}")
+    return {**document, "retired": kept}
+
+
 def _retired(document: object) -> list[dict[str, Any]]:
     found = document.get("retired", []) if isinstance(document, dict) else []
     if not isinstance(found, list) or not all(isinstance(item, dict) and "retired_at" in item for item in found):
