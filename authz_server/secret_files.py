@@ -69,8 +69,9 @@ def rotate_secret() -> None:
         installation.set_secret(session, fresh)
         record(session, _done("platform.secret_rotated"))
         # Whichever of the two is left behind by a crash between commit and renaming, the database tells which it is.
-        beside = _write_beside(settings.secret_file, fresh)
-    _put_in_place(beside, settings.secret_file)
+        file = _itself(settings.secret_file)
+        beside = _write_beside(file, fresh)
+    _put_in_place(beside, file)
     click.echo("rotated; copy the file to the other hosts and start the servers")
 
 
@@ -98,7 +99,13 @@ def _write_once(path: Path, content: bytes) -> None:
 
 def _write_private(path: Path, content: bytes) -> None:
     """Replace a file by one that only its owner may read; whole or not at all.  Raises: SettingsError."""
-    _put_in_place(_write_beside(path, content), path)
+    file = _itself(path)
+    _put_in_place(_write_beside(file, content), file)
+
+
+def _itself(path: Path) -> Path:
+    """Where a link leads: it stays, for the other ends of it would go on with what it led to."""
+    return Path(os.path.realpath(path))
 
 
 def _write_beside(path: Path, content: bytes) -> Path:

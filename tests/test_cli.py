@@ -72,6 +72,21 @@ def test_a_key_is_rotated_and_a_stolen_one_forgotten(
     assert fresh not in settings.keys_file.read_text()
 
 
+def test_keys_behind_a_link_are_made_and_replaced_where_they_are(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    behind = tmp_path / "behind"
+    settings.keys_file.unlink()
+    settings.keys_file.symlink_to(behind / "keys.json")
+    kids = []
+    for command in ("keys", "rotate-key"):
+        assert CliRunner().invoke(cli, [command]).exit_code == 0
+        kids.append([key.kid for key in jose.load_keys(behind / "keys.json")])
+    assert kids[1][1:] == kids[0]
+    assert settings.keys_file.is_symlink()
+
+
 def test_a_key_that_was_stolen_before_it_was_rotated_is_forgotten_by_its_name(
     settings: Settings, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -227,6 +227,20 @@ def test_a_file_that_lay_there_readable_by_all_is_not_so_any_more(
     assert file.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_secret_behind_a_link_is_replaced_where_it_is(own_platform: Platform, rotate: Callable[[], Result]) -> None:
+    file = own_platform.settings.secret_file
+    behind = file.with_name("behind")
+    behind.mkdir()
+    before = file.read_bytes()
+    file.rename(behind / "itself")
+    file.symlink_to(Path("behind", "itself"))
+    assert rotate().exit_code == 0
+    assert file.is_symlink()
+    assert (behind / "itself").read_bytes() != before
+    check_secret(own_platform.settings)
+    assert [path.name for path in behind.iterdir()] == ["itself"]
+
+
 def test_the_name_of_the_new_file_is_on_the_disk_before_the_database_goes_by_it(
     own_platform: Platform, rotate: Callable[[], Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
