@@ -1,7 +1,10 @@
 """Wiring: one application from one set of settings. Whatever can be wrong with them is found here, at the start."""
 
+from logging import ERROR
+
 from flask import Flask, Response, request
 from sqlalchemy import Engine
+from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_server import installation, portal
@@ -15,22 +18,25 @@ from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
 from authz_server.core.admission import LARGEST_BODY_BYTES
-from authz_server.core.logging import current_trace_id, set_trace_id
-from authz_server.core.settings import of
+from authz_server.core.logging import current_trace_id, event, set_trace_id
+from authz_server.core.settings import SettingsError, of
 from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
 from authz_server.identity import registry_client
 from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
+from authz_server.portal.errors import unavailable
 
 TRACE_HEADER = "X-FAPI-Interaction-ID"
+OTHER_SECRET_S = 60  # somebody has to put it right, and to start the server anew
 
 
-def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Flask:
+def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret_held: bool = True) -> Flask:
     """The authorization server as a WSGI application.  Raises: SettingsError, CatalogueError.
 
-    Args: catalogue: default: the one that comes with this package, read and checked now.
+    Args: catalogue: default: the one that comes with this package, read and checked now. secret_held: whether the
+        secret was held against the database already, else that is done before anything is answered.
     """
     app = LeanFlask(__name__)
     app.config.update(
@@ -52,6 +58,8 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None) -> Fla
     prepare_engine(engine)
     app.extensions["mydata"] = services = load_services(settings, engine, catalogue)
     _trace(app)
+    if not secret_held:
+        _hold_secret(app, services.secret)
     portal.init_app(app, services)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
@@ -81,6 +89,26 @@ def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | Non
 def _own_keys(settings: Settings) -> jose.KeySet:
     with of("keys_file"):
         return jose.load_keys(settings.keys_file)
+
+
+def _hold_secret(app: Flask, secret: bytes) -> None:
+    """Let requests be answered only once the secret was found to be that of the database.
+
+    From then on the step is gone, and no request pays for it.
+    """
+
+    def hold() -> Response | None:
+        try:
+            with Session(db.engine) as session, session.begin():
+                installation.check_secret(session, secret)
+        except SettingsError:
+            event("secret.of_another_database", level=ERROR)
+            return unavailable(retry_after_s=OTHER_SECRET_S)
+        steps = app.before_request_funcs
+        steps[None] = [step for step in steps[None] if step is not hold]  # anew: others are going through the old list
+        return None
+
+    app.before_request(hold)
 
 
 def _trace(app: Flask) -> None:

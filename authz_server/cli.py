@@ -107,10 +107,14 @@ def check_migrated(url: str) -> None:
         raise SettingsError([f"database_url: tables of version {there}, wanted {', '.join(wanted)}: mydata migrate"])
 
 
-def check_secret(settings: Settings) -> None:
-    """Raises: SettingsError if the secret file is not that of the database, as far as that can be reached."""
-    with contextlib.suppress(OperationalError), session_for(settings) as session:
-        installation.own_secret(session, settings.secret_file)
+def check_secret(settings: Settings) -> bool:
+    """False if the database can't be reached.  Raises: SettingsError if the secret file is not that of the database."""
+    try:
+        with session_for(settings) as session:
+            installation.own_secret(session, settings.secret_file)
+    except OperationalError:
+        return False
+    return True
 
 
 def _migrations(url: str) -> AlembicConfig:
@@ -126,10 +130,9 @@ def serve() -> None:
     settings = config.load()
     create_app(settings)  # every problem is told before anything listens
     check_migrated(settings.database_url)
-    check_secret(settings)
     listen(
         "authz_server",
-        partial(_worker_app, settings),
+        partial(_worker_app, settings, secret_held=check_secret(settings)),
         bind=settings.bind,
         workers=settings.workers,
         bind_cores=settings.bind_cores,
@@ -159,10 +162,11 @@ def run_worker() -> None:
     settings = config.load()
     logging.configure(settings.log_level)
     check_migrated(settings.database_url)
-    check_secret(settings)
     engine = new_engine(settings.database_url, program=WORKER)
-    channels = configured(load_services(settings, engine))
-    worker.run(engine, limits=settings.limits, channels=channels)
+    services = load_services(settings, engine)
+    channels = configured(services)
+    first = partial(installation.check_secret, secret=services.secret)
+    worker.run(engine, limits=settings.limits, channels=channels, first=first)
 
 
 def give_way(niceness: int) -> None:
@@ -252,7 +256,7 @@ def _database_problem(error: DatabaseError) -> SettingsError:
     return SettingsError(list(dict.fromkeys(problems)))
 
 
-def _worker_app(settings: Settings) -> Served:
+def _worker_app(settings: Settings, *, secret_held: bool) -> Served:
     logging.configure(settings.log_level)
-    app = create_app(settings)
+    app = create_app(settings, secret_held=secret_held)
     return Served(app, busy.refusal(app))

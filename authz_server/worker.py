@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
@@ -25,6 +26,7 @@ from authz_server.notices.channels.email import EmailToClient
 from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import dataset_tokens, readiness
 
+T = TypeVar("T")
 EVERY_S = 1.0
 PURGE_EVERY_S = 60.0
 THOROUGH_EVERY_S = 60.0
@@ -108,14 +110,23 @@ def _purge_table(engine: Engine, keep: retention.Keep, *, limits: Limits, time: 
             return gone
 
 
-def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices.TO_EVERYBODY) -> None:
+def run(
+    engine: Engine,
+    *,
+    limits: Limits,
+    channels: Sequence[Channel] = notices.TO_EVERYBODY,
+    first: Callable[[Session], None] = lambda _: None,
+) -> None:
     """Work until SIGTERM or SIGINT. A database that is away is waited for.
 
     Each channel that sends has a thread of its own: a server that hangs holds up nothing else.
+    Args: first: what is to be done before all else, in a transaction; what it raises ends the worker.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    if not _is_done(engine, first, stopping):
+        return
     broken: list[Exception] = []
     carriers = [
         threading.Thread(target=_carry, args=(engine, channel, stopping, broken), name=channel.id)
@@ -135,6 +146,19 @@ def run(engine: Engine, *, limits: Limits, channels: Sequence[Channel] = notices
     if broken:
         raise broken[0]
     event("worker.stopped")
+
+
+def _is_done(engine: Engine, first: Callable[[Session], None], stopping: threading.Event) -> bool:
+    """Do it as soon as the database is there; False if the worker is to stop before."""
+    while not stopping.is_set():
+        try:
+            _committed(engine, first)
+        except UNREACHABLE as error:
+            event("worker.database_unavailable", error=type(error).__name__)
+            stopping.wait(EVERY_S)
+        else:
+            return True
+    return False
 
 
 def _carry(engine: Engine, channel: Channel, stopping: threading.Event, broken: list[Exception]) -> None:
@@ -171,6 +195,6 @@ def _decided(engine: Engine, step: Callable[[Executor], int]) -> int:
         return step(lone)
 
 
-def _committed(engine: Engine, step: Callable[[Session], int]) -> int:
+def _committed(engine: Engine, step: Callable[[Session], T]) -> T:
     with Session(engine) as session, session.begin():
         return step(session)

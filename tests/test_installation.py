@@ -10,13 +10,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import event, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from authz_server import installation
+from authz_server import installation, worker
 from authz_server.app import create_app
 from authz_server.audit.models import AuditEntry
 from authz_server.cli import check_secret, cli
@@ -176,8 +178,57 @@ def test_a_rotation_that_fails_before_changes_nothing(own_platform: Platform, ro
     check_secret(own_platform.settings)
 
 
+AWAY = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
+
+
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests(settings: Settings) -> None:
-    check_secret(replace(settings, database_url="postgresql+psycopg://nobody@/nothing?host=/nonexistent"))
+    assert not check_secret(replace(settings, database_url=AWAY))
+    assert check_secret(settings)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_server_that_started_without_its_database_answers_nothing_under_another_secret(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, own: bool
+) -> None:
+    check_secret(settings)
+    if not own:
+        settings.secret_file.write_bytes(OTHER)
+    app = create_app(settings, secret_held=False)
+    try:
+        with monkeypatch.context() as patch:
+            away = OperationalError("", {}, Exception())
+            patch.setattr(installation, "check_secret", Mock(side_effect=away))
+            assert [app.test_client().get(path).status_code for path in ("/health", "/jwks")] == [503, 503]
+        seen = Mock(side_effect=installation.check_secret)
+        monkeypatch.setattr(installation, "check_secret", seen)
+        answers = [app.test_client().get(path).status_code for path in ("/health", "/jwks", "/sign-in")]
+        assert answers == ([200] * 3 if own else [503] * 3)
+        assert seen.call_count == (1 if own else 3), "once it is known, no request asks again"
+    finally:
+        with app.app_context():
+            db.engine.dispose()
+    assert ("secret.of_another_database" in caplog.messages) is not own
+
+
+def test_a_worker_waits_for_its_database_and_ends_under_another_secret(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check_secret(settings)
+    monkeypatch.setattr(worker, "EVERY_S", 0)
+    engine = new_engine(settings.database_url)
+    turns: list[str] = []
+
+    def first(session: Session) -> None:
+        turns.append("first")
+        if len(turns) < 3:
+            raise OperationalError("", {}, Exception())
+        installation.check_secret(session, OTHER)
+
+    monkeypatch.setattr(worker, "_keep_watch", lambda *_, **__: turns.append("work"))
+    with pytest.raises(SettingsError):
+        worker.run(engine, limits=settings.limits, channels=(), first=first)
+    assert turns == ["first"] * 3
+    engine.dispose()
 
 
 def test_of_two_rotations_at_once_one_is_refused_and_its_secret_written_nowhere(
