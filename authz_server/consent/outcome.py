@@ -218,12 +218,7 @@ def find_outcomes(
 
 
 def _outcome(
-    transaction_id: str,
-    entries: Sequence[Any],
-    consent: Any | None,
-    asked: Asked | None,
-    limits: Limits,
-    now: datetime,
+    transaction_id: str, entries: Sequence[Any], consent: Any | None, asked: Asked | None, limits: Limits, now: datetime
 ) -> Decided | None:
     decision = next((entry for entry in entries if entry.event in DECISIONS), None)
     if decision is None:
@@ -235,9 +230,8 @@ def _outcome(
     # A code that nobody redeemed in its time is no token's, so no entry tells of its end.
     collected = any(entry.event not in DECISIONS for entry in entries)
     at_counter = decision.reason == AT_COUNTER
-    missed = not collected and now > decision.at + timedelta(
-        seconds=collectable_s(limits, at_counter=at_counter, client_id=decision.client_id)
-    )
+    ttl_s = collectable_s(limits, at_counter=at_counter, client_id=decision.client_id)
+    missed = not collected and now > decision.at + timedelta(seconds=ttl_s)
     untouched: State = "stopped" if withdrawn_at else "expired" if missed else "open"
     return Decided(
         transaction_id=transaction_id,
@@ -276,28 +270,28 @@ def _fetches(granted: Sequence[str], entries: Sequence[Any], untouched: State) -
     """
     fetches = []
     for dataset_id in dict.fromkeys(granted):
-        own = [entry for entry in entries if entry.dataset_id == dataset_id]
-        found = _ended(dataset_id, own)
+        its = [entry for entry in entries if entry.dataset_id == dataset_id]
+        found = _ended(dataset_id, its)
         missing = granted.count(dataset_id) - len(found)
         rest = Fetch(dataset_id=dataset_id, state=untouched)
-        if missing == 1 and granted.count(dataset_id) == 1 and own and UNDER_WAY[own[-1].event] != "open":
-            state = UNDER_WAY[own[-1].event]
+        if missing == 1 and granted.count(dataset_id) == 1 and its and UNDER_WAY[its[-1].event] != "open":
+            state = UNDER_WAY[its[-1].event]
             # Stopped, and yet not on the record as ended: its time had run out by itself just before.
             broken_off = untouched == "stopped" and state == "fetching"
-            rest = Fetch(dataset_id=dataset_id, state="unknown" if broken_off else state, at=own[-1].at)
+            rest = Fetch(dataset_id=dataset_id, state="unknown" if broken_off else state, at=its[-1].at)
         fetches += [*found, *[rest] * missing]
     return tuple(fetches)
 
 
-def _ended(dataset_id: str, own: Sequence[Any]) -> list[Fetch]:
+def _ended(dataset_id: str, its: Sequence[Any]) -> list[Fetch]:
     """The endings of one dataset, from its entries."""
     found, begun = [], False
-    for entry in own:
+    for entry in its:
         if entry.event not in ENDED:
             begun = entry.event == "token.delivering"
             continue
         state = ENDED[entry.event]
-        found.append(
-            Fetch(dataset_id=dataset_id, state="broken_off" if begun and state == "stopped" else state, at=entry.at)
-        )
+        if begun and state == "stopped":
+            state = "broken_off"
+        found.append(Fetch(dataset_id=dataset_id, state=state, at=entry.at))
     return found
