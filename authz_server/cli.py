@@ -60,6 +60,12 @@ WORKER_NICENESS = 10  # what the worker does may wait a moment, requests may not
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
+def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    if value == "":
+        raise click.BadParameter("is empty")
+    return value
+
+
 @click.group()
 @click.version_option(__version__)
 def cli() -> None:
@@ -67,14 +73,18 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option("--back-to", metavar="VERSION", help="Take newer tables away again, with what is in them.")
+@click.option(
+    "--back-to", metavar="VERSION", callback=_not_empty, help="Take newer tables away again, with what is in them."
+)
 def migrate(back_to: str | None) -> None:
     """Create the tables, or update them to this release."""
     settings = config.load()
     try:
         migrate_database(settings.database_url, back_to=back_to)
     except CommandError as error:
-        raise click.BadParameter(str(error), param_hint="--back-to") from error
+        if back_to is None:  # Alembic does not know the version that is there
+            raise SettingsError([f"database_url: its tables are of another release, or a newer one: {error}"]) from None
+        raise click.BadParameter(str(error), param_hint="--back-to") from None
 
 
 def migrate_database(url: str, *, back_to: str | None = None) -> None:
@@ -225,6 +235,8 @@ for command in (*FILES, client, office, agency, dataset, citizen, consent, notic
 
 def main() -> None:
     """Run a command; what is wrong with settings, catalogue or input is a message, never a traceback."""
+    if any("\ud800" <= character <= "\udfff" for argument in sys.argv for character in argument):
+        _end_by(click.UsageError("an argument is not UTF-8"))  # no database would take it
     try:
         cli()
     except (SettingsError, CatalogueError, DomainError) as error:

@@ -13,7 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.cli import check_migrated, cli, migrate_database
+from authz_server.cli import check_migrated, cli, main, migrate_database
 from authz_server.config import Settings
 from authz_server.core import jose
 from authz_server.core.settings import SettingsError
@@ -150,6 +150,45 @@ def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Se
     nowhere = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
     (line,) = told("client", "list", MYDATA_DATABASE_URL=nowhere)
     assert line.startswith("mydata: database_url: connection")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["figures", "--from", "0001-01-01", "--to", "0001-01-02"], "a day is of the years 2000 to 2999"),
+        (["figures", "--to", "0001-01-01"], "a day is of the years 2000 to 2999"),
+        (["figures", "--to", "9999-12-31"], "a day is of the years 2000 to 2999"),
+        (["migrate", "--back-to", ""], "is empty"),
+    ],
+)
+def test_what_no_command_can_do_is_told_in_a_line(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], told: str
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    result = CliRunner().invoke(cli, arguments)
+    assert (result.exit_code, told in result.output) == (2, True)
+
+
+def test_tables_of_a_newer_release_are_told_as_that(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = new_engine(settings.database_url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    engine.dispose()
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    problem = CliRunner().invoke(cli, ["migrate"]).exception
+    assert isinstance(problem, SettingsError)
+    assert str(problem).startswith("database_url: its tables are of another release, or a newer one: ")
+
+
+def test_an_argument_that_is_no_text_is_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["mydata", "citizen", "suspend", "\udcff"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert capsys.readouterr().err == "mydata: an argument is not UTF-8\n"
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

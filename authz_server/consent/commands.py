@@ -6,7 +6,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,6 +26,7 @@ from authz_server.database import session_for
 
 DAY = click.DateTime(["%Y-%m-%d"])
 DAYS_SHOWN = 30
+COUNTABLE = range(2000, 3000)  # years, within which the days before and after are days as well
 
 
 @click.command()
@@ -36,9 +37,11 @@ DAYS_SHOWN = 30
 def figures(first: datetime | None, last: datetime | None, by: Span, as_json: bool) -> None:
     """Count decisions and anomalies, per client and period."""
     end = last.date() if last else clock.day_of(clock.now())
-    begin = first.date() if first else end - timedelta(days=DAYS_SHOWN - 1)
+    begin = first.date() if first else date.fromordinal(max(1, end.toordinal() - DAYS_SHOWN + 1))
     if begin > end:
         raise click.BadParameter("the first day comes after the last")
+    if begin.year not in COUNTABLE or end.year not in COUNTABLE:
+        raise click.BadParameter(f"a day is of the years {COUNTABLE[0]} to {COUNTABLE[-1]}")
     with session_for(config.load()) as session:
         found = count(session, first=begin, last=end, by=by)
     click.echo(_json(found) if as_json else _table(found))

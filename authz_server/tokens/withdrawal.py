@@ -98,7 +98,7 @@ def revoke(session: Session, transaction_id: str, *, reason: str, now: datetime)
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor="operator", reason=reason)
     ended = REVOKE.run(session, entry=entry, reference=transaction_id, now=now)
     if not ended:
-        raise NoSuchConsent("unknown, or ended already")
+        raise NoSuchConsent("no consent that could be ended has this reference number")
     return _close(session, ended[0].consent_id, actor="operator", reason=reason, now=now)
 
 
