@@ -12,7 +12,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.consent.models import Consent
 from authz_server.core import clock
-from authz_server.identity import sessions
+from authz_server.identity import csrf, sessions
 from authz_server.identity.models import Citizen, CitizenSession
 from authz_server.notices.wording import TOLD
 from authz_server.tokens.withdrawal import freeze, unfreeze
@@ -273,6 +273,26 @@ def test_after_not_me_it_takes_two_different_ways_to_open_it(someone: Someone) -
     assert "two different ways" in browser.client.get(f"{UNFREEZE}?lang=en").text
     assert "second=1" in someone.press(UNFREEZE, browser).location
     assert someone.row.frozen_at is not None
+
+
+def test_who_is_shut_out_by_not_me_does_not_open_the_account_by_a_request_under_way(
+    someone: Someone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever holds a strong session could send it again and again, until one of them is under way in that moment."""
+    someone.browser = someone.open_session(level=1)
+    someone.press()
+    form = hidden_fields(someone.browser.client.get(UNFREEZE).text)
+
+    def freeze_and_check(*_seen: Any) -> bool:
+        with writing(someone.platform) as session:
+            freeze(session, someone.row.id, actor="citizen", reason="not_me", now=clock.now())
+        return True
+
+    monkeypatch.setattr(csrf, "check", freeze_and_check)
+    answer = someone.browser.client.post(UNFREEZE, data=form)
+    assert (answer.status_code, answer.location) == (303, UNFREEZE)  # where they are asked to sign in
+    assert someone.row.frozen_at is not None
+    assert "account.unfrozen" not in someone.events()
 
 
 def test_a_second_time_changes_nothing(someone: Someone) -> None:
