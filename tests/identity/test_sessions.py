@@ -15,8 +15,9 @@ from authz_server.config import Limits
 from authz_server.core.secrets import digest
 from authz_server.database import new_engine
 from authz_server.identity import credentials, enrolment, service, sessions
+from authz_server.identity.errors import ShutOut
 from authz_server.identity.levels import lack, level_of_method, stated
-from authz_server.identity.models import CITIZEN_SESSION
+from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
 from authz_server.identity.sessions import SignedIn
 from tests.identity.racer import SETTINGS
 from tests.identity.second_method import Key
@@ -280,6 +281,21 @@ def test_a_session_that_is_ended_in_the_moment_of_a_step_up_adds_nothing_to_it(s
     signed_in = found(session, weak, 2 * MINUTE)
     assert signed_in is not None
     assert (signed_in.level, signed_in.amr, len(signed_in.proofs)) == (5, ("otp",), 1)
+
+
+@pytest.mark.parametrize("shut", ["frozen_at", "suspended_at", "ended_at"])
+def test_a_change_waits_for_who_is_shutting_them_out_and_is_not_made(session: Session, cookie: str, shut: str) -> None:
+    signed_in = found(session, cookie, MINUTE)
+    assert signed_in is not None
+    table = CITIZEN_SESSION if shut == "ended_at" else CITIZEN
+    session.execute(update(table).values({shut: NOW}))
+
+    def change(other: Session) -> str:
+        with pytest.raises(ShutOut):
+            sessions.hold(other, signed_in)
+        return "refused"
+
+    assert meanwhile(session, change) == "refused"
 
 
 def test_a_way_to_sign_in_may_be_removed_while_another_session_is_being_stepped_up(
