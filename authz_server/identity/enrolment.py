@@ -17,7 +17,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import credentials, sessions
+from authz_server.identity import credentials, sessions, turns
 from authz_server.identity.errors import LastMethod, ShutOut
 from authz_server.identity.guard import citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
@@ -182,7 +182,7 @@ def add(
 
     The caller commits. Args: as of `credentials.add`.  Raises: ShutOut.
     """
-    sessions.hold(session, signed_in)
+    turns.hold(session, signed_in)
     added = credentials.add(
         session,
         signed_in.citizen_id,
@@ -211,7 +211,7 @@ def remove(
 
     The caller commits. Args: methods: of this server.  Raises: LastMethod, ShutOut; then nothing may be committed.
     """
-    sessions.hold(session, signed_in)  # and of two removals at once the second sees what the first has left
+    turns.hold(session, signed_in)  # and of two removals at once the second sees what the first has left
     method_id = credentials.remove(session, signed_in.citizen_id, credential_id, now=now)
     if method_id is None:
         return False
@@ -231,7 +231,7 @@ def renewed(session: Session, signed_in: SignedIn, event: str, *, now: datetime)
 
     Args: event: what was renewed.  Raises: ShutOut; then nothing may be committed.
     """
-    sessions.hold(session, signed_in)
+    turns.hold(session, signed_in)
     sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
     tell(session, signed_in, event, now=now)
 

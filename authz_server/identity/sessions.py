@@ -13,7 +13,6 @@ from authz_server.core.identifiers import LOWEST_LEVEL, CitizenId, acr_of_level
 from authz_server.core.secrets import digest, new_secret
 from authz_server.identity import browsers
 from authz_server.identity.browsers import Browser
-from authz_server.identity.errors import ShutOut
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
 from authz_server.prepared import Executor, Prepared
 
@@ -57,14 +56,6 @@ _TOUCH = Prepared(
     .values(last_seen_at=bindparam("moment"), idle_until=bindparam("idle"))
     .returning(_session.citizen_id)
 )
-# The citizen is locked first, as by whoever freezes.
-_HOLD_FROZEN = (
-    select(_citizen.id)
-    .join(CITIZEN_SESSION, _session.citizen_id == _citizen.id)
-    .where(_session.digest == bindparam("secret_digest"), _session.ended_at.is_(None), _citizen.suspended_at.is_(None))
-    .with_for_update(key_share=True)
-)
-_HOLD = _HOLD_FROZEN.where(_citizen.frozen_at.is_(None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,19 +202,6 @@ def touch(executor: Executor, signed_in: SignedIn, *, now: datetime, limits: Lim
     if signed_in.touch_due(now):
         idle_until = now + timedelta(seconds=limits.session_idle_s)
         _TOUCH.run(executor, {"secret_digest": signed_in.session_digest, "moment": now, "idle": idle_until})
-
-
-def hold(session: Session, signed_in: SignedIn, *, frozen: bool = False) -> None:
-    """Let whoever ends this session, freezes or suspends its citizen wait for the caller's commit.
-
-    Before all else of a change to what protects the citizen: the request may have waited for somebody, and whoever was
-    shut out meanwhile must not bring in a key of their own.
-    Args: frozen: a freeze by this very session shuts nobody out.
-    Raises: ShutOut, if one of them was first; then nothing may be committed.
-    """
-    held = _HOLD_FROZEN if frozen else _HOLD
-    if session.execute(held, {"secret_digest": signed_in.session_digest}).first() is None:
-        raise ShutOut("since the request began")
 
 
 def end(session: Session, session_digest: bytes, *, now: datetime) -> bool:

@@ -23,7 +23,7 @@ from authz_server.core import clock
 from authz_server.core.errors import DomainError
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import contact, cookies, csrf, levels, sessions
+from authz_server.identity import contact, cookies, csrf, levels, turns
 from authz_server.identity.contact import KINDS, NEEDED_LEVEL, Change, Kind, NotAnAddress, TooManyCodes, WrongCode
 from authz_server.identity.enrolment import prove_more_url, unfrozen
 from authz_server.identity.guard import citizen_required
@@ -85,7 +85,7 @@ def propose(signed_in: SignedIn, kind: str) -> Response:
     now, limits = clock.now(), services().settings.limits
     try:
         normal = contact.normal(kind, value)
-        sessions.hold(db.session(), signed_in)
+        turns.hold(db.session(), signed_in)
         contact.propose(db.session(), signed_in.citizen_id, kind, normal, limits=limits, now=now)
     except (NotAnAddress, TooManyCodes) as error:
         status = 400 if isinstance(error, NotAnAddress) else 429
@@ -109,7 +109,7 @@ def verify(signed_in: SignedIn, kind: str) -> Response:
     if problem := _not_now(signed_in, kind):
         return _code_form(signed_in, kind, error=problem, status=403)
     known = services()
-    sessions.hold(db.session(), signed_in)
+    turns.hold(db.session(), signed_in)
     try:
         contact.verify(
             db.session(),
@@ -141,7 +141,7 @@ def remove(signed_in: SignedIn, kind: str) -> Response:
     kind = _kind(kind)
     if problem := _not_now(signed_in, kind):
         return _remove_form(signed_in, kind, error=problem, status=403)
-    sessions.hold(db.session(), signed_in)
+    turns.hold(db.session(), signed_in)
     contact.remove(db.session(), signed_in.citizen_id, kind, now=clock.now())
     db.session.commit()
     return redirect(f"{PATH}?saved=1", code=303)

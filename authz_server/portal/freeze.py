@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.core import clock, transfers
 from authz_server.database import db
-from authz_server.identity import cookies, csrf, levels, sessions
+from authz_server.identity import cookies, csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.errors import ShutOut
 from authz_server.identity.guard import citizen_required
@@ -72,7 +72,7 @@ def unfreeze(signed_in: SignedIn) -> Response:
     if not _form_is_ours(UNFREEZE):
         return _unfreeze_page(signed_in, stale=True)
     try:
-        sessions.hold(db.session(), signed_in, frozen=True)
+        turns.hold(db.session(), signed_in, frozen=True)
         withdrawal.unfreeze(db.session(), signed_in, now=clock.now())
     except ShutOut:  # by "not me", say, which was because of them
         db.session.rollback()

@@ -16,7 +16,7 @@ from authz_server import leaving
 from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, enrolment, levels, sessions
+from authz_server.identity import cookies, csrf, enrolment, levels, turns
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH, singles
 from authz_server.portal import locale
@@ -57,7 +57,7 @@ def leave(signed_in: SignedIn) -> Response:
         return _question(signed_in, stale=True)
     if _lack(signed_in) is not None:
         return _question(signed_in)
-    sessions.hold(db.session(), signed_in)
+    turns.hold(db.session(), signed_in)
     under_way = leaving.leave(
         db.session(), signed_in.citizen_id, actor="citizen", settings=services().settings, now=clock.now()
     )

@@ -19,7 +19,7 @@ from authz_server.core import clock
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, enrolment, sessions
+from authz_server.identity import cookies, csrf, enrolment, turns
 from authz_server.identity.contact import contact_of
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
@@ -118,7 +118,7 @@ def choose(signed_in: SignedIn) -> Response:
     if not csrf.check(cookies.session_secret(), CHOOSE, request.form.get("csrf")):
         return _choices_page(signed_in, error=gettext("The form was too old. Please try again."), status=403)
     wanted = request.form.getlist("channel")
-    sessions.hold(db.session(), signed_in)
+    turns.hold(db.session(), signed_in)
     for kind in _optional():
         inbox.choose(db.session(), signed_in.citizen_id, kind.id, wanted=kind.id in wanted)
     db.session.commit()

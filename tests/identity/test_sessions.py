@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.secrets import digest
 from authz_server.database import new_engine
-from authz_server.identity import credentials, enrolment, service, sessions
+from authz_server.identity import credentials, enrolment, service, sessions, turns
 from authz_server.identity.errors import ShutOut
 from authz_server.identity.levels import lack, level_of_method, stated
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
@@ -292,7 +292,7 @@ def test_a_change_waits_for_who_is_shutting_them_out_and_is_not_made(session: Se
 
     def change(other: Session) -> str:
         with pytest.raises(ShutOut):
-            sessions.hold(other, signed_in)
+            turns.hold(other, signed_in)
         return "refused"
 
     assert meanwhile(session, change) == "refused"

@@ -24,7 +24,7 @@ from authz_server.core import clock, secrets
 from authz_server.core.identifiers import PLATFORM_NAME
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, csrf, enrolment, passwords, recovery, sessions, totp
+from authz_server.identity import challenges, cookies, csrf, enrolment, passwords, recovery, totp, turns
 from authz_server.identity.errors import PasswordHashingBusy
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.methods.base import Form
@@ -122,7 +122,7 @@ def renew_recovery_codes(signed_in: SignedIn) -> Response:
     if not _ours(form):
         return _codes_page(signed_in, error="form", status=403)
     _demand_held(signed_in)
-    sessions.hold(session, signed_in)
+    turns.hold(session, signed_in)
     codes = recovery.renew(session, signed_in.citizen_id, server_secret=secret, now=now)
     # The other sessions stay: whoever has the codes needs the password besides.
     enrolment.tell(session, signed_in, "recovery.renewed", now=now)
