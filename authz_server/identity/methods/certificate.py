@@ -75,7 +75,8 @@ class Certificate(Method):
 
     def shown_as(self, bound: Bound) -> Held:
         """With its last day, by which of two cards the older one is known."""
-        return replace(super().shown_as(bound), valid_until=date.fromisoformat(bound.data["not_valid_after"]))
+        until = bound.data.get("not_valid_after")
+        return replace(super().shown_as(bound), valid_until=date.fromisoformat(until) if until else None)
 
     @property
     def by_connection(self) -> bool:
