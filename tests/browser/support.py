@@ -28,7 +28,7 @@ FLAGS = [
     "--no-first-run",
 ]
 AXE = ROOT / "tests" / "browser" / "node_modules" / "axe-core" / "axe.min.js"
-HOP_SECRET = "of the proxy that asks browsers for certificates"
+HOP_SECRET = "of-the-proxy-that-asks-browsers-for-certificates"
 LANGUAGES = {"zh-TW": "zh-Hant-TW", "en": "en"}
 WIDE, NARROW = 1280, 320
 LIMIT_MS = 120_000  # for whatever is waited for: a browser is slow on a busy machine
