@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -29,6 +29,7 @@ from authz_server.identity.models import Citizen, CitizenSession
 from tests.identity.certificates import cards, pki
 from tests.identity.certificates.cards import TLS_URL, Authority, Signing, connection, text_of
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields
+from tests.support.protocol import WAYS_TO_SHUT_OUT, shut_out
 
 SET_UP = "/account/methods/certificate"
 
@@ -518,7 +519,7 @@ def test_a_card_that_is_not_good_enough_is_not_added(
     assert bound_to(own_platform) == []
 
 
-@pytest.mark.parametrize("shut", ["frozen", "suspended", "signed out"])
+@pytest.mark.parametrize("shut", WAYS_TO_SHUT_OUT)
 def test_who_is_shut_out_while_the_authority_is_asked_adds_nothing(
     own_platform: Platform, authority: Authority, tmp_path: Path, shut: str
 ) -> None:
@@ -527,13 +528,7 @@ def test_who_is_shut_out_while_the_authority_is_asked_adds_nothing(
     listed = authority.shelf.answers["/crl"]
 
     def answer(_question: bytes) -> bytes:
-        with Session(own_platform.engine) as session, session.begin():
-            citizen_id = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
-            if shut == "signed out":
-                sessions.end_all(session, citizen_id, now=clock.now())
-            else:
-                moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[shut]
-                session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
+        shut_out(own_platform, "citizen1", shut)
         assert isinstance(listed, bytes)
         return listed
 

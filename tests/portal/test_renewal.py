@@ -8,7 +8,6 @@ from typing import Any
 
 import pyotp
 import pytest
-from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -20,7 +19,7 @@ from authz_server.identity import csrf, sessions
 from authz_server.identity.models import Citizen
 from authz_server.notices.wording import SECURITY, TOLD
 from tests.support.platform import PASSWORD, CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import everything, rows
+from tests.support.protocol import WAYS_TO_SHUT_OUT, everything, rows, shut_out
 
 HUB = "/account/methods/password_totp"
 PAGES = (f"{HUB}/password", f"{HUB}/authenticator", f"{HUB}/recovery-codes")
@@ -215,7 +214,7 @@ CHANGES: dict[str, Callable[[CitizenBrowser], TestResponse]] = RENEWALS | {
 
 
 @pytest.mark.parametrize("act", CHANGES.values(), ids=CHANGES.keys())
-@pytest.mark.parametrize("shut", ["frozen", "suspended", "signed out"])
+@pytest.mark.parametrize("shut", WAYS_TO_SHUT_OUT)
 def test_who_is_shut_out_while_the_request_is_looked_at_changes_nothing(
     someone: CitizenBrowser,
     own_platform: Platform,
@@ -227,13 +226,7 @@ def test_who_is_shut_out_while_the_request_is_looked_at_changes_nothing(
     before = list[object]()
 
     def shut_and_check(*_seen: Any) -> bool:
-        with Session(own_platform.engine) as session, session.begin():
-            citizen_id = session.scalars(select(Citizen.id).where(Citizen.username == "citizen1")).one()
-            if shut == "signed out":
-                sessions.end_all(session, citizen_id, now=clock.now())
-            else:
-                moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[shut]
-                session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
+        shut_out(own_platform, "citizen1", shut)
         before.append(everything(own_platform))
         return True  # also for a page that has no form, because no channel is configured
 

@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any
 
 import pyotp
-from sqlalchemy import Row, select
+from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
@@ -20,13 +20,14 @@ from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.database import Base, table_of
 from authz_server.extensions import Services
-from authz_server.identity import national_id
+from authz_server.identity import national_id, sessions
 from authz_server.identity.models import Citizen
 from tests.support.platform import Bank, CitizenBrowser, Platform, new_key
 
 # One after the other: of a thousand drawn by lot, two are soon the same. From anywhere: other processes make some too.
 _NUMBERS = itertools.count(secrets.randbelow(5_000_000))
 _NATIONAL_IDS = filter(national_id.check, map("Z29{:07}".format, _NUMBERS))
+WAYS_TO_SHUT_OUT = ("frozen", "suspended", "signed out")
 PUBLIC_TEXT = re.compile(r"[\x20-\x21\x23-\x5B\x5D-\x7E]+")  # RFC 6749 section 5.2
 
 
@@ -36,6 +37,17 @@ def writing(platform: Platform) -> Iterator[Session]:
     with Session(platform.engine) as session, session.begin():
         yield session
     services_of(platform).registry.reload()
+
+
+def shut_out(platform: Platform, username: str, how: str) -> None:
+    """Shut a citizen out of the account, in one of the ways that there are."""
+    with Session(platform.engine) as session, session.begin():
+        citizen_id = session.scalars(select(Citizen.id).where(Citizen.username == username)).one()
+        if how == "signed out":
+            sessions.end_all(session, citizen_id, now=clock.now())
+        else:
+            moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[how]
+            session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
 
 
 def services_of(platform: Platform) -> Services:
