@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, case, exists, select, update
+from sqlalchemy import ColumnElement, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -27,8 +27,6 @@ from authz_server.tokens.dataset_tokens import TOKEN
 READY: Final = "preparation.ready"
 REFUSED: Final = "preparation.refused"
 GRACE: Final = timedelta(hours=1)  # in which whoever was told can come
-
-
 ENTRY = table_of(AuditEntry).c
 OF_ITS_TOKEN = (TOKEN.c.consent_id == PREPARATION.c.consent_id, TOKEN.c.position == PREPARATION.c.position)
 # Nobody knows how that fetch went, so the agency may still have it. Which of two of the same dataset it was, for two
@@ -38,7 +36,8 @@ UNKNOWN = exists().where(
     ENTRY.dataset_id == PREPARATION.c.dataset_id,
     ENTRY.event == "token.spent_unknown",
 )
-DELIVERED = exists().where(*OF_ITS_TOKEN, TOKEN.c.state == "spent", ~UNKNOWN)
+# Beside each other: one within the other would look at the fetches of everybody.
+UNDELIVERED = or_(~exists().where(*OF_ITS_TOKEN, TOKEN.c.state == "spent"), UNKNOWN)
 
 
 class PreparationOver(DomainError):
@@ -80,7 +79,7 @@ LIVE_ON = (
 )
 DROP = Decision(
     update(PREPARATION)
-    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"), ~DELIVERED)
+    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"), UNDELIVERED)
     .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
     .values(dropped_at=bindparam("now"))
     .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
