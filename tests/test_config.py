@@ -144,6 +144,15 @@ def test_what_is_no_list_of_texts_is_told_as_that(tmp_path: Path, hosts: Any) ->
     )
 
 
+def test_a_host_may_have_the_name_of_a_container(tmp_path: Path) -> None:
+    changed = {"allowed_outbound_hosts": ["mock_agency:8443", "[::1]:80"], "mail": MAIL | {"host": "mail_relay"}}
+    settings = config.parse(GOOD | changed, base=tmp_path)
+    assert (settings.allowed_outbound_hosts, settings.mail.host if settings.mail else "") == (
+        ("mock_agency:8443", "[::1]:80"),
+        "mail_relay",
+    )
+
+
 def test_codes_and_request_uris_live_no_longer_than_the_profile_allows(tmp_path: Path) -> None:
     problems = problems_of(tmp_path, limits={"code_ttl_s": 61, "request_uri_ttl_s": 600})
     assert [problem.partition(":")[0] for problem in problems] == ["limits.request_uri_ttl_s", "limits.code_ttl_s"]

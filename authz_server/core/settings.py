@@ -19,10 +19,11 @@ DAY_S = 24 * 60 * 60
 
 _URL_CHARACTERS = re.compile(r"(?:(?![#?@])[\x21-\x7e])+")
 
-_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?\.?")
+# Names of containers may have an underscore.
+_HOST = re.compile(r"[0-9A-Za-z]([0-9A-Za-z._-]*[0-9A-Za-z])?\.?")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_PEER = re.compile(r"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
+_PEER = re.compile(r"(?:[0-9A-Za-z._-]+|\[[0-9A-Fa-f:.]+\]):([0-9]{1,5})")
 _HIGHEST_PORT = 65535
 T = TypeVar("T")
 
