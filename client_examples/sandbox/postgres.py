@@ -34,7 +34,8 @@ _SETTINGS = {
 }
 # Enough against a killed process, which is what the tests kill; not enough against a lost power supply.
 _UNSAFE_BUT_QUICK = {"fsync": "off", "full_page_writes": "off"}
-# Deletes the folder once its input and the server have ended: by the system, should whoever started them be killed.
+# Deletes the folder once the server has ended, and its input has a line or was ended: by the system, should whoever
+# started them be killed.
 _SWEEP = """
 read -r nothing
 while pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
@@ -138,7 +139,7 @@ class PostgresServer:
             self._process = None
         shutil.rmtree(self.directory, ignore_errors=True)
         if self._sweeper is not None:
-            self._sweeper.communicate()
+            self._sweeper.communicate(b"\n")  # a process that was forked meanwhile has the input open as well
             self._sweeper = None
 
     def dump(self, database: str) -> bytes:
