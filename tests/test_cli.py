@@ -218,7 +218,7 @@ def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
 
 
 def test_an_address_that_is_taken_or_not_of_this_host_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:  # as another server of ours listens
         port = taken.getsockname()[1]
         line = told_by_serve(settings, tmp_path, bind=f"127.0.0.1:{port}")
         assert line == f"bind: 127.0.0.1, port {port}: Address already in use"
