@@ -41,9 +41,9 @@ def rotate_key(*, stolen: bool, kid: str | None) -> None:
     settings = config.load()
     keep = timedelta(days=2 * settings.limits.record_days)
     with of("keys_file"):
-        jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
+        parsed = jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
         known = orjson.loads(settings.keys_file.read_bytes())
-        if kid is None or kid in {member.get("kid") for member in known["keys"] if member.get("alg") == ALG}:
+        if kid is None or kid in {key.kid for key in parsed if key.is_private and key.alg == ALG}:
             event, done = "platform.key_rotated", "rotated"
             document = jose.rotated(known, jose.generate_key(ALG), now=clock.now(), keep=keep, stolen=stolen)
         else:

@@ -1,5 +1,6 @@
 """Commands that start something: what is wrong is told before anything listens."""
 
+import json
 import os
 import socket
 import stat
@@ -114,6 +115,19 @@ def test_a_key_that_was_stolen_before_it_was_rotated_is_forgotten_by_its_name(
         "platform.key_forgotten",
         "platform.key_rotated",
     ]
+
+
+def test_a_stolen_key_whose_file_names_none_is_known_by_the_name_that_is_published(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    document = json.loads(settings.keys_file.read_bytes())
+    del document["keys"][0]["kid"]
+    settings.keys_file.write_text(json.dumps(document))
+    (stolen,) = jose.load_keys(settings.keys_file)
+    result = CliRunner().invoke(cli, ["rotate-key", "--stolen", "--kid", stolen.kid])
+    assert result.output == "rotated; restart the servers\n"
+    assert [key.kid for key in jose.load_keys(settings.keys_file)] != [stolen.kid]
 
 
 def test_a_rotation_of_the_key_is_on_the_record_unless_the_database_is_away(
