@@ -49,7 +49,7 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
 
 
 def make_proxy(settings: ProxySettings, catalogue: Catalogue) -> Proxy:
-    """Read keys and secrets and make what every fetch needs.  Raises: SettingsError, with every problem."""
+    """Read keys and secrets and make what every fetch needs.  Raises: SettingsError, of the agencies all at once."""
     problems: list[str] = []
     with of("ca_file"):
         pool = Pool(
@@ -85,14 +85,15 @@ def open_door(
         raise SettingsError([f"agencies.{name}: is not in the catalogue"])
     if agency_settings.connector not in REGISTRY:
         raise SettingsError([f"agencies.{name}.connector: must be one of {', '.join(REGISTRY)}"])
-    pool = Pool(
-        agency_settings.url,
-        connect_timeout_s=settings.connect_timeout_s,
-        read_timeout_s=settings.read_timeout_s,
-        answer_timeout_s=settings.answer_timeout_s,
-        size=agency_settings.max_concurrent,
-        ca_file=settings.ca_file,
-    )
+    with of("ca_file"):  # so far it was read only if the issuer has https
+        pool = Pool(
+            agency_settings.url,
+            connect_timeout_s=settings.connect_timeout_s,
+            read_timeout_s=settings.read_timeout_s,
+            answer_timeout_s=settings.answer_timeout_s,
+            size=agency_settings.max_concurrent,
+            ca_file=settings.ca_file,
+        )
     parts = Parts(agency=agency, agency_settings=agency_settings, settings=settings, pool=pool, authz=authz)
     circuit = Circuit(
         max_concurrent=agency_settings.max_concurrent,

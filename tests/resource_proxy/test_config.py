@@ -131,15 +131,16 @@ def test_what_only_shows_when_files_are_read_is_listed_too(
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])
+@pytest.mark.parametrize("issuer", ["https://op.example", "http://127.0.0.1:8000"])
 def test_authorities_that_can_not_be_read_are_told_at_the_start(
-    settings: ProxySettings, real_catalogue: Catalogue, tmp_path: Path, content: str | None
+    settings: ProxySettings, real_catalogue: Catalogue, tmp_path: Path, content: str | None, issuer: str
 ) -> None:
     if content is not None:
         (tmp_path / "ca.pem").write_text(content)
+    agencies = {"ris": AgencySettings(url="https://ris.example", connector="jose")}
+    wrong = replace(settings, issuer=issuer, agencies=agencies, ca_file=tmp_path / "ca.pem")
     with pytest.raises(SettingsError, match=r"^ca_file: .*ca\.pem"):
-        create_app(
-            replace(settings, issuer="https://op.example", ca_file=tmp_path / "ca.pem"), catalogue=real_catalogue
-        )
+        create_app(wrong, catalogue=real_catalogue)
 
 
 def test_secrets_are_not_in_the_repr(settings: ProxySettings) -> None:
