@@ -32,6 +32,8 @@ OF_ITS_TOKEN = (TOKEN.c.consent_id == PREPARATION.c.consent_id, TOKEN.c.position
 # Nobody knows how that fetch went, so the agency may still have it. Which of two of the same dataset it was, for two
 # years, the record does not say; then it is both.
 UNKNOWN = exists().where(
+    ENTRY.citizen_id == PREPARATION.c.citizen_id,
+    ENTRY.at >= PREPARATION.c.asked_at,  # these two are what an index finds
     ENTRY.transaction_id == PREPARATION.c.transaction_id,
     ENTRY.dataset_id == PREPARATION.c.dataset_id,
     ENTRY.event == "token.spent_unknown",
@@ -79,8 +81,8 @@ LIVE_ON = (
 )
 DROP = Decision(
     update(PREPARATION)
-    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"), UNDELIVERED)
-    .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)))
+    .where(PREPARATION.c.dropped_at.is_(None), PREPARATION.c.until > bindparam("now"))
+    .where(exists().where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_not(None)), UNDELIVERED)
     .values(dropped_at=bindparam("now"))
     .returning(*(PREPARATION.c[name] for name in OWNER), PLACE.label("reason"))
 )
