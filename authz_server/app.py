@@ -4,6 +4,7 @@ from logging import ERROR
 
 from flask import Flask, Response, request
 from sqlalchemy import Engine
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -101,8 +102,8 @@ def _hold_secret(app: Flask, secret: bytes) -> None:
         try:
             with Session(db.engine) as session, session.begin():
                 installation.check_secret(session, secret)
-        except SettingsError:
-            event("secret.of_another_database", level=ERROR)
+        except (SettingsError, ProgrammingError) as error:  # the latter: its tables are of another release
+            event("secret.of_another_database", level=ERROR, reason=type(error).__name__)
             return unavailable(retry_after_s=OTHER_SECRET_S)
         steps = app.before_request_funcs
         steps[None] = [step for step in steps[None] if step is not hold]  # anew: others are going through the old list

@@ -24,7 +24,7 @@ from authz_server.core.outbound_mail import TLS_MODES, Tls
 from authz_server.core.settings import SettingsError
 from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
 
-DATABASES = frozenset({"sqlite", "postgresql+psycopg"})
+DATABASES = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
 SENDER = re.compile(r"[!#-;=?A-~]+@[0-9A-Za-z.-]+")
 LEAST_RECORD_DAYS = 365
 FAPI = "FAPI 2.0 security profile section 5.3.2.1"

@@ -21,6 +21,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
 from tests.support import postgres
 from tests.support.commands import settings_file
+from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
 
 
@@ -223,6 +224,7 @@ def test_a_database_that_takes_no_changes_is_told_in_a_line(settings: Settings, 
 def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
     """The one line in which a server says why it does not start."""
     environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, folder))}
+    changes = {"bind": f"127.0.0.1:{free_port()}", **changes}
     environment |= {f"MYDATA_{name.upper()}": value for name, value in changes.items()}
     command = [sys.executable, "-c", "from authz_server.start import main; main()", "serve"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)

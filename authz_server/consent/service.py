@@ -166,8 +166,13 @@ def find(session: Executor, request_id: str, *, now: datetime) -> PendingRequest
 
 
 def client_of(session: Session, request_id: str) -> str | None:
-    """Which client a request of any state came from, so that a dead end can point the way back."""
-    return session.execute(select(REQUEST.c.client_id).where(REQUEST.c.id == request_id)).scalar_one_or_none()
+    """Which client a request of any state came from, so that a dead end can point the way back; None if from none.
+
+    A visit to a counter is asked for on this platform's own pages, whatever client it is for.
+    """
+    asked = select(REQUEST.c.client_id, REQUEST.c.parameters).where(REQUEST.c.id == request_id)
+    row = session.execute(asked).one_or_none()
+    return str(row.client_id) if row and not row.parameters.get("at_counter") else None
 
 
 def extend(session: Session, request_id: str, *, citizen_id: int, settings: Settings, now: datetime) -> datetime | None:

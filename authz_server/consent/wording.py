@@ -162,18 +162,18 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "stop": ("想停止時", "How to stop"),
     "stop_text": (
-        "資料被取走之前，可在本平臺停止（連結在「我的紀錄」）；之後請致電{client} {phone}，並報上參考編號。",
-        "Until your data is fetched, you can stop it on this platform: the link is in your record. Afterwards, call "
-        "{client} on {phone} and quote your reference number.",
+        "資料被取走之前，可在本平臺停止（連結在「我的同意」）；之後請致電{client} {phone}，並報上參考編號。",
+        "Until your data is fetched, you can stop it on this platform: the link is among your consents. Afterwards, "
+        "call {client} on {phone} and quote your reference number.",
     ),
     "stop_identity": (
         "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
         "To stop, call {client} on {phone} and quote your reference number.",
     ),
     "stop_download": (
-        "資料送達您的瀏覽器之前，可在本平臺停止（連結在「我的紀錄」）。存下來之後，就由您自己保管。",
-        "Until it has arrived in your browser, you can stop it on this platform: the link is in your record. What you "
-        "have saved is in your own keeping.",
+        "資料送達您的瀏覽器之前，可在本平臺停止（連結在「我的同意」）。存下來之後，就由您自己保管。",
+        "Until it has arrived in your browser, you can stop it on this platform: the link is among your consents. What "
+        "you have saved is in your own keeping.",
     ),
     "leaving_download": (
         "同意之後，下一頁會立刻取得資料並在這個瀏覽器裡解密。請讓那一頁開著，直到存好：離開它，金鑰就沒了，得重新來過。",

@@ -17,6 +17,7 @@ from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, enrolment, levels, turns
+from authz_server.identity.guard import current
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH, singles
 from authz_server.portal import locale
@@ -68,8 +69,10 @@ def leave(signed_in: SignedIn) -> Response:
 
 
 @blueprint.get("/account/left")
-def left() -> str:
-    """Say that it was done. Who opens this by chance reads nothing of anybody."""
+def left() -> str | Response:
+    """Say that it was done. Who opens this by chance reads nothing of anybody; who has an account is led there."""
+    if current() is not None:
+        return redirect("/account", code=303)
     return render_template("left.html", **_kept())
 
 

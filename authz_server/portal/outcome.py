@@ -92,6 +92,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
             own=found.is_download,
             stoppable=found.stoppable,
             delivered=found.delivered,
+            erasable=found.erasable,
             to_stop=[fetch for fetch in fetches if fetch["state"] in STOPPABLE],
             too_late=[fetch for fetch in fetches if fetch["state"] not in STOPPABLE],
             csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),

@@ -10,6 +10,7 @@ from authz_server.catalogue import counties
 from authz_server.catalogue.model import Dataset, Parameter
 from authz_server.catalogue.parameters import this_year
 from authz_server.clients.ranges import Range
+from authz_server.consent.wording import gap
 from authz_server.portal import locale
 
 YEARS_OFFERED: Final = 15
@@ -28,7 +29,7 @@ def asks(dataset: Dataset, errors: Mapping[str, str], limits: Mapping[str, Range
                 {
                     "name": name,
                     "kind": parameter.type,
-                    "label": f"{label} {part}" if part else label,
+                    "label": f"{label}{gap(spoken)}{part}" if part else label,
                     "required": parameter.required or limit is not None,
                     "value": request.form.get(name, ""),
                     "options": _options(parameter, spoken, limit),

@@ -378,3 +378,16 @@ def test_on_the_way_to_a_barcode_nothing_speaks_of_going_back_to_the_office(
     sign_in = platform.browser().get(f"/sign-in?request={address.rpartition('/')[2]}&lang={lang}").text
     assert step in sign_in
     assert cancel in sign_in
+
+
+def test_a_request_for_a_visit_that_is_over_leads_nobody_to_the_site_of_the_office(
+    platform: Platform, office: Bank
+) -> None:
+    """That is where its clerks sign in; the citizen never came from there."""
+    citizen, path = platform.citizen(), f"/counter/offices/{office.client_id}/childcare"
+    form = hidden_fields(citizen.client.get(path).text) | {"fia.property/tax_year": "113"}
+    asked = citizen.client.post(path, data=form).location
+    citizen.decide(citizen.client.get(asked))
+    over = citizen.client.get(asked)
+    assert over.status_code == 400
+    assert "start-again" not in over.text

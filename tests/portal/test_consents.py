@@ -89,14 +89,14 @@ def test_each_stands_under_its_state(own_platform: Platform, citizen: CitizenBro
     deliver(own_platform, fetch)
     assert (listed(citizen), listed(citizen, state="history"), listed(citizen, state="none")) == ([used], [], [refused])
     assert "Refused" in read(citizen, state="none")
-    assert "Nobody may fetch" not in read(citizen)
+    assert "No consent of yours is in force" not in read(citizen)
     with clock.frozen(clock.now() + timedelta(days=31)):
         late = own_platform.citizen(CITIZEN)
         assert "Has to be erased" in read(late)
     with clock.frozen(clock.now() + timedelta(days=91)):
         late = own_platform.citizen(CITIZEN)
         assert (listed(late), listed(late, state="history")) == ([], [used])
-        assert "Nobody may fetch or use data of yours at present." in read(late)
+        assert "No consent of yours is in force at present." in read(late)
 
 
 def test_it_is_found_by_party_purpose_dataset_agency_and_reference(

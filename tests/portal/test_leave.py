@@ -93,7 +93,9 @@ def test_a_record_that_is_not_kept_for_whole_years_is_told_in_days(own_platform:
     own_platform.app.extensions["mydata"] = replace(known, settings=replace(known.settings, limits=limits))
     browser = browser_of(own_platform)
     assert "For 400 days" in browser.client.get(f"{LEAVE}?lang=en").text
-    assert "400 days" in browser.client.get("/account/left?lang=en").text
+    assert "400 days" in own_platform.browser().get("/account/left?lang=en").text
+    still_there = browser.client.get("/account/left")
+    assert (still_there.status_code, still_there.location) == (303, "/account"), "nothing was closed"
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, language, webauthn
+from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, language, turns, webauthn
 from authz_server.identity.credentials import Bound
 from authz_server.identity.errors import PasskeyCopied, WrongCredentials
 from authz_server.identity.levels import level_of_method
@@ -236,6 +236,7 @@ def _begin(session: Session, *, told: Mapping[str, Any]) -> PasskeyAttempt:
 
 def _made(signed_in: SignedIn, told: Mapping[str, Any], now: datetime) -> Passkey:
     handle = webauthn.unverified_challenge(told)
+    turns.hold(db.session(), signed_in)  # before the challenge: whoever leaves takes them in this order
     asked = challenges.spend(
         db.session(), handle, method=PASSKEY.id, kind=SET_UP, browser=cookies.session_secret(), now=now
     )

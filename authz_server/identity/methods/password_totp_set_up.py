@@ -96,6 +96,7 @@ def change_authenticator(signed_in: SignedIn) -> Response:
     if step is None:
         return _authenticator_page(signed_in, handle, error="wrong", status=400)
     session, kind, browser = db.session(), NEW_AUTHENTICATOR, cookies.session_secret()
+    turns.hold(session, signed_in)  # before the challenge: whoever leaves takes them in this order
     spent = challenges.spend(session, handle, method=PASSWORD_TOTP.id, kind=kind, browser=browser, now=now)
     if spent is None or spent.citizen_id != signed_in.citizen_id:
         return _authenticator_page(signed_in, _issue(signed_in), error="form", status=400)
