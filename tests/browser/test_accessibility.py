@@ -421,11 +421,11 @@ VISIT: dict[str, Step] = {
     "leave": lambda visitor: visitor.open("/account/leave"),
     "leave, confirm": lambda visitor: visitor.page.click("#leave-on"),
     "leave, refused": with_a_stale_form("#leave-confirm"),
-    "left": lambda visitor: visitor.open("/account/left"),
     "not me": follow_not_me,
     "not me, refused": with_a_stale_form("#not-me-confirm"),
     "not me, done": lambda visitor: visitor.page.click("#not-me-confirm"),
     "not me, unknown": lambda visitor: visitor.open("/not-me?key=x"),
+    "left": lambda visitor: visitor.open("/account/left"),  # nobody is signed in any more
     "unfreeze, two ways": lambda visitor: open_as_citizen(visitor, "/account/unfreeze?first=1"),
     "opened again": unfreeze,
     "no such page": lambda visitor: visitor.open("/record/none"),
