@@ -21,7 +21,6 @@ from authz_server.certificate_settings import CertificateSettings
 from authz_server.core import settings
 from authz_server.core.identifiers import HIGHEST_LEVEL, MEMBER_AREA
 from authz_server.core.outbound_mail import TLS_MODES, Tls
-from authz_server.core.settings import SettingsError
 from authz_server.neighbours import AuthoritySettings, RegistrySettings, UpstreamSettings
 
 DATABASES = frozenset({"sqlite", "sqlite+pysqlite", "postgresql+psycopg"})
@@ -156,14 +155,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> S
 
 def parse(document: Mapping[str, Any], *, base: Path) -> Settings:
     """Settings from a parsed document; relative paths are relative to `base`.  Raises: SettingsError."""
-    problems: list[str] = []
-    values = settings.read_table(Settings, document, READERS, problems, base=base)
-    if not problems:
-        parsed = Settings(**values)
-        problems = contradictions(parsed)
-        if not problems:
-            return parsed
-    raise SettingsError(problems)
+    return settings.whole_document(Settings, document, READERS, contradictions, base=base)
 
 
 def contradictions(parsed: Settings) -> list[str]:

@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from authz_server.core import settings
-from authz_server.core.settings import SettingsError
 
 NONCE_SECRET_BYTES = 32
 
@@ -78,14 +77,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> P
 
 def parse(document: Mapping[str, Any], *, base: Path) -> ProxySettings:
     """Settings from a parsed document; relative paths are relative to `base`.  Raises: SettingsError."""
-    problems: list[str] = []
-    values = settings.read_table(ProxySettings, document, READERS, problems, base=base)
-    if not problems:
-        parsed = ProxySettings(**values)
-        problems = contradictions(parsed)
-        if not problems:
-            return parsed
-    raise SettingsError(problems)
+    return settings.whole_document(ProxySettings, document, READERS, contradictions, base=base)
 
 
 def contradictions(parsed: ProxySettings) -> list[str]:

@@ -107,6 +107,28 @@ def _named(name: str, error: Exception) -> list[str]:
     return [f"{name}: {error}"]
 
 
+def whole_document(
+    kind: type[T],
+    document: Mapping[str, Any],
+    readers: Mapping[str, Reader],
+    contradictions: Callable[[T], list[str]],
+    *,
+    base: Path,
+) -> T:
+    """The settings object that a document describes.  Raises: SettingsError, with every problem that was found.
+
+    Args: contradictions: what of it can't stand together, asked once each setting is well-formed.
+    """
+    problems: list[str] = []
+    values = read_table(kind, document, readers, problems, base=base)
+    if not problems:
+        parsed = kind(**values)
+        problems = contradictions(parsed)
+        if not problems:
+            return parsed
+    raise SettingsError(problems)
+
+
 def table(value: Any) -> Mapping[str, Any]:
     """A table of the document as it stands.  Raises: ValueError."""
     if not isinstance(value, Mapping):

@@ -64,6 +64,7 @@ def test_a_link_only_asks(platform: Platform) -> None:
     assert page.count("Not delivered yet") == 2
     assert "under way" not in page
     assert "called back" not in page, "nothing was delivered"
+    assert "/erase" not in page
     assert fetch.exchange().status_code == 200
 
 
@@ -129,6 +130,7 @@ def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None
     assert page.index("This will not be delivered any more") < page.index("Not delivered yet")
     assert page.index("This can't be stopped any more") < page.index("Delivered on")
     assert "Call First Sample Bank on 02-0000-0000 and quote the reference number." in page
+    assert f'href="/consent/{given.reference}/erase"' in page
     given.stop()
     page = given.read()
     assert re.search(r"Personal household registration.{0,60}Delivered on", page)
