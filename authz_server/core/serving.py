@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
+from granian.http import HTTP1Settings
 from granian.server import Server
 
 from authz_server.core.admission import Room, Rooms
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 HSTS = "max-age=63072000; includeSubDomains"  # where clients come by https (RFC 6797)
 # Per worker. Whoever is refused has been read, so there are many more connections than turns.
 CONNECTIONS = 4096
+# When a connection is closed on which nothing comes, or half a head. Not the 30 s after which clients are told to come
+# back when the database or an agency is away: whoever did as told met the end of their connection.
+IDLE_S = 20
 # A request makes some thousand objects, of which hardly any is in a cycle: look through them every dozen requests.
 YOUNG_OBJECTS = 20_000
 UNSENT_BYTES = 64 * 1024
@@ -80,6 +84,7 @@ def serve(
         backpressure=CONNECTIONS,
         # HTTP/1.1 only: there an answer that ends before its Content-Length aborts the connection.
         http=HTTPModes.http1,
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_S * 1000),
         websockets=False,
         log_access=False,  # request lines hold request_uris
         ssl_cert=tls_cert,

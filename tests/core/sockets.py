@@ -1,4 +1,4 @@
-"""A server that says how its sockets are set: `python -m tests.core.sockets PORT`."""
+"""A server that says how its sockets are set: `python -m tests.core.sockets PORT [IDLE_S]`."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from authz_server.core import serving
 from authz_server.core.admission import ReadyAnswer, Room
-from authz_server.core.serving import Served, serve
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., object]) -> Iterable[bytes]:
@@ -28,10 +28,11 @@ def options() -> Iterator[tuple[str, int]]:
             yield control.rstrip(b"\0").decode(), unsent
 
 
-def made() -> Served:
-    return Served(application, ReadyAnswer((), b""))
+def made() -> serving.Served:
+    return serving.Served(application, ReadyAnswer((), b""))
 
 
 if __name__ == "__main__":
+    serving.IDLE_S = int(sys.argv[2]) if sys.argv[2:] else serving.IDLE_S
     room = Room(at_once=1, waiting=1)
-    serve("sockets", made, bind=f"127.0.0.1:{sys.argv[1]}", workers=1, rooms=[room], long_answers=True)
+    serving.serve("sockets", made, bind=f"127.0.0.1:{sys.argv[1]}", workers=1, rooms=[room], long_answers=True)

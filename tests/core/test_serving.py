@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +14,13 @@ from typing import Any
 
 import pytest
 
+from authz_server.core import serving
+from authz_server.core.admission import RETRY_AFTER_S
 from authz_server.core.serving import UNPACED, UNSENT_BYTES, stay_on_core
+from authz_server.portal.errors import DATABASE_AWAY_S
+from resource_proxy.config import ProxySettings
+from resource_proxy.connectors.base import AgencyDown
+from resource_proxy.connectors.http_answer import RETRY_AFTER_DEFAULT_S
 from tests.core import faulty, sockets
 from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
@@ -65,6 +72,25 @@ def test_what_an_exception_says_is_in_no_log(path: str) -> None:
     (line,) = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
     assert (line["event"], line["exception"]) == ("answer.failed", "builtins.ValueError")
     assert "faulty.py" in line["frames"][-1]
+
+
+def test_nobody_is_told_to_come_back_just_when_their_connection_is_closed() -> None:
+    told = {RETRY_AFTER_S, DATABASE_AWAY_S, RETRY_AFTER_DEFAULT_S}
+    told |= {AgencyDown().retry_after_s or 0, ProxySettings.breaker_cool_down_s}
+    assert [after_s for after_s in told if abs(after_s - serving.IDLE_S) < 2] == []
+
+
+def test_a_connection_on_which_nothing_comes_is_closed() -> None:
+    port = free_port()
+    with subprocess.Popen([sys.executable, "-m", sockets.__name__, str(port), "1"]) as server:
+        try:
+            wait_until(lambda: listens(port), "the server listens")
+            with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+                connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                while connection.recv(65536):
+                    pass  # as long as something comes; the time-out is an error
+        finally:
+            server.terminate()
 
 
 def ask(port: int) -> Any:
