@@ -177,7 +177,7 @@ function shown(value, names) {
     }
     return pairs
   }
-  return document.createTextNode(display(value))
+  return document.createTextNode(typeof value === 'number' ? value.toLocaleString(language, { maximumFractionDigits: 20 }) : display(value))
 }
 
 // Name and value of every field, in the order of the catalogue; lists and objects within by their path.

@@ -24,8 +24,9 @@ export function resultPage(zh, fetches, refreshSeconds) {
   const named = ({ name }) => escape(zh ? name.zh : name.en)
   const shown = (value, members) => value === null ? '–'
     : Array.isArray(value) ? value.map((one) => shown(one, members)).join('<br>')
-    : typeof value === 'object' ? Object.entries(value).map(([id, one]) => `${named(members[id])} ${shown(one, members)}`).join('; ')
-    : typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no') : escape(value)
+    : typeof value === 'object' ? Object.entries(value).map(([id, one]) => `${named(members[id])} ${shown(one, members)}`).join(zh ? '；' : '; ')
+    : typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no')
+    : typeof value === 'number' ? value.toLocaleString('en', { maximumFractionDigits: 20 }) : escape(value)
   const rows = ({ fields, members }, data) => fields.filter(({ id }) => id in data)
     .map((field) => `<dt>${named(field)}</dt><dd>${shown(data[field.id], members)}</dd>`)
   const sections = fetches.map(({ grant, dataset, status, content, note }) => `

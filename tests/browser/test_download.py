@@ -94,6 +94,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
             expect(card).to_contain_text(SIGNED[lang])
             assert card.locator("tbody tr").count() >= 12
         expect(page.locator("[data-dataset='fia.income'] dt").first).to_have_text(INSIDE[lang])
+        expect(page.locator("[data-dataset='fia.income'] tbody")).to_contain_text(re.compile("[0-9],[0-9]{3}"))
         image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
         page.click("[data-dataset='fia.income'] [data-documents] summary")

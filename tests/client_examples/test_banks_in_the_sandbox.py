@@ -71,6 +71,7 @@ def test_a_credit_card_needs_three_datasets(visit: Visit) -> None:
     assert page.status == 200, page.text
     assert statuses(page) == ["done", "done", "done"]
     assert visit.citizen.name in page.text
+    assert re.search(r"<dd>[1-9][0-9]*,[0-9]{3}</dd>", page.html), "an amount as people write it"
 
 
 def test_a_loan_waits_for_the_slow_agency(visit: Visit) -> None:
