@@ -22,7 +22,7 @@ from typing import Any
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-# Servers close idle connections (ours after 30 s). A request that meets that close in flight has an unknown outcome, so
+# Servers close idle connections (ours after 20 s). A request that meets that close in flight has an unknown outcome, so
 # a connection is not trusted for longer than this.
 IDLE_LIMIT_S = 15.0
 HEAD_LIMIT_BYTES = 32 * 1024
