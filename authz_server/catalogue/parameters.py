@@ -8,7 +8,6 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta, timezone
 from typing import Literal
 
 from authz_server.catalogue import counties
@@ -19,7 +18,6 @@ ParameterKind = Literal["year", "period", "county", "town", "section"]
 YEAR = re.compile(r"[1-9][0-9]{1,2}")
 FIRST_YEAR = 90  # ROC, 2001: nothing older is on line
 LONGEST_PERIOD_MONTHS = 60
-TAIPEI = timezone(timedelta(hours=8))  # no summer time since 1979
 
 _PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])/([0-9]{4})-(0[1-9]|1[0-2])")
 # Han (rare characters of place names included), ASCII letters and digits; joined by single spaces or hyphens.
@@ -40,7 +38,7 @@ class ParameterType:
 
 def this_year() -> int:
     """The current year of the Republic of China, in Taiwan."""
-    return clock.now().astimezone(TAIPEI).year - 1911
+    return clock.day_of(clock.now()).year - 1911
 
 
 def months_of(period: str) -> int:
@@ -65,8 +63,8 @@ def _parse_period(value: str) -> str:
     if not _PERIOD.fullmatch(value):
         raise ValueError("a period is YYYY-MM/YYYY-MM, first and last month")
     first, last = _months(value)
-    now = clock.now().astimezone(TAIPEI)
-    if first < (FIRST_YEAR + 1911) * 12 or last > now.year * 12 + now.month - 1:
+    today = clock.day_of(clock.now())
+    if first < (FIRST_YEAR + 1911) * 12 or last > today.year * 12 + today.month - 1:
         raise ValueError(f"a period lies between {FIRST_YEAR + 1911}-01 and the current month")
     if not 1 <= last - first + 1 <= LONGEST_PERIOD_MONTHS:
         raise ValueError(f"a period runs forward and covers at most {LONGEST_PERIOD_MONTHS} months")

@@ -94,7 +94,7 @@ def as_json(signed_in: SignedIn) -> Response:
         "receipts": [claims_of(consent, actors) for consent in consents],
     }
     octets = documents.seal("record", claims, known.keys.get(documents.ALG))
-    return file(octets, "application/json", f"record-{now:%Y%m%d}.json")
+    return file(octets, "application/json", f"record-{clock.day_of(now):%Y%m%d}.json")
 
 
 @blueprint.get("/record/export.csv")
@@ -108,7 +108,7 @@ def as_csv(signed_in: SignedIn) -> Response:
     writer.writerow(_headings())
     writer.writerows([harmless(cell) for cell in row] for row in rows)
     octets = (BOM + text.getvalue()).encode("utf-8")
-    return file(octets, "text/csv; charset=utf-8", f"record-{clock.now():%Y%m%d}.csv")
+    return file(octets, "text/csv; charset=utf-8", f"record-{clock.day_of(clock.now()):%Y%m%d}.csv")
 
 
 def harmless(cell: str) -> str:

@@ -5,8 +5,9 @@ import json
 import logging
 from base64 import b64encode
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Flask, Response, abort, request
 from joserfc.jwk import ECKey
@@ -24,6 +25,7 @@ from .problems import problem, retry_later
 from .ticket import Ticket, TicketRefused, TooBusy, Verifier
 
 log = logging.getLogger("demo_agency")
+TAIWAN = ZoneInfo("Asia/Taipei")
 
 
 @dataclass(frozen=True)
@@ -164,4 +166,4 @@ def as_json(value: dict[str, Any]) -> bytes:
 
 
 def today(office: Office) -> str:
-    return datetime.fromtimestamp(office.now(), UTC).strftime("%Y-%m-%d")
+    return datetime.fromtimestamp(office.now(), TAIWAN).strftime("%Y-%m-%d")

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -134,6 +134,13 @@ def test_a_period_holds_what_happened_in_it_and_no_more(own_platform: Platform, 
         assert {entry["reference"] for entry in before["entries"]} == {None, early}
         assert before["receipts"] == []
         assert len(table(get(late, "csv", **{"from": str(today + timedelta(days=1))}))) == 1
+
+
+@pytest.mark.parametrize("kind", ["json", "csv"])
+def test_a_file_is_named_for_the_day_that_it_is_in_taiwan(own_platform: Platform, kind: str) -> None:
+    with clock.frozen(datetime(2032, 2, 28, 16, 30, tzinfo=UTC)):
+        answer = get(own_platform.citizen(), kind)
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="record-20320229.{kind}"'
 
 
 def test_a_long_record_comes_in_parts_that_are_together_the_whole(
