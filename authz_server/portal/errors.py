@@ -91,18 +91,6 @@ BY_ERROR: Final[Mapping[str, Explanation]] = {
         lazy_gettext("We don't know who sent you here"),
         lazy_gettext("The site that sent you here is not registered with this platform. Nothing was sent to it."),
     ),
-    "redirect_uri is not registered": Explanation(
-        lazy_gettext("We can't be sure where this would lead"),
-        lazy_gettext(
-            "The site that sent you here gave an address for the answer that it has not registered. "
-            "Nothing was sent to it."
-        ),
-    ),
-    "post_logout_redirect_uri is not registered": Explanation(
-        lazy_gettext("We can't be sure where this would lead"),
-        lazy_gettext("The site that sent you here gave an address that it has not registered. You are not sent there."),
-    ),
-    "id_token_hint is not valid": NOT_SHOWN,
     WrongCitizen.public: Explanation(
         lazy_gettext("Somebody else has opened this request"),
         lazy_gettext(
