@@ -13,12 +13,11 @@ from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.consent.wording import day, duration, listed, moment, say
 
-# OpenID Connect Core section 5.4: what a scope asks for, as far as this server knows it.
+# OpenID Connect Core section 5.4: what a scope asks for, which is what is released (`oauth.scopes`).
 CLAIMS_OF_SCOPE: Final[Mapping[str, tuple[str, ...]]] = {
     "profile": ("name", "birthdate", "locale"),
     "email": ("email",),
     "phone": ("phone_number",),
-    "address": ("address",),
 }
 CLAIMS: Final = tuple(claim for claims in CLAIMS_OF_SCOPE.values() for claim in claims)
 

@@ -114,7 +114,6 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "claim_locale": ("慣用語言", "Your preferred language"),
     "claim_email": ("電子郵件地址", "Your e-mail address"),
     "claim_phone_number": ("電話號碼", "Your telephone number"),
-    "claim_address": ("地址", "Your address"),
     "route": ("從哪裡到哪裡", "From where to where"),
     "route_from": ("資料來源", "From"),
     "route_to": ("接收者", "To"),

@@ -5,13 +5,12 @@ from typing import Any
 
 from sqlalchemy import Row
 
+from authz_server.consent.question import CLAIMS_OF_SCOPE
 from authz_server.consent.request import DESK
 
 SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     "openid": (),
-    "profile": ("name", "birthdate", "locale"),
-    "email": ("email",),
-    "phone": ("phone_number",),
+    **CLAIMS_OF_SCOPE,  # as the consent page has it
     DESK: (),
 }
 IDENTITY_SCOPES = frozenset(SCOPE_CLAIMS)
