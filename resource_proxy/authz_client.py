@@ -165,13 +165,12 @@ class AuthzClient:
         trace_id: TraceId,
         reason: str | None = None,
         retry_after_s: int | None = None,
-        size_bytes: int | None = None,
     ) -> None:
         """Say how the fetch went.
 
         Raises: OutcomeRefused: send nothing more; AuthorizationServerDown: whether it was recorded is unknown.
         """
-        said = {"reason": reason, "retry_after": retry_after_s, "bytes": size_bytes}
+        said = {"reason": reason, "retry_after": retry_after_s}
         form = {"lease": lease.handle, "outcome": outcome}
         form |= {name: str(value) for name, value in said.items() if value is not None}
         response = self._post("/outcomes", form_encoded(form), trace_id)

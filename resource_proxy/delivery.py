@@ -81,7 +81,7 @@ class Report:
 
     def delivered(self, size_bytes: int) -> None:
         """The last chunk is about to leave.  Raises: OutcomeRefused: it must not; AuthorizationServerDown: likewise."""
-        self._or_fail("delivered", size_bytes=size_bytes)
+        self._or_fail("delivered")
         self._log("delivered", bytes=size_bytes)
 
     def failed(self, reason: str | None) -> None:
@@ -99,9 +99,9 @@ class Report:
                 break
         self._log("failed", reason=reason)
 
-    def _or_fail(self, outcome: Gate, *, size_bytes: int | None = None) -> None:
+    def _or_fail(self, outcome: Gate) -> None:
         try:
-            self._authz.report(self._lease, outcome, trace_id=self._trace_id, size_bytes=size_bytes)
+            self._authz.report(self._lease, outcome, trace_id=self._trace_id)
         except AuthorizationServerDown:
             # Nobody knows whether it was recorded. If it was, `failed` is refused and the token is spent; if it was
             # not, the token is free again. Either way nothing complete left, and nothing more will.

@@ -83,7 +83,7 @@ class Fetches:
 
     def outcome(self, lease: str, outcome: str) -> bytes:
         """What the proxy says of a fetch."""
-        form = {"lease": lease, "outcome": outcome, "bytes": str(SMALL_BYTES)}
+        form = {"lease": lease, "outcome": outcome}
         return request("POST", f"{self.with_large.issuer}/outcomes", {}, form)
 
     def request_for(self, journey: Journey) -> bytes:

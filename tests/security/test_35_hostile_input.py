@@ -24,7 +24,7 @@ PARAMETERS = (
     "code_challenge_method", "prompt", "max_age", "acr_values", "claims", "ui_locales", "id_token_hint", "dpop_jkt",
     "authorization_details", "request", "request_uri", "grant_type", "code", "code_verifier", "client_assertion",
     "client_assertion_type", "client_secret", "subject_token", "subject_token_type", "resource", "dpop_jti",
-    "token", "token_type_hint", "lease", "outcome", "reason", "retry_after", "bytes", "decision", "optional",
+    "token", "token_type_hint", "lease", "outcome", "reason", "retry_after", "decision", "optional",
     "notice", "locale", "csrf", "lang", "username", "password", "one_time_code", "action", "method", "return_to",
     "before", "access_token",
 )  # fmt: skip
