@@ -1,12 +1,12 @@
 """Tables of citizens, what they prove who they are with, their sessions and browsers, and what locks a door."""
 
 from datetime import date, datetime
-from typing import Any, cast
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, Table, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz_server.database import Base, BigKey
+from authz_server.database import Base, BigKey, table_of
 
 LEFT = text("left_at IS NOT NULL")
 
@@ -161,12 +161,12 @@ class ContactChange(Base):
 
 
 # For statements that are built once, without the identity map.
-CITIZEN = cast(Table, Citizen.__table__)
-CREDENTIAL = cast(Table, Credential.__table__)
-IDENTITY_CHALLENGE = cast(Table, IdentityChallenge.__table__)
-CITIZEN_SESSION = cast(Table, CitizenSession.__table__)
-KNOWN_BROWSER = cast(Table, KnownBrowser.__table__)
-CONTACT_CHANGE = cast(Table, ContactChange.__table__)
-SIGN_IN_ATTEMPT = cast(Table, SignInAttempt.__table__)
+CITIZEN = table_of(Citizen)
+CREDENTIAL = table_of(Credential)
+IDENTITY_CHALLENGE = table_of(IdentityChallenge)
+CITIZEN_SESSION = table_of(CitizenSession)
+KNOWN_BROWSER = table_of(KnownBrowser)
+CONTACT_CHANGE = table_of(ContactChange)
+SIGN_IN_ATTEMPT = table_of(SignInAttempt)
 # Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.
 HELD = CITIZEN.c.suspended_at.is_not(None) | CITIZEN.c.frozen_at.is_not(None)
