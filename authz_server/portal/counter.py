@@ -9,9 +9,11 @@ From the consent on: `portal.visit`.
 """
 
 from collections.abc import Mapping
+from logging import WARNING
 from typing import Any, Final
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
+from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Dataset
@@ -19,6 +21,8 @@ from authz_server.clients.model import Client, Purpose, PurposeDataset
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.wording import duration, listed
 from authz_server.core import clock
+from authz_server.core.logging import event
+from authz_server.core.outbound_http import FetchError
 from authz_server.counter.service import open_request, requested
 from authz_server.database import db
 from authz_server.extensions import services
@@ -30,6 +34,7 @@ from authz_server.portal.availability import availability_of
 
 blueprint = Blueprint("counter", __name__)
 LONGEST_SEARCH: Final = 100
+NO_KEY_S: Final = 60  # as long as a failure to fetch it is remembered
 Asked = list[tuple[Dataset, PurposeDataset]]
 
 
@@ -167,7 +172,7 @@ def _names(dataset: Dataset, fields: frozenset[str]) -> str:
 
 def _requested(office: Client, purpose: Purpose) -> tuple[list[RequestedDataset], Mapping[str, str]]:
     """What the service needs with the parameters of the form, encrypted to the office; and what is wrong, by field."""
-    recipient = services().registry.encryption_jwk(office)
+    recipient = _recipient(office)
     wanted: list[RequestedDataset] = []
     errors: dict[str, str] = {}
     for dataset, ceiling in _asked(purpose):
@@ -177,6 +182,18 @@ def _requested(office: Client, purpose: Purpose) -> tuple[list[RequestedDataset]
             requested(purpose, ceiling, dataset, parameters=given, recipient_jwk=recipient, actions=office.desk_may)
         )
     return wanted, errors
+
+
+def _recipient(office: Client) -> dict[str, Any]:
+    """The key of the office.  Raises: ServiceUnavailable: nobody is asked to agree to what nothing can come of."""
+    try:
+        found, why = services().registry.encryption_jwk(office), "no key of use enc"
+    except FetchError as error:
+        found, why = None, error.detail
+    if found is None:
+        event("office.without_key", level=WARNING, client_id=office.client_id, detail=why)
+        raise ServiceUnavailable(retry_after=NO_KEY_S)
+    return found
 
 
 def _action(office: Client, purpose: Purpose) -> str:

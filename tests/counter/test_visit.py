@@ -2,14 +2,15 @@
 
 from datetime import timedelta
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
 from authz_server.config import Limits, MailSettings
-from authz_server.consent.models import Consent
+from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.wording import day, time_of_day
-from authz_server.core import clock
+from authz_server.core import clock, jose
 from authz_server.counter.codes import PREFIX
 from authz_server.counter.models import Barcode
 from authz_server.identity import csrf
@@ -263,6 +264,22 @@ def test_a_service_asks_again_for_a_parameter_that_is_missing(platform: Platform
     answer = citizen.client.post(path, data=hidden_fields(citizen.client.get(path).text))
     assert answer.status_code == 400
     assert "is missing." in answer.text
+
+
+@pytest.mark.parametrize("keys", ["away", "none to encrypt to"])
+def test_nobody_is_asked_to_agree_to_what_cannot_be_encrypted_to_the_office(platform: Platform, keys: str) -> None:
+    away = {"jwks": None, "jwks_uri": "https://127.0.0.1:1/jwks"}  # an address where nothing is fetched
+    office = new_office(platform, "ris.personal", **(away if keys == "away" else {"jwks": signing_keys_alone()}))
+    citizen = platform.citizen()
+    path = f"/counter/offices/{office.client_id}/childcare"
+    answer = citizen.client.post(path, data=hidden_fields(citizen.client.get(path).text))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "60")
+    assert "nothing is lost" in answer.text
+    assert not rows(platform, AuthorizationRequest, client_id=office.client_id)
+
+
+def signing_keys_alone() -> dict[str, Any]:
+    return jose.public_jwks(jose.parse_private_keys({"keys": [jose.generate_key("ES256")]}))
 
 
 def test_offices_are_found_by_what_they_serve_in_either_language(platform: Platform, office: Bank) -> None:
