@@ -98,6 +98,18 @@ def unfrozen(
     def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if signed_in.frozen_at is not None:
             return redirect(f"{UNFREEZE_PATH}?first=1", code=303)
+        return view(signed_in, *args, **kwargs)
+
+    return _unless_shut_out(guarded)
+
+
+def _unless_shut_out(
+    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
+) -> Callable[P, ResponseReturnValue]:
+    """Call the view with the citizen; back to its page if somebody shut them out before it changed anything."""
+
+    @wraps(view)
+    def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         try:
             return view(signed_in, *args, **kwargs)
         except ShutOut:
@@ -138,7 +150,7 @@ def _demanding(
             return redirect(prove_more_url(level=level, again=again), code=303)
         return view(signed_in, *args, **kwargs)
 
-    return unfrozen(guarded) if level == CHANGE_LEVEL else citizen_required(guarded)
+    return unfrozen(guarded) if level == CHANGE_LEVEL else _unless_shut_out(guarded)
 
 
 def let_prove_more(signed_in: SignedIn, level: int) -> Response | None:

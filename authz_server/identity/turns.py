@@ -31,7 +31,7 @@ def hold(session: Session, signed_in: SignedIn, *, frozen: bool = False) -> None
 
     For a change to what protects the citizen: the request may have waited for somebody, and whoever was shut out
     meanwhile must not bring in a key of their own.
-    Args: frozen: a freeze by this very session shuts nobody out.
+    Args: frozen: a freeze shuts nobody out: it is by this very session, or what follows asks for it by itself.
     Raises: ShutOut, if one of them was first; then nothing may be committed.
     """
     held = _HOLD_FROZEN if frozen else _HOLD

@@ -31,7 +31,7 @@ from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit, show
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.sessions import SignedIn
@@ -95,6 +95,7 @@ def open_invitation(signed_in: SignedIn) -> BaseResponse:
     if "lang" in request.form:
         return _start(signed_in, typed=typed)
     here = services()
+    turns.hold(db.session(), signed_in, frozen=True)
     try:
         reference = delegation.open_invitation(
             db.session(),
@@ -133,6 +134,7 @@ def take_step(errand: Errand) -> BaseResponse:
     row, step, now = errand.row, request.form.get("step"), clock.now()
     if not csrf.check(cookies.session_secret(), _action(errand), request.form.get("csrf")):
         return _page(errand, problem=gettext("The form was too old. Please try again."), status=403)
+    turns.hold(db.session(), errand.agent, frozen=True)
     try:
         if step == "accept":
             delegation.accept(db.session(), row, now=now)

@@ -20,7 +20,7 @@ from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, national_id
+from authz_server.identity import cookies, csrf, national_id, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
@@ -56,6 +56,7 @@ def take_step(signed_in: SignedIn, reference: str) -> BaseResponse:
     row = _row(visit)
     if row is not None and step == "confirm" and (answer := let_prove_more(signed_in, row.level)):
         return answer
+    turns.hold(db.session(), signed_in, frozen=True)
     try:
         if row is not None and step == "confirm":
             delegation.confirm(db.session(), row, now=clock.now())
@@ -74,6 +75,7 @@ def _invite(signed_in: SignedIn, visit: Visit) -> BaseResponse:
         problem = gettext("Type the whole number: a letter and nine digits, as on the identity card.")
         return _page(signed_in, visit, problem=problem, typed=typed, status=400)
     here = services()
+    turns.hold(db.session(), signed_in, frozen=True)
     try:
         delegation.invite(
             db.session(),

@@ -22,7 +22,7 @@ from authz_server.counter import appointments
 from authz_server.counter.appointments import ADMINISTRATOR, CLERK, ROLES
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, turns
 from authz_server.identity.enrolment import freshly
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.guard import citizen_required
@@ -74,6 +74,7 @@ def change(signed_in: SignedIn, client_id: str) -> Response:
         return _page(signed_in, client_id, own, error=gettext("The form was too old. Please try again."), status=403)
     if "lang" in form:
         return _page(signed_in, client_id, own, typed=form)
+    turns.hold(db.session(), signed_in)
     if "end" in form:
         number = form["end"]
         known = number.isascii() and number.isdigit() and len(number) <= 18

@@ -24,7 +24,7 @@ from authz_server.oauth import agency_ticket
 from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
 from tests.counter.test_visit import refused
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import everything, rows, writing
+from tests.support.protocol import everything, rows, shut_out_once_seen, writing
 
 NOBODYS = "F131232216"  # could have been given out, and has no account here
 
@@ -225,6 +225,29 @@ def test_the_pages_are_of_the_two_and_of_nobody_else(platform: Platform, office:
         assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
     # Another browser of the agent has no barcode of this one.
     assert platform.citizen("citizen2").client.get(f"{sent.own}/qr.svg").status_code == 404
+
+
+@pytest.mark.parametrize("step", ["invite", "open", "accept", "show", "give back", "confirm", "end"])
+def test_who_is_signed_out_while_the_request_is_under_way_hands_nothing_over(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    sent = errand(own_platform, new_office(own_platform))
+    own = step in ("invite", "confirm", "end")
+    browser, path = (sent.citizen, sent.naming) if own else (sent.agent, sent.own)
+    fields = {"national_id": NATIONAL_IDS["citizen2"]} if step == "invite" else {}
+    if step == "open":
+        path, fields = "/agent", {"invitation": sent.invite()}
+    elif step == "accept":
+        sent.open(sent.invite())
+    elif step == "confirm":
+        sent.accept()
+    elif step != "invite":
+        sent.confirm()
+    form = hidden_fields(browser.client.get(path).text) | fields | {"step": "end" if step == "give back" else step}
+    before = shut_out_once_seen(monkeypatch, own_platform, "citizen1" if own else "citizen2", "signed out")
+    answer = browser.client.post(path, data=form)
+    assert (answer.status_code, answer.location) == (303, path)
+    assert everything(own_platform) == before[0]
 
 
 def test_the_statement_itself_takes_no_barcode_of_who_may_not_have_it(platform: Platform, office: Bank) -> None:

@@ -40,6 +40,7 @@ from tests.support.protocol import (
     refused,
     rows,
     services_of,
+    shut_out_once_seen,
     writing,
 )
 
@@ -449,6 +450,24 @@ def test_an_administrator_who_was_dismissed_changes_nothing_in_that_very_moment(
         by: dict[str, Any] = {"office": office.client_id, "by": own.id, "now": clock.now()}
         assert appointments.appoint(session, username=newcomer, role=CLERK, **by) is None
         assert not appointments.end(session, clerk.id, **by)
+
+
+@pytest.mark.parametrize("act", ["appoint", "end"])
+def test_an_administrator_who_is_signed_out_while_the_request_is_under_way_gives_and_takes_no_power(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    """Whoever has stolen the session would else have somebody of their own at the desk."""
+    office = new_office(own_platform)
+    browser, newcomer = administered(own_platform, office), new_citizen(own_platform)
+    of_role = {one.role: one for one in rows(own_platform, Appointment, client_id=office.client_id)}
+    clerk, own = of_role[CLERK], of_role[ADMINISTRATOR]
+    (administrator,) = rows(own_platform, Citizen, id=own.citizen_id)
+    form = hidden_fields(browser.client.get(path := f"/office/{office.client_id}").text)
+    form |= {"appoint": {"username": newcomer, "name": "測試市民丙", "role": CLERK}, "end": {"end": str(clerk.id)}}[act]
+    before = shut_out_once_seen(monkeypatch, own_platform, administrator.username, "signed out")
+    answer = browser.client.post(path, data=form)
+    assert (answer.status_code, answer.location) == (303, path)
+    assert everything(own_platform) == before[0]
 
 
 def test_a_client_without_counters_has_no_clerks(platform: Platform) -> None:

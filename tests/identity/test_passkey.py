@@ -11,11 +11,12 @@ from flask import Flask
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server.audit.service import entries_of
+from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.extensions import services
 from authz_server.identity import credentials, service, sessions
@@ -24,6 +25,7 @@ from authz_server.identity.methods.passkey import PASSKEY
 from authz_server.identity.models import CITIZEN_SESSION, CREDENTIAL, IDENTITY_CHALLENGE
 from tests.identity.support import NOW, ORIGIN, OTHER_PERSON, PERSON, Browser, KnownRequests, enrol
 from tests.support.authenticator import Authenticator, decoded
+from tests.support.waiting import left_meanwhile
 
 SET_UP = "/account/methods/passkey"
 USE = "/sign-in/passkey"
@@ -367,6 +369,17 @@ def test_a_new_passkey_is_for_whom_it_was_asked(owner: Someone, other: Someone) 
     again = owner.browser.get(SET_UP)
     assert again.status_code == 200
     assert owner.add(made).status_code == 400  # its challenge is spent
+
+
+def test_who_adds_a_passkey_while_they_leave_waits_for_that_and_is_waited_for_by_nobody(
+    someone: Someone, settings: Settings
+) -> None:
+    """Who leaves erases the question that the new passkey answers: each would have what the other waits for."""
+    someone.prove()
+    made, engine = someone.device.create(someone.new_options()), someone.session.get_bind()
+    assert isinstance(engine, Engine)
+    answer = left_meanwhile(settings, engine, someone.citizen_id, lambda: someone.add(made))
+    assert (answer.status_code, answer.location) == (303, SET_UP)
 
 
 def test_switching_the_language_keeps_the_label_and_spends_nothing(someone: Someone) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pyotp
@@ -20,6 +21,7 @@ from authz_server.identity.models import Citizen
 from authz_server.notices.wording import SECURITY, TOLD
 from tests.support.platform import PASSWORD, CitizenBrowser, Platform, hidden_fields
 from tests.support.protocol import WAYS_TO_SHUT_OUT, everything, rows, shut_out
+from tests.support.waiting import left_meanwhile
 
 HUB = "/account/methods/password_totp"
 PAGES = (f"{HUB}/password", f"{HUB}/authenticator", f"{HUB}/recovery-codes")
@@ -234,6 +236,18 @@ def test_who_is_shut_out_while_the_request_is_looked_at_changes_nothing(
     answer = act(someone)
     assert answer.status_code == 303
     assert everything(own_platform) == before[0]
+
+
+def test_who_renews_an_authenticator_while_they_leave_waits_for_that_and_is_waited_for_by_nobody(
+    someone: CitizenBrowser, own_platform: Platform
+) -> None:
+    """Who leaves erases the question that the new authenticator answers: each would have what the other waits for."""
+    (citizen,) = rows(own_platform, Citizen, username="citizen1")
+    page = someone.client.get(PAGES[1])
+    form = hidden_fields(page.text) | {"one_time_code": pyotp.TOTP(new_secret(page.text)).at(clock.now())}
+    send_it = partial(someone.client.post, PAGES[1], data=form)
+    answer = left_meanwhile(own_platform.settings, own_platform.engine, citizen.id, send_it)
+    assert (answer.status_code, answer.location) == (303, PAGES[1])
 
 
 @pytest.mark.parametrize("forged", [{}, {"csrf": "x"}])

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 import pyotp
+import pytest
 from sqlalchemy import Row, select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
@@ -20,8 +21,9 @@ from authz_server.clients import service as clients
 from authz_server.core import clock
 from authz_server.database import Base, table_of
 from authz_server.extensions import Services
-from authz_server.identity import national_id, sessions
+from authz_server.identity import guard, national_id, sessions
 from authz_server.identity.models import Citizen
+from authz_server.identity.sessions import SignedIn
 from tests.support.platform import Bank, CitizenBrowser, Platform, new_key
 
 # One after the other: of a thousand drawn by lot, two are soon the same. From anywhere: other processes make some too.
@@ -48,6 +50,21 @@ def shut_out(platform: Platform, username: str, how: str) -> None:
         else:
             moment = {"frozen": Citizen.frozen_at, "suspended": Citizen.suspended_at}[how]
             session.execute(update(Citizen).where(Citizen.id == citizen_id).values({moment: clock.now()}))
+
+
+def shut_out_once_seen(patch: pytest.MonkeyPatch, platform: Platform, username: str, how: str) -> list[object]:
+    """Shut a citizen out as soon as the next request has found who is asking; the rows of all tables as of then."""
+    look_up, before = guard.current, list[object]()
+
+    def seen() -> SignedIn | None:
+        signed_in = look_up()
+        if not before:
+            shut_out(platform, username, how)
+            before.append(everything(platform))
+        return signed_in
+
+    patch.setattr(guard, "current", seen)
+    return before
 
 
 def services_of(platform: Platform) -> Services:

@@ -2,8 +2,16 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+from werkzeug.test import TestResponse
+
+from authz_server import leaving
+from authz_server.config import Settings
+from authz_server.core import clock
+from authz_server.identity import turns
 
 LOOK_AGAIN_S = 0.02
 
@@ -12,6 +20,20 @@ def locks_waited_for(engine: Engine) -> int:
     """How many connections wait for a lock of another one, on PostgreSQL."""
     with engine.connect() as connection:
         return int(connection.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")) or 0)
+
+
+def left_meanwhile(
+    settings: Settings, engine: Engine, citizen_id: int, act: Callable[[], TestResponse]
+) -> TestResponse:
+    """What is answered to a citizen who acts while they leave elsewhere, and have to wait for that."""
+    with ThreadPoolExecutor(1) as pool:
+        with Session(engine) as session, session.begin():
+            turns.take(session, citizen_id)
+            answer = pool.submit(act)
+            if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
+                wait_until(lambda: locks_waited_for(engine), "the act waits")
+            leaving.leave(session, citizen_id, actor="citizen", settings=settings, now=clock.now())
+        return answer.result(30)
 
 
 def wait_until(condition: Callable[[], object], what: str, *, limit_s: float = 120) -> None:
