@@ -30,7 +30,7 @@ from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from authz_server.counter.commands import office
-from authz_server.database import new_engine, session_for
+from authz_server.database import new_engine, reading, session_for
 from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
@@ -103,7 +103,7 @@ def check_migrated(url: str) -> None:
     """
     engine = new_engine(url)
     try:
-        with engine.connect() as connection:
+        with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
             found = MigrationContext.configure(connection).get_current_heads()
     except OperationalError as error:
         if engine.dialect.name == "sqlite":  # a file comes from nowhere by itself
