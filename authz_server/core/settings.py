@@ -188,12 +188,12 @@ def texts(value: Any, base: Path) -> tuple[str, ...]:
 
 
 def peers(value: Any, base: Path) -> tuple[str, ...]:
-    """A list of `host:port`, an IPv6 host in brackets."""
+    """A list of `host:port`, an IPv6 host in brackets; in lower case, as hosts of URLs are compared."""
     found = texts(value, base)
     ports = [match and int(match[1]) for match in map(_PEER.fullmatch, found)]
     if not all(port and port <= _HIGHEST_PORT for port in ports):
         raise ValueError("must be a list of host:port")
-    return found
+    return tuple(peer.lower() for peer in found)
 
 
 def url(value: Any, base: Path) -> str:
