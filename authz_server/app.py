@@ -102,8 +102,9 @@ def _hold_secret(app: Flask, secret: bytes) -> None:
         try:
             with Session(db.engine) as session, session.begin():
                 installation.check_secret(session, secret)
-        except (SettingsError, ProgrammingError) as error:  # the latter: its tables are of another release
-            event("secret.of_another_database", level=ERROR, reason=type(error).__name__)
+        except (SettingsError, ProgrammingError) as error:
+            told = "secret.of_another_database" if isinstance(error, SettingsError) else "database.of_another_release"
+            event(told, level=ERROR)
             return unavailable(retry_after_s=OTHER_SECRET_S)
         steps = app.before_request_funcs
         steps[None] = [step for step in steps[None] if step is not hold]  # anew: others are going through the old list

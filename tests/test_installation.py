@@ -199,6 +199,8 @@ def test_a_server_that_started_without_its_database_answers_nothing_under_anothe
             with monkeypatch.context() as patch:
                 patch.setattr(installation, "check_secret", Mock(side_effect=not_yet("", {}, Exception())))
                 assert [app.test_client().get(path).status_code for path in ("/health", "/jwks")] == [503, 503]
+            assert ("database.of_another_release" in caplog.messages) is (not_yet is ProgrammingError)
+            assert "secret.of_another_database" not in caplog.messages
         caplog.clear()
         seen = Mock(side_effect=installation.check_secret)
         monkeypatch.setattr(installation, "check_secret", seen)
