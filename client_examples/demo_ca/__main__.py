@@ -7,6 +7,7 @@ revoke   revoke a card, from the next question on
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from cryptography import x509
@@ -42,8 +43,15 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Run a command."""
-    options = arguments()
+    """Run a command; a file that is not there, or not what it should be, is told in a line."""
+    try:
+        run(arguments())
+    except (OSError, ValueError) as error:
+        sys.exit(f"demo_ca: {error}")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Do what the command line says.  Raises: OSError, ValueError."""
     if options.command == "revoke":
         certificate = x509.load_pem_x509_certificate((options.folder / "cards" / f"{options.file}.pem").read_bytes())
         Authority(options.folder).revoke(certificate.serial_number)

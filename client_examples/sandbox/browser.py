@@ -13,6 +13,7 @@ from urllib3 import Retry
 TIMEOUT_S = 90
 MOST_REDIRECTS = 20
 MOST_BUSY = 20
+LONGEST_PAUSE_S = 30  # whatever a server says
 
 
 class NotOnThePage(Exception):
@@ -27,6 +28,7 @@ def patient() -> HTTPAdapter:
     busy = Retry(
         total=None, connect=0, read=False, redirect=0, other=0,
         status=MOST_BUSY, status_forcelist=[503], allowed_methods=None, raise_on_status=False,
+        retry_after_max=LONGEST_PAUSE_S,
     )  # fmt: skip
     return HTTPAdapter(max_retries=busy)
 

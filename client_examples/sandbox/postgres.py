@@ -20,6 +20,7 @@ from typing import Self, TypedDict
 import psycopg
 
 from .processes import end_with_the_parent
+from .sweeping import Sweeper
 
 _UNPRIVILEGED_USER = "nobody"
 _START_LIMIT_S = 30
@@ -34,13 +35,6 @@ _SETTINGS = {
 }
 # Enough against a killed process, which is what the tests kill; not enough against a lost power supply.
 _UNSAFE_BUT_QUICK = {"fsync": "off", "full_page_writes": "off"}
-# Deletes the folder once the server has ended, and its input has a line or was ended: by the system, should whoever
-# started them be killed.
-_SWEEP = """
-read -r nothing
-while pid=$(head -n 1 "$0/data/postmaster.pid" 2>/dev/null) && kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
-rm -rf "$0"
-"""
 
 
 class _RunAs(TypedDict):
@@ -64,7 +58,7 @@ class PostgresServer:
     ) -> None:
         self._settings = _SETTINGS | ({} if durable else _UNSAFE_BUT_QUICK) | dict(settings or {})
         self._process: subprocess.Popen[bytes] | None = None
-        self._sweeper: subprocess.Popen[bytes] | None = None
+        self._sweeper: Sweeper | None = None
         self._identity = _server_identity()
         self.directory = Path(tempfile.mkdtemp(prefix="mydata-pg-", dir=place or _place(self._identity)))
 
@@ -91,8 +85,7 @@ class PostgresServer:
     def start(self) -> Self:
         """Create the cluster and start the server; returns once it answers (about a second)."""
         identity = self._identity
-        sweep = ["/bin/sh", "-c", _SWEEP, str(self.directory)]
-        self._sweeper = subprocess.Popen(sweep, stdin=subprocess.PIPE, cwd="/", start_new_session=True)
+        self._sweeper = Sweeper(self.directory)
         try:
             binaries = _binaries(self.directory, private_copy=identity is not None)
             if identity is not None:
@@ -139,7 +132,7 @@ class PostgresServer:
             self._process = None
         shutil.rmtree(self.directory, ignore_errors=True)
         if self._sweeper is not None:
-            self._sweeper.communicate(b"\n")  # a process that was forked meanwhile has the input open as well
+            self._sweeper.sweep()
             self._sweeper = None
 
     def dump(self, database: str) -> bytes:

@@ -9,7 +9,6 @@ Only the commands and HTTP endpoints of the two servers are used: what works her
 
 import os
 import secrets
-import shutil
 import signal
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from .settings import (
     write_secret,
     write_toml,
 )
+from .sweeping import Sweeper
 
 FRIENDLY_PORTS = {
     "server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005, "mailbox": 8006,
@@ -76,8 +76,8 @@ class Sandbox:
         named_clerks: bool = True,
         say: Callable[[str], None] = lambda _step: None,
     ) -> None:
-        self._keep = work is not None
         self.work = (work or Path(tempfile.mkdtemp(prefix="mydata-sandbox-"))).resolve()
+        self._sweeper = None if work else Sweeper(self.work)
         self.say = say
         self.citizens: tuple[Citizen, ...] = citizens()
         self.staff: tuple[Citizen, ...] = staff() if "desk" in banks and named_clerks else ()
@@ -159,8 +159,8 @@ class Sandbox:
         self.halt()
         if self.postgres is not None:
             self.postgres.stop()
-        if not self._keep:
-            shutil.rmtree(self.work, ignore_errors=True)
+        if self._sweeper is not None:
+            self._sweeper.sweep()
 
     def halt(self) -> None:
         """Stop all processes but the database; what they left can be looked at."""

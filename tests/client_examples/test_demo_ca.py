@@ -13,6 +13,7 @@ from authz_server.identity.certificates import holder, trust
 from authz_server.identity.certificates.errors import CertificateRefused, StatusUnknown
 from authz_server.identity.certificates.revocation import Checker, Way
 from authz_server.identity.certificates.trust import Trust
+from client_examples.demo_ca.__main__ import main
 from client_examples.demo_ca.app import create_app
 from client_examples.demo_ca.authority import Authority
 from client_examples.demo_ca.certificates import POLICY
@@ -93,6 +94,15 @@ def test_the_card_opens_with_its_password_only(authority: Authority) -> None:
     with pytest.raises(AssertionError, match="password"):
         openssl(authority.folder, "pkcs12", "-in", str(card.file), "-passin", "pass:wrong", "-nodes")
     assert card.file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("command", [["sign", "jia", "x", "--password", "y"], ["revoke", "jia"]])
+def test_a_folder_without_the_card_is_told_in_a_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["demo_ca", "--folder", str(tmp_path / "wrong"), *command])
+    with pytest.raises(SystemExit, match=r"^demo_ca: .*wrong/cards/jia\."):
+        main()
 
 
 def test_it_keeps_its_keys_and_its_register(authority: Authority) -> None:

@@ -3,7 +3,9 @@
 import socket
 import threading
 
-from client_examples.sandbox.browser import Browser
+import pytest
+
+from client_examples.sandbox.browser import LONGEST_PAUSE_S, Browser
 from tests.core.servers import serving
 
 BUSY = b"HTTP/1.1 503 Busy\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
@@ -24,6 +26,16 @@ def test_a_button_is_pressed_again_until_there_is_room() -> None:
     pressed = [request for request in server.requests if request.startswith(b"POST")]
     assert len(pressed) == 3
     assert {request.rpartition(b"\r\n\r\n")[2] for request in pressed} == {b"go=1"}
+
+
+def test_nobody_is_waited_for_longer_than_a_person_would(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("time.sleep", pauses.append)
+    answers = [BUSY.replace(b"After: 0", b"After: 86400"), PAGE]
+    with serving(lambda connection, _: connection.sendall(answers.pop(0))) as server:
+        assert Browser().open(f"http://127.0.0.1:{server.port}/").title == "in"
+    assert LONGEST_PAUSE_S in pauses
+    assert max(pauses) == LONGEST_PAUSE_S
 
 
 def test_who_says_nothing_else_is_believed_in_the_end() -> None:

@@ -46,10 +46,19 @@ from client_examples.sandbox.postgres import PostgresServer
 print(PostgresServer().start().directory, flush=True)
 signal.pause()
 """
+KILLED_BEFORE_IT_STARTS = """
+import signal
+from client_examples.sandbox.sandbox import Sandbox
+sandbox = Sandbox()
+(sandbox.work / "data").mkdir()
+print(sandbox.work, flush=True)
+signal.pause()
+"""
 
 
-def test_the_folder_of_a_database_whose_owner_is_killed_goes_with_it() -> None:
-    with subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True) as owner:
+@pytest.mark.parametrize("program", [KILLED, KILLED_BEFORE_IT_STARTS])
+def test_the_folder_of_a_database_or_a_sandbox_whose_owner_is_killed_goes_with_it(program: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         folder = Path(owner.stdout.readline().strip())
         assert (folder / "data").is_dir()
