@@ -8,6 +8,7 @@ from sqlalchemy import and_, bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.clients.models import Client
+from authz_server.consent.models import CONSENT
 from authz_server.core.secrets import digest
 from authz_server.database import table_of
 from authz_server.identity.models import HELD, Citizen
@@ -43,6 +44,12 @@ REVOKE_ONE = Decision(
 REVOKE_OF_CONSENT = (
     update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), LIVE).values(revoked_at=bindparam("now"))
 )
+# By their consents, which have an index.
+REVOKE_OF_CITIZEN = (
+    update(TOKEN)
+    .where(TOKEN.c.consent_id.in_(select(CONSENT.c.id).where(CONSENT.c.citizen_id == bindparam("citizen"))), LIVE)
+    .values(revoked_at=bindparam("now"))
+)
 
 
 def find(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Any | None:
@@ -68,3 +75,8 @@ def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Ide
 def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:
     """Revoke every access token of a consent. The caller commits."""
     session.execute(REVOKE_OF_CONSENT, {"consent": consent_id, "now": now})
+
+
+def revoke_of_citizen(session: Session, citizen_id: int, *, now: datetime) -> None:
+    """Revoke every access token of a citizen's consents. The caller commits."""
+    session.execute(REVOKE_OF_CITIZEN, {"citizen": citizen_id, "now": now})

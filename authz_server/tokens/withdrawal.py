@@ -29,9 +29,9 @@ HAS_CODE = exists().where(
 )
 OPENS_IDENTITY = exists().where(access_tokens.TOKEN.c.consent_id == CONSENT.c.id, access_tokens.OPEN)
 OPENS_DATA = exists().where(dataset_tokens.TOKEN.c.consent_id == CONSENT.c.id, dataset_tokens.KILLABLE)
-OPENS_SOMETHING = or_(HAS_CODE, OPENS_IDENTITY, OPENS_DATA)
 # What its citizen would miss: once all data is delivered, who they are can be asked for some minutes more, but of a
-# consent to data that is no part that they know of. `consent.outcome` calls it stoppable by the same rule.
+# consent to data that is no part that they know of, and what they gave goes on. `consent.outcome` calls it stoppable
+# by the same rule.
 AWAITED = or_(HAS_CODE, OPENS_DATA, and_(OPENS_IDENTITY, func.json_array_length(CONSENT.c.granted) == 0))
 
 # Whose they are: driven by what is open, which is little, and not by the consents of years.
@@ -47,7 +47,7 @@ def _withdraw(*conditions: ColumnElement[bool]) -> Decision:
 
 
 WITHDRAW = _withdraw(*OWN, CONSENT.c.transaction_id == bindparam("reference"))
-WITHDRAW_OPEN = _withdraw(*OWN, OPENS_SOMETHING)
+WITHDRAW_OPEN = _withdraw(*OWN, AWAITED)
 REVOKE = _withdraw(STANDS, CONSENT.c.transaction_id == bindparam("reference"))
 GRANT = (STANDS, CONSENT.c.id == bindparam("grant"), CONSENT.c.client_id == bindparam("owner"))
 GIVE_UP = _withdraw(*GRANT)
@@ -150,14 +150,16 @@ def freeze(
 
 
 def withdraw_open(session: Session, citizen_id: int, *, actor: str, reason: str, now: datetime) -> bool:
-    """End every consent that still opens something, as by `withdraw`; whether a transfer was under way.
+    """End every consent of which something is still to come, as by `withdraw`; whether a transfer was under way.
 
+    Of those whose data is all delivered only the access tokens end: what the recipient may do with it is as before.
     The caller has locked the citizen, commits, and then lets the transfer end.
     """
     under_way = False
     entry = Entry(at=now, event="consent.withdrawn", success=True, actor=actor, reason=reason)
     for consent in WITHDRAW_OPEN.run(session, entry=entry, citizen=citizen_id, now=now, since=now - JUST_EXPIRED):
         under_way |= _close(session, consent.consent_id, actor=actor, reason=reason, now=now)
+    access_tokens.revoke_of_citizen(session, citizen_id, now=now)
     return under_way
 
 

@@ -110,6 +110,21 @@ def test_what_would_end_is_told_once_and_not_of_what_was_delivered(someone: Some
     assert told() == ["First Sample Bank"]
 
 
+def test_the_button_ends_no_consent_whose_data_was_delivered_but_closes_what_it_still_opens(someone: Someone) -> None:
+    tokens, proxy = someone.tokens(), someone.platform.proxy
+    lease = fetch_of(someone, tokens).exchange().get_json()["lease"]
+    assert proxy.report(lease, "delivered").status_code == 204
+    reference = rows(someone.platform, Consent, citizen_id=someone.row.id)[0].transaction_id
+    someone.press()
+    someone.browser = someone.open_session(level=1)
+    someone.press(UNFREEZE)
+    assert userinfo(someone.platform.bank, tokens["access_token"]).status_code == 401
+    assert "consent.withdrawn" not in someone.events()
+    page = someone.read(f"/consents/{reference}")
+    assert "In use" in page
+    assert "Stopped" not in page
+
+
 def test_after_the_button_nothing_opens_anything(someone: Someone) -> None:
     code, tokens = someone.code(), someone.tokens()
     fetch, bank = fetch_of(someone, tokens), someone.platform.bank
