@@ -164,6 +164,11 @@ class Decided:
         return any(fetch.state in DELIVERED for fetch in self.fetches)
 
     @property
+    def usable(self) -> bool:
+        """Whether the recipient has something that it may use, or may still receive it."""
+        return bool(self.fetches) and (self.stoppable or (self.delivered and not self.erased))
+
+    @property
     def is_download(self) -> bool:
         """Whether the recipient is the citizen's own browser."""
         return self.client_id == own.CLIENT_ID

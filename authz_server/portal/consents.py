@@ -189,8 +189,8 @@ def _row(listed: Listed) -> dict[str, Any]:
         "mark": mark,
         "decided": moment(decided.decided_at),
         "used": moment(decided.used_at),
-        "use_until": day(decided.use_until, locale.current()) if decided.use_until and decided.fetches else None,
-        "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by and decided.fetches else None,
+        "use_until": day(decided.use_until, locale.current()) if decided.use_until and decided.usable else None,
+        "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by and decided.usable else None,
         "withdrawn": moment(decided.withdrawn_at),
     }
 

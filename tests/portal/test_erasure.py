@@ -147,6 +147,32 @@ def test_what_is_erased_is_in_use_no_more_and_what_is_refused_is(scene: Scene) -
     assert (listed("active"), listed("history")) == (False, True)
 
 
+def test_until_when_it_may_be_used_is_told_as_long_as_there_is_something_to_use(scene: Scene) -> None:
+    reference = scene.consent.transaction_id
+    pages = {
+        f"/consents/{reference}": "Bank may use it until",
+        f"/consent/{reference}/outcome": "Bank may use it until",
+        "/consents": "<dt>May be used until</dt>",
+    }
+
+    def told(state: str = "active") -> list[bool]:
+        query = {"lang": "en", "state": state}
+        return [says in scene.citizen.client.get(page, query_string=query).text for page, says in pages.items()]
+
+    assert told() == [True, True, True]
+    scene.answer(status="erased")
+    assert told("history") == [False, False, False]
+
+
+def test_what_was_stopped_before_it_was_delivered_may_not_be_used_until_a_day(platform: Platform) -> None:
+    scene = Scene(platform, delivered=False)
+    assert "Bank may use it until" in scene.page()
+    with writing(platform) as session:
+        reference, citizen_id = scene.consent.transaction_id, scene.consent.citizen_id
+        withdrawal.withdraw(session, reference, citizen_id=citizen_id, now=clock.now())
+    assert "Bank may use it until" not in scene.page()
+
+
 def test_the_recipient_refuses_with_a_reason_and_may_erase_it_after_all(scene: Scene) -> None:
     scene.ask()
     assert scene.answer(status="refused", reason="legal_obligation").status_code == 204
