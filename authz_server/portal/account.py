@@ -1,7 +1,7 @@
 """The page "Account", and the language of the account.
 
 Routes
-    GET  /account            what there is (see `portal.members`)
+    GET  /account            what there is (see `portal.members`); ?unfrozen: says that the account is open again
     GET  /account/language   the choice
     POST /account/language   form: csrf, locale; changes it and shows the choice in that language
 """
@@ -31,7 +31,14 @@ ACTION: Final = "language"
 def hub(signed_in: SignedIn) -> str:
     """List what belongs to the account."""
     works = bool(appointments.held_by(db.session(), signed_in.citizen_id))
-    return render_template("account.html", signed_in=signed_in, groups=members.account(), works=works)
+    unfrozen = signed_in.frozen_at is None and "unfrozen" in request.args
+    return render_template(
+        "account.html",
+        signed_in=signed_in,
+        groups=members.account(),
+        works=works,
+        done=gettext("Your account is no longer frozen. Requests can be agreed to again.") if unfrozen else None,
+    )
 
 
 @blueprint.get("/account/language")

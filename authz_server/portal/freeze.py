@@ -5,12 +5,12 @@ Routes
     POST /account/freeze      form: csrf; by any signed-in citizen, at once
     GET  /account/unfreeze    what that means, and what this session lacks for it
     POST /account/unfreeze    form: csrf; opens the account, or leads to a new sign-in and back
+Both of the latter with `request`, by whom an authorization request met the frozen account: it leads back to that.
 """
 
 from typing import Final
 
 from flask import Blueprint, make_response, redirect, render_template, request
-from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.consent.errors import IdentityNotSufficient
@@ -19,7 +19,8 @@ from authz_server.database import db
 from authz_server.identity import cookies, csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.errors import ShutOut
-from authz_server.identity.guard import citizen_required
+from authz_server.identity.guard import citizen_required, present_page
+from authz_server.identity.returns import local_path
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
@@ -29,6 +30,7 @@ blueprint = Blueprint("freeze", __name__)
 FREEZE: Final = "freeze"
 UNFREEZE: Final = "unfreeze"
 FREEZE_PATH: Final = "/account/freeze"
+OPENED: Final = "/account?unfrozen"
 
 
 @blueprint.get(FREEZE_PATH)
@@ -61,7 +63,7 @@ def freeze(signed_in: SignedIn) -> Response:
 def ask_to_unfreeze(signed_in: SignedIn) -> Response:
     """Ask first, and say what is needed for it."""
     if signed_in.frozen_at is None:
-        return redirect(FREEZE_PATH, code=303)
+        return redirect(_onward(), code=303)
     return _unfreeze_page(signed_in)
 
 
@@ -76,23 +78,27 @@ def unfreeze(signed_in: SignedIn) -> Response:
         withdrawal.unfreeze(db.session(), signed_in, now=clock.now())
     except ShutOut:  # by "not me", say, which was because of them
         db.session.rollback()
-        return redirect(UNFREEZE_PATH, code=303)
+        return redirect(present_page(), code=303)
     except IdentityNotSufficient:
         second = _needed(signed_in) == "second"
         return redirect(prove_more_url(again=True, level=withdrawal.UNFREEZE_LEVEL, second=second), code=303)
     db.session.commit()
-    return redirect(f"{FREEZE_PATH}?unfrozen", code=303)
+    return redirect(_onward(), code=303)
+
+
+def _onward() -> str:
+    """Where one goes on once the account is open: to the request that met it frozen, if there is one."""
+    request_id = request.args.get("request")
+    return local_path(f"/consent/{request_id}") if request_id else OPENED
 
 
 def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
     is_open = signed_in.frozen_at is None
-    unfrozen = is_open and "unfrozen" in request.args
     recipients = withdrawal.recipients(db.session(), signed_in.citizen_id, now=clock.now()) if is_open else ()
     page = render_template(
         "freeze.html",
         signed_in=signed_in,
         frozen=moment(signed_in.frozen_at),
-        done=gettext("Your account is no longer frozen. Requests can be agreed to again.") if unfrozen else None,
         recipients=[client_name(client_id) for client_id in recipients],
         csrf=_token(FREEZE),
         stale=stale,
@@ -106,6 +112,7 @@ def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
         signed_in=signed_in,
         needed=_needed(signed_in),
         first="first" in request.args,
+        address=present_page(),
         csrf=_token(UNFREEZE),
         stale=stale,
     )

@@ -184,7 +184,7 @@ def test_a_frozen_citizen_is_told_why_nothing_can_be_agreed_to_and_can_refuse(so
     page = someone.asked()
     assert page.status_code == 403
     assert "You have stopped everything" in page.text
-    assert f'href="{UNFREEZE}"' in page.text
+    assert f'href="{UNFREEZE}?request=' in page.text
     assert someone.browser.decide(page).status_code == 403
     assert answer_of(someone.browser.decide(page, "deny"))["error"] == "access_denied"
     assert "consent.approved" not in someone.events()
@@ -227,10 +227,40 @@ def test_opening_it_again_needs_a_fresh_sign_in_of_level_3(someone: Someone) -> 
         assert someone.row.frozen_at is not None
         fresh = someone.open_session()
         clock.advance(timedelta(seconds=299))
-        assert someone.press(UNFREEZE, fresh).location == f"{FREEZE}?unfrozen"
+        assert someone.press(UNFREEZE, fresh).location == "/account?unfrozen"
     assert someone.row.frozen_at is None
     assert someone.events()[-1] == "account.unfrozen"
-    assert "no longer frozen" in fresh.client.get(f"{FREEZE}?unfrozen&lang=en").text
+    assert "no longer frozen" in fresh.client.get("/account?unfrozen&lang=en").text
+
+
+@pytest.mark.parametrize("age_s", [0, 301], ids=["just signed in", "signed in before"])
+def test_whom_a_request_met_frozen_comes_back_to_it_once_the_account_is_open(someone: Someone, age_s: int) -> None:
+    with clock.frozen(clock.now()):
+        someone.press()
+        someone.browser = someone.open_session(level=1)
+        page = someone.asked()
+        address = re.search(r'id="unfreeze" href="([^"]+)"', page.text)
+        assert address is not None
+        clock.advance(timedelta(seconds=age_s))
+        client = someone.browser.client
+        answer = client.post(address[1], data=hidden_fields(client.get(address[1]).text))
+        if age_s:
+            form = hidden_fields(client.get(answer.location).text)
+            assert form["return_to"] == address[1]
+            client = someone.open_session(level=1).client
+            action = re.search('action="([^"]+)"', client.get(form["return_to"]).text)
+            assert action is not None
+            answer = client.post(action[1], data=hidden_fields(client.get(action[1]).text))
+        question = client.get(answer.location)
+    assert question.status_code == 200
+    assert 'id="consent-approve"' in question.text
+
+
+@pytest.mark.parametrize("wrong", ["//evil.example", "../../evil", "%0d%0aX: y", "\\\\evil"])
+def test_07_after_unfreezing_nobody_is_led_away(someone: Someone, wrong: str) -> None:
+    answer = someone.browser.client.get(f"{UNFREEZE}?request={wrong}")
+    assert answer.status_code == 303
+    assert answer.location == "/"
 
 
 def test_what_was_stopped_stays_stopped_and_a_new_consent_works(someone: Someone) -> None:
@@ -320,7 +350,7 @@ def test_a_second_time_changes_nothing(someone: Someone) -> None:
     for _ in range(2):
         assert someone.browser.client.post(UNFREEZE, data=form).status_code == 303
     assert someone.events().count("account.unfrozen") == 1
-    assert someone.browser.client.get(UNFREEZE).location == FREEZE
+    assert someone.browser.client.get(UNFREEZE).location == "/account?unfrozen"
 
 
 def test_11_another_site_can_not_press_the_buttons(someone: Someone) -> None:
