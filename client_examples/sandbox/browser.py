@@ -20,14 +20,15 @@ class NotOnThePage(Exception):
     """The page does not hold what a person would have used; the text says what it does hold."""
 
 
-def patient() -> HTTPAdapter:
+def patient(most_busy: int = MOST_BUSY) -> HTTPAdapter:
     """What lets a session ask again where it is told that there is no room, and when to come back: nothing was done.
 
     On a busy machine that is said by servers that hardly anybody uses (RFC 9110 section 15.6.4).
+    Args: most_busy: how often.
     """
     busy = Retry(
         total=None, connect=0, read=False, redirect=0, other=0,
-        status=MOST_BUSY, status_forcelist=[503], allowed_methods=None, raise_on_status=False,
+        status=most_busy, status_forcelist=[503], allowed_methods=None, raise_on_status=False,
         retry_after_max=LONGEST_PAUSE_S,
     )  # fmt: skip
     return HTTPAdapter(max_retries=busy)
@@ -79,14 +80,15 @@ class Page:
 class Browser:
     """One person's browser. Methods return the page reached after redirects.
 
-    Args: stop_at: redirects to addresses that begin so are not followed; `stopped_at` then has the address.
+    Args: stop_at: redirects to addresses that begin so are not followed; `stopped_at` then has the address; most_busy:
+    how often to come back to a server that has no room.
     """
 
-    def __init__(self, language: str = "zh-TW", stop_at: str = "") -> None:
+    def __init__(self, language: str = "zh-TW", stop_at: str = "", *, most_busy: int = MOST_BUSY) -> None:
         self.stop_at = stop_at
         self.stopped_at = ""
         self._session = requests.Session()
-        self._session.mount("http://", patient())
+        self._session.mount("http://", patient(most_busy))
         self._session.headers.update({"Accept": "text/html", "Accept-Language": language})
 
     def open(self, url: str) -> Page:

@@ -38,6 +38,8 @@ def test_nobody_is_waited_for_longer_than_a_person_would(monkeypatch: pytest.Mon
     assert max(pauses) == LONGEST_PAUSE_S
 
 
-def test_who_says_nothing_else_is_believed_in_the_end() -> None:
+@pytest.mark.parametrize("most_busy", [0, 2])
+def test_who_says_nothing_else_is_believed_in_the_end(most_busy: int) -> None:
     with serving(lambda connection, _: connection.sendall(BUSY)) as server:
-        assert Browser().open(f"http://127.0.0.1:{server.port}/").status == 503
+        assert Browser(most_busy=most_busy).open(f"http://127.0.0.1:{server.port}/").status == 503
+    assert len(server.requests) == 1 + most_busy
