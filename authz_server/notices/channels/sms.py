@@ -1,4 +1,4 @@
-"""SMS, by a gateway that takes one JSON object a message (docs/deploy.md, "SMS").
+"""SMS, by a gateway that takes one JSON object a message (docs/deploy.md, "E-mail and SMS").
 
     POST <url>
     Authorization: Bearer <token>
