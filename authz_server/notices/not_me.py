@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.core import secrets
 from authz_server.core.errors import DomainError
+from authz_server.identity import turns
 from authz_server.identity.models import CITIZEN
 from authz_server.notices.models import NOTICE
 from authz_server.tokens.withdrawal import freeze
@@ -82,14 +83,18 @@ def use(session: Session, link: Link, *, now: datetime) -> bool:
 
     A second time, and when its time is over, nothing happens.
     """
+    citizen_id = session.execute(select(NOTICE.c.citizen_id).where(*_named(link))).scalar_one_or_none()
+    if citizen_id is None:
+        return False
+    # The citizen first, then the message, as who leaves takes them: else each could wait for the other.
+    turns.take(session, citizen_id)
     spent = (
         update(NOTICE)
         .where(*_named(link), NOTICE.c.not_me_at.is_(None), NOTICE.c.created_at > now - GOOD_FOR)
         .values(not_me_at=now)
         .returning(NOTICE.c.citizen_id)
     )
-    citizen_id = session.execute(spent).scalar_one_or_none()
-    if citizen_id is None:
+    if session.execute(spent).first() is None:
         return False
     # Whoever reads the citizen's messages is the citizen, as far as stopping goes.
     freeze(session, citizen_id, actor="citizen", reason="not_me", now=now)
