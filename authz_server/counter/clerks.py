@@ -7,7 +7,7 @@ time, by the one statement that pushes its idle time back: the appointment may h
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
@@ -114,12 +114,24 @@ class Clerk(NamedTuple):
     citizen_id: int
 
 
+class RedeemedRow(Protocol):
+    """A sign-in at a desk as its code was redeemed: whose, and how they proved it."""
+
+    appointment_id: int
+    citizen_id: int
+    client_id: str
+    nonce: str | None
+    acr: str
+    amr: list[str]
+    auth_time: datetime
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shift:
     """A clerk who has signed in at a desk. `row`: what the id_token says of it."""
 
     token: str = field(repr=False)
-    row: Any = field(repr=False)
+    row: RedeemedRow = field(repr=False)
     name: str = field(repr=False)  # as citizens read it
     expires_in: int
 

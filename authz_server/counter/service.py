@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
@@ -72,6 +72,27 @@ ANNOUNCED = select(BARCODE.c.digest, BARCODE.c.announced_at, BARCODE.c.code_expi
 STATE = select(CODE.c.used_at, CODE.c.expires_at).where(CODE.c.digest == bindparam("present"))
 
 
+class AnnouncedRow(Protocol):
+    """A barcode that an office announced: what its one-time code derives from, and until when that is good."""
+
+    digest: bytes
+    announced_at: datetime
+    code_expires_at: datetime
+
+
+class ShownRow(Protocol):
+    """A row of `barcode`; see `models.Barcode`."""
+
+    digest: bytes
+    shown_at: datetime
+    expires_at: datetime
+    announced_at: datetime | None
+    code_expires_at: datetime | None
+    counter_id: str | None
+    clerk_id: int | None
+    agent_id: int | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Visit:
     """A consent that a barcode answers. `present`: the digest of its code; `barcode`: the row of the last one shown.
@@ -85,7 +106,7 @@ class Visit:
     client_id: str
     dataset_ids: tuple[str, ...]
     present: bytes
-    barcode: Any | None
+    barcode: ShownRow | None
     open_until: datetime | None
     used_at: datetime | None
 
@@ -155,9 +176,10 @@ def find_visit(
     )
 
 
-def find_announced(session: Session, consent_id: str | None, at: datetime) -> Any | None:
-    """The barcode of a consent that was announced at that moment, if none was since: digest and both times."""
-    return session.execute(ANNOUNCED, {"consent": consent_id, "at": at}).one_or_none()
+def find_announced(session: Session, consent_id: str | None, at: datetime) -> AnnouncedRow | None:
+    """The barcode of a consent that was announced at that moment, if none was since."""
+    found: Any = session.execute(ANNOUNCED, {"consent": consent_id, "at": at}).one_or_none()
+    return cast(AnnouncedRow | None, found)
 
 
 def show(

@@ -229,6 +229,7 @@ def code_of(visit: Visit, agent_id: int | None = None) -> dict[str, str] | None:
         row is None
         or row.agent_id != agent_id
         or visit.open_until is None
+        or row.announced_at is None
         or row.code_expires_at is None
         or row.code_expires_at <= clock.now()
     ):
