@@ -103,6 +103,19 @@ def test_members_that_go_together_do_so_in_the_document(
     assert not jsonschema.Draft202012Validator(body["schema"]).is_valid(form)
 
 
+def test_no_sentence_is_cut_off_at_its_comma(document: dict[str, Any]) -> None:
+    """What follows a comma in braces, without quotes, is a member of its own to YAML: one without a value."""
+
+    def cut(node: Any, path: str) -> Iterator[str]:
+        if isinstance(node, dict | list):
+            for name, value in node.items() if isinstance(node, dict) else enumerate(node):
+                if value is None and isinstance(node, dict):
+                    yield f"{path}: {name}"
+                yield from cut(value, f"{path}/{name}")
+
+    assert list(cut(document, "")) == []
+
+
 def test_every_operation_may_answer_that_the_server_is_busy(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
