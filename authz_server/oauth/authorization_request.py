@@ -19,7 +19,15 @@ from authz_server.oauth.scopes import IDENTITY_SCOPES
 
 CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: a SHA-256 in base64url
 THUMBPRINT = CODE_CHALLENGE
-MAX_CHARS = {"state": 1000, "nonce": 1000, "redirect_uri": 2000, "claims": 4000, "scope": 2000, "acr_values": 500}
+MAX_CHARS = {
+    "state": 1000,
+    "nonce": 1000,
+    "redirect_uri": 2000,
+    "claims": 4000,
+    "scope": 2000,
+    "acr_values": 500,
+    "ui_locales": 500,
+}
 PROMPTS = frozenset({"none", "login", "consent", "select_account"})
 VSCHAR = re.compile(r"[\x20-\x7e]*")  # RFC 6749 appendix A
 

@@ -218,6 +218,7 @@ def test_long_states_and_nonces_come_back_unchanged(platform: Platform, nonce_ch
     answer = answer_of(citizen.decide(opened(citizen, bank, bank.push(state=state, nonce=nonce))))
     assert answer["state"] == state
     refused(pushed(bank, state="s" * 1001), 400, "invalid_request")
+    refused(pushed(bank, ui_locales="en " * 167), 400, "invalid_request")
 
 
 @pytest.mark.row("P-19")
