@@ -130,7 +130,8 @@ KEEP = (
     Keep(NoticeChoice, None, leaving=ERASED),
     # As long as the old address may still have to be told.
     Keep(ContactChange, "created_at", 30, leaving=ERASED),
-    Keep(Citizen, "left_at", leaving=EMPTIED),  # as long as the record that points at it
+    # As long as the record that points at it, and no appointment is there, which ended with them or a moment later.
+    Keep(Citizen, "left_at", leaving=EMPTIED, held_by=table_of(Appointment).c.citizen_id),
     Keep(AnomalyWatch, None),
     Keep(clients.Client, None),
     Keep(clients.AgencyState, None),  # a row for each agency, which it overwrites

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from authz_server import leaving, worker
@@ -26,7 +26,7 @@ from authz_server.identity.models import Citizen
 from authz_server.installation import check_secret
 from authz_server.notices import inbox
 from tests.support.platform import Platform
-from tests.support.protocol import everything, opened, writing
+from tests.support.protocol import everything, new_citizen, opened, rows, writing
 
 # In words of its own, so that a line of the rules is not changed by mistake: after which time a row goes, days later.
 GOES = {
@@ -223,3 +223,26 @@ def test_an_entry_stays_as_long_as_a_message_about_it_which_was_made_late(own_pl
         clock.advance(timedelta(days=300))
         worker.purge(own_platform.engine, limits=limits)
         assert everything(own_platform)["notice"] == everything(own_platform)["audit_entry"] == []
+
+
+def test_who_has_left_stays_as_a_number_as_long_as_an_appointment_of_theirs(own_platform: Platform) -> None:
+    username, limits = new_citizen(own_platform), own_platform.settings.limits
+    (citizen,) = rows(own_platform, Citizen, username=username)
+    with writing(own_platform) as session:
+        leaving.leave(session, citizen.id, actor="citizen", settings=own_platform.settings, now=clock.now())
+        session.add(
+            Appointment(
+                client_id=own_platform.bank.client_id,
+                citizen_id=citizen.id,
+                role=CLERK,
+                appointed_at=clock.now(),
+                appointed_by=None,
+            )
+        )
+    later = clock.now() + timedelta(days=1000)
+    worker.purge(own_platform.engine, limits=limits, time=lambda: later)
+    assert len(rows(own_platform, Citizen, id=citizen.id)) == 1
+    with writing(own_platform) as session:
+        session.execute(update(Appointment).values(ended_at=clock.now()))
+    worker.purge(own_platform.engine, limits=limits, time=lambda: later)
+    assert rows(own_platform, Citizen, id=citizen.id) == []

@@ -31,6 +31,14 @@ HAS_DISMISSED: Final = "office.has_dismissed"
 _COLUMNS = ("client_id", "citizen_id", "role", "appointed_at", "appointed_by", "ended_at")
 _AT_LIBERTY = exists().where(CITIZEN.c.id == APPOINTMENT.c.citizen_id, ~HELD)
 IN_FORCE = (APPOINTMENT.c.ended_at.is_(None), _AT_LIBERTY)
+# Locked: who leaves in this moment is waited for, and then not appointed. Nobody would end it, and as long as it is
+# there, no row of theirs could be deleted. Whoever merely changes something of the account is not waited for.
+_STILL_THERE = exists(
+    select(literal(1))
+    .select_from(CITIZEN)
+    .where(CITIZEN.c.id == bindparam("appointed"), ~HELD)
+    .with_for_update(read=True, key_share=True)
+)
 _OWN = select(APPOINTMENT).where(APPOINTMENT.c.citizen_id == bindparam("citizen"), *IN_FORCE)
 _STAFF = (
     select(APPOINTMENT, CITIZEN.c.name, CITIZEN.c.username, HELD.label("held"))
@@ -90,11 +98,11 @@ def appoint(
     values = (office, citizen_id, role, now, by, None)
     row = select(
         *(literal(value, APPOINTMENT.c[column].type) for column, value in zip(_COLUMNS, values, strict=True))
-    ).where(_administers(by, office))
+    ).where(_administers(by, office), _STILL_THERE)
     statement = insert_if_absent(session.get_bind().dialect.name, Appointment).from_select(
         _COLUMNS, row, include_defaults=False
     )
-    if session.execute(statement.returning(APPOINTMENT.c.id)).one_or_none() is None:
+    if session.execute(statement.returning(APPOINTMENT.c.id), {"appointed": citizen_id}).one_or_none() is None:
         return False
     _record(session, (APPOINTED, HAS_APPOINTED), office, citizen_id, role, by=by, now=now)
     return True

@@ -6,6 +6,7 @@ Classes 13, 14, 24 to 30 of published vulnerabilities (tests/security), for cler
 import logging
 import re
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ from tests.support.protocol import (
     shut_out_once_seen,
     writing,
 )
+from tests.support.waiting import locks_waited_for, wait_until
 
 DESK = {"scope": "openid desk"}
 WRONG = "000000"
@@ -483,6 +485,27 @@ def test_who_leaves_the_platform_leaves_the_office(platform: Platform, office: O
     refused(announce(office, "0" * 40, **token), 400, "login_required")
     assert rows(platform, DeskSession, citizen_id=clerk.id) == []
     assert rows(platform, Appointment, citizen_id=clerk.id)[0].ended_at is not None
+
+
+def test_who_leaves_in_that_very_moment_is_not_appointed_and_their_row_goes_in_time(own_platform: Platform) -> None:
+    office, newcomer = new_office(own_platform), new_citizen(own_platform)
+    (citizen,) = rows(own_platform, Citizen, username=newcomer)
+    engine, now = own_platform.engine, clock.now()
+
+    def appoint_them() -> bool | None:
+        with Session(engine) as session, session.begin():
+            return appointments.appoint(session, office=office.client_id, username=newcomer, role=CLERK, now=now)
+
+    with ThreadPoolExecutor(1) as pool:
+        with Session(engine) as session, session.begin():
+            leaving.leave(session, citizen.id, actor="citizen", settings=own_platform.settings, now=now)
+            done = pool.submit(appoint_them)
+            if engine.dialect.name == "postgresql":  # SQLite lets nobody in before the commit
+                wait_until(lambda: locks_waited_for(engine), "the appointment waits")
+        assert not done.result(30)
+    assert rows(own_platform, Appointment, citizen_id=citizen.id) == []
+    worker.purge(engine, limits=own_platform.settings.limits, time=lambda: now + timedelta(days=1000))
+    assert rows(own_platform, Citizen, id=citizen.id) == []
 
 
 def test_the_operator_makes_the_first_administrator_and_reads_who_a_number_of_the_record_is(
