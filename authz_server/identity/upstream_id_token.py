@@ -19,7 +19,11 @@ from authz_server.neighbours import UpstreamSettings
 SKEW: Final = timedelta(seconds=60)
 MAX_SUBJECT_CHARS: Final = 255  # OpenID Connect Core section 2
 # OpenID Connect Core section 3.1.3.6: the hash of the ID token's own algorithm; of Ed25519 that is SHA-512.
-_HASHES: Final = {"ES256": "sha256", "PS256": "sha256", "RS256": "sha256", "ES384": "sha384", "EdDSA": "sha512"}
+_HASHES: Final = {
+    **dict.fromkeys(("ES256", "PS256", "RS256"), "sha256"),
+    "ES384": "sha384",
+    **dict.fromkeys(("EdDSA", "Ed25519"), "sha512"),
+}
 
 
 class AnswerRefused(WrongCredentials):

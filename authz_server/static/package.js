@@ -17,6 +17,7 @@ const LARGEST = 64 * 1024 * 1024
 const ALGORITHMS = {
   ES256: [{ name: 'ECDSA', namedCurve: 'P-256' }, { name: 'ECDSA', hash: 'SHA-256' }],
   EdDSA: [{ name: 'Ed25519' }, { name: 'Ed25519' }],
+  Ed25519: [{ name: 'Ed25519' }, { name: 'Ed25519' }],
   PS256: [{ name: 'RSA-PSS', hash: 'SHA-256' }, { name: 'RSA-PSS', saltLength: 32 }],
 }
 

@@ -135,7 +135,7 @@ def signing_key(keys: jose.KeySet) -> jose.Key:
     for key in keys:
         if key.use == "sig" and key.alg in jose.SIGNING:
             return key
-    raise jose.BadKey("no signing key (use sig, alg ES256, PS256 or EdDSA)")
+    raise jose.BadKey("no signing key (use sig, alg ES256, PS256, EdDSA or Ed25519)")
 
 
 def read_api_key(path: Path | None) -> str:

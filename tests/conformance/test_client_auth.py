@@ -91,7 +91,7 @@ def test_a_jti_is_good_once_per_client(platform: Platform) -> None:
 
 
 @pytest.mark.row("C-08")
-@pytest.mark.parametrize("alg", ["PS256", "EdDSA", "ES256"])
+@pytest.mark.parametrize("alg", ["PS256", "EdDSA", "Ed25519", "ES256"])
 def test_every_advertised_algorithm_authenticates(platform: Platform, alg: str) -> None:
     bank = new_bank(platform, new_key(alg))
     assert push(bank, bank.assertion()).status_code == 201

@@ -146,7 +146,7 @@ def test_identifiers_are_remembered_in_the_database_until_they_expire() -> None:
 def test_no_setting_weakens_a_fapi2_client() -> None:
     policy = POLICIES["fapi2"]
     assert policy.token_endpoint_auth_methods == ("private_key_jwt",)
-    assert set(policy.signing_algorithms) == {"PS256", "ES256", "EdDSA"}
+    assert set(policy.signing_algorithms) == {"PS256", "ES256", "EdDSA", "Ed25519"}
     assert policy.pushed_requests
     names = {item.name for item in (*fields(Settings), *fields(Limits))}
     # The only protocol switch there is adds a demand.

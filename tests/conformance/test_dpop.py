@@ -100,7 +100,7 @@ def test_a_private_key_in_the_header_is_refused(platform: Platform) -> None:
 
 
 @pytest.mark.row("DP-02")
-@pytest.mark.parametrize("alg", ["PS256", "EdDSA"])
+@pytest.mark.parametrize("alg", ["PS256", "EdDSA", "Ed25519"])
 def test_every_advertised_algorithm_proves(platform: Platform, alg: str) -> None:
     key = new_key(alg)
     claims = {"jti": f"{alg}-{clock.now().timestamp()}", "htm": "POST", "htu": f"{platform.bank.issuer}/token"}
@@ -183,7 +183,7 @@ def test_without_a_proof_or_with_another_key_it_opens_nothing(platform: Platform
     for sent in ("", by_other):
         answer = userinfo(bank, token, proof=sent)
         refused(answer, 401, "invalid_dpop_proof")
-        assert 'algs="PS256 ES256 EdDSA"' in answer.headers["WWW-Authenticate"]
+        assert 'algs="PS256 ES256 EdDSA Ed25519"' in answer.headers["WWW-Authenticate"]
 
 
 @pytest.mark.row("DP-09")

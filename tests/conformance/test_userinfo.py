@@ -82,7 +82,7 @@ def test_a_stranger_is_challenged_and_told_of_no_error(platform: Platform, path:
     answer = platform.browser().get(path)
     refused(answer, 401)
     # RFC 6750 section 3.1: no error code for who sent no credentials at all.
-    assert answer.headers["WWW-Authenticate"] == 'DPoP algs="PS256 ES256 EdDSA"'
+    assert answer.headers["WWW-Authenticate"] == 'DPoP algs="PS256 ES256 EdDSA Ed25519"'
 
 
 @pytest.mark.row("U-10")

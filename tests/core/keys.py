@@ -26,6 +26,7 @@ def foreign_key(alg: str) -> jwk.JWK:
         "ES256": {"kty": "EC", "crv": "P-256"},
         "ES384": {"kty": "EC", "crv": "P-384"},
         "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
+        "Ed25519": {"kty": "OKP", "crv": "Ed25519"},
         "PS256": {"kty": "RSA", "size": 2048},
         "RS256": {"kty": "RSA", "size": 2048},
         "ECDH-ES": {"kty": "EC", "crv": "P-256"},

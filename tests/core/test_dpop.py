@@ -31,7 +31,7 @@ def ath(token: str) -> str:
     return b64(hashlib.sha256(token.encode()).digest())
 
 
-@pytest.mark.parametrize("alg", ["ES256", "EdDSA", "PS256"])
+@pytest.mark.parametrize("alg", ["ES256", "EdDSA", "Ed25519", "PS256"])
 def test_a_good_proof_tells_key_jti_and_time(alg: str) -> None:
     proof = verify(proof_of(alg, jti="j1"))
     assert proof == dpop.Proof(jkt=foreign_key(alg).thumbprint(), jti="j1", iat=IAT, nonce=None)

@@ -14,7 +14,7 @@ from authz_server.core import jose
 from authz_server.core.jose.encoding import decode, encode
 from tests.core.keys import foreign_key, foreign_keyset, own_keys, public_jwk
 
-ALGORITHMS = ["ES256", "ES384", "EdDSA", "PS256", "RS256", "ECDH-ES", "ECDH-ES+A256KW", "RSA-OAEP-256"]
+ALGORITHMS = ["ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256", "ECDH-ES", "ECDH-ES+A256KW", "RSA-OAEP-256"]
 
 
 @pytest.mark.parametrize("alg", ALGORITHMS)

@@ -16,7 +16,7 @@ from authz_server.core import jose
 from tests.core.keys import b64, foreign_key, foreign_keyset, foreign_sign, own_keys, public_jwk
 
 CLAIMS = {"iss": "https://client.example", "sub": "市民甲", "iat": 1767225600, "ratio": 0.5, "list": [1, None, True]}
-ALL = ("ES256", "ES384", "EdDSA", "PS256", "RS256")
+ALL = ("ES256", "ES384", "EdDSA", "Ed25519", "PS256", "RS256")
 
 
 def verify(token: str, *algorithms: str, **options: Any) -> jose.Verified:
@@ -75,7 +75,7 @@ def test_an_algorithm_that_is_not_on_the_list_is_refused() -> None:
 
 
 def test_the_list_for_fapi_2_has_no_rs256_no_hmac_no_none() -> None:
-    assert set(jose.SIGNING) == {"PS256", "ES256", "EdDSA"}
+    assert set(jose.SIGNING) == {"PS256", "ES256", "EdDSA", "Ed25519"}
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,9 @@ def test_a_public_key_is_no_hmac_secret() -> None:
         jose.verify(token.serialize(compact=True), foreign_keyset("RS256"), algorithms=["RS256", "HS256"])
 
 
-@pytest.mark.parametrize(("signed", "named"), [("PS256", "RS256"), ("ES256", "PS256"), ("EdDSA", "ES256")])
+@pytest.mark.parametrize(
+    ("signed", "named"), [("PS256", "RS256"), ("ES256", "PS256"), ("EdDSA", "ES256"), ("Ed25519", "EdDSA")]
+)
 def test_a_key_serves_no_algorithm_but_its_own(signed: str, named: str) -> None:
     token = foreign_sign(CLAIMS, signed, kid=f"foreign-{named}")
     with pytest.raises(jose.BadToken):

@@ -125,6 +125,15 @@ def test_a_weaker_acr_is_worth_less(session: Session, browser: Browser, provider
     assert browser.get("/mine").get_json()["acr"] == "urn:mydata:acr:level-4"
 
 
+@pytest.mark.parametrize("alg", ["EdDSA", "Ed25519"])
+def test_a_key_on_ed25519_vouches_by_either_name(
+    session: Session, browser: Browser, provider: RunningProvider, alg: str
+) -> None:
+    connect(session, provider.issuer)
+    provider.key, provider.header = jwk.JWK.generate(kty="OKP", crv="Ed25519", kid="1", use="sig"), {"alg": alg}
+    assert come_back(browser, journey(browser, provider, query="&return_to=/mine")).headers["Location"] == "/mine"
+
+
 def test_what_is_sent_there_is_bound_to_the_journey_and_of_one_use(browser: Browser, provider: RunningProvider) -> None:
     urls = [leave(browser).headers["Refresh"] for _ in range(2)]
     first, second = ({name: each[0] for name, each in parse_qs(urlsplit(url).query).items()} for url in urls)

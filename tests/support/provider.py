@@ -51,7 +51,10 @@ class RunningProvider:
     def id_token(self, query: dict[str, str], access_token: str) -> str:
         """The ID token for an authorization request."""
         now = int(clock.now().timestamp())
-        half = hashlib.sha256(access_token.encode()).digest()[:16]
+        header = {"alg": "ES256", "kid": "1"} | self.header
+        # OpenID Connect Core section 3.1.3.6
+        whole = hashlib.new("sha512" if header["alg"] in {"EdDSA", "Ed25519"} else "sha256", access_token.encode())
+        half = whole.digest()[: whole.digest_size // 2]
         claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": SUBJECT,
@@ -64,13 +67,13 @@ class RunningProvider:
             "at_hash": base64.urlsafe_b64encode(half).rstrip(b"=").decode(),
         }
         said = {name: value for name, value in (claims | self.claims).items() if value is not None}
-        header = {"alg": "ES256", "kid": "1"} | self.header
         if header["alg"] == "none":
             parts = [
                 base64.urlsafe_b64encode(json.dumps(each).encode()).rstrip(b"=").decode() for each in (header, said)
             ]
             return ".".join([*parts, ""])
         signed = jws.JWS(json.dumps(said))
+        signed.allowed_algs = [header["alg"]]
         signed.add_signature(self.signing or self.key, protected=json.dumps(header))
         return str(signed.serialize(compact=True))
 

@@ -34,6 +34,7 @@ KEY_OF_ALGORITHM: dict[str, tuple[str, str, str | None]] = {
     "ES256": ("sig", "EC", "P-256"),
     "ES384": ("sig", "EC", "P-384"),
     "EdDSA": ("sig", "OKP", "Ed25519"),
+    "Ed25519": ("sig", "OKP", "Ed25519"),
     "PS256": ("sig", "RSA", None),
     "RS256": ("sig", "RSA", None),
     "ECDH-ES": ("enc", "EC", None),

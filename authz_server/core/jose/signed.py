@@ -18,8 +18,8 @@ from authz_server.core.jose.encoding import decode, encode, json_segment, token_
 from authz_server.core.jose.errors import BadKey, BadToken, KeyNotFound
 from authz_server.core.jose.keys import KEY_OF_ALGORITHM, Key, KeySet, parse_public_key
 
-# FAPI 2.0 security profile section 5.4: PS256, ES256, EdDSA with Ed25519.
-SIGNING = ("PS256", "ES256", "EdDSA")
+# FAPI 2.0 security profile section 5.4: PS256, ES256, EdDSA with Ed25519, which RFC 9864 section 2.2 names Ed25519.
+SIGNING = ("PS256", "ES256", "EdDSA", "Ed25519")
 MAX_HEADER_CHARS = 4096  # a DPoP proof carries an RSA key
 MAX_TOKEN_BYTES = 16384
 
