@@ -24,11 +24,18 @@ class RevocationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no type
     def create_response(self, validated_request: EndpointRequest) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         payload, client = validated_request.request.payload, validated_request.client
         token = payload.get("token")
-        if payload.find("token_type_hint") not in {None, "access_token"}:
-            raise UnsupportedTokenType
-        # The prefix is part of the token, so it says in which of the tables it would be.
-        kinds = {dataset_tokens.PREFIX: dataset_tokens.revoke, clerks.PREFIX: clerks.end}
-        revoke = next((kinds[prefix] for prefix in kinds if token.startswith(prefix)), access_tokens.revoke)
+        # The prefix is part of the token, so it says in which of the tables it would be, whatever the hint says: a
+        # wrong one has no influence (RFC 7009 sections 2.1 and 2.2).
+        kinds = {
+            access_tokens.PREFIX: access_tokens.revoke,
+            dataset_tokens.PREFIX: dataset_tokens.revoke,
+            clerks.PREFIX: clerks.end,
+        }
+        revoke = next((kinds[prefix] for prefix in kinds if token.startswith(prefix)), None)
+        if revoke is None and payload.find("token_type_hint") == "refresh_token":
+            raise UnsupportedTokenType  # there are none, so this is somebody else's
         with lone_connection() as connection:
-            revoke(connection, token, client_id=client.client_id, spend=[client.identifier], now=clock.now())
+            (revoke or access_tokens.revoke)(
+                connection, token, client_id=client.client_id, spend=[client.identifier], now=clock.now()
+            )
         return 200, {}, []
