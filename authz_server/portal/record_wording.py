@@ -147,6 +147,13 @@ OF_DOWNLOADS: Final[Mapping[str, LazyString]] = {
 }
 # The same, where the citizen did it and not the client.
 BY_CITIZEN: Final = {"consent.requested": lazy_gettext("You chose a service of %(client)s")}
+# The same, where the barcode was good and the one-time code was not.
+OF_CODES: Final[Mapping[str, LazyString]] = {
+    "counter.refused": lazy_gettext("Your one-time code was not accepted"),
+    "delegation.refused": lazy_gettext("Your agent's one-time code was not accepted"),
+    "agent.refused": lazy_gettext("The one-time code that you told for somebody was not accepted"),
+}
+CODES_REFUSED: Final = frozenset({"wrong_code", "code_too_late"})
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
 REASONS: Final[Mapping[str, LazyString]] = {
     "agency_down": lazy_gettext("The agency could not be reached."),
@@ -205,4 +212,6 @@ def sentence_of(entry: AuditEntry) -> LazyString | None:
     fitting: list[Mapping[str, LazyString]] = [BY_CITIZEN if entry.actor == "citizen" else BY_OTHERS, SENTENCES]
     if entry.client_id == own.CLIENT_ID:
         fitting.insert(0 if entry.actor == "citizen" else 1, OF_DOWNLOADS)
+    if entry.reason in CODES_REFUSED:
+        fitting.insert(0, OF_CODES)
     return next((words[entry.event] for words in fitting if entry.event in words), None)

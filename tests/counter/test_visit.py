@@ -115,7 +115,10 @@ def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citi
         for _ in range(5):
             assert refused(redeem(office, barcode, wrong))
         assert refused(redeem(office, barcode, code))
-        assert "locked for a while" in visit.page().text
+        page = visit.page().text
+        assert "locked for a while" in page
+        assert page.count("Your one-time code was not accepted") == 5
+        assert page.count("Your barcode was refused") == 1, "the one that was locked"
         clock.advance(timedelta(minutes=15))
         barcode = visit.show()
         assert announce(office, barcode).status_code == 200
