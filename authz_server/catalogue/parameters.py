@@ -72,9 +72,10 @@ def _parse_period(value: str) -> str:
 
 
 def _display_period(value: str, locale: str) -> str:
+    # As all days on the pages are written, and as browsers let a month be chosen; static/package.js does the same.
     first, last = (divmod(month, 12) for month in _months(value))
     if _is_zh(locale):
-        return "至".join(f"民國 {year - 1911} 年 {month + 1} 月" for year, month in (first, last))
+        return "至 ".join(f"{year} 年 {month + 1} 月" for year, month in (first, last))
     return " to ".join(f"{_MONTHS[month]} {year}" for year, month in (first, last))
 
 

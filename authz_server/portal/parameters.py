@@ -83,7 +83,7 @@ def _problem(parameter: Parameter, *, missing: bool) -> str:
         return gettext("%(name)s is missing.", name=name)
     if parameter.type == "period":
         return gettext(
-            "%(name)s: from an earlier month to a later one, such as 2025-01 to 2025-12; at most 60 months, "
+            "%(name)s: from an earlier month to a later one, such as January to December 2025; at most 60 months, "
             "none of them in the future.",
             name=name,
         )

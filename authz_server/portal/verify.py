@@ -17,6 +17,7 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
+from authz_server.clients import own
 from authz_server.core import documents, packages
 from authz_server.core.documents import Cause, Genuine, Kind, NotGenuine
 from authz_server.extensions import services
@@ -150,6 +151,7 @@ def _page(
             wrong=wrong,
             error=error,
             text=text if len(text) <= MOST_REPEATED else "",
+            own_id=own.CLIENT_ID,
             issuer=services().settings.issuer,
             csrf=csrf.csrf_token(secret, ACTION),
         ),

@@ -9,7 +9,7 @@
 //   <template id="fetching-texts">         a <p data-name> for each text, in the language of the page
 //   <template id="dataset-parts">          what each dataset's card gets
 
-import { base64url, decrypt, NotIntact, savedAs, signedAt, unzip, verify } from './package.js'
+import { base64url, decrypt, NotIntact, savedAs, signedAt, unzip, verify, written } from './package.js'
 
 const form = document.getElementById('fetching')
 const texts = document.getElementById('fetching-texts').content
@@ -156,8 +156,9 @@ async function fetchOne(granted, offer, card) {
 
 const display = (value) => (value === null || value === undefined ? '–' : typeof value === 'boolean' ? text(value ? 'yes' : 'no') : String(value))
 
-// What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects.
-function shown(value, names) {
+// What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects; `of`: the id of
+// the field or member whose value it is.
+function shown(value, names, of) {
   if (Array.isArray(value)) {
     if (!value.length) return document.createTextNode(text('none'))
     const list = element('ul')
@@ -172,12 +173,13 @@ function shown(value, names) {
     const pairs = element('dl')
     for (const [name, one] of Object.entries(value)) {
       const [term, detail] = [element('dt', names[name][language]), element('dd')]
-      detail.append(shown(one, names))
+      detail.append(shown(one, names, name))
       pairs.append(term, detail)
     }
     return pairs
   }
-  return document.createTextNode(typeof value === 'number' ? value.toLocaleString(language, { maximumFractionDigits: 20 }) : display(value))
+  const amount = typeof value === 'number' && value.toLocaleString(language, { maximumFractionDigits: 20 })
+  return document.createTextNode(amount || written(of, display(value)))
 }
 
 // Name and value of every field, in the order of the catalogue; lists and objects within by their path.
@@ -207,7 +209,7 @@ function preview(card, files, data, { fields, members }) {
   for (const field of fields.filter((one) => one.id in data)) {
     const row = element('tr')
     const value = element('td')
-    value.append(shown(data[field.id], members))
+    value.append(shown(data[field.id], members, field.id))
     row.append(Object.assign(element('th', field.name[language]), { scope: 'row' }), value)
     table.append(row)
   }

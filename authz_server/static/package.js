@@ -6,6 +6,7 @@
 //   verify(files, agencies, made)   the manifest, if an agency of the catalogue signed it, and exactly these files
 //   savedAs(name, files)            what each file is called when it is saved, no two alike
 //   signedAt(manifest)              when that was, as all pages write a moment: in Taiwan's time
+//   written(name, value)            a parameter, or a field of that name: years and periods as all pages write them
 //
 // Each throws NotIntact, with the reason's name.
 
@@ -217,8 +218,25 @@ export function savedAs(name, files, made = ['zip', 'json', 'csv']) {
   return new Map(files.map((file) => [file, `${name}${alone(file) ? '.' + ending(file) : '-' + file.replaceAll('/', '-')}`]))
 }
 
+const inEnglish = () => document.documentElement.lang.startsWith('en')
+
+// Years are of the ROC calendar. The same in authz_server/catalogue/parameters.py.
+export function written(name, value) {
+  const english = inEnglish()
+  if (/(^|_)year$/.test(name) && /^[1-9]\d{1,2}$/.test(value)) {
+    return english ? `${Number(value) + 1911} (ROC year ${value})` : `民國 ${value} 年`
+  }
+  if (name !== 'period' || !/^\d{4}-\d{2}\/\d{4}-\d{2}$/.test(value)) return value
+  const months = value.split('/').map((month) => {
+    const [year, number] = month.split('-').map(Number)
+    const named = new Intl.DateTimeFormat('en-GB', { month: 'long', timeZone: 'UTC' }).format(Date.UTC(year, number - 1))
+    return english ? `${named} ${year}` : `${year} 年 ${number} 月`
+  })
+  return months.join(english ? ' to ' : '至 ')
+}
+
 export function signedAt(manifest) {
-  const english = document.documentElement.lang.startsWith('en')
+  const english = inEnglish()
   const style = { day: 'numeric', month: english ? 'long' : 'numeric', year: 'numeric', hour: '2-digit', minute: '2-digit' }
   const parts = new Intl.DateTimeFormat('en-GB', { ...style, timeZone: 'Asia/Taipei', hourCycle: 'h23' }).formatToParts(
     new Date(manifest.iat * 1000),

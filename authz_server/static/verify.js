@@ -3,9 +3,9 @@
 //
 //   #package                    shown: that files can be dropped
 //   #package-verdict            gets heading, sentence and facts
-//   <template id="verify-texts">  a <p data-name> for each text
+//   <template id="verify-texts">  a <p data-name> for each text; `client:` and an id for a recipient that has words here
 
-import { NotIntact, signedAt, unzip, verify } from './package.js'
+import { NotIntact, signedAt, unzip, verify, written } from './package.js'
 
 const chooser = document.getElementById('document')
 const verdict = document.getElementById('package-verdict')
@@ -36,13 +36,18 @@ async function judge(octets) {
   try {
     const { manifest, agency } = await verify(await unzip(octets), agencies)
     const dataset = agency.datasets.find((one) => one.id === manifest.dataset)
+    const asked = Object.entries(manifest.parameters ?? {}).map(([name, value]) => {
+      const parameter = dataset?.parameters.find((one) => one.id === name)
+      return `${parameter?.name[language] ?? name} ${written(name, value)}`
+    })
+    const recipient = texts.querySelector(`[data-name="client:${CSS.escape(manifest.aud)}"]`)
     return show(true, 'intact', [
       ['agency', agency.name[language]],
       ['when', signedAt(manifest)],
       ['data', dataset?.name[language] ?? manifest.dataset],
-      ['parameters', Object.values(manifest.parameters ?? {}).join(', ')],
+      ['parameters', asked.join(language === 'en' ? ', ' : '、')],
       ['of', manifest.files.map((file) => file.name).join(', ')],
-      ['recipient', manifest.aud],
+      ['recipient', recipient?.textContent ?? manifest.aud],
       ['reference', manifest.txn],
     ])
   } catch (error) {

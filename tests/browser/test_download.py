@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Error, FilePayload, Route, expect
 
+from authz_server.catalogue.parameters import TYPES, this_year
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import Visitor, visitor
 
@@ -19,6 +20,8 @@ SIGNED = {"zh-TW": "內容完整", "en": "and intact"}
 NO_RECORD = {"zh-TW": "機關沒有您的這項資料", "en": "The agency has no record of you here"}
 PREPARING = {"zh-TW": "機關準備中", "en": "The agency is preparing it"}
 INSIDE = {"zh-TW": "給付單位", "en": "Payer"}  # how the catalogue calls what stands inside of a field
+YEAR_NAME = {"zh-TW": "所得年度", "en": "Tax year"}
+BROWSER = {"zh-TW": "下載它的那個瀏覽器", "en": "The browser that it was downloaded in"}
 # What every script would try to read of the keys; they are made before anything of the page can see them.
 SPY = """
 for (const name of ['generateKey', 'exportKey']) {
@@ -95,6 +98,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
             assert card.locator("tbody tr").count() >= 12
         expect(page.locator("[data-dataset='fia.income'] dt").first).to_have_text(INSIDE[lang])
         expect(page.locator("[data-dataset='fia.income'] tbody")).to_contain_text(re.compile("[0-9],[0-9]{3}"))
+        expect(page.locator("[data-dataset='fia.income'] tbody")).to_contain_text(f"{YEAR_NAME[lang]}{year(lang)}")
         image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
         page.click("[data-dataset='fia.income'] [data-documents] summary")
@@ -111,8 +115,14 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         save(guest, "ris.id-card-image", tmp_path, "zip")
         assert page.evaluate(NAMES) == ["x-a.pdf", "x-b-a.PDF", "x.png", "x-more.json", "x-list.csv"]
         page.on("dialog", lambda dialog: problems.append(dialog.type))
-        verify_in_the_browser(guest, saved["zip"])
+        verify_in_the_browser(guest, saved["zip"], lang)
     assert problems == []
+
+
+def year(lang: str) -> str:
+    """The tax year that was chosen, as all pages write it."""
+    chosen = this_year() - (1 if lang == "en" else 0)
+    return TYPES["year"].display(str(chosen), lang)
 
 
 def asked_before_leaving(guest: Visitor) -> str:
@@ -142,7 +152,7 @@ def save(guest: Visitor, dataset: str, folder: Path, *kinds: str) -> dict[str, b
     return saved
 
 
-def verify_in_the_browser(guest: Visitor, package: bytes) -> None:
+def verify_in_the_browser(guest: Visitor, package: bytes, lang: str) -> None:
     """On the page that verifies: intact, then changed, and nothing of it is sent to any server."""
     sent: list[str] = []
     guest.page.on("request", lambda request: sent.append(request.method) if request.post_data_buffer else None)
@@ -153,6 +163,9 @@ def verify_in_the_browser(guest: Visitor, package: bytes) -> None:
         file: FilePayload = {"name": "package.zip", "mimeType": "application/zip", "buffer": octets}
         guest.page.set_input_files("#document", files=[file])
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")
+        if verdict == "verdict-good":
+            for said in (f"{YEAR_NAME[lang]} {year(lang)}", BROWSER[lang]):
+                expect(guest.page.locator("#package-verdict")).to_contain_text(said)
         drop(guest, "package.zip", "application/zip", octets)
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")
     guest.page.click("#verify-submit")  # which has nothing to send, and leads to the verdict
