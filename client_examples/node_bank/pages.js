@@ -32,6 +32,7 @@ export function resultPage(zh, fetches, refreshSeconds) {
   const sections = fetches.map(({ grant, dataset, status, content, note }) => `
     <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
     <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
+    <p>${zh ? '參考編號' : 'Reference'} ${escape(grant.transaction)}</p>
     ${content ? `<dl>${rows(dataset, content.data).join('')}</dl>` : ''}
     ${status === 'failed' ? `<p>${zh ? '請把這個告訴平臺：' : 'Please tell the platform this:'} ${escape(note)}</p>` : ''}</section>`)
   const again = zh ? `本頁將於 ${refreshSeconds} 秒後再次詢問。 <a href="/result">立即再試</a>`

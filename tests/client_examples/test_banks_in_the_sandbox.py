@@ -67,8 +67,12 @@ def test_a_bank_begins_in_the_language_of_the_browser(visit: Visit, preferred: s
 
 
 def test_a_credit_card_needs_three_datasets(visit: Visit) -> None:
-    page = visit.agree("credit-card")
+    question = visit.apply("credit-card")
+    reference = re.search(REFERENCE, question.text)
+    assert reference is not None
+    page = visit.browser.submit(question, "consent-approve")
     assert page.status == 200, page.text
+    assert page.text.count(reference[0]) == 3, "of each dataset, for whoever calls"
     assert statuses(page) == ["done", "done", "done"]
     assert visit.citizen.name in page.text
     assert re.search(r"<dd>[1-9][0-9]*,[0-9]{3}</dd>", page.html), "an amount as people write it"
