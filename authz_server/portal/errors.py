@@ -21,6 +21,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.logging import current_trace_id, event
 from authz_server.database import UNREACHABLE, db
 from authz_server.extensions import services
+from authz_server.identity.guard import current
 from authz_server.portal import locale
 
 # First part of a path. What stands in neither is decided by the Accept header.
@@ -174,6 +175,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
         home: where the citizen can start again, if the client is known.
         explanation: if neither the text nor the status says what it is.
     """
+    signed_in = current() if status < 500 else None  # else the database may be what failed
     found = explanation or BY_ERROR.get(error) or BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
     other = "en" if locale.current() != "en" else locale.DEFAULT
     with force_locale(locale.CATALOGUE_OF[other]):
@@ -181,6 +183,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
     return make_response(
         render_template(
             "error.html",
+            signed_in=signed_in,
             status=status,
             error=error,
             headline=str(found.headline),

@@ -23,6 +23,16 @@ def test_an_unknown_address_is_a_page_for_people_and_json_for_machines(app: Flas
     assert answer.get_json() == {"error": "invalid_request", "error_description": "Not Found"}
 
 
+def test_who_is_signed_in_finds_their_pages_on_the_page_of_an_error(platform: Platform) -> None:
+    citizen, nobody = platform.citizen().client, platform.browser()
+    for path in ("/nowhere", "/consents/none", "/consent/unknown", "/authorize?client_id=nobody"):
+        page = citizen.get(path, headers=HTML)
+        assert page.status_code in {400, 404}, path
+        assert 'href="/consents"' in page.text, path
+        assert 'href="/sign-out"' in page.text, path
+        assert 'href="/consents"' not in nobody.get(path, headers=HTML).text, path
+
+
 @pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke", "/outcomes"])
 def test_x08_the_back_channel_answers_json_whatever_is_accepted(app: Flask, path: str) -> None:
     answer = app.test_client().get(path, headers=HTML)
