@@ -172,7 +172,7 @@ def _sources() -> list[tuple[str, list[tuple[str, str]]]]:
 
 
 def _row(listed: Listed) -> dict[str, Any]:
-    """A consent as lists show it, in the language of the page; `purpose` as it was read, in the language `lang`."""
+    """A consent as lists show it, in the language of the page; `purpose` in the language `lang`."""
     decided = listed.outcome
     state, mark = _state(listed)
     purpose, lang = _purpose(decided)
@@ -196,11 +196,15 @@ def _row(listed: Listed) -> dict[str, Any]:
 
 
 def _purpose(decided: Decided) -> tuple[str | None, str | None]:
-    """Why it was asked, as it was read; as it is registered, where nothing was agreed to. And the language."""
-    if decided.asked is None or decided.asked.purpose_id is None:
-        return decided.purpose, locale.HTML_LANG[decided.locale] if decided.locale else None
+    """Why it was asked, as it was read, or is registered where nothing was agreed to; and in which language."""
     client, spoken = services().registry.client(decided.client_id), locale.current()
-    purpose = client.purposes.get(decided.asked.purpose_id) if client else None
+    purposes = client.purposes if client else {}
+    if decided.asked is None or decided.asked.purpose_id is None:
+        # In the page's language, if what was read is still registered; else as it was read.
+        read, spoken_then = decided.purpose, decided.locale or spoken
+        same = next((known.text for known in purposes.values() if known.text.get(spoken_then) == read), None)
+        return (same.get(spoken), locale.HTML_LANG[spoken]) if same else (read, locale.HTML_LANG[spoken_then])
+    purpose = purposes.get(decided.asked.purpose_id)
     return (purpose.text.get(spoken), locale.HTML_LANG[spoken]) if purpose else (None, None)
 
 

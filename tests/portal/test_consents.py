@@ -1,5 +1,6 @@
 """The citizen's consents: found where one looks for them, each shown whole, nobody else's."""
 
+import json
 import re
 from datetime import timedelta
 from html import unescape
@@ -8,13 +9,13 @@ from urllib.parse import urlencode
 import pytest
 
 from authz_server import worker
-from authz_server.consent.models import Refusal
+from authz_server.consent.models import Consent, Refusal
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.portal.consents import ACTIONS, MOST_STEPS
 from tests.bench.count import counting
 from tests.support.platform import CitizenBrowser, Platform
-from tests.support.protocol import Fetch, rows
+from tests.support.protocol import Fetch, rows, writing
 
 ROW = re.compile(r'<a class="govuk-link" href="/consents/(T[0-9A-Z-]+)">')
 CITIZEN = "citizen1"
@@ -248,7 +249,22 @@ def test_the_receipt_is_shown_in_the_language_in_which_it_was_read(
     reference = decided(own_platform, citizen, "ris.personal")
     page = " ".join(citizen.client.get(f"/consents/{reference}?lang=en").text.split())
     assert '<div class="receipt" lang="zh-Hant-TW"> <h3>您的決定</h3>' in page
-    assert '<p class="lead" lang="zh-Hant-TW">審核您的信用貸款申請</p>' in page
+    assert '<p class="lead" lang="en">To decide on your loan application</p>' in page
+    assert "<dd>審核您的信用貸款申請</dd>" in page
+
+
+def test_a_purpose_that_is_registered_otherwise_by_now_is_shown_as_it_was_read(
+    own_platform: Platform, citizen: CitizenBrowser
+) -> None:
+    citizen.client.get("/?lang=zh-TW")
+    reference = decided(own_platform, citizen, "ris.personal")
+    with writing(own_platform) as session:
+        consent = session.query(Consent).filter_by(transaction_id=reference).one()
+        text = json.dumps(consent.notice).replace("\\u5be9\\u6838", "\\u5be9\\u67e5")
+        consent.notice = json.loads(text)
+    for page in (f"/consents/{reference}", "/consents"):
+        shown = citizen.client.get(f"{page}?lang=en").text
+        assert re.search('<p[^>]* lang="zh-Hant-TW">審查您的信用貸款申請</p>', shown), page
 
 
 def test_a_refusal_has_a_page_without_receipt_where_all_one_can_do_is_report(
