@@ -1,6 +1,7 @@
 """What every template may call."""
 
 import base64
+import re
 from hashlib import sha256, sha384
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,8 @@ from authz_server.portal import locale
 
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
 LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
+
+_TELEPHONE: Final = re.compile(r"([+(]?[0-9][0-9()# -]{4,}[0-9])")
 
 
 def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
@@ -54,6 +57,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
         "languages": lambda: LANGUAGES,
         "script": script,
         "switch_url": switch_url,
+        "unbroken": unbroken,
     }
 
 
@@ -65,9 +69,19 @@ def translate(text: str) -> str:
     return str(found.gettext(text))
 
 
-def field_error(text: object) -> dict[str, str] | None:
-    """What is wrong with a field, for a macro of govuk-frontend, which says "Error" in English if it is not told."""
-    return {"text": str(text), "visuallyHiddenText": gettext("Error")} if text else None
+def field_error(text: object) -> dict[str, Markup | str] | None:
+    """What is wrong with a field, for a macro of govuk-frontend, whose own prefix has a half-width colon."""
+    if not text:
+        return None
+    prefix = Markup('<span class="govuk-visually-hidden">{}</span>').format(gettext("Error: "))
+    return {"html": prefix + str(text), "visuallyHiddenText": ""}
+
+
+def unbroken(text: str) -> Markup:
+    """The text, its telephone numbers each in one line where that is long enough."""
+    number = Markup('<span class="unbroken">{}</span>')
+    parts = enumerate(_TELEPHONE.split(text))
+    return Markup("").join(number.format(part) if place % 2 else part for place, part in parts)
 
 
 def switch_url(tag: str) -> str:

@@ -127,7 +127,12 @@ class Card {
   }
 }
 
-const minutes = (seconds) => Math.max(1, Math.round(seconds / 60))
+// As roughly as all pages tell it: authz_server/consent/wording.py.
+function duration(seconds) {
+  const [unit, of] = seconds < 90 * 60 ? ['minute', 60] : ['hour', 3600]
+  const style = { style: 'unit', unit, unitDisplay: 'long' }
+  return new Intl.NumberFormat(language === 'en' ? 'en' : 'zh-TW', style).format(Math.max(1, Math.round(seconds / of)))
+}
 
 async function fetchOne(granted, offer, card) {
   const began = Date.now()
@@ -149,7 +154,7 @@ async function fetchOne(granted, offer, card) {
     const wait = Number(answer?.headers.get('Retry-After')) || 5
     const left = Math.max(wait, offer.typical_wait_s - (Date.now() - began) / 1000)
     card.progress.removeAttribute('value')
-    card.say(answer?.status === 202 ? 'preparing' : 'waiting', { minutes: minutes(left) })
+    card.say(answer?.status === 202 ? 'preparing' : 'waiting', { wait: duration(left) })
     await pause(wait)
   }
 }

@@ -251,7 +251,8 @@ def test_on_the_day_the_recipient_is_reminded_once(scene: Scene) -> None:
 def test_who_can_t_be_told_is_not_said_to_be_and_the_page_says_whom_to_call(platform: Platform) -> None:
     with clock.frozen(clock.now()):
         scene = Scene(platform, endpoint=None)
-        call = f"Call First Sample Bank on 02-0000-0000 and quote the reference number {scene.consent.transaction_id}."
+        number = '<span class="unbroken">02-0000-0000</span>'
+        call = f"Call First Sample Bank on {number} and quote the reference number {scene.consent.transaction_id}."
         question = scene.citizen.client.get(f"{scene.path}?lang=en").text
         assert call in question
         for claim in ("tells First Sample Bank at once", "it is reminded"):

@@ -183,7 +183,7 @@ def test_what_is_no_day_is_said_and_no_file_is_made(platform: Platform) -> None:
     assert answer.status_code == 400
     assert 'href="#from">Enter a day' in answer.text
     chinese = citizen.client.get("/record/export?from=x&lang=zh-TW").text
-    assert ">錯誤:</span>" in chinese
+    assert ">錯誤：</span>" in chinese
     assert "Error" not in chinese
     for kind in ("json", "csv"):
         for query in ({"from": "x"}, {"to": "2026-02-30"}, {"before": "x"}):

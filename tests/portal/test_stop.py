@@ -17,6 +17,7 @@ from authz_server.core import clock
 from authz_server.core.transfers import OVER_AFTER_S
 from authz_server.notices.wording import TOLD
 from authz_server.tokens.withdrawal import withdraw
+from tests.counter.office import agree, new_office
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import Fetch, rows, userinfo
 
@@ -129,7 +130,7 @@ def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None
     page = given.read(given.stop_page + "?lang=en")
     assert page.index("This will not be delivered any more") < page.index("Not delivered yet")
     assert page.index("This can't be stopped any more") < page.index("Delivered on")
-    assert "Call First Sample Bank on 02-0000-0000 and quote the reference number." in page
+    assert re.search("Call First Sample Bank on <[^>]*>02-0000-0000</span> and quote the reference number.", page)
     assert f'href="/consent/{given.reference}/erase"' in page
     given.stop()
     page = given.read()
@@ -137,6 +138,21 @@ def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None
     assert re.search(r"Labour-insurance enrolment.{0,60}Stopped on", page)
     assert "What was delivered can't be called back" in page
     assert second.exchange().status_code == 400
+
+
+def test_what_came_of_it_is_the_end_of_the_way_only_where_it_led_there(platform: Platform) -> None:
+    visit = agree(platform, new_office(platform))
+    outcome = f"/consent/{visit.reference}/outcome?lang=en"
+    assert '<li aria-current="step">Barcode for the counter</li>' in visit.citizen.client.get(outcome).text
+    path = f"/consent/{visit.reference}/stop"
+    visit.citizen.client.post(path, data=hidden_fields(visit.citizen.client.get(path).text))
+    assert "Barcode for the counter" not in visit.citizen.client.get(outcome).text
+
+
+def test_a_telephone_number_is_not_cut_in_two(platform: Platform) -> None:
+    page = platform.citizen().authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
+    for text in (page.text, Given(platform, "ris.personal").read()):
+        assert '<span class="unbroken">02-0000-0000</span>' in text
 
 
 def test_a_second_time_changes_nothing(platform: Platform) -> None:
