@@ -20,13 +20,11 @@ def document(services: Services) -> dict[str, Any]:
     """The metadata of this server; the same for both well-known places."""
     issuer = services.settings.issuer
     algorithms = sorted({alg for policy in POLICIES.values() for alg in policy.signing_algorithms})
-    sending_citizens = [policy for policy in POLICIES.values() if "authorization_code" in policy.grant_types]
     methods = sorted({method for policy in POLICIES.values() for method in policy.token_endpoint_auth_methods})
     return {
         "issuer": issuer,
         "authorization_endpoint": f"{issuer}/authorize",
         "pushed_authorization_request_endpoint": f"{issuer}/par",
-        "require_pushed_authorization_requests": all(policy.pushed_requests for policy in sending_citizens),
         "token_endpoint": f"{issuer}/token",
         "userinfo_endpoint": f"{issuer}/userinfo",
         "introspection_endpoint": f"{issuer}/introspect",
