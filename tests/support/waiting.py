@@ -17,9 +17,10 @@ LOOK_AGAIN_S = 0.02
 
 
 def locks_waited_for(engine: Engine) -> int:
-    """How many connections wait for a lock of another one, on PostgreSQL."""
+    """How many connections wait for a lock of another one in this database, on PostgreSQL."""
+    own = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     with engine.connect() as connection:
-        return int(connection.scalar(text("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted")) or 0)
+        return int(connection.scalar(text(own)) or 0)
 
 
 def left_meanwhile(
