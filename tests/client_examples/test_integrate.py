@@ -3,12 +3,13 @@
 import re
 import subprocess
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from client_examples.sandbox.browser import Browser, Page
 from client_examples.sandbox.promises import asked_to_sign_in, sign_in
-from client_examples.sandbox.sandbox import Sandbox
+from client_examples.sandbox.sandbox import FRIENDLY_PORTS, Sandbox
 from tests.client_examples.agency_platform import EXAMPLES
 
 ROOT = EXAMPLES.parent
@@ -16,6 +17,7 @@ GUIDE = (ROOT / "docs" / "integrate.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 SAVED_AS = {"python": "my_fetch.py", "js": "my_fetch.js"}
 STEPS_S = 240
+(CALLBACK,) = set(re.findall(r"http://127\.0\.0\.1:\d+/callback", GUIDE))
 
 
 def script() -> str:
@@ -34,7 +36,7 @@ class Citizen:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self.sandbox = sandbox
-        self.browser = Browser(stop_at="http://127.0.0.1:8005/callback")
+        self.browser = Browser(stop_at=CALLBACK)
 
     def agree(self, address: str) -> str:
         page: Page = self.browser.open(address)
@@ -71,6 +73,11 @@ def test_the_guide_leads_from_nothing_to_data(sandbox: Sandbox, tmp_path: Path) 
     assert shell.returncode == 0, output
     assert output.count("測試市民甲") == 3, output
     assert len(re.findall(r"^done ", output, re.MULTILINE)) == 2, output
+
+
+def test_nobody_listens_where_the_guide_has_the_citizen_sent_back() -> None:
+    """The sandbox that the guide starts takes these ports: one of its programs would get the code."""
+    assert urlsplit(CALLBACK).port not in FRIENDLY_PORTS.values()
 
 
 @pytest.mark.parametrize("language", ["sh", "bash", "python", "js"])
