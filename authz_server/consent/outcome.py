@@ -67,16 +67,10 @@ ENTRIES = (
     .order_by(ENTRY.transaction_id, ENTRY.id)
 )
 CONSENT = table_of(Consent).c
+TOLD = ("transaction_id", "granted", "use_until", "erase_by", "withdrawn_at", "notice_locale")
+ANSWERED = ("erasure_requested_at", "erasure_answered_at", "erasure_refusal")
 CONSENTS = select(
-    CONSENT.transaction_id,
-    CONSENT.granted,
-    CONSENT.use_until,
-    CONSENT.erase_by,
-    CONSENT.withdrawn_at,
-    CONSENT.erasure_requested_at,
-    CONSENT.erasure_answered_at,
-    CONSENT.erasure_refusal,
-    CONSENT.notice_locale,
+    *(CONSENT[name] for name in (*TOLD, *ANSWERED)),
     CONSENT.notice["content"]["why"]["text"].as_string().label("purpose"),
 ).where(
     CONSENT.transaction_id.in_(bindparam("references", expanding=True)),

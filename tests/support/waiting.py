@@ -3,16 +3,17 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
-from werkzeug.test import TestResponse
 
 from authz_server import leaving
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.identity import turns
 
+T = TypeVar("T")
 LOOK_AGAIN_S = 0.02
 
 
@@ -23,10 +24,8 @@ def locks_waited_for(engine: Engine) -> int:
         return int(connection.scalar(text(own)) or 0)
 
 
-def left_meanwhile(
-    settings: Settings, engine: Engine, citizen_id: int, act: Callable[[], TestResponse]
-) -> TestResponse:
-    """What is answered to a citizen who acts while they leave elsewhere, and have to wait for that."""
+def left_meanwhile(settings: Settings, engine: Engine, citizen_id: int, act: Callable[[], T]) -> T:
+    """What comes of an act of a citizen who leaves elsewhere at the same time, and who has to wait for that."""
     with ThreadPoolExecutor(1) as pool:
         with Session(engine) as session, session.begin():
             turns.take(session, citizen_id)
