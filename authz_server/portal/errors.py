@@ -22,6 +22,7 @@ from authz_server.core.logging import current_trace_id, event
 from authz_server.database import UNREACHABLE, db
 from authz_server.extensions import services
 from authz_server.identity.guard import current
+from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 
 # First part of a path. What stands in neither is decided by the Accept header.
@@ -175,7 +176,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
         home: where the citizen can start again, if the client is known.
         explanation: if neither the text nor the status says what it is.
     """
-    signed_in = current() if status < 500 else None  # else the database may be what failed
+    reader = _reader() if status < 500 else None  # first, for it is their language that counts
     found = explanation or BY_ERROR.get(error) or BY_STATUS.get(status) or BY_STATUS[500 if status >= 500 else 400]
     other = "en" if locale.current() != "en" else locale.DEFAULT
     with force_locale(locale.CATALOGUE_OF[other]):
@@ -183,7 +184,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
     return make_response(
         render_template(
             "error.html",
-            signed_in=signed_in,
+            signed_in=reader,
             status=status,
             error=error,
             headline=str(found.headline),
@@ -194,6 +195,15 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
         ),
         status,
     )
+
+
+def _reader() -> SignedIn | None:
+    """Who is signed in, and so finds their pages here; nobody, while the database is away: that is another error."""
+    db.session.rollback()
+    try:
+        return current()
+    except UNREACHABLE:
+        return None
 
 
 def handle_domain_error(error: DomainError) -> Response:

@@ -1,6 +1,7 @@
 """Errors as people read them, and as machines do."""
 
 import re
+from unittest.mock import Mock
 
 import pytest
 from flask import Flask
@@ -8,6 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
 from authz_server.core.errors import DomainError
+from authz_server.identity import sessions
 from authz_server.portal.errors import BY_ERROR
 from tests.support.belongings import addresses
 from tests.support.platform import CALLBACK, Platform
@@ -31,6 +33,16 @@ def test_who_is_signed_in_finds_their_pages_on_the_page_of_an_error(platform: Pl
         assert 'href="/consents"' in page.text, path
         assert 'href="/sign-out"' in page.text, path
         assert 'href="/consents"' not in nobody.get(path, headers=HTML).text, path
+
+
+def test_an_address_that_there_is_not_is_told_as_that_also_while_the_database_is_away(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    citizen = platform.citizen().client
+    monkeypatch.setattr(sessions, "find", Mock(side_effect=OperationalError("", {}, Exception("connection refused"))))
+    page = citizen.get("/nowhere", headers=HTML)
+    assert page.status_code == 404
+    assert 'href="/consents"' not in page.text
 
 
 @pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke", "/outcomes"])
