@@ -2,11 +2,16 @@
 
 import json
 import re
+import runpy
 import tomllib
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from authz_server.clients.document import Context, read_agency
 from authz_server.core import clock, jose
+from client_examples.sandbox.sandbox import FRIENDLY_PORTS, Sandbox
 from tests.client_examples.agency_platform import World, catalogue_document
 from tests.portal.test_preparation import AGENCY, DATASET, Scene
 from tests.support.platform import Platform
@@ -40,6 +45,25 @@ def named_in(text: str) -> set[str]:
     return {
         name for cell in re.findall(r"^\| (`[^|]*) \|", text, re.MULTILINE) for name in re.findall(r"`(\w+)`", cell)
     }
+
+
+def test_its_sandbox_has_the_agency_in_place_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    commands: list[tuple[object, ...]] = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("builtins.input", lambda: "")
+    monkeypatch.setattr("client_examples.sandbox.__main__.show", lambda _sandbox: None)
+    for step in ("_start_neighbours", "_register", "_start_platform"):
+        monkeypatch.setattr(Sandbox, step, lambda _sandbox: None)
+    monkeypatch.setattr(Sandbox, "commands", lambda _sandbox, *given: commands.extend(map(tuple, given)))
+    (tmp_path / "try_it.py").write_text(example("Try it"), encoding="utf-8")
+    runpy.run_path("try_it.py")
+    assert commands == [("agency", "add", "--replace", tmp_path / "agency.toml")]
+    proxy, server = (
+        tomllib.loads((tmp_path / "sandbox" / file).read_text(encoding="utf-8"))
+        for file in ("proxy/mydata-proxy.toml", "server/mydata.toml")
+    )
+    assert proxy["agencies"] == {"fia": {"url": "http://127.0.0.1:9000", "connector": "jose"}}
+    assert server["allowed_outbound_hosts"] == [f"127.0.0.1:{FRIENDLY_PORTS['ca']}", "127.0.0.1:9000"]
 
 
 def test_its_registration_is_one(platform: Platform) -> None:
