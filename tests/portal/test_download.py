@@ -141,6 +141,14 @@ def test_parameters_are_asked_again_until_they_are_right(
     assert len(rows(platform, AuthorizationRequest, client_id=own.CLIENT_ID)) == before
 
 
+def test_the_fields_of_a_period_are_months_as_html_has_them(platform: Platform) -> None:
+    """HTML Standard, section 4.10.5: a month has no `maxlength`."""
+    page = ask(platform.citizen(), "bli.contributions").text
+    months = re.findall(r'<input [^>]*type="month"[^>]*>', page)
+    assert len(months) == 2
+    assert not any("maxlength" in month for month in months)
+
+
 def test_the_consent_is_to_oneself_and_names_nobody_else(platform: Platform) -> None:
     given = Given(platform, "ris.personal", "fia.income", fia_income__tax_year=str(this_year() - 1))
     page = " ".join(given.question.text.split())
