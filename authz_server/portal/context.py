@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from flask import Flask, g, request
 from flask_babel import get_translations, gettext, ngettext
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from authz_server.consent.wording import day, duration, gap
 from authz_server.portal import locale
@@ -17,7 +17,8 @@ from authz_server.portal import locale
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
 LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
 
-_TELEPHONE: Final = re.compile(r"([+(]?[0-9][0-9()# -]{4,}[0-9])")
+# And no part of a reference number.
+_TELEPHONE: Final = re.compile(r"(?<![0-9A-Z-])[+(]?[0-9][0-9()# -]{4,}[0-9](?![0-9A-Z-])[，。,.]?")
 
 
 def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
@@ -78,10 +79,13 @@ def field_error(text: object) -> dict[str, Markup | str] | None:
 
 
 def unbroken(text: str) -> Markup:
-    """The text, its telephone numbers each in one line where that is long enough."""
-    number = Markup('<span class="unbroken">{}</span>')
-    parts = enumerate(_TELEPHONE.split(text))
-    return Markup("").join(number.format(part) if place % 2 else part for place, part in parts)
+    """The text, its telephone numbers each in one line where that is long enough, with the comma or stop after it."""
+    safe, number = escape(text), Markup('<span class="unbroken">{}</span>')
+    made, at = Markup(""), 0
+    for found in _TELEPHONE.finditer(safe):
+        made += safe[at : found.start()] + number.format(safe[found.start() : found.end()])
+        at = found.end()
+    return made + safe[at:]
 
 
 def switch_url(tag: str) -> str:

@@ -159,6 +159,8 @@ def test_who_is_no_clerk_of_this_office_is_told_so_and_gets_nothing(
     assert page.status_code == 403
     expected = {"administrator": "but no clerk", "frozen": "Unfreeze your account"}.get(who, "no appointment")
     assert expected in page.text
+    onward = f'href="/account/unfreeze?request={address.rpartition("/")[2]}"'
+    assert (onward in page.text) == (who == "frozen")
     before = rows(platform, DeskSession)
     assert press(citizen, address).status_code == 403
     assert rows(platform, DeskSession) == before

@@ -151,8 +151,11 @@ def test_what_came_of_it_is_the_end_of_the_way_only_where_it_led_there(platform:
 
 def test_a_telephone_number_is_not_cut_in_two(platform: Platform) -> None:
     page = platform.citizen().authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
-    for text in (page.text, Given(platform, "ris.personal").read()):
-        assert '<span class="unbroken">02-0000-0000</span>' in text
+    given = Given(platform, "ris.personal")
+    for text in (page.text, given.read()):
+        assert '<span class="unbroken">02-0000-0000</span> and quote' in text
+    chinese = given.read(given.outcome.replace("lang=en", "lang=zh-TW"))
+    assert '<span class="unbroken">02-0000-0000，</span>並報上' in chinese, "no line begins with a comma"
 
 
 def test_a_second_time_changes_nothing(platform: Platform) -> None:
