@@ -35,9 +35,9 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "not_me": ("不是您？", "Was it not you?"),
     "not_me_more": (
-        "用這個連結停止一切：凍結您的帳號，並終止所有同意。會先說明再請您確認；不必登入；只能用一次，30 天內有效。",
-        "This link stops everything: it freezes your account and ends every consent. It explains and asks first; no "
-        "sign-in is needed; it works once, within 30 days.",
+        "用這個連結停止一切：凍結您的帳號，尚未送達的不再送出。會先說明再請您確認；不必登入；只能用一次，30 天內有效。",
+        "This link stops everything: it freezes your account, and what is not delivered yet never is. It explains and "
+        "asks first; no sign-in is needed; it works once, within 30 days.",
     ),
     "never_ask": (
         "本平臺不會在訊息中向您要密碼或驗證碼。",

@@ -188,8 +188,8 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.frozen": safe(
         "您的帳號已凍結",
         "Your account is frozen",
-        "所有同意都已停止，所有裝置都已登出，在您解除凍結之前什麼都不會送出。",
-        "Every consent was stopped and every device signed out; nothing is sent until you unfreeze it.",
+        "尚未送達的同意都已停止，所有裝置都已登出，在您解除凍結之前什麼都不會送出。",
+        "What had not been delivered was stopped, and every device signed out; nothing is sent until you unfreeze it.",
     ),
     "account.unfrozen": safe(
         "您的帳號已解除凍結",

@@ -202,8 +202,8 @@ def _purpose(decided: Decided) -> tuple[str | None, str | None]:
     if decided.asked is None or decided.asked.purpose_id is None:
         # In the page's language, if what was read is still registered; else as it was read.
         read, spoken_then = decided.purpose, decided.locale or spoken
-        same = next((known.text for known in purposes.values() if known.text.get(spoken_then) == read), None)
-        return (same.get(spoken), locale.HTML_LANG[spoken]) if same else (read, locale.HTML_LANG[spoken_then])
+        same = {known.text.get(spoken) for known in purposes.values() if known.text.get(spoken_then) == read}
+        return (same.pop(), locale.HTML_LANG[spoken]) if len(same) == 1 else (read, locale.HTML_LANG[spoken_then])
     purpose = purposes.get(decided.asked.purpose_id)
     return (purpose.text.get(spoken), locale.HTML_LANG[spoken]) if purpose else (None, None)
 

@@ -185,6 +185,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
         render_template(
             "error.html",
             signed_in=reader,
+            counted=False,  # nor does it wait for the database
             status=status,
             error=error,
             headline=str(found.headline),

@@ -9,18 +9,19 @@ Both of the latter with `request`, by whom an authorization request met the froz
 """
 
 from typing import Final
+from urllib.parse import urlencode
 
 from flask import Blueprint, make_response, redirect, render_template, request
 from werkzeug.wrappers import Response
 
 from authz_server.consent.errors import IdentityNotSufficient
+from authz_server.consent.service import find
 from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.identity import cookies, csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.errors import ShutOut
 from authz_server.identity.guard import citizen_required, present_page
-from authz_server.identity.returns import local_path
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
@@ -87,9 +88,9 @@ def unfreeze(signed_in: SignedIn) -> Response:
 
 
 def _onward() -> str:
-    """Where one goes on once the account is open: to the request that met it frozen, if there is one."""
-    request_id = request.args.get("request")
-    return local_path(f"/consent/{request_id}") if request_id else OPENED
+    """Where one goes on once the account is open: to the request that met it frozen, if that is not over."""
+    request_id = request.args.get("request", "")
+    return f"/consent/{request_id}" if find(db.session(), request_id, now=clock.now()) else OPENED
 
 
 def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
@@ -107,12 +108,13 @@ def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
 
 
 def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
+    met = request.args.get("request")
     page = render_template(
         "unfreeze.html",
         signed_in=signed_in,
         needed=_needed(signed_in),
         first="first" in request.args,
-        address=present_page(),
+        address=f"{UNFREEZE_PATH}?{urlencode({'request': met})}" if met else UNFREEZE_PATH,
         csrf=_token(UNFREEZE),
         stale=stale,
     )

@@ -44,10 +44,10 @@ REVOKE_ONE = Decision(
 REVOKE_OF_CONSENT = (
     update(TOKEN).where(TOKEN.c.consent_id == bindparam("consent"), LIVE).values(revoked_at=bindparam("now"))
 )
-# By their consents, which have an index.
+# By their consents, which have an index; and none that is over, which the janitor may be deleting.
 REVOKE_OF_CITIZEN = (
     update(TOKEN)
-    .where(TOKEN.c.consent_id.in_(select(CONSENT.c.id).where(CONSENT.c.citizen_id == bindparam("citizen"))), LIVE)
+    .where(TOKEN.c.consent_id.in_(select(CONSENT.c.id).where(CONSENT.c.citizen_id == bindparam("citizen"))), OPEN)
     .values(revoked_at=bindparam("now"))
 )
 

@@ -77,7 +77,6 @@ class Sandbox:
         say: Callable[[str], None] = lambda _step: None,
     ) -> None:
         self.work = (work or Path(tempfile.mkdtemp(prefix="mydata-sandbox-"))).resolve()
-        self._sweeper = None if work else Sweeper(self.work)
         self.say = say
         self.citizens: tuple[Citizen, ...] = citizens()
         self.staff: tuple[Citizen, ...] = staff() if "desk" in banks and named_clerks else ()
@@ -89,6 +88,7 @@ class Sandbox:
         ports = choose_ports(list(FRIENDLY_PORTS.values()) if friendly_ports else None, len(FRIENDLY_PORTS))
         self._binds = dict(zip(FRIENDLY_PORTS, ports, strict=True))
         self.checker = Checker(self.issuer)
+        self._sweeper = None if work else Sweeper(self.work)
 
     @property
     def issuer(self) -> str:

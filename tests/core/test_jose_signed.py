@@ -99,12 +99,19 @@ def test_a_public_key_is_no_hmac_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    ("signed", "named"), [("PS256", "RS256"), ("ES256", "PS256"), ("EdDSA", "ES256"), ("Ed25519", "EdDSA")]
+    ("signed", "named"), [("PS256", "RS256"), ("ES256", "PS256"), ("EdDSA", "ES256"), ("Ed25519", "ES256")]
 )
 def test_a_key_serves_no_algorithm_but_its_own(signed: str, named: str) -> None:
     token = foreign_sign(CLAIMS, signed, kid=f"foreign-{named}")
     with pytest.raises(jose.BadToken):
         verify(token, named, signed)
+
+
+@pytest.mark.parametrize(("signed", "named"), [("EdDSA", "Ed25519"), ("Ed25519", "EdDSA")])
+def test_a_key_that_was_named_before_or_after_rfc_9864_serves_both_names(signed: str, named: str) -> None:
+    member = foreign_key(signed).export_public(as_dict=True) | {"use": "sig", "alg": named}
+    keys, token = jose.parse_public_keys({"keys": [member]}), foreign_sign(CLAIMS, signed)
+    assert jose.verify(token, keys, algorithms=[signed]).claims == CLAIMS
 
 
 def test_a_key_for_encryption_verifies_nothing() -> None:

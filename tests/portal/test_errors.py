@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 from authz_server.consent.errors import RequestNotUsable, WrongCitizen
 from authz_server.core.errors import DomainError
 from authz_server.identity import sessions
+from authz_server.notices import inbox
 from authz_server.portal.errors import BY_ERROR
 from tests.support.belongings import addresses
 from tests.support.platform import CALLBACK, Platform
@@ -39,10 +40,14 @@ def test_an_address_that_there_is_not_is_told_as_that_also_while_the_database_is
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     citizen = platform.citizen().client
-    monkeypatch.setattr(sessions, "find", Mock(side_effect=OperationalError("", {}, Exception("connection refused"))))
+    away = Mock(side_effect=OperationalError("", {}, Exception("connection refused")))
+    with monkeypatch.context() as patch:
+        patch.setattr(inbox, "count_unread", away)
+        page = citizen.get("/nowhere", headers=HTML)
+        assert (page.status_code, 'href="/consents"' in page.text) == (404, True)
+    monkeypatch.setattr(sessions, "find", away)
     page = citizen.get("/nowhere", headers=HTML)
-    assert page.status_code == 404
-    assert 'href="/consents"' not in page.text
+    assert (page.status_code, 'href="/consents"' in page.text) == (404, False)
 
 
 @pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke", "/outcomes"])

@@ -41,6 +41,7 @@ KEY_OF_ALGORITHM: dict[str, tuple[str, str, str | None]] = {
     "ECDH-ES+A256KW": ("enc", "EC", None),
     "RSA-OAEP-256": ("enc", "RSA", None),
 }
+_ED25519 = {"EdDSA", "Ed25519"}  # RFC 9864 section 2.2: the same, under the name of before and the one of now
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +60,8 @@ class Key:
     def fits(self, alg: str) -> bool:
         """Whether this key may be used with `alg`: type, curve, and its own `use` and `alg` where it has them."""
         use, kty, crv = KEY_OF_ALGORITHM[alg]
-        return self.kty == kty and crv in (None, self.crv) and self.use in (None, use) and self.alg in (None, alg)
+        serves = self.alg in (None, alg) or {self.alg, alg} == _ED25519
+        return serves and self.kty == kty and crv in (None, self.crv) and self.use in (None, use)
 
     def public_jwk(self) -> dict[str, Any]:
         """Return the public JWK with `kid`, and `use` and `alg` where known. A fresh dict, the caller's own."""
