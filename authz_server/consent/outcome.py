@@ -67,10 +67,12 @@ ENTRIES = (
     .order_by(ENTRY.transaction_id, ENTRY.id)
 )
 CONSENT = table_of(Consent).c
-TOLD = ("transaction_id", "granted", "use_until", "erase_by", "withdrawn_at", "notice_locale")
-ANSWERED = ("erasure_requested_at", "erasure_answered_at", "erasure_refusal")
 CONSENTS = select(
-    *(CONSENT[name] for name in (*TOLD, *ANSWERED)),
+    *(
+        CONSENT[name]
+        for name in ("transaction_id", "granted", "use_until", "erase_by", "withdrawn_at", "notice_locale")
+    ),
+    *(CONSENT[f"erasure_{name}"] for name in ("requested_at", "answered_at", "refusal")),
     CONSENT.notice["content"]["why"]["text"].as_string().label("purpose"),
 ).where(
     CONSENT.transaction_id.in_(bindparam("references", expanding=True)),

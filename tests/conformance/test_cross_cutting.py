@@ -77,7 +77,8 @@ def test_revocation_is_for_ones_own_tokens_and_says_the_same_of_all(platform: Pl
     assert introspect(platform, fetch.token)["active"] is True
     assert userinfo(bank, access_token).status_code == 200
     # RFC 7009: with a wrong hint the search goes on (section 2.1), and what is no hint at all is ignored (section 2.2).
-    for token, hint in ((fetch.token, "refresh_token"), (access_token, "access_token"), ("unknown", "dataset_token")):
+    wrongly = ((fetch.token, "refresh_token"), (access_token, "refresh_token"), ("unknown", "dataset_token"))
+    for token, hint in (*wrongly, ("unknown", "access_token")):
         answer = bank.post("/revoke", {"token": token, "token_type_hint": hint})
         assert (answer.status_code, answer.get_json()) == (200, {})
         assert answer.headers["Cache-Control"] == "no-store"
