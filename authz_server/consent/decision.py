@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, bindparam, exists, literal_column, select, update
+from sqlalchemy import ColumnElement, bindparam, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.models import AuditEntry
@@ -25,8 +25,7 @@ from authz_server.consent.service import REQUEST, WAITING, refusal
 from authz_server.consent.standing import is_for
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
-from authz_server.identity import levels
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity import levels, turns
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
@@ -39,17 +38,11 @@ def deciding(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 OWN = REQUEST.c.citizen_id == bindparam("citizen")
-# Locked: an approval and a freeze wait for each other, so that a freeze finds every code that was given before it.
-AT_LIBERTY = exists(
-    select(literal_column("1"))
-    .select_from(CITIZEN)
-    .where(CITIZEN.c.id == bindparam("citizen"), ~HELD)
-    .with_for_update(read=True)
-)
 LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
-APPROVE = Decision(deciding(OWN, AT_LIBERTY), leaves=LEAVES)
+# With a turn: an approval and a freeze wait for each other, so that a freeze finds every code that was given before it.
+APPROVE = Decision(deciding(OWN, turns.STILL_SIGNED_IN), leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
-APPROVE_SLOW = Decision(deciding(OWN, AT_LIBERTY), leaves=[*LEAVES, preparation.PREPARATION])
+APPROVE_SLOW = Decision(deciding(OWN, turns.STILL_SIGNED_IN), leaves=[*LEAVES, preparation.PREPARATION])
 DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)])
 # OpenID Connect Core section 3.1.2.1: the answer where the id_token_hint names another one.
 SOMEBODY_ELSE: Final = "login_required"
@@ -80,48 +73,57 @@ def approve(
     Args: chosen: by position of the dataset in the request, the optional fields that were ticked; notice: found to be
         what was shown, for nothing is looked at again; session_secret: what a download's code is derived from;
         agency_of: the registration of an agency, which may take requests to prepare what is slow.
-    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, the citizen was frozen or
-        suspended meanwhile, or it is for somebody else.
+    Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, the citizen was frozen,
+        suspended or signed out meanwhile, or it is for somebody else.
     """
     if not is_for(pending, signed_in.citizen_id, server_secret=server_secret):
         raise RequestNotUsable("for somebody else")
-    level, auth_time, amr = require_identity(pending, signed_in, catalogue=catalogue)
+    stated = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]
     code = _code(pending, server_secret, session_secret)
     granted = grant_of(asked, chosen, catalogue=catalogue, unavailable=notice.unavailable)
     collected_by = _collected_by(pending, settings, now=now)
     owner = {"transaction_id": pending.transaction_id, "citizen_id": who, "client_id": pending.client_id}
-    consent = {
-        "id": consent_id,
-        "scopes": asked.scopes,
-        "purpose_id": pending.purpose_id,
-        "granted": granted,
-        "notice": notice.to_json(),
-        "notice_version": notice.version,
-        "notice_locale": notice.locale,
-        "notice_sha256": notice.sha256,
-        "use_until": notice.use_until,
-        "erase_by": notice.erase_by,
-        "level": level,
-        "amr": amr,
-        "auth_time": auth_time,
-        "decided_at": now,
-        **NOTHING_SINCE,
-    }
-    answer = _answer(pending, code, consent_id, level, collected_by)
+    consent = {"id": consent_id, "granted": granted} | _consent(pending, notice, stated, now=now)
+    answer = _answer(pending, code, consent_id, stated, collected_by)
     entries = _entries(pending, "approved", citizen_id=who, consent_id=consent_id, now=now)
     rows = [[owner | consent], [owner | answer], [entry.values() for entry in entries]]
     decision = APPROVE
     if asked.at_counter or pending.client_id == own.CLIENT_ID:  # somebody comes later
         askable = preparation.Askable(catalogue, agency_of, collected_by, settings.limits.dataset_token_ttl_s)
         decision = _with_preparations(rows, granted, owner | {"consent_id": consent_id}, askable, now=now)
-    if not decision.run(session, rows=rows, request_id=pending.request_id, citizen=who, now=now):
-        raise RequestNotUsable("decided, expired or frozen meanwhile")
+    known: dict[str, Any] = {
+        "request_id": pending.request_id,
+        "citizen": who,
+        "secret_digest": signed_in.session_digest,
+        "now": now,
+    }
+    if not decision.run(session, rows=rows, **known):
+        raise RequestNotUsable("decided or expired, or the citizen shut out, meanwhile")
     return _location(pending, code, settings)
 
 
-def _answer(pending: PendingRequest, code: str, consent_id: str, level: int, collected_by: datetime) -> dict[str, Any]:
+def _consent(pending: PendingRequest, notice: Notice, stated: levels.Stated, *, now: datetime) -> dict[str, Any]:
+    """The columns of the consent: all but its id, its owner and what it grants."""
+    return {
+        "scopes": pending.parameters.scopes,
+        "purpose_id": pending.purpose_id,
+        "notice": notice.to_json(),
+        "notice_version": notice.version,
+        "notice_locale": notice.locale,
+        "notice_sha256": notice.sha256,
+        "use_until": notice.use_until,
+        "erase_by": notice.erase_by,
+        **stated._asdict(),
+        "decided_at": now,
+        **NOTHING_SINCE,
+    }
+
+
+def _answer(
+    pending: PendingRequest, code: str, consent_id: str, stated: levels.Stated, collected_by: datetime
+) -> dict[str, Any]:
     """The columns of the code: all but its owner."""
     asked = pending.parameters
     return {
@@ -131,7 +133,7 @@ def _answer(pending: PendingRequest, code: str, consent_id: str, level: int, col
         "code_challenge": asked.code_challenge,
         "dpop_jkt": asked.dpop_jkt,
         "nonce": asked.nonce,
-        "claims": {**asked.claims, "acr": asked.stated_acr(level)},
+        "claims": {**asked.claims, "acr": asked.stated_acr(stated.level)},
         "expires_at": collected_by,
         "used_at": None,
     }

@@ -243,8 +243,8 @@ def _approve(
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
     except RequestNotUsable:
-        # Over, which `_open` finds out, or everything was stopped in this very moment.
-        return _frozen(_open(signed_in, pending.request_id), signed_in)
+        # Over, stopped or signed out in this very moment: the question's own page knows which.
+        return redirect(f"/consent/{pending.request_id}", code=303)
     return redirect(location, code=303)
 
 

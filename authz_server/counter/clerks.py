@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry
 from authz_server.clients.models import Client as ClientRow
 from authz_server.config import Limits, Settings
-from authz_server.consent.decision import AT_LIBERTY, OWN, deciding
+from authz_server.consent.decision import OWN, deciding
 from authz_server.consent.errors import CodeNotUsable, RequestNotUsable
 from authz_server.consent.request import PendingRequest, response_location
 from authz_server.core.secrets import digest, new_secret
@@ -24,8 +24,10 @@ from authz_server.counter.errors import ClerkNotSignedIn
 from authz_server.counter.masking import masked
 from authz_server.counter.models import APPOINTMENT, DESK_SESSION
 from authz_server.counter.naming import presented_by
+from authz_server.identity import turns
 from authz_server.identity.levels import Stated
 from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -58,7 +60,7 @@ _STANDS = (
     _serves(DESK_SESSION.c.appointment_id),
     ~exists().where(ClientRow.client_id == DESK_SESSION.c.client_id, ClientRow.suspended_at.is_not(None)),
 )
-BEGIN = Decision(deciding(OWN, AT_LIBERTY, _serves(bindparam("appointment"))), leaves=[DESK_SESSION])
+BEGIN = Decision(deciding(OWN, turns.STILL_SIGNED_IN, _serves(bindparam("appointment"))), leaves=[DESK_SESSION])
 REDEEM = Decision(
     update(DESK_SESSION)
     .where(
@@ -142,21 +144,22 @@ def begin(
     appointment_id: int,
     *,
     stated: Stated,
-    citizen_id: int,
+    signed_in: SignedIn,
     settings: Settings,
     now: datetime,
 ) -> str:
     """Let a clerk work at the desk that asked; the location that takes the browser back to it. The caller commits.
 
     Args: stated: of the sign-in, found to suffice.
-    Raises: RequestNotUsable, when it was decided, its time ran out, or the appointment ended meanwhile.
+    Raises: RequestNotUsable, when it was decided, its time ran out, the appointment or the clerk's session ended
+        meanwhile.
     """
     level, auth_time, amr = stated
     code, asked = new_secret(CODE_PREFIX), pending.parameters
     row = {
         "code_digest": digest(code),
         "appointment_id": appointment_id,
-        "citizen_id": citizen_id,
+        "citizen_id": signed_in.citizen_id,
         "client_id": pending.client_id,
         "redirect_uri": asked.redirect_uri,
         "code_challenge": asked.code_challenge,
@@ -174,12 +177,13 @@ def begin(
     }
     known: dict[str, Any] = {
         "request_id": pending.request_id,
-        "citizen": citizen_id,
+        "citizen": signed_in.citizen_id,
+        "secret_digest": signed_in.session_digest,
         "appointment": appointment_id,
         "now": now,
     }
     if not BEGIN.run(session, rows=[[row]], **known):
-        raise RequestNotUsable("decided, expired or dismissed meanwhile")
+        raise RequestNotUsable("decided, expired, dismissed or signed out meanwhile")
     return response_location(asked, settings.issuer, code=code)
 
 

@@ -19,6 +19,8 @@ _HOLD_FROZEN = (
     .with_for_update(key_share=True)
 )
 _HOLD = _HOLD_FROZEN.where(_citizen.frozen_at.is_(None))
+# As a condition of a decision, which takes the turn by it; bound to `secret_digest`, of the citizen's session.
+STILL_SIGNED_IN = _HOLD.exists()
 
 
 def take(session: Session, citizen_id: int) -> None:

@@ -66,7 +66,7 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
         pending,
         appointment_id,
         stated=stated,
-        citizen_id=signed_in.citizen_id,
+        signed_in=signed_in,
         settings=services().settings,
         now=now,
     )

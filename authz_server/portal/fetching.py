@@ -25,7 +25,7 @@ from authz_server.core.dpop import BadProof
 from authz_server.core.jose import BadKey
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, turns
 from authz_server.identity.enrolment import identified
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth import dpop
@@ -37,11 +37,12 @@ from authz_server.portal.download import catalogue_url
 from authz_server.portal.outcome import ahead_of, fetches_of
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import ProofReplayed
-from authz_server.tokens.redemption import enriched, redeem
+from authz_server.tokens.redemption import enriched, redeem, redeeming
 
 blueprint = Blueprint("fetching", __name__)
 # What makes a P-256 key; labels that somebody gives it are of no use here.
 RECIPIENT_MEMBERS: Final = ("kty", "crv", "x", "y")
+REDEEM: Final = redeeming(turns.STILL_SIGNED_IN)
 REFUSED: Final = (CodeNotUsable, BadProof, ProofReplayed, UseDpopNonce, InvalidRequest)
 
 
@@ -90,6 +91,8 @@ def tokens(signed_in: SignedIn, download_id: str) -> Response:
                 spend=[dpop.identifier(proof)],
                 now=now,
                 recipient_jwk=recipient,
+                decision=REDEEM,
+                secret_digest=signed_in.session_digest,
             )
     except CodeReplayed:
         # Not as at the token endpoint: a page that is opened again must not end what the first one is fetching.

@@ -32,7 +32,7 @@ from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import cookies, csrf, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
@@ -72,6 +72,7 @@ def show_barcode(signed_in: SignedIn, visit: Visit) -> Response:
         return _page(signed_in, visit, stale=True)
     if "lang" not in request.form:
         here = services()
+        turns.hold(db.session(), signed_in, frozen=True)
         show(
             db.session(),
             visit,

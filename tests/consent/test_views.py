@@ -17,7 +17,7 @@ from authz_server.consent.models import Consent
 from authz_server.consent.views import chosen
 from authz_server.core import clock
 from tests.support.platform import CALLBACK, CitizenBrowser, Platform, answer_of, hidden_fields
-from tests.support.protocol import rows, writing
+from tests.support.protocol import WAYS_TO_SHUT_OUT, everything, rows, shut_out_once_seen, writing
 
 ADDRESS = ("registered_address", "birth_place")
 
@@ -60,6 +60,20 @@ def ticked(page: TestResponse) -> list[str]:
         for tag in re.findall(r'<input[^>]*type="checkbox"[^>]*>', page.text)
         if " checked" in tag and (match := re.search(r'value="([^"]+)"', tag))
     ]
+
+
+@pytest.mark.parametrize("shut", WAYS_TO_SHUT_OUT)
+def test_who_is_shut_out_while_the_answer_is_under_way_has_agreed_to_nothing(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch, shut: str
+) -> None:
+    citizen = own_platform.citizen("citizen1")
+    page = ask(own_platform, citizen)
+    before = shut_out_once_seen(monkeypatch, own_platform, "citizen1", shut)
+    answer = citizen.decide(page)
+    assert (answer.status_code, answer.location) == (303, action(page))
+    assert everything(own_platform) == before[0]
+    question = citizen.client.get(answer.location)  # where who is frozen reads why, and others sign in
+    assert question.status_code == (403 if shut == "frozen" else 303)
 
 
 def test_nothing_is_ticked_and_nothing_must_be(platform: Platform) -> None:

@@ -456,6 +456,17 @@ def test_an_administrator_who_was_dismissed_changes_nothing_in_that_very_moment(
         assert not appointments.end(session, clerk.id, **by)
 
 
+def test_a_clerk_who_is_signed_out_while_the_request_is_under_way_is_at_no_desk(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = new_office(own_platform)
+    citizen, address = asked(own_platform, office)
+    form = hidden_fields(citizen.client.get(address).text) | {"decision": "start"}
+    before = shut_out_once_seen(monkeypatch, own_platform, office.clerk, "signed out")
+    assert citizen.client.post(address, data=form).status_code == 400
+    assert everything(own_platform) == before[0]
+
+
 @pytest.mark.parametrize("act", ["appoint", "end"])
 def test_an_administrator_who_is_signed_out_while_the_request_is_under_way_gives_and_takes_no_power(
     own_platform: Platform, monkeypatch: pytest.MonkeyPatch, act: str

@@ -17,7 +17,7 @@ from authz_server.identity import csrf
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.notices.support import Hands
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import new_citizen, rows
+from tests.support.protocol import everything, new_citizen, rows, shut_out_once_seen
 from tests.support.smtp import post_office
 
 
@@ -199,6 +199,17 @@ def test_a_barcode_is_shown_only_to_the_session_that_asked_for_it(platform: Plat
     assert stranger.page().status_code == 404
     assert stranger.citizen.client.get(f"{visit.path}/qr.svg").status_code == 404
     assert stranger.citizen.client.get(f"{visit.path}/state").status_code == 404
+
+
+def test_who_is_signed_out_while_the_request_is_under_way_is_shown_no_barcode(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = agree(own_platform, new_office(own_platform))
+    form = hidden_fields(visit.page().text)
+    before = shut_out_once_seen(monkeypatch, own_platform, "citizen1", "signed out")
+    answer = visit.citizen.client.post(visit.path, data=form)
+    assert (answer.status_code, answer.location) == (303, visit.path)
+    assert everything(own_platform) == before[0]
 
 
 @pytest.mark.parametrize("level", [3, 4])

@@ -28,7 +28,7 @@ from tests.support.platform import (
     new_key,
     public_members,
 )
-from tests.support.protocol import rows
+from tests.support.protocol import WAYS_TO_SHUT_OUT, rows, shut_out_once_seen
 
 BASKET = "/download/basket"
 
@@ -269,6 +269,18 @@ def test_nobody_else_and_no_other_sign_in_gets_tokens(platform: Platform) -> Non
     assert (anybody.status_code, anybody.location.startswith("/sign-in")) == (303, True)
     assert given.redeem(csrf="x").status_code == 403
     assert given.redeem().status_code == 200
+
+
+@pytest.mark.parametrize("shut", WAYS_TO_SHUT_OUT)
+def test_who_is_shut_out_while_the_request_is_under_way_gets_no_tokens(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch, shut: str
+) -> None:
+    given = Given(own_platform, "ris.personal")
+    shut_out_once_seen(monkeypatch, own_platform, "citizen1", shut)
+    answer = given.redeem()
+    assert (answer.status_code, answer.get_json()["error"]) == (400, "invalid_grant")
+    assert rows(own_platform, DatasetToken) == []
+    assert [code.used_at for code in rows(own_platform, AuthorizationCode)] == [None]
 
 
 def test_what_is_no_proof_or_no_key_spends_nothing(platform: Platform) -> None:

@@ -37,7 +37,7 @@ from authz_server.prepared import Executor, Prepared, lone_connection
 from authz_server.single_use import identifiers
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import access_tokens, dataset_tokens, redemption, withdrawal
-from tests.races.seeding import JKT, LIMITS
+from tests.races.seeding import JKT, LIMITS, session_digest
 
 CATALOGUE = loader.load()
 SETTINGS = config.parse(
@@ -209,7 +209,7 @@ def approve(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
         last_seen_at=now,
         idle_until=now + timedelta(minutes=1),
         expires_at=now + timedelta(minutes=1),
-        session_digest=bytes(32),
+        session_digest=session_digest(citizen_id),
         verified_at=now,
     )
     with lone_connection(engine) as connection:

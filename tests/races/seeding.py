@@ -20,6 +20,8 @@ from authz_server.core.identifiers import new_transaction_id
 from authz_server.counter.codes import barcode_digest, short_digest, typeable
 from authz_server.counter.models import Barcode, Delegation
 from authz_server.database import Base, table_of
+from authz_server.identity import sessions
+from authz_server.identity.models import CitizenSession
 from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
@@ -49,6 +51,11 @@ class Subject:
 def invitation_of(subject: Subject) -> str:
     """The invitation to go with a barcode."""
     return typeable(subject.secret.encode(), "invitation")
+
+
+def session_digest(citizen_id: int) -> bytes:
+    """Of the session in which a citizen agrees."""
+    return secrets.digest(f"session of {citizen_id}")
 
 
 class Seeds:
@@ -186,7 +193,17 @@ class Seeds:
             for subject in subjects
         ]
         self._insert(AuthorizationRequest, rows)
+        self._sign_in(now)
         return subjects
+
+    def _sign_in(self, now: datetime) -> None:
+        """Give the citizen a session, unless they have one."""
+        digest = session_digest(self.citizen_id)
+        with Session(self.engine) as session, session.begin():
+            if session.get(CitizenSession, digest) is None:
+                secret = sessions.open_session(session, self.citizen_id, level=1, amr=["pwd", "otp"], now=now)
+                opened = session.get_one(CitizenSession, secrets.digest(secret))
+                opened.digest = digest
 
     def _owner(self, subject: Subject) -> dict[str, Any]:
         owner = {"citizen_id": self.citizen_id, "client_id": self.client_id}
