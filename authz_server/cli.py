@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import NoReturn
 
 import click
-from alembic import command as alembic
-from alembic.config import Config as AlembicConfig
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 
-from authz_server import __version__, config, installation, leaving, restoring, worker
+from authz_server import __version__, config, installation, leaving, restoring, schema, worker
 from authz_server.app import create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
@@ -30,7 +25,7 @@ from authz_server.core.serving import Served
 from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from authz_server.counter.commands import office
-from authz_server.database import new_engine, reading, session_for
+from authz_server.database import new_engine, session_for
 from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
 from authz_server.notices.channels import configured
@@ -40,7 +35,6 @@ from authz_server.secret_files import keys, rotate_key, rotate_secret
 from authz_server.start import run_proxy
 from authz_server.tokens.commands import consent
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
 SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
 # Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
@@ -78,43 +72,7 @@ def cli() -> None:
 )
 def migrate(back_to: str | None) -> None:
     """Create the tables, or update them to this release."""
-    settings = config.load()
-    try:
-        migrate_database(settings.database_url, back_to=back_to)
-    except CommandError as error:
-        if back_to is None:  # Alembic does not know the version that is there
-            raise SettingsError([f"database_url: its tables are of another release, or a newer one: {error}"]) from None
-        raise click.BadParameter(str(error), param_hint="--back-to") from None
-
-
-def migrate_database(url: str, *, back_to: str | None = None) -> None:
-    """Bring the schema of the database at this URL to the newest version, or back to an older one."""
-    settings = _migrations(url)
-    if back_to is None:
-        alembic.upgrade(settings, "head")
-    else:
-        alembic.downgrade(settings, back_to)
-
-
-def check_migrated(url: str) -> None:
-    """Raises: SettingsError if the tables are not those of this release.
-
-    A database that can't be reached is no reason not to start: requests are answered 503 until it is there.
-    """
-    engine = new_engine(url)
-    try:
-        with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
-            found = MigrationContext.configure(connection).get_current_heads()
-    except OperationalError as error:
-        if engine.dialect.name == "sqlite":  # a file comes from nowhere by itself
-            raise SettingsError([_of_database(error)]) from None
-        return
-    finally:
-        engine.dispose()
-    wanted = ScriptDirectory.from_config(_migrations(url)).get_heads()
-    if set(found) != set(wanted):
-        there = ", ".join(found) or "none"
-        raise SettingsError([f"database_url: tables of version {there}, wanted {', '.join(wanted)}: mydata migrate"])
+    schema.migrate(config.load().database_url, back_to=back_to)
 
 
 def check_secret(settings: Settings) -> bool:
@@ -127,19 +85,12 @@ def check_secret(settings: Settings) -> bool:
     return True
 
 
-def _migrations(url: str) -> AlembicConfig:
-    settings = AlembicConfig()
-    settings.set_main_option("script_location", str(MIGRATIONS))
-    settings.attributes["url"] = url
-    return settings
-
-
 @cli.command()
 def serve() -> None:
     """Run the authorization server."""
     settings = config.load()
     create_app(settings)  # every problem is told before anything listens
-    check_migrated(settings.database_url)
+    schema.check(settings.database_url)
     listen(
         "authz_server",
         partial(_worker_app, settings, secret_held=check_secret(settings)),
@@ -171,7 +122,7 @@ def run_worker() -> None:
     give_way(WORKER_NICENESS)
     settings = config.load()
     logging.configure(settings.log_level)
-    check_migrated(settings.database_url)
+    schema.check(settings.database_url)
     engine = new_engine(settings.database_url, program=WORKER)
     services = load_services(settings, engine)
     channels = configured(services)
@@ -252,15 +203,11 @@ def _end_by(problem: Exception) -> NoReturn:
     sys.exit(2)
 
 
-def _of_database(error: DatabaseError) -> str:
-    return f"database_url: {str(error.orig).splitlines()[0]}"
-
-
 def _database_problem(error: DatabaseError) -> SettingsError:
     """What the database says, in a line, and whether its tables are those of another release."""
-    problems = [_of_database(error)]
+    problems = [schema.first_line(error)]
     try:
-        check_migrated(config.load().database_url)
+        schema.check(config.load().database_url)
     except SettingsError as tables:
         problems += tables.problems
     except DatabaseError:

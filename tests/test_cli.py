@@ -14,8 +14,9 @@ from click.testing import CliRunner
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
+from authz_server import schema
 from authz_server.audit.models import AuditEntry
-from authz_server.cli import check_migrated, cli, main, migrate_database
+from authz_server.cli import cli, main
 from authz_server.config import Settings
 from authz_server.core import clock, jose
 from authz_server.core.settings import SettingsError
@@ -27,18 +28,18 @@ from tests.support.self_signed import self_signed
 
 
 def test_tables_of_this_release_are_good(database_url: str) -> None:
-    check_migrated(database_url)
+    schema.check(database_url)
 
 
 def test_tables_of_another_release_are_told_with_the_command_that_mends_it(database_url: str) -> None:
-    migrate_database(database_url, back_to="0001")
+    schema.migrate(database_url, back_to="0001")
     with pytest.raises(SettingsError, match=r"tables of version 0001, wanted .*: mydata migrate"):
-        check_migrated(database_url)
+        schema.check(database_url)
 
 
 def test_a_database_without_tables_is_told() -> None:
     with postgres.copied() as url, pytest.raises(SettingsError, match="version none"):
-        check_migrated(url)
+        schema.check(url)
 
 
 def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str) -> None:
@@ -46,13 +47,13 @@ def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str) -> 
     engine = new_engine(database_url)
     with ThreadPoolExecutor(1) as pool, engine.connect() as writer:
         writer.execute(insert(AuditEntry).values(event="x", at=clock.now(), success=True, actor="operator"))
-        pool.submit(check_migrated, database_url).result(20)
+        pool.submit(schema.check, database_url).result(20)
         writer.rollback()
     engine.dispose()
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:
-    check_migrated("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
+    schema.check("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"keys": []}'])
@@ -171,7 +172,7 @@ def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Se
         return [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the log
 
     assert "Can't locate revision identified by 'x'" in told("migrate", "--back-to", "x")[-1]
-    migrate_database(settings.database_url, back_to="base")
+    schema.migrate(settings.database_url, back_to="base")
     assert told("client", "list")[-1].endswith(": mydata migrate")
     nowhere = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
     (line,) = told("client", "list", MYDATA_DATABASE_URL=nowhere)
@@ -232,6 +233,9 @@ def test_a_database_that_takes_no_changes_is_told_in_a_line(settings: Settings, 
     assert done.returncode == 2
 
 
+OF_ANY_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
     """The one line in which a server says why it does not start."""
     environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, folder))}
@@ -244,6 +248,7 @@ def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
     return line.removeprefix("mydata: ")
 
 
+@OF_ANY_DATABASE
 def test_an_address_that_is_taken_or_not_of_this_host_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0), reuse_port=True) as taken:  # as another server of ours listens
         port = taken.getsockname()[1]
@@ -252,6 +257,7 @@ def test_an_address_that_is_taken_or_not_of_this_host_is_told_in_a_line(settings
     assert told_by_serve(settings, tmp_path, bind="192.0.2.1:8000").startswith("bind: 192.0.2.1, port 8000: ")
 
 
+@OF_ANY_DATABASE
 def test_a_certificate_that_nobody_could_serve_with_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
     for folder in ("ours", "other"):
         (tmp_path / folder).mkdir()
@@ -267,6 +273,7 @@ def test_a_certificate_that_nobody_could_serve_with_is_told_in_a_line(settings: 
         assert told_by_serve(settings, tmp_path, tls_cert=there, tls_key=str(key)).startswith(told)
 
 
+@OF_ANY_DATABASE
 def test_a_file_that_is_no_database_is_told_in_a_line(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no database" * 100)
     assert told_by_serve(settings, tmp_path, database_url=f"sqlite:///{tmp_path}/text") == (
@@ -277,6 +284,7 @@ def test_a_file_that_is_no_database_is_told_in_a_line(settings: Settings, tmp_pa
     )
 
 
+@OF_ANY_DATABASE
 def test_a_file_is_told_with_the_setting_that_names_it(settings: Settings, tmp_path: Path) -> None:
     line = told_by_serve(settings, tmp_path, keys_file="absent.json")
     assert line == f"keys_file: {tmp_path / 'absent.json'}: No such file or directory"

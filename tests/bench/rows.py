@@ -12,8 +12,8 @@ from string import Template
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from authz_server import schema
 from authz_server.audit import service as audit
-from authz_server.cli import migrate_database
 from authz_server.core import clock, secrets
 from authz_server.database import new_engine
 from authz_server.single_use import buckets, identifiers
@@ -104,7 +104,7 @@ indexes are B-trees, whose depth grows by one level with every factor of some hu
 def _held(postgres: PostgresServer, name: str, entries: int) -> Iterator[Held]:
     with postgres.connect() as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    migrate_database(postgres.url(name))
+    schema.migrate(postgres.url(name))
     usable = 2 * ROUNDS * PER_ROUND
     tokens = max(entries // ENTRIES_PER_TOKEN, usable)
     used = f"used_identifier_{buckets.tables_of([clock.now()])[0]}"

@@ -10,9 +10,12 @@ import selectors
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Literal, Self
+from typing import Any, Literal, Self
+
+from tests.support.waiting import wait_until
 
 CHUNK_BYTES = 64 * 1024
 # Else the kernel takes in what a server sends while its answer is held, all of it where it may take 32 MiB.
@@ -33,9 +36,11 @@ class Hold:
     _released: threading.Event = field(default_factory=threading.Event)
     _drop: bool = False
 
-    def wait_until_reached(self) -> None:
-        """Return when it is held.  Raises: AssertionError if that never happens."""
-        assert self.reached.wait(LIMIT_S), f"nothing came by with {self.marks}"
+    def wait_until_reached(self, by: Future[Any] | None = None) -> None:
+        """Return when it is held.  Raises: AssertionError if that never happens, or `by` ends without it."""
+        what = f"something comes by with {self.marks}"
+        wait_until(lambda: self.reached.is_set() or (by and by.done()), what, limit_s=LIMIT_S)
+        assert by is None or self.reached.is_set(), f"nothing came by with {self.marks}; it ended with {by.result()}"
 
     def release(self, *, drop: bool = False) -> None:
         """Let it go on, or close the connection instead."""

@@ -62,8 +62,8 @@ def test_no_crash_makes_two_deliveries_or_loses_an_entry(world: World, victim: s
     led = {edge: of_kind[edge.dataset].pop() for edge in EDGES}
     holds = {edge: edge.hold(world, token) for edge, token in led.items()}
     fetches = {edge: world.begin_fetch(token) for edge, token in led.items()}
-    for hold in holds.values():
-        hold.wait_until_reached()
+    for edge, hold in holds.items():
+        hold.wait_until_reached(by=fetches[edge])
 
     world.sandbox.kill(victim)
     for edge, hold in holds.items():

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, column, insert, inspect, select, table
 from sqlalchemy.orm import Session
 
-from authz_server import retention
-from authz_server.cli import migrate_database
+from authz_server import retention, schema
 from authz_server.database import Base, UtcDateTime, is_of, new_engine, table_of
 from authz_server.identity.models import Citizen
 from authz_server.single_use import identifiers
@@ -48,7 +48,7 @@ def opened(url: str) -> Iterator[Engine]:
 
 
 def test_migrations_make_what_the_models_say(empty_url: str) -> None:
-    migrate_database(empty_url)
+    schema.migrate(empty_url)
     engine = new_engine(empty_url)
     with engine.connect() as connection:
         opts = {"compare_type": True, "include_object": is_of(engine.dialect.name)}
@@ -58,25 +58,30 @@ def test_migrations_make_what_the_models_say(empty_url: str) -> None:
 
 
 def test_migrations_go_down_to_nothing_and_up_again(empty_url: str) -> None:
-    migrate_database(empty_url)
+    schema.migrate(empty_url)
     made = tables(empty_url)
     assert made == {"alembic_version", *retention.tables()}
-    migrate_database(empty_url, back_to="base")
+    schema.migrate(empty_url, back_to="base")
     assert tables(empty_url) == {"alembic_version"}
-    migrate_database(empty_url)
+    schema.migrate(empty_url)
     assert tables(empty_url) == made
 
 
+def test_the_newest_is_told_by_the_name_of_its_file() -> None:
+    (head,) = ScriptDirectory(str(schema.MIGRATIONS)).get_heads()
+    assert schema.newest() == head
+
+
 def test_migrating_a_second_time_changes_nothing(empty_url: str) -> None:
-    migrate_database(empty_url)
+    schema.migrate(empty_url)
     made = tables(empty_url)
-    migrate_database(empty_url)
+    schema.migrate(empty_url)
     assert tables(empty_url) == made
 
 
 def test_no_language_is_taken_for_a_choice_that_nobody_made(empty_url: str) -> None:
-    migrate_database(empty_url)
-    migrate_database(empty_url, back_to="0027")
+    schema.migrate(empty_url)
+    schema.migrate(empty_url, back_to="0027")
     chosen = select(Citizen.locale).order_by(Citizen.username)
     with opened(empty_url) as engine:
         with Session(engine) as session, session.begin():
@@ -84,14 +89,14 @@ def test_no_language_is_taken_for_a_choice_that_nobody_made(empty_url: str) -> N
                 about = {"username": name, "name": name, "national_id": name, "birthdate": date.min, "locale": locale}
                 session.add(Citizen(**about, created_at=datetime.now(UTC)))  # type: ignore[arg-type]
         for version, expected in ((None, ["en", ""]), ("0027", ["en", "zh-TW"])):
-            migrate_database(empty_url, back_to=version)
+            schema.migrate(empty_url, back_to=version)
             with engine.connect() as connection:
                 assert connection.scalars(chosen).all() == expected
 
 
 def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_and_shrink(empty_url: str) -> None:
-    migrate_database(empty_url)
-    migrate_database(empty_url, back_to="0003")
+    schema.migrate(empty_url)
+    schema.migrate(empty_url, back_to="0003")
     soon = datetime.now(UTC) + timedelta(minutes=1)
     used = table("used_identifier", column("kind"), column("digest"), column("expires_at", UtcDateTime()))
     whole = hashlib.sha256(b"seen").digest()
@@ -99,11 +104,11 @@ def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_an
     with opened(empty_url) as engine:
         with engine.begin() as connection:
             connection.execute(insert(used), {"kind": "dpop_proof", "digest": whole, "expires_at": soon})
-        migrate_database(empty_url)
+        schema.migrate(empty_url)
         with engine.connect() as connection:
             for model in USED_IDENTIFIERS:
                 assert connection.execute(select(table_of(model))).all() == [(seen.digest, seen.kind)]
-        migrate_database(empty_url, back_to="0026")
+        schema.migrate(empty_url, back_to="0026")
         with engine.connect() as connection:
             for model in USED_IDENTIFIERS:
                 elder = table(model.__tablename__, column("kind"), column("digest"))

@@ -14,9 +14,9 @@ from pathlib import Path
 from jinja2 import BytecodeCache
 from jinja2.bccache import Bucket
 
+from authz_server import schema
 from authz_server.app import create_app
 from authz_server.catalogue.model import Catalogue
-from authz_server.cli import migrate_database
 from authz_server.database import db
 from tests.support import postgres
 from tests.support.platform import Platform, settings_for
@@ -46,9 +46,9 @@ class Templates:
     def migrated(self, kind: str) -> str:
         """The name of a database with the tables of this release, and nobody in it."""
         if kind == "postgresql":
-            return postgres.shared_template("mydata_template", migrate_database)
+            return postgres.shared_template("mydata_template", schema.migrate)
         path = self.folder / "migrated.sqlite3"
-        migrate_database(f"sqlite:///{path}")
+        schema.migrate(f"sqlite:///{path}")
         return str(path)
 
     @cache  # noqa: B019 - as above

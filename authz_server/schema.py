@@ -1,0 +1,69 @@
+"""The tables: brought to this release, or found to be of another one.
+
+Alembic is loaded by whoever changes them. To look at them, as each server does when it starts, takes one statement; to
+load Alembic takes longer than that.
+"""
+
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import column, inspect, select, table
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from authz_server.core.settings import SettingsError
+from authz_server.database import new_engine, reading
+
+MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
+_VERSION: Final = table("alembic_version", column("version_num"))
+
+
+def migrate(url: str, *, back_to: str | None = None) -> None:
+    """Bring the tables of the database at this URL to the newest version, or back to an older one.
+
+    Raises: SettingsError, if Alembic knows no such version: neither the one to go back to, nor the one that is there.
+    """
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    settings = Config()
+    settings.set_main_option("script_location", str(MIGRATIONS))
+    settings.attributes["url"] = url
+    try:
+        if back_to is None:
+            command.upgrade(settings, "head")
+        else:
+            command.downgrade(settings, back_to)
+    except CommandError as error:
+        told = "database_url: its tables are of another release, or a newer one" if back_to is None else "--back-to"
+        raise SettingsError([f"{told}: {error}"]) from None
+
+
+def check(url: str) -> None:
+    """Raises: SettingsError if the tables are not those of this release.
+
+    A database that can't be reached is no reason not to start: requests are answered 503 until it is there.
+    """
+    engine = new_engine(url)
+    try:
+        with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
+            there = inspect(connection).has_table(_VERSION.name)
+            found = connection.scalar(select(_VERSION.c.version_num)) if there else None
+    except OperationalError as error:
+        if engine.dialect.name == "sqlite":  # a file comes from nowhere by itself
+            raise SettingsError([first_line(error)]) from None
+        return
+    finally:
+        engine.dispose()
+    if found != (wanted := newest()):
+        raise SettingsError([f"database_url: tables of version {found or 'none'}, wanted {wanted}: mydata migrate"])
+
+
+def newest() -> str:
+    """The version of this release: each migration's file begins with its own."""
+    return max(path.name[:4] for path in (MIGRATIONS / "versions").glob("[0-9]*.py"))
+
+
+def first_line(error: DatabaseError) -> str:
+    """What the database says, with the setting that names it."""
+    return f"database_url: {str(error.orig).splitlines()[0]}"
