@@ -30,7 +30,7 @@ from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
 from authz_server.portal.correction import corrections_facts
 from authz_server.portal.erasure import erasure_facts
-from authz_server.portal.outcome import client_facts, fetches_of, moment, stopped_by
+from authz_server.portal.outcome import client_facts, fetches_of, last_days, moment, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
 from authz_server.portal.record import Line, client_name, dataset_name, line_of
@@ -189,8 +189,7 @@ def _row(listed: Listed) -> dict[str, Any]:
         "mark": mark,
         "decided": moment(decided.decided_at),
         "used": moment(decided.used_at),
-        "use_until": day(decided.use_until, locale.current()) if decided.use_until and decided.usable else None,
-        "erase_by": day(decided.erase_by, locale.current()) if decided.erase_by and decided.usable else None,
+        **last_days(decided),
         "withdrawn": moment(decided.withdrawn_at),
     }
 

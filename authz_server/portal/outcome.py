@@ -51,8 +51,7 @@ def show(signed_in: SignedIn, transaction_id: str) -> str:
             "delivered": found.delivered,
             "erasable": found.erasable,
             "fetches": fetches_of(found),
-            "use_until": day(found.use_until, locale.current()) if found.use_until and found.usable else None,
-            "erase_by": day(found.erase_by, locale.current()) if found.erase_by and found.usable else None,
+            **last_days(found),
         },
         client=client_facts(found),
         decided=moment(found.decided_at),
@@ -129,6 +128,12 @@ def client_facts(found: Decided) -> dict[str, Any]:
         "phone": client.contact_phone if client else "",
         "email": client.contact_email if client else "",
     }
+
+
+def last_days(found: Decided) -> dict[str, str | None]:
+    """use_until and erase_by, in words; both None where the recipient has nothing and can receive nothing any more."""
+    days = {"use_until": found.use_until, "erase_by": found.erase_by}
+    return {name: day(at, locale.current()) if at and found.usable else None for name, at in days.items()}
 
 
 def fetches_of(found: Decided) -> list[dict[str, Any]]:
