@@ -56,6 +56,7 @@ NAVIGATION: Final = (
         "account.hub",
         lazy_gettext("Account"),
         lazy_gettext("Your contact data, language and ways to sign in; and how to stop everything or leave."),
+        also=("/agent", "/counter", "/download", "/office"),
     ),
 )
 

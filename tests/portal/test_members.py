@@ -15,6 +15,8 @@ from tests.support.protocol import rows
 
 LINK = re.compile(r'<a href="([^"]+)"( aria-current="\w+")?>')
 
+LISTED = re.compile(r'<h3><a class="govuk-link" href="([^"]+)">')
+
 
 def bar(page: str) -> dict[str, str]:
     """The links of the navigation, each with the mark that it has."""
@@ -47,6 +49,18 @@ def test_the_navigation_marks_where_one_is(own_platform: Platform) -> None:
     below = client.get("/account/language").text
     assert bar(below)["/account"] == ' aria-current="true"'
     assert '<p class="back"><a class="govuk-link tap" href="/account">' in below
+
+
+def test_whatever_the_account_leads_to_leads_back(own_platform: Platform) -> None:
+    client = own_platform.citizen().client
+    listed = LISTED.findall(client.get("/account").text)
+    assert len(listed) == sum(len(group.entries) for group in members.ACCOUNT)
+    for url in [*listed, "/office", "/download/basket?dataset=ris.personal"]:
+        page = client.get(url).text
+        back = "/record" if url.startswith("/record") else "/account"
+        assert re.findall(r'<p class="back"><a class="govuk-link tap" href="([^"]+)">', page) == [back], url
+        assert bar(page)[back] == ' aria-current="true"', url
+    assert 'class="back"' not in own_platform.browser().get("/counter").text
 
 
 def test_it_stays_away_in_the_middle_of_a_request_and_from_strangers(own_platform: Platform) -> None:
