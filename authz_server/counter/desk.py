@@ -174,8 +174,13 @@ def redeem_barcode(
         raise _refused(session, row, "used", desk, bounds) from None
     if row.agent_id is not None:
         use(session, row.consent_id, now=bounds.now)
-    lockout.reopen(session, _visit_door(row, bounds.limits))
+    lockout.reopen(session, _visit_door(row.consent_id, bounds.limits))
     return row, issued
+
+
+def tries_left(session: Session, consent_id: str, *, limits: Limits, now: datetime) -> tuple[int, datetime | None]:
+    """How many one-time codes of a visit may still be wrong, and until when it is locked, if it is."""
+    return lockout.left(session, _visit_door(consent_id, limits), now=now)
 
 
 def _spend(session: Session, desk: Desk, spend: Sequence[Identifier]) -> None:
@@ -234,7 +239,7 @@ def _check_code(session: Session, row: BarcodeRow, tx_code: str, desk: Desk, bou
     if row.code_expires_at is None or row.code_expires_at <= bounds.now:
         raise _refused(session, row, "code_too_late", desk, bounds)
     try:
-        locked_until = lockout.count(session, _visit_door(row, bounds.limits), now=bounds.now)
+        locked_until = lockout.count(session, _visit_door(row.consent_id, bounds.limits), now=bounds.now)
     except SignInLocked:
         raise _refused(session, row, "locked", desk, bounds) from None
     if not equal(one_time_code(bounds.server_secret, row.digest, row.announced_at), tx_code.strip()):
@@ -260,5 +265,5 @@ def _entry(row: BarcodeRow, event: str, desk: Desk, bounds: Bounds, *, success: 
     return Entry(at=bounds.now, event=event, success=success, actor=desk.actor, **more, **owner)
 
 
-def _visit_door(row: BarcodeRow, limits: Limits) -> Door:
-    return usual_door("visit", row.consent_id, limits)
+def _visit_door(consent_id: str, limits: Limits) -> Door:
+    return usual_door("visit", consent_id, limits)

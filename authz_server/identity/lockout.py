@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Integer, and_, bindparam, case, delete, null, or_, update
+from sqlalchemy import Integer, and_, bindparam, case, delete, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -141,6 +141,8 @@ _TAKE_BACK: Final = (
     )
 )
 
+_STATE: Final = select(_ATTEMPT.failures, _ATTEMPT.window_started_at, _ATTEMPT.locked_until).where(_THIS_DOOR)
+
 
 def count(session: Session, door: Door, *, now: datetime) -> datetime | None:
     """Count an attempt at a door; until when it locked the door for those who come after it. The caller commits.
@@ -162,6 +164,15 @@ def count(session: Session, door: Door, *, now: datetime) -> datetime | None:
         raise SignInLocked(row.locked_until, everybody=door.kind == EVERYBODY)
     locked_until: datetime | None = row.locked_until
     return locked_until
+
+
+def left(session: Session, door: Door, *, now: datetime) -> tuple[int, datetime | None]:
+    """How many failures it takes until a door locks, and until when it is locked, if it is. Nothing is counted."""
+    row = session.execute(_STATE, {"door_kind": door.kind, "door_key": door.key}).one_or_none()
+    if row is not None and row.locked_until is not None and row.locked_until > now:
+        return 0, row.locked_until
+    over = row is None or row.locked_until is not None or row.window_started_at <= now - door.window
+    return (door.most if row is None or over else door.most - row.failures), None
 
 
 def came_in(session: Session, doors: Iterable[Door]) -> None:

@@ -38,9 +38,10 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import locale
 from authz_server.portal.delegation import MEANWHILE
+from authz_server.portal.not_accepted import said_of
 from authz_server.portal.outcome import moment, preparations_of
 from authz_server.portal.record import client_name, dataset_name, line_of
-from authz_server.portal.visit import AGAINST, STEPS, code_of, counters_of, drawn, face_of, state_of, visit_of
+from authz_server.portal.visit import STEPS, code_of, counters_of, drawn, face_of, state_of, visit_of
 
 blueprint = Blueprint("agent", __name__)
 ACTION: Final = "agent"
@@ -202,6 +203,8 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
     steps = entries_of(db.session(), errand.agent_id, transaction_id=row.transaction_id, limit=STEPS)
     in_force = errand.stage == "in_force" and visit.open_until is not None
     face = face_of(visit) if in_force else None
+    code = code_of(visit, errand.agent_id) if in_force else None
+    said, locked = said_of(visit, steps, has_code=code is not None) if in_force else ([], False)
     text = render_template(
         "agent.html",
         signed_in=errand.agent,
@@ -217,8 +220,9 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
         used=moment(visit.used_at) if visit.barcode is not None and visit.barcode.agent_id == errand.agent_id else None,
         face=face,
         good_until=time_of_day(visit.barcode.expires_at) if face and visit.barcode else None,
-        code=code_of(visit, errand.agent_id) if in_force else None,
-        refused=str(line_of(steps[0]).reason) if steps and steps[0].event in AGAINST else None,
+        code=None if locked else code,
+        said=said,
+        locked=locked,
         ahead=preparations_of(row.citizen_id, row.transaction_id),
         steps=[line_of(entry) for entry in steps],
         state=state_of(visit, errand.agent_id),

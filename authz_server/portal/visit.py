@@ -27,7 +27,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
-from authz_server.counter.desk import REFUSED, Desk
+from authz_server.counter.desk import Desk
 from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
@@ -37,12 +37,12 @@ from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import barcode, locale, pdf
+from authz_server.portal.not_accepted import said_of
 from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment, preparations_of
 from authz_server.portal.record import actor_name, line_of
 
 blueprint = Blueprint("visit", __name__)
 STEPS: Final = 30
-AGAINST: Final = frozenset({REFUSED, agents.OF_CITIZEN + "refused", agents.OF_AGENT + "refused"})
 
 
 def _visitor_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -157,6 +157,9 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
     asked = {one["dataset_id"] for one in ahead}
     find = services().catalogue.find_dataset
     unasked = [find(one.dataset_id) for one in outcome.fetches if one.dataset_id not in asked]
+    agent, code = _agent(visit), code_of(visit)
+    brings = agent is None or agent["stage"] != "in_force"
+    said, locked = said_of(visit, steps, has_code=code is not None, brings=brings)
     text = render_template(
         "visit.html",
         signed_in=signed_in,
@@ -168,10 +171,11 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         face=face_of(visit),
         good_until=time_of_day(visit.barcode.expires_at) if visit.barcode else None,
         shown_before=shown_before(visit),
-        agent=_agent(visit),
+        agent=agent,
         agent_url=f"/counter/{visit.transaction_id}/agent",
-        code=code_of(visit),
-        refused=str(line_of(steps[0]).reason) if steps and steps[0].event in AGAINST else None,
+        code=None if locked else code,
+        said=said,
+        locked=locked,
         slow=any(dataset.typical_wait_s for dataset in unasked if dataset),
         withdrawn=moment(outcome.withdrawn_at),
         stoppable=outcome.stoppable,

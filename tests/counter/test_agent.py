@@ -22,7 +22,7 @@ from authz_server.identity.models import Citizen
 from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth import agency_ticket
 from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
-from tests.counter.test_visit import refused
+from tests.counter.test_visit import refused, said
 from tests.support.platform import Bank, Platform, hidden_fields
 from tests.support.protocol import everything, rows, shut_out_once_seen, writing
 
@@ -100,6 +100,18 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     ]
     assert "The barcode was accepted on" in sent.agent.client.get(sent.own).text
     assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
+
+
+def test_a_wrong_code_tells_the_agent_what_to_do_and_the_citizen_only_what_it_was(
+    platform: Platform, office: Bank
+) -> None:
+    sent = errand(platform, office)
+    sent.confirm()
+    barcode = sent.show()
+    assert announce(office, barcode).status_code == 200
+    assert refused(redeem(office, barcode, f"{(int(sent.code() or 0) + 1) % 10**6:06}"))
+    assert "Tell it once more, digit by digit. Tries left: 4;" in said(sent.agent.client.get(sent.own).text)
+    assert said(sent.visit.page().text) == "Refused just now: The one-time code was wrong."
 
 
 def test_the_agency_is_told_that_an_agent_acted(platform: Platform, office: Bank) -> None:

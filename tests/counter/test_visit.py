@@ -1,7 +1,9 @@
 """A visit to a counter, from the choice of a service to the tokens of its data; and all that must not work."""
 
+import re
 from datetime import timedelta
 from email.message import EmailMessage
+from html import unescape
 from typing import Any
 
 import pytest
@@ -123,6 +125,57 @@ def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citi
         barcode = visit.show()
         assert announce(office, barcode).status_code == 200
         assert redeem(office, barcode, visit.code()).status_code == 200
+
+
+def said(page: str) -> str:
+    """What the page says to who stands at the counter; nothing, if it says nothing."""
+    found = re.search(r'<p class="note note-stop" id="said">(.*?)</p>', page, re.DOTALL)
+    return " ".join(unescape(found[1]).split()) if found else ""
+
+
+def test_who_stands_at_the_counter_reads_what_to_do_after_a_wrong_code_and_how_often(
+    platform: Platform, office: Bank
+) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        wrong = f"{(int(code) + 1) % 10**6:06}"
+        assert said(visit.page().text) == ""
+        for left in (4, 3, 2, 1):
+            assert refused(redeem(office, barcode, wrong))
+            page = visit.page().text
+            assert said(page) == (
+                "Refused just now: The one-time code was wrong. Tell it once more, digit by digit. "
+                f"Tries left: {left}; then the barcode is locked for 15 minutes."
+            )
+            assert f'id="code">{code}<' in page
+        assert refused(redeem(office, barcode, wrong))
+        until, locked = time_of_day(clock.now() + timedelta(minutes=15)), visit.page().text
+        assert said(locked).startswith(f"Locked until {until}: too many one-time codes were wrong.")
+        assert visit.code() is None, "nobody may tell a code that is good for nothing"
+        assert "Show it at the counter" not in locked
+        assert announce(office, visit.show()).status_code == 200
+        assert said(visit.page().text).startswith(f"Locked until {until}"), "a new one is no way around it"
+        clock.advance(timedelta(minutes=15))
+        visit.show()
+        assert said(visit.page().text) == ""
+        assert "Show it at the counter" in visit.page().text
+
+
+def test_who_stands_at_the_counter_reads_that_the_code_is_over_or_which_barcode_counts(
+    platform: Platform, office: Bank
+) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        clock.advance(timedelta(minutes=2))
+        assert said(visit.page().text) == "The time of the one-time code is over. The clerk can have another one sent."
+        assert refused(redeem(office, barcode, code))
+        assert said(visit.page().text).endswith("or none had been sent. The clerk can have another one sent.")
+        visit.show()
+        assert said(visit.page().text) == ""
+        assert refused(announce(office, barcode))
+        assert said(visit.page().text).endswith("Only the newest one counts.")
+        visit.citizen.client.get("/?lang=zh-TW")
+        assert said(visit.page().text) == "剛剛被拒絕：您已經換了新的條碼。只有最新的條碼有效。"
 
 
 def test_five_wrong_barcodes_lock_the_counter_for_a_quarter_of_an_hour(platform: Platform, office: Bank) -> None:
