@@ -103,7 +103,9 @@ def appoint(
         _COLUMNS, row, include_defaults=False
     )
     if session.execute(statement.returning(APPOINTMENT.c.id), {"appointed": citizen_id}).one_or_none() is None:
-        return False
+        # It is there already, or in this very moment the account was closed, or the administrator dismissed.
+        there = find(session, citizen_id, office=office, role=role)
+        return None if there is None else False
     _record(session, (APPOINTED, HAS_APPOINTED), office, citizen_id, role, by=by, now=now)
     return True
 

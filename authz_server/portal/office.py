@@ -36,7 +36,7 @@ NAMES: Final[Mapping[str, LazyString]] = {CLERK: lazy_gettext("Clerk"), ADMINIST
 SHOWN_CHARS: Final = 100
 DONE: Final = {
     "new": lazy_gettext("The person is appointed, and has been told."),
-    "known": lazy_gettext("That was so before."),
+    "known": lazy_gettext("They have this role here already; nothing was changed."),
     "ended": lazy_gettext("The appointment has ended, as of now."),
     "none": lazy_gettext("That had ended before, or is your own: another administrator, or the operator, can end it."),
 }
