@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, request
 
+from authz_server.catalogue import counties
 from authz_server.catalogue.model import Agency, Catalogue, Dataset
 from authz_server.core.identifiers import acr_of_level
 
@@ -26,6 +27,7 @@ def create_blueprint(
     """
     blueprint = Blueprint("catalogue", __name__)
     descriptions = [(agency, _agency(agency)) for agency in catalogue]
+    places = [{"zh": name, "en": english} for name, english in counties.ENGLISH.items()]
 
     @blueprint.get("/catalogue")
     def show() -> Response:
@@ -33,7 +35,7 @@ def create_blueprint(
             {**description, "jwks": agency_jwks(agency.id), **agency_state(agency)}
             for agency, description in descriptions
         ]
-        body = orjson.dumps({"version": catalogue.version, "agencies": agencies})
+        body = orjson.dumps({"version": catalogue.version, "agencies": agencies, "counties": places})
         response = Response(body, mimetype="application/json")
         response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
         response.set_etag(hashlib.sha256(body).hexdigest()[:32])

@@ -10,6 +10,7 @@ script of the page (static/verify.js), and stay in the browser; only the public 
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, make_response, render_template, request
@@ -17,12 +18,15 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
+from authz_server.catalogue.model import Text
 from authz_server.clients import own
+from authz_server.consent.wording import listed
 from authz_server.core import documents, packages
 from authz_server.core.documents import Cause, Genuine, Kind, NotGenuine
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import current
+from authz_server.portal import locale
 from authz_server.portal.outcome import moment
 
 blueprint = Blueprint("verify", __name__)
@@ -95,16 +99,30 @@ def _facts(genuine: Genuine) -> list[tuple[str, str]]:
 def _of_receipt(claims: Mapping[str, Any]) -> list[tuple[str, str]]:
     (purpose,) = claims["pii_processing"]["purposes"]
     given, *later = claims["event"]
+    recipient = claims["party_identification"][0]
+    then = partial(_spoken, then=claims["pii_processing"]["language"])
+    find, client = services().catalogue.find_dataset, services().registry.client(recipient["party_id"])
+    names = Text(**recipient["names"]) if recipient["names"] else None
+    registered = client.purposes.get(purpose["purpose_id"] or "") if client else None
+    datasets = [(item["name"], find(item["dataset"])) for item in purpose["datasets"]]
     facts = [
         (gettext("What it is"), gettext("Receipt of a consent")),
         (gettext("Reference number"), claims["receipt_id"]),
-        (gettext("Recipient"), claims["party_identification"][0]["party_name"]),
-        (gettext("Purpose"), purpose["purpose"] or ""),
-        (gettext("Data"), ", ".join(item["name"] for item in purpose["datasets"])),
+        (gettext("Recipient"), then(recipient["party_name"], names)),
+        (gettext("Purpose"), then(purpose["purpose"] or "", registered.text if registered else None)),
+        (
+            gettext("Data"),
+            listed([then(name, known.name if known else None) for name, known in datasets], locale.current()),
+        ),
         (gettext("Given on"), moment(datetime.fromisoformat(given["event_time"])) or ""),
         *((gettext("Taken back on"), moment(datetime.fromisoformat(event["event_time"])) or "") for event in later),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _spoken(signed: str, known: Text | None, *, then: str) -> str:
+    """In the language of the page what was signed in that of its day, if it is still what is known; else as signed."""
+    return known.get(locale.current()) if known and known.get(then) == signed else signed
 
 
 def _of_record(claims: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -133,6 +151,13 @@ ABOUT: Final[Mapping[Kind, Callable[[Mapping[str, Any]], list[tuple[str, str]]]]
 }
 
 
+def _recipients() -> Mapping[str, str]:
+    """By client id what those are called that packages are made for; the script, which sends nothing, looks it up."""
+    clients = (client for client in services().registry.clients() if client.policy.may_ask_for_datasets)
+    names: dict[str, str] = {client.client_id: client.name.get(locale.current()) for client in clients}
+    return names | {own.CLIENT_ID: gettext("The browser that it was downloaded in")}
+
+
 def _page(
     *,
     facts: list[tuple[str, str]] | None = None,
@@ -151,7 +176,7 @@ def _page(
             wrong=wrong,
             error=error,
             text=text if len(text) <= MOST_REPEATED else "",
-            own_id=own.CLIENT_ID,
+            recipients=_recipients(),
             issuer=services().settings.issuer,
             csrf=csrf.csrf_token(secret, ACTION),
         ),

@@ -163,6 +163,8 @@ const display = (value) => (value === null || value === undefined ? '–' : type
 
 // What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects; `of`: the id of
 // the field or member whose value it is.
+let counties = [] // of the catalogue
+
 function shown(value, names, of) {
   if (Array.isArray(value)) {
     if (!value.length) return document.createTextNode(text('none'))
@@ -184,7 +186,7 @@ function shown(value, names, of) {
     return pairs
   }
   const amount = typeof value === 'number' && value.toLocaleString(language, { maximumFractionDigits: 20 })
-  return document.createTextNode(amount || written(of, display(value)))
+  return document.createTextNode(amount || written(of, display(value), counties))
 }
 
 // Name and value of every field, in the order of the catalogue; lists and objects within by their path.
@@ -291,6 +293,7 @@ let busy = true
 
 async function main() {
   const catalogue = await (await fetch('/catalogue')).json() // first: what follows can be done only once
+  counties = catalogue.counties
   const details = await getTokens()
   let finished = 0
   const count = () => {

@@ -6,7 +6,8 @@
 //   verify(files, agencies, made)   the manifest, if an agency of the catalogue signed it, and exactly these files
 //   savedAs(name, files)            what each file is called when it is saved, no two alike
 //   signedAt(manifest)              when that was, as all pages write a moment: in Taiwan's time
-//   written(name, value)            a parameter, or a field of that name: years and periods as all pages write them
+//   written(name, value, counties)  a parameter, or a field of that name: years, periods and counties (of the platform's
+//                                   catalogue) as all pages write them
 //
 // Each throws NotIntact, with the reason's name.
 
@@ -221,8 +222,9 @@ export function savedAs(name, files, made = ['zip', 'json', 'csv']) {
 const inEnglish = () => document.documentElement.lang.startsWith('en')
 
 // Years are of the ROC calendar. The same in authz_server/catalogue/parameters.py.
-export function written(name, value) {
+export function written(name, value, counties) {
   const english = inEnglish()
+  if (name === 'county') return (english && counties.find(({ zh }) => zh === value)?.en) || value
   if (/(^|_)year$/.test(name) && /^[1-9]\d{1,2}$/.test(value)) {
     return english ? `${Number(value) + 1911} (ROC year ${value})` : `民國 ${value} 年`
   }

@@ -32,13 +32,13 @@ function show(good, sentence, facts = []) {
 async function judge(octets) {
   const answer = await fetch('/catalogue').catch(() => null)
   if (!answer?.ok) return show(false, 'no-answer')
-  const { agencies } = await answer.json()
+  const { agencies, counties } = await answer.json()
   try {
     const { manifest, agency } = await verify(await unzip(octets), agencies)
     const dataset = agency.datasets.find((one) => one.id === manifest.dataset)
     const asked = Object.entries(manifest.parameters ?? {}).map(([name, value]) => {
       const parameter = dataset?.parameters.find((one) => one.id === name)
-      return `${parameter?.name[language] ?? name} ${written(name, value)}`
+      return `${parameter?.name[language] ?? name} ${written(name, value, counties)}`
     })
     const recipient = texts.querySelector(`[data-name="client:${CSS.escape(manifest.aud)}"]`)
     return show(true, 'intact', [

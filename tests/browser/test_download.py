@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Dialog, Error, FilePayload, Route, expect
 
+from authz_server.catalogue.counties import ENGLISH
 from authz_server.catalogue.parameters import TYPES, this_year
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import Visitor, visitor
@@ -21,6 +22,7 @@ NO_RECORD = {"zh-TW": "機關沒有您的這項資料", "en": "The agency has no
 PREPARING = {"zh-TW": "機關準備中", "en": "The agency is preparing it"}
 INSIDE = {"zh-TW": "給付單位", "en": "Payer"}  # how the catalogue calls what stands inside of a field
 YEAR_NAME = {"zh-TW": "所得年度", "en": "Tax year"}
+ASKED = {"zh-TW": "縣市 {county}、課稅年度 {year}", "en": "County or city {county}, Tax year {year}"}
 BROWSER = {"zh-TW": "下載它的那個瀏覽器", "en": "The browser that it was downloaded in"}
 # What every script would try to read of the keys; they are made before anything of the page can see them.
 SPY = """
@@ -82,12 +84,13 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
     chromium: Browser, sandbox: Sandbox, tmp_path: Path, lang: str, who: int
 ) -> None:
     problems: list[str] = []
-    with downloading(chromium, sandbox, lang, who, "bli.pension", "fia.income", "ris.id-card-image") as guest:
+    datasets = ("bli.pension", "fia.income", "fia.house-tax", "ris.id-card-image")
+    with downloading(chromium, sandbox, lang, who, *datasets) as guest:
         page = guest.page
         page.on(
             "console", lambda message: problems.append(message.text) if "Content Security" in message.text else None
         )
-        expect(page).to_have_title(re.compile(r"\(3/3\)"))
+        expect(page).to_have_title(re.compile(r"\(4/4\)"))
         preparing = [text for *what, text in page.evaluate("said") if what == ["fia.income", "preparing"]]
         assert preparing
         assert PREPARING[lang] in preparing[0]
@@ -99,6 +102,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         expect(page.locator("[data-dataset='fia.income'] dt").first).to_have_text(INSIDE[lang])
         expect(page.locator("[data-dataset='fia.income'] tbody")).to_contain_text(re.compile("[0-9],[0-9]{3}"))
         expect(page.locator("[data-dataset='fia.income'] tbody")).to_contain_text(f"{YEAR_NAME[lang]}{year(lang)}")
+        expect(page.locator("[data-dataset='fia.house-tax'] tbody")).to_contain_text(county(lang))
         image = page.locator("[data-dataset='ris.id-card-image'] img[src^=blob]")
         assert image.evaluate("image => image.decode().then(() => image.naturalWidth)") > 500
         page.click("[data-dataset='fia.income'] [data-documents] summary")
@@ -115,7 +119,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         save(guest, "ris.id-card-image", tmp_path, "zip")
         assert page.evaluate(NAMES) == ["x-a.pdf", "x-b-a.PDF", "x.png", "x-more.json", "x-list.csv"]
         page.on("dialog", lambda dialog: problems.append(dialog.type))
-        verify_in_the_browser(guest, saved["zip"], lang)
+        verify_in_the_browser(guest, save(guest, "fia.house-tax", tmp_path, "zip")["zip"], lang)
     assert problems == []
 
 
@@ -123,6 +127,11 @@ def year(lang: str) -> str:
     """The tax year that was chosen, as all pages write it."""
     chosen = this_year() - (1 if lang == "en" else 0)
     return TYPES["year"].display(str(chosen), lang)
+
+
+def county(lang: str) -> str:
+    """The county that was chosen."""
+    return TYPES["county"].display(list(ENGLISH)[1 if lang == "en" else 0], lang)
 
 
 def asked_before_leaving(guest: Visitor) -> str:
@@ -164,7 +173,7 @@ def verify_in_the_browser(guest: Visitor, package: bytes, lang: str) -> None:
         guest.page.set_input_files("#document", files=[file])
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")
         if verdict == "verdict-good":
-            for said in (f"{YEAR_NAME[lang]} {year(lang)}", BROWSER[lang]):
+            for said in (ASKED[lang].format(year=year(lang), county=county(lang)), BROWSER[lang]):
                 expect(guest.page.locator("#package-verdict")).to_contain_text(said)
         drop(guest, "package.zip", "application/zip", octets)
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")

@@ -8,6 +8,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from authz_server.catalogue.loader import load
+from authz_server.catalogue.parameters import TYPES
 from authz_server.catalogue.views import create_blueprint
 
 KEY = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "use": "sig", "kid": "fia-1"}
@@ -40,6 +41,9 @@ def test_it_describes_every_dataset_and_the_agencies_keys(client: FlaskClient) -
         {"id": "tax_year", "type": "year", "name": {"zh": "所得年度", "en": "Tax year"}, "required": True}
     ]
     assert [field["id"] for field in income["fields"]] == list(income["schema"]["properties"])
+    counties = answer.get_json()["counties"]
+    assert {"zh": "臺北市", "en": "Taipei City"} in counties
+    assert all(TYPES["county"].parse(one["zh"]) == one["zh"] for one in counties)
 
 
 def test_an_unchanged_catalogue_is_not_sent_again(client: FlaskClient, keys: dict[str, Mapping[str, Any]]) -> None:

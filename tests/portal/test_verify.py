@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, stream_encode_multipart
 
-from authz_server.core import documents
+from authz_server.core import clock, documents
 from authz_server.database import db
 from authz_server.portal import verify
 from tests.bench.count import counting
@@ -70,6 +70,42 @@ def test_a_stranger_sees_what_a_genuine_receipt_says(platform: Platform) -> None
         assert words in page
     assert page.startswith("<!doctype html>")
     assert "<title>Genuine: Check a receipt" in page
+
+
+@pytest.mark.parametrize(
+    ("spoken", "read", "said"),
+    [
+        ("zh-TW", "en", ("First Sample Bank", "To decide on your loan application", "Personal household registration")),
+        ("en", "zh-TW", ("甲銀行", "審核您的信用貸款申請", "個人戶籍資料")),
+    ],
+)
+def test_a_receipt_in_the_other_language_is_told_in_that_of_the_page(
+    platform: Platform, spoken: str, read: str, said: tuple[str, ...]
+) -> None:
+    octets, client = receipt(platform, spoken), platform.browser()
+    client.get(f"/verify?lang={read}")
+    form = hidden_fields(client.get("/verify").text) | {"document": FileStorage(io.BytesIO(octets), "receipt.json")}
+    page = post(client, form).text
+    assert GOOD in page
+    for words in said:
+        assert f"<dd>{words}</dd>" in page
+
+
+def test_what_is_registered_otherwise_by_now_is_told_as_it_was_signed(platform: Platform) -> None:
+    claims = orjson.loads(receipt(platform, "zh-TW"))["receipt"]
+    claims["party_identification"][0]["party_name"] = "前身銀行"
+    (purpose,) = claims["pii_processing"]["purposes"]
+    purpose["purpose"], purpose["datasets"][0]["name"] = "以前的目的", "以前的資料"
+    keys = platform.app.extensions["mydata"].keys
+    page = send(platform, documents.seal("receipt", claims, keys.get("ES256"))).text
+    for words in ("前身銀行", "以前的目的", "以前的資料"):
+        assert f"<dd>{words}</dd>" in page
+
+
+def test_the_script_that_checks_packages_finds_the_names_of_recipients_on_the_page(platform: Platform) -> None:
+    page = platform.browser().get("/verify?lang=en").text
+    assert f'<p data-name="client:{platform.bank.client_id}">First Sample Bank</p>' in page
+    assert '<p data-name="client:mydata-download">The browser that it was downloaded in</p>' in page
 
 
 def test_a_record_is_known_for_one(platform: Platform) -> None:
@@ -133,9 +169,11 @@ def test_without_anything_to_check_it_asks_for_something(platform: Platform) -> 
 
 def test_what_is_sent_never_gets_near_the_database(platform: Platform) -> None:
     octets, client = receipt(platform), platform.browser()
-    with platform.app.app_context(), counting(db.engine) as counts:
-        assert GOOD in send(platform, octets, client).text
-        assert BAD in send(platform, b"x", client).text
+    with clock.frozen(clock.now()), platform.app.app_context():
+        client.get("/verify")  # so that it is known by now who is registered
+        with counting(db.engine) as counts:
+            assert GOOD in send(platform, octets, client).text
+            assert BAD in send(platform, b"x", client).text
     assert counts.statements == 0
 
 
