@@ -16,6 +16,7 @@ from threading import Timer
 from typing import Any
 
 from flask import Flask, Response, redirect, render_template, request, send_file, session, url_for
+from jinja2 import ChoiceLoader, PackageLoader
 from joserfc.errors import JoseError
 from requests import RequestException
 from werkzeug.exceptions import MethodNotAllowed, NotFound, RequestEntityTooLarge
@@ -234,6 +235,8 @@ def as_saved(package: Package, name: str, which: str) -> Response:
 def create_app(desk: Desk, document: Any) -> Flask:
     """Return the WSGI application. `document`: our registration."""
     app, pages = Flask(__name__), Pages(desk, document)
+    # What was fetched is shown as the bank shows it.
+    app.jinja_loader = ChoiceLoader([PackageLoader(__package__), PackageLoader("client_examples.bank_web")])
     app.secret_key = secrets.token_bytes(32)
     # Lax: the cookie has to come along when the platform sends the clerk back. Its name is ours on a shared host.
     app.config.update(SESSION_COOKIE_NAME="desk", SESSION_COOKIE_SAMESITE="Lax", MAX_CONTENT_LENGTH=MAX_BYTES + 1024)

@@ -22,20 +22,22 @@ export function resultPage(zh, fetches, refreshSeconds) {
     ? (zh ? '部分資料準備中' : 'Some data is being prepared')
     : received ? (zh ? '已收到您的資料' : 'We have your data') : (zh ? '沒有取得任何資料' : 'We received no data')
   const named = ({ name }) => escape(zh ? name.zh : name.en)
-  const shown = (value, members) => value === null ? '–'
+  const year = (text) => (zh ? `民國 ${text} 年` : `${Number(text) + 1911} (ROC year ${text})`)
+  const shown = (value, members, id = '') => value === null ? '–'
     : Array.isArray(value) ? value.map((one) => shown(one, members)).join('<br>')
-    : typeof value === 'object' ? Object.entries(value).map(([id, one]) => `${named(members[id])} ${shown(one, members)}`).join(zh ? '；' : '; ')
+    : typeof value === 'object' ? Object.entries(value).map(([id, one]) => `${named(members[id])} ${shown(one, members, id)}`).join(zh ? '；' : '; ')
     : typeof value === 'boolean' ? (zh ? (value ? '是' : '否') : value ? 'yes' : 'no')
+    : id.endsWith('year') && /^\d+$/.test(value) ? year(value)
     : typeof value === 'number' ? value.toLocaleString('en', { maximumFractionDigits: 20 }) : escape(value)
   const rows = ({ fields, members }, data) => fields.filter(({ id }) => id in data)
-    .map((field) => `<dt>${named(field)}</dt><dd>${shown(data[field.id], members)}</dd>`)
+    .map((field) => `<dt>${named(field)}</dt><dd>${shown(data[field.id], members, field.id)}</dd>`)
   const sections = fetches.map(({ grant, dataset, status, content, note }) => `
     <section id="${escape(grant.dataset)}"><h2>${dataset ? named(dataset) : escape(grant.dataset)}</h2>
     <p data-status="${status}">${STATES[status][zh ? 0 : 1]}</p>
     <p>${zh ? '參考編號' : 'Reference'} ${escape(grant.transaction)}</p>
     ${content ? `<dl>${rows(dataset, content.data).join('')}</dl>` : ''}
     ${status === 'failed' ? `<p>${zh ? '請把這個告訴平臺：' : 'Please tell the platform this:'} ${escape(note)}</p>` : ''}</section>`)
-  const again = zh ? `本頁將於 ${refreshSeconds} 秒後再次詢問。 <a href="/result">立即再試</a>`
+  const again = zh ? `本頁將於 ${refreshSeconds} 秒後再次詢問。<a href="/result">立即再試</a>`
     : `This page asks again in ${refreshSeconds} seconds. <a href="/result">Ask now</a>`
   return page(zh, title, (refreshSeconds ? `<p role="status">${again}</p>` : '') + sections.join(''), refreshSeconds)
 }

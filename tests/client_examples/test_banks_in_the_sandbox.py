@@ -76,6 +76,9 @@ def test_a_credit_card_needs_three_datasets(visit: Visit) -> None:
     assert statuses(page) == ["done", "done", "done"]
     assert visit.citizen.name in page.text
     assert re.search(r"<dd>[1-9][0-9]*,[0-9]{3}</dd>", page.html), "an amount as people write it"
+    assert "<dd>民國 113 年</dd>" in page.html
+    assert "<dd>2024 (ROC year 113)</dd>" in visit.browser.open(f"{visit.url}/result?lang=en").html
+    visit.browser.open(f"{visit.url}/result?lang=zh-TW")
 
 
 def test_a_loan_waits_for_the_slow_agency(visit: Visit) -> None:

@@ -2,10 +2,11 @@
 
 import io
 import json
+import re
 import secrets
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from requests import RequestException
 
 from authz_server.portal import barcode, pdf
 from client_examples.bank_web.app import load_or_create_keys
+from client_examples.bank_web.client import Fetch
+from client_examples.bank_web.package import Package
 from client_examples.counter_desk import app as desk_app
 from client_examples.counter_desk.desk import Case, Clerk, Desk
 from client_examples.counter_desk.reading import NothingRead, read_upload
@@ -190,7 +193,32 @@ def test_a_code_that_was_typed_is_kept_while_the_person_is_not_confirmed_yet(des
     assert 'value="123456"' in unnamed(desk, begun=True).post("/ask", data={"code": "123456"}).text
 
 
-def unnamed(desk: Desk, *, begun: bool = False) -> FlaskClient:
+@pytest.mark.parametrize(
+    ("lang", "year", "cars"),
+    [
+        ("en", "2026 (ROC year 115)", "Plate A-1; Year 2021 (ROC year 110)<br>Plate B-2; Year 2022 (ROC year 111)"),
+        ("zh", "民國 115 年", "車牌 A-1；年度 民國 110 年<br>車牌 B-2；年度 民國 111 年"),
+    ],
+)
+def test_amounts_years_and_lists_are_shown_as_people_write_them(desk: Desk, lang: str, year: str, cars: str) -> None:
+    names = {
+        "tax_year": ("年度", "Tax year"),
+        "total": ("總額", "Total"),
+        "vehicles": ("車輛", "Cars"),
+        "note": ("註", "Note"),
+    }
+    members = {"plate": {"zh": "車牌", "en": "Plate"}, "year": {"zh": "年度", "en": "Year"}}
+    vehicles = [{"plate": "A-1", "year": "110"}, {"plate": "B-2", "year": "111"}]
+    data = {"tax_year": "115", "total": 413000, "vehicles": vehicles, "note": "115"}
+    fields = [{"id": name, "name": {"zh": zh, "en": en}} for name, (zh, en) in names.items()]
+    dataset = {"name": {"zh": "財產資料", "en": "Property"}, "fields": fields, "members": members}
+    fetch = Fetch({"dataset": "fia.property"}, "done", dataset=dataset, package=Package({}, data, {}, b""))
+    site = unnamed(desk, begun=True, fetches=[fetch])
+    shown = re.findall("<dd>(.*?)</dd>", site.get(f"/data?lang={lang}").text)
+    assert shown == [year, "413,000", cars, "115"]
+
+
+def unnamed(desk: Desk, *, begun: bool = False, fetches: Sequence[Fetch] = ()) -> FlaskClient:
     """The desk of an office that names no clerks, in English; begun: with somebody at the counter."""
     pages = []
 
@@ -206,6 +234,7 @@ def unnamed(desk: Desk, *, begun: bool = False) -> FlaskClient:
     if begun:
         case = Case(DIGITS, Clerk(), told={"name": "W**", "purpose": "proof-of-address", "expires_in": 60})
         case.ends_at = time.monotonic() + 60
+        case.journey.fetches = [*fetches]
         pages[0].cases._cases["x"] = case
         with site.session_transaction() as kept:
             kept["case"] = "x"
