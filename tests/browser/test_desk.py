@@ -91,6 +91,7 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
         page.add_init_script(PRINTS)
         region = page.locator("[role=status]:visible")
         typed = barcode_of(guest, lang)
+        guest.page.evaluate("scrollTo(0, document.body.scrollHeight)")  # to where it says what happened
         page.goto(f"{sandbox.desk_url}/callback?error=access_denied&state=x&lang={lang}")
         looks("sign-in, refused")
         page.goto(f"{sandbox.desk_url}/barcode")  # as typed, or from the history
@@ -122,6 +123,7 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
         looks("code, refused")
         code = guest.page.locator("#code")
         expect(code).to_have_text(re.compile("[0-9]{6}"))
+        expect(code).to_be_in_viewport()
         press(page, "#same", "Space")
         page.keyboard.press("Tab")
         expect(page.locator("input[name=code]")).to_be_focused()
