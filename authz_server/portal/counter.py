@@ -144,7 +144,7 @@ def _page(
         address=request.path,
         items=[_item(dataset, ceiling, errors) for dataset, ceiling in _asked(purpose)],
         level=min(dataset.level for dataset, _ in _asked(purpose)),
-        problems=[{"text": text, "href": f"#{name}"} for name, text in errors.items()],
+        problems=parameters.summary_of(errors),
         stale=stale,
         csrf=csrf.csrf_token(cookies.session_secret() or "", _action(office, purpose)),
     )

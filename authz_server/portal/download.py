@@ -172,7 +172,7 @@ def _basket(
         ],
         level=min(dataset.level for dataset in datasets),
         back=catalogue_url(datasets),
-        problems=[{"text": text, "href": f"#{name}"} for name, text in errors.items()],
+        problems=parameters.summary_of(errors),
         stale=stale,
         csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
     )

@@ -11,6 +11,7 @@ from authz_server.catalogue.model import Dataset, Parameter
 from authz_server.catalogue.parameters import this_year
 from authz_server.clients.ranges import Range
 from authz_server.consent.wording import gap
+from authz_server.extensions import services
 from authz_server.portal import locale
 
 YEARS_OFFERED: Final = 15
@@ -59,6 +60,17 @@ def read(dataset: Dataset, limits: Mapping[str, Range] = ANY) -> tuple[tuple[tup
             errors[names[0]] = gettext("%(name)s: more than this purpose may ask for.", name=name)
         given.append((parameter.id, value))
     return tuple(sorted(given)), errors
+
+
+def summary_of(errors: Mapping[str, str]) -> list[dict[str, str]]:
+    """What is wrong, for the summary on top; of which dataset, where the same is wrong with several."""
+    spoken, find, texts = locale.current(), services().catalogue.dataset, list(errors.values())
+    colon = ": " if spoken == "en" else "："
+    of = {name: find(name.partition("/")[0]).name.get(spoken) + colon for name in errors}
+    return [
+        {"text": (of[name] if texts.count(text) > 1 else "") + text, "href": f"#{name}"}
+        for name, text in errors.items()
+    ]
 
 
 def _fields(dataset: Dataset, parameter: Parameter) -> list[tuple[str, str]]:

@@ -113,7 +113,7 @@ class Card {
     this.status = item.querySelector('[data-status]')
     const name = item.querySelector('h2').textContent
     this.progress.setAttribute('aria-label', name)
-    item.querySelector('[role=region]').setAttribute('aria-label', name)
+    for (const part of item.querySelectorAll('[role=region], [role=group]')) part.setAttribute('aria-label', name)
   }
 
   say(name, places) {

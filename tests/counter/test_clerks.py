@@ -432,8 +432,9 @@ def test_an_administrator_can_not_find_out_who_has_an_account(platform: Platform
     assert wrong.status_code == 400
     nobody = send(browser, office, username=f"{somebody}x", name="另一個人", role=CLERK)
     told = "Nobody has an account with this user name and this name."
-    assert told in wrong.text
-    assert told in nobody.text
+    for page in (wrong.text, nobody.text):
+        assert page.count(told) == 2, "on top and at the field"
+        assert 'aria-describedby="username-error"' in page
     assert send(browser, office, username="", name="", role=CLERK).status_code == 400
     assert send(browser, office, username=somebody, name="測試市民丙", role="king").status_code == 400
     for _ in range(3):

@@ -354,7 +354,9 @@ def test_offices_are_found_by_what_they_serve_in_either_language(platform: Platf
     browser = platform.browser()
     assert address in browser.get("/counter?q=托育 區公所").text
     assert address in browser.get("/counter?q=childcare xianfu").text
-    assert address not in browser.get("/counter?q=nothing-of-that-name").text
+    nothing = browser.get("/counter?q=nothing-of-that-name&lang=en").text
+    assert address not in nothing
+    assert 'href="/counter">Show everything again</a>' in nothing
 
 
 def test_a_client_without_counters_has_no_barcodes(platform: Platform) -> None:

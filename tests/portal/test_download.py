@@ -84,7 +84,10 @@ def test_the_catalogue_is_shown_to_anybody_and_found_in_by_words_of_both_languag
         ("ris.personal", " checked"),
         ("bli.contributions", ""),
     ]
-    assert "Nothing was found" in browser.get("/download", query_string={"q": "xyzzy", "lang": "en"}).text
+    assert 'id="continue"' in found
+    nothing = browser.get("/download", query_string={"q": "xyzzy", "lang": "en"}).text
+    assert "Nothing was found" in nothing
+    assert 'id="continue"' not in nothing, "there is nothing to go on with"
 
 
 def test_what_is_suspended_is_said_to_be_and_can_not_be_chosen(own_platform: Platform) -> None:
@@ -139,6 +142,20 @@ def test_parameters_are_asked_again_until_they_are_right(
     assert answer.status_code == 400
     assert "govuk-error-summary" in answer.text
     assert len(rows(platform, AuthorizationRequest, client_id=own.CLIENT_ID)) == before
+
+
+@pytest.mark.parametrize(("lang", "colon"), [("en", ": "), ("zh-TW", "：")])
+def test_the_summary_tells_apart_what_is_missing_of_several_datasets(platform: Platform, lang: str, colon: str) -> None:
+    citizen = platform.citizen()
+    citizen.client.get(f"/?lang={lang}")
+    page = ask(citizen, "fia.house-tax", "land.tax-payment").text
+    summary = re.findall(r'<li><a href="#([^"]+)">([^<]+)</a></li>', page)
+    names = {name: platform.catalogue.dataset(name).name.get(lang) for name in ("fia.house-tax", "land.tax-payment")}
+    year, *counties = summary
+    assert (year[0], colon in year[1]) == ("fia.house-tax/tax_year", False)
+    for (field, said), name in zip(counties, names, strict=True):
+        assert field == f"{name}/county"
+        assert said.startswith(names[name] + colon)
 
 
 def test_the_fields_of_a_period_are_months_as_html_has_them(platform: Platform) -> None:
