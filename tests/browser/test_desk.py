@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, expect
+from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
 
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.sandbox import Sandbox
@@ -32,6 +32,7 @@ DATASET = "ris.personal"
 PRINTS = (
     "window.print = () => { const said = document.documentElement.dataset; said.printed = 1 + (+said.printed || 0) }"
 )
+TELEPHONE: ViewportSize = {"width": 320, "height": 568}  # the smallest
 ENLARGED = {"width": 640, "height": 400}  # what is left of 1280 by 800 at 200 %
 CUT = """() => [...document.querySelectorAll('main *, header *')].filter(
   (one) => one.clientWidth && !one.closest('.unseen') && one.scrollWidth > one.clientWidth + 1
@@ -91,6 +92,7 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
         page.add_init_script(PRINTS)
         region = page.locator("[role=status]:visible")
         typed = barcode_of(guest, lang)
+        guest.page.set_viewport_size(TELEPHONE)
         guest.page.evaluate("scrollTo(0, document.body.scrollHeight)")  # to where it says what happened
         page.goto(f"{sandbox.desk_url}/callback?error=access_denied&state=x&lang={lang}")
         looks("sign-in, refused")
