@@ -72,6 +72,30 @@ def test_taking_back_does_not_open_a_door_that_others_have_locked(session: Sessi
     assert locked(session, timedelta())
 
 
+@pytest.mark.parametrize(
+    ("failures", "later", "left"),
+    [
+        (0, timedelta(), 5),
+        (1, timedelta(), 4),
+        (4, 15 * MINUTE - timedelta(seconds=1), 1),
+        (4, 15 * MINUTE, 5),
+        (5, 15 * MINUTE - timedelta(seconds=1), 0),
+        (5, 15 * MINUTE, 5),
+    ],
+)
+def test_what_is_left_is_what_the_next_attempts_find_and_asking_for_it_counts_nothing(
+    session: Session, failures: int, later: timedelta, left: int
+) -> None:
+    attempts(session, failures)
+    for _ in range(2):
+        told, until = lockout.left(session, DOOR, now=NOW + later)
+        assert (told, until) == (left, None if left else NOW + 15 * MINUTE)
+    if left:
+        assert attempts(session, left, later) == [False] * (left - 1) + [True]
+    else:
+        assert locked(session, later)
+
+
 def test_the_count_survives_a_restart(session: Session, engine: Engine, database_url: str) -> None:
     attempts(session, 5)
     session.commit()
