@@ -331,6 +331,17 @@ def test_a_shift_ends_by_sign_out_by_idleness_and_after_eight_hours(platform: Pl
         refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
 
 
+def test_whoever_is_about_to_work_at_a_desk_is_not_led_elsewhere_and_reads_it_in_either_language(
+    platform: Platform, office: Office
+) -> None:
+    citizen, address = asked(platform, office)
+    page = citizen.client.get(f"{address}?lang=en").text
+    assert '<nav class="own"' not in page, "as with every request that is under way"
+    assert 'href="/sign-out"' not in page
+    switched = citizen.client.post(address, data=hidden_fields(page) | {"lang": "zh-TW"})
+    assert (switched.status_code, "開始值班" in switched.text) == (200, True)
+
+
 def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None:
     office = new_office(platform, named_clerks=False)
     nobody: dict[str, Any] = {"actor_token": None, "actor_token_type": None}
