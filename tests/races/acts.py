@@ -18,15 +18,15 @@ from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
-from authz_server.consent import anomalies, decision, notice
+from authz_server.consent import anomalies, decision, erasure, notice
 from authz_server.consent import service as consent
 from authz_server.consent.codes import get_code
-from authz_server.consent.errors import CodeReplayed
+from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.consent.models import AuthorizationRequest
 from authz_server.consent.request import AuthorizationParameters
 from authz_server.core import secrets
 from authz_server.core.identifiers import CitizenId
-from authz_server.counter import agents, appointments, codes, delegation, desk
+from authz_server.counter import agents, appointments, clerks, codes, delegation, desk
 from authz_server.counter.models import BARCODE
 from authz_server.counter.service import find_visit, show
 from authz_server.database import table_of
@@ -37,7 +37,7 @@ from authz_server.prepared import Executor, Prepared, lone_connection
 from authz_server.single_use import identifiers
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import access_tokens, dataset_tokens, redemption, withdrawal
-from tests.races.seeding import JKT, LIMITS, session_digest
+from tests.races.seeding import CHALLENGE, JKT, LIMITS, session_digest
 
 CATALOGUE = loader.load()
 SETTINGS = config.parse(
@@ -168,6 +168,47 @@ def end_errand(session: Session, transaction_id: str, agent_id: int, by: Literal
 def dismiss(session: Session, appointment: int, office: str, by: int, at: float) -> str:
     """End somebody's appointment, by an administrator of the office."""
     return "ended" if appointments.end(session, appointment, office=office, by=by, now=_moment(at)) else "nothing"
+
+
+def start_work(engine: Engine, code: str, office: str, at: float) -> str:
+    """Redeem the code of a clerk's sign-in at a desk; who may not ends what it opens (RFC 6749 section 4.1.2)."""
+    now = _moment(at)
+    try:
+        with lone_connection(engine) as connection:
+            clerks.redeem(
+                connection,
+                code,
+                office=office,
+                challenge=CHALLENGE,
+                redirect_uri=None,
+                jkt=JKT,
+                limits=LIMITS,
+                spend=[_assertion("", now), _proof("", now)],
+                now=now,
+            )
+    except CodeNotUsable:
+        with Session(engine) as session, session.begin():
+            clerks.end_of_code(session, code, jkt=JKT, now=now)
+        return "misused"
+    return "started"
+
+
+def ask_erasure(session: Session, transaction_id: str, citizen_id: int, at: float) -> str:
+    """Ask the recipient of a consent to erase what it has."""
+    known: dict[str, Any] = {"citizen_id": citizen_id, "by_mail": True, "now": _moment(at)}
+    return "asked" if erasure.ask(session, transaction_id, **known) else "nothing new"
+
+
+def answer_erasure(session: Session, grant_id: str, said: erasure.Answer, client_id: str, at: float) -> str:
+    """Say, as the recipient, what became of it."""
+    erasure.answer(session, grant_id, said, client_id=client_id, now=_moment(at))
+    return said
+
+
+def remind_of_erasure(session: Executor, at: float) -> str:
+    """What a worker does about recipients that were silent until their day."""
+    erasure.remind(session, by_mail=True, now=_moment(at))
+    return "reminded"
 
 
 def push(session: Executor, client_id: str, jti: str, at: float) -> str:
@@ -328,12 +369,12 @@ def _registry_of(engine: Engine) -> Registry:
 ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
-        lease, report, revoke, redeem, redeem_barcode, show_barcode, open_invitation, accept_errand,
-        confirm_errand, end_errand, dismiss, push, userinfo, begin, approve, deny,
-        suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
+        lease, report, revoke, redeem, redeem_barcode, show_barcode, open_invitation, accept_errand, confirm_errand,
+        end_errand, dismiss, start_work, ask_erasure, answer_erasure, remind_of_erasure, push, userinfo, begin, approve,
+        deny, suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )
 }  # fmt: skip
 # Those whose view takes `lone_connection` once; and those that are more than one transaction, as their views are.
-LONE = frozenset({"lease", "report", "revoke", "push", "userinfo", "begin"})
-WHOLE = frozenset({"redeem", "approve", "deny"})
+LONE = frozenset({"lease", "report", "revoke", "push", "userinfo", "begin", "remind_of_erasure"})
+WHOLE = frozenset({"redeem", "start_work", "approve", "deny"})

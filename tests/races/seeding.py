@@ -17,8 +17,10 @@ from authz_server.consent.models import AuthorizationCode, AuthorizationRequest,
 from authz_server.consent.service import REQUEST_URI_PREFIX
 from authz_server.core import secrets
 from authz_server.core.identifiers import new_transaction_id
+from authz_server.counter.appointments import CLERK
+from authz_server.counter.clerks import CODE_PREFIX
 from authz_server.counter.codes import barcode_digest, short_digest, typeable
-from authz_server.counter.models import Barcode, Delegation
+from authz_server.counter.models import Appointment, Barcode, Delegation, DeskSession
 from authz_server.database import Base, table_of
 from authz_server.identity import sessions
 from authz_server.identity.models import CitizenSession
@@ -26,6 +28,7 @@ from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 JKT = "j" * 43
+CHALLENGE = "c" * 43
 LIMITS = Limits()
 
 
@@ -170,6 +173,25 @@ class Seeds:
             rows.append(same | {"digest": known, "named": secret} | self._owner(subject))
         self._insert(Delegation, rows)
 
+    def consents(self, count: int, **since: Any) -> list[Subject]:
+        """Consents alone. Args: since: what has happened to them."""
+        return self._consents(count, "", **since)
+
+    def clerks_codes(self, count: int, *, now: datetime) -> list[Subject]:
+        """Codes of sign-ins at a desk of the client, of one clerk there."""
+        office: dict[str, Any] = {"client_id": self.client_id, "citizen_id": self.citizen_id}
+        with Session(self.engine) as session, session.begin():
+            clerk = Appointment(**office, role=CLERK, appointed_at=now, appointed_by=None)
+            session.add(clerk)
+            session.flush()
+            sign_in = {"acr": "3", "amr": ["pwd"], "auth_time": now, "redirect_uri": "https://desk.example/cb"}
+            sign_in |= {"appointment_id": clerk.id, "code_challenge": CHALLENGE, "dpop_jkt": None, "nonce": None}
+        times = {"code_expires_at": now + timedelta(minutes=1), "expires_at": now + timedelta(hours=1)}
+        subjects = [Subject(secrets.new_secret(CODE_PREFIX), "") for _ in range(count)]
+        rows = [office | sign_in | times | {"code_digest": secrets.digest(one.secret)} for one in subjects]
+        self._insert(DeskSession, rows)
+        return subjects
+
     def requests(self, count: int, *, now: datetime, begun: bool = True) -> list[Subject]:
         """Authorization requests, begun by the citizen or only pushed."""
         subjects = [Subject(secrets.new_secret(""), new_transaction_id()) for _ in range(count)]
@@ -209,12 +231,13 @@ class Seeds:
         owner = {"citizen_id": self.citizen_id, "client_id": self.client_id}
         return owner | {"consent_id": subject.consent_id, "transaction_id": subject.transaction_id}
 
-    def _consents(self, count: int, prefix: str) -> list[Subject]:
+    def _consents(self, count: int, prefix: str, **since: Any) -> list[Subject]:
         subjects = [
             Subject(secrets.new_secret(prefix), new_transaction_id(), secrets.new_secret("")[:22]) for _ in range(count)
         ]
         rows = [
-            self._consent | {"id": subject.consent_id, "transaction_id": subject.transaction_id} for subject in subjects
+            self._consent | since | {"id": subject.consent_id, "transaction_id": subject.transaction_id}
+            for subject in subjects
         ]
         self._insert(Consent, rows)
         return subjects

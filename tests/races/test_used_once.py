@@ -6,10 +6,12 @@ import pytest
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.counter.appointments import ADMINISTRATOR
-from authz_server.counter.models import Appointment
+from authz_server.counter.clerks import OPENED
+from authz_server.counter.models import Appointment, DeskSession
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
 from authz_server.tokens.models import AccessToken
@@ -168,6 +170,18 @@ def test_of_two_administrators_who_dismiss_each_other_one_stays(arena: Arena) ->
         assert arena.team.race(*acts) == Counter({"ended": 1, "nothing": LOSERS})
         with Session(arena.platform.engine) as session, session.begin():
             session.execute(update(Appointment).values(ended_at=now).where(Appointment.id.in_((first, second))))
+
+
+def test_a_clerks_code_is_redeemed_once_and_its_replays_end_what_it_opened(arena: Arena) -> None:
+    now, (_, clerk_id) = clock.now(), arena.new_citizen()
+    codes = arena.seeds.of(citizen_id=clerk_id).clerks_codes(rounds(10), now=now)
+    office = {"office": arena.seeds.client_id, "at": seconds(now)}
+    ended = arena.race(codes, lambda code: [("start_work", office | {"code": code.secret})])
+    assert ended == [Counter({"started": 1, "misused": LOSERS})] * len(codes)
+    assert len(rows(arena.platform, AuditEntry, citizen_id=clerk_id, event=OPENED)) == len(codes)
+    assert all(
+        shift.token_digest and shift.ended_at for shift in rows(arena.platform, DeskSession, citizen_id=clerk_id)
+    )
 
 
 def test_a_request_is_approved_once(arena: Arena) -> None:
