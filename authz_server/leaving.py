@@ -30,7 +30,8 @@ from authz_server.single_use.decision import Decision
 from authz_server.tokens.withdrawal import withdraw_open
 
 LEAVE_LEVEL: Final = 3
-# Whoever was at work for the citizen in that very moment may still add a row: it is swept away for that long.
+# Whoever was at work for the citizen in that very moment may still add a row: it is swept away for that long, and by
+# each worker that starts, however long none ran; for what stays would keep the shell from going.
 SWEPT: Final = timedelta(days=1)
 NAMELESS: Final[Mapping[str, Any]] = {
     "name": "",
@@ -103,11 +104,15 @@ def _markers() -> dict[str, Any]:
     return {"marker": new_secret("-"), "short_marker": new_secret("-")[:10]}
 
 
-def sweep(session: Session, *, now: datetime) -> int:
-    """Erase what was added of citizens while they left; how many rows. The caller commits."""
-    gone = select(CITIZEN.c.id).where(CITIZEN.c.left_at > now - SWEPT)
+def sweep(session: Session, *, look_back: timedelta, now: datetime) -> int:
+    """Erase what was added of citizens while they left; how many rows. The caller commits.
+
+    Args: look_back: how long ago they may have left; what is older was seen to before.
+    """
+    recently = CITIZEN.c.left_at > now - look_back
+    gone = select(CITIZEN.c.id).where(recently)
     again = update(CITIZEN).where(
-        CITIZEN.c.left_at > now - SWEPT,
+        recently,
         or_(*(CITIZEN.c[name].is_not(None) for name in ("email", "phone", "password_hash", "totp_secret_encrypted"))),
     )
     swept = session.execute(again.values(NAMELESS).returning(CITIZEN.c.id)).all()

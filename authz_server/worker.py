@@ -72,7 +72,7 @@ def _unhurried(engine: Engine, channels: Sequence[Channel], *, limits: Limits, n
     """What comes minutes or days after its cause anyway, and is found by a thorough look alone."""
     by_mail = any(channel.id == EmailToClient.id for channel in channels)
     return (
-        _decided(engine, lambda lone: len(codes.tidy(lone, look_back=codes.KEPT, now=now)))
+        _decided(engine, lambda lone: len(codes.tidy(lone, now=now)))
         + _decided(engine, lambda lone: len(erasure.remind(lone, by_mail=by_mail, now=now)))
         + _decided(engine, lambda lone: len(correction.lapse(lone, now=now)))
         + _committed(engine, lambda session: heartbeats.mark_silent(session, after_s=limits.agency_silence_s, now=now))
@@ -91,9 +91,14 @@ def watch(engine: Engine, *, before: timedelta, limits: Limits, now: datetime) -
     return found
 
 
-def purge(engine: Engine, *, limits: Limits, time: Callable[[], datetime] = clock.now) -> int:
-    """Delete what has been kept long enough, in batches that hold no lock for long; how many rows."""
-    swept = _committed(engine, lambda session: leaving.sweep(session, now=time()))
+def purge(
+    engine: Engine, *, limits: Limits, time: Callable[[], datetime] = clock.now, look_back: timedelta = clock.EVER
+) -> int:
+    """Delete what has been kept long enough, in batches that hold no lock for long; how many rows.
+
+    Args: look_back: as of `leaving.sweep`.
+    """
+    swept = _committed(engine, lambda session: leaving.sweep(session, look_back=look_back, now=time()))
     return swept + sum(_purge_table(engine, keep, limits=limits, time=time) for keep in retention.KEEP)
 
 
@@ -172,6 +177,7 @@ def _carry(engine: Engine, channel: Channel, stopping: threading.Event, broken: 
 
 def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, channels: Sequence[Channel]) -> None:
     ticked_at = thorough_at = purge_at = time.monotonic()  # whatever becomes of the clock
+    swept = clock.EVER
     while not stopping.wait(EVERY_S):
         now, moment = clock.now(), time.monotonic()
         try:
@@ -183,8 +189,8 @@ def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, ch
                 watch(engine, before=anomalies.LATEST, limits=limits, now=now)
                 thorough_at = moment + THOROUGH_EVERY_S
             if moment >= purge_at:
-                purge(engine, limits=limits)
-                purge_at = moment + PURGE_EVERY_S
+                purge(engine, limits=limits, look_back=swept)
+                purge_at, swept = moment + PURGE_EVERY_S, leaving.SWEPT
         except UNREACHABLE as error:
             event("worker.database_unavailable", error=type(error).__name__)
 

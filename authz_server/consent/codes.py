@@ -80,7 +80,6 @@ MISUSE = Decision(spending())
 # Also what has just expired: its redemption may have begun before, and this has to wait for it and see its tokens.
 # What is older is left out, for the index by which a code is found here is that of its time.
 JUST_EXPIRED = timedelta(minutes=5)
-KEPT = timedelta(days=1)
 OPEN = and_(CODE.c.used_at.is_(None), CODE.c.expires_at > bindparam("since"))
 REVOKE_OF_CONSENT = delete(CODE).where(CODE.c.consent_id == bindparam("consent"), OPEN)
 # The row goes, so that each is told of once.
@@ -88,7 +87,6 @@ EXPIRED = Decision(
     delete(CODE)
     .where(
         CODE.c.used_at.is_(None),
-        CODE.c.expires_at > bindparam("earliest"),
         CODE.c.expires_at <= bindparam("latest"),
     )
     .returning(*(CODE.c[name] for name in OWNED))
@@ -145,14 +143,10 @@ def record_replay(session: Session, code: CodeRow, *, client_id: str, now: datet
     record(session, Entry(at=now, event="code.replayed", success=False, actor=f"client:{client_id}", **owner))
 
 
-def tidy(session: Executor, *, look_back: timedelta, now: datetime) -> Sequence[Any]:
-    """Put on the record the permissions that nobody collected, a while after their time. The caller commits.
-
-    Args: look_back: how long before that while; what is older was seen to before.
-    """
+def tidy(session: Executor, *, now: datetime) -> Sequence[Any]:
+    """Put on the record the permissions that nobody collected, a while after their time. The caller commits."""
     entry = Entry(at=now, event="code.expired", success=False, actor="worker")
-    latest = now - JUST_EXPIRED
-    return EXPIRED.run(session, entry=entry, earliest=latest - look_back, latest=latest)
+    return EXPIRED.run(session, entry=entry, latest=now - JUST_EXPIRED)
 
 
 def revoke_of_consent(session: Session, consent_id: str, *, now: datetime) -> None:
