@@ -97,16 +97,18 @@ def asked_before(session: Session, wanted: Wanted) -> int:
     return session.scalar(select(func.count()).select_from(CORRECTION).where(*same)) or 0
 
 
-def find_sealed(session: Session, entry: Any) -> Any | None:
+def find_sealed(session: Session, entry: Any, *, now: datetime) -> Any | None:
     """The open request that an entry of the record tells of: id and sealed; None if nothing is to be sent any more.
 
-    Of an account that is frozen by then, nothing is: whoever froze it may not be who asked.
+    Nothing is of what has lapsed, for the worker that should have destroyed it may have been away; nor of an account
+    that is frozen by then: whoever froze it may not be who asked.
     """
     of_entry = (
         CORRECTION.c.transaction_id == entry.transaction_id,
         CORRECTION.c.dataset_id == entry.dataset_id,
         CORRECTION.c.field_id == entry.reason,
         CORRECTION.c.requested_at == entry.at,
+        CORRECTION.c.requested_at > now - SEALED_FOR,
         CORRECTION.c.sealed.is_not(None),
     )
     found = select(CORRECTION.c.id, CORRECTION.c.sealed).join(CITIZEN, CITIZEN.c.id == CORRECTION.c.citizen_id)

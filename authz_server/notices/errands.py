@@ -89,7 +89,7 @@ def errand_of(session: Session, matter: Matter | None, *, channel: str, created_
         barcode=barcode,
         sign_in_code=sign_in_code,
         erase_by=_erase_by(session, entry) if entry.event in ERASURES else None,
-        correction=correction.find_sealed(session, entry) if entry.event == correction.REQUESTED else None,
+        correction=correction.find_sealed(session, entry, now=now) if entry.event == correction.REQUESTED else None,
         preparation=preparation.find_errand(session, entry) if entry.event in PREPARATIONS else None,
         clerk=clerks.name_behind(session, entry.actor),
         first_time=matter.first_time,

@@ -226,9 +226,11 @@ def test_after_eight_hours_it_is_destroyed_and_the_citizen_is_told(scene: Scene)
     scene.hands.tick()
     assert scene.row.sealed is not None
     clock.advance(timedelta(seconds=1))
+    pushed = len(scene.receiver.tokens)
+    scene.hands.deliver("agency")
+    assert len(scene.receiver.tokens) == pushed, "a worker that was away begins with what is due"
     scene.hands.tick()
     assert (scene.row.sealed, scene.row.outcome, scene.row.settled_at) == (None, "undelivered", clock.now())
-    pushed = len(scene.receiver.tokens)
     scene.carry()
     assert len(scene.receiver.tokens) == pushed, "there is nothing to send any more"
     (entry,) = scene.entries("consent.correction_settled")
