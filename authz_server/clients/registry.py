@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, select
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from authz_server.catalogue.model import Agency as CatalogueAgency
 from authz_server.clients import own
@@ -25,6 +26,10 @@ from authz_server.core.remote_keys import RemoteKeys
 from authz_server.database import reading
 
 CHECK_EVERY = timedelta(seconds=1)
+# While one request reads, the others go on with what was true a moment ago, and wait where that is longer ago: in a
+# process that nobody has asked for hours, a key that was replaced since must not count once more.
+OLDEST = timedelta(seconds=5)
+PATIENCE_S = 5.0
 NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
 
 
@@ -39,6 +44,9 @@ class _Snapshot:
     suspended_datasets: frozenset[str]
     maintenance: Mapping[str, datetime | None]
     silent: Mapping[str, datetime]
+
+    def is_younger(self, age: timedelta, now: datetime) -> bool:
+        return self.checked_at <= now < self.checked_at + age
 
 
 class Registry:
@@ -143,11 +151,13 @@ class Registry:
 
     def _current(self) -> _Snapshot:
         snapshot, now = self._snapshot, clock.now()
-        if snapshot is not None and snapshot.checked_at <= now < snapshot.checked_at + CHECK_EVERY:
+        if snapshot is not None and snapshot.is_younger(CHECK_EVERY, now):
             return snapshot
-        # Without a snapshot all wait for the first; with one, a single thread looks and the others go on with it.
-        if not self._reading.acquire(blocking=snapshot is None) and snapshot is not None:
-            return snapshot
+        recent = snapshot if snapshot is not None and snapshot.is_younger(OLDEST, now) else None
+        if not self._reading.acquire(timeout=PATIENCE_S if recent is None else 0):
+            if recent is None:
+                raise PoolTimeout("the registry is being read by another request")
+            return recent
         try:
             latest = self._snapshot
             if latest is None or latest is snapshot:

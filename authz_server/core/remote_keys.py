@@ -3,6 +3,7 @@ fetched anew with restraint."""
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from logging import WARNING
 from typing import Generic, TypeVar
@@ -16,10 +17,19 @@ from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError, FetchFailed
 
 MAX_AGE = timedelta(minutes=10)
+# While one request fetches, others go on with what is hardly older than that, and with nothing of days ago: whoever has
+# stolen a key that its owner has replaced since would only have to send two requests at once.
+OLDEST = MAX_AGE + timedelta(minutes=1)
 FIRST_WAIT_S = 1.0
 REFETCH_EVERY = timedelta(seconds=60)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class _Found(Generic[T]):
+    value: T
+    at: datetime
 
 
 class Kept(Generic[T]):
@@ -32,7 +42,7 @@ class Kept(Generic[T]):
         self._fetch = fetch
         self._again_after = again_after
         self._lock = threading.Lock()
-        self._known: T | None = None
+        self._known: _Found[T] | None = None
         self._tried_at: datetime | None = None
         self._refetched_at: datetime | None = None
 
@@ -44,10 +54,12 @@ class Kept(Generic[T]):
         # While one request fetches, the others go on with what is known, or give up soon: the slow host of one owner
         # must not hold everybody's turns.
         known = self._known
+        if known is not None and clock.now() >= known.at + OLDEST:
+            known = None
         if not self._lock.acquire(timeout=FIRST_WAIT_S if known is None else 0):
             if known is None:
                 raise FetchFailed("being fetched by another request")
-            return known
+            return known.value
         try:
             return self._current(suits, now=clock.now())
         finally:
@@ -55,24 +67,24 @@ class Kept(Generic[T]):
 
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
         """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
-        if self._known is None or self._tried_at is None or now >= self._tried_at + MAX_AGE:
-            if self._known is None and not _is_due(self._tried_at, now, self._again_after):
+        known = self._known
+        if known is None or now >= known.at + MAX_AGE:
+            if known is None and not _is_due(self._tried_at, now, self._again_after):
                 raise FetchFailed("failed a moment ago")
             self._tried_at = now
             try:
-                self._known = self._fetch()
+                known = self._known = _Found(self._fetch(), now)
             except FetchError:
                 self._known = None
                 raise
-        elif not suits(self._known) and _is_due(self._refetched_at, now):
+        elif not suits(known.value) and _is_due(self._refetched_at, now):
             self._refetched_at = now
             try:
-                self._known = self._fetch()
-                self._tried_at = now
+                known = self._known = _Found(self._fetch(), now)
             except FetchError as error:
                 # What is known stays good: else anybody with a made-up kid could cut the owner off for a minute.
                 event("remote.not_fetched", level=WARNING, detail=error.detail)
-        return self._known
+        return known.value
 
 
 class RemoteDocument(Kept[T]):

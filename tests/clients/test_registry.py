@@ -20,7 +20,7 @@ from authz_server.clients.models import RegistryVersion
 from authz_server.clients.registry import CHECK_EVERY, Registry
 from authz_server.core import clock
 from authz_server.core.outbound_http import FetchError
-from authz_server.database import new_engine
+from authz_server.database import UNREACHABLE, new_engine
 from tests.clients.documents import agency, bank, jwks
 from tests.support.listening import listening
 from tests.support.waiting import wait_until
@@ -167,6 +167,44 @@ def test_many_threads_read_while_the_version_moves(session: Session, engine: Eng
         assert [look.result() for look in looks] == [200] * 8
 
 
+@pytest.mark.parametrize("idle", [SECOND, timedelta(days=1)])
+def test_while_one_request_reads_the_others_go_on_with_what_has_just_been_true_and_nothing_older(
+    session: Session, engine: Engine, context: Context, idle: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("authz_server.clients.registry.PATIENCE_S", 0.01)
+    service.register(session, bank(), context=context, now=NOW)
+    session.commit()
+    registry, reading, may_read = Registry(engine, context), threading.Event(), threading.Event()
+    registry.client("jia-bank")
+    service.suspend(session, "jia-bank", now=NOW)
+    session.commit()
+    clock.advance(idle)
+
+    def read_slowly(*_: object) -> None:
+        reading.set()
+        may_read.wait()
+
+    event.listen(engine, "before_cursor_execute", read_slowly)
+
+    def suspended() -> bool:
+        client = registry.client("jia-bank")
+        assert client is not None
+        return client.suspended
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(suspended)
+        assert reading.wait(10)
+        try:
+            if idle == SECOND:
+                assert not suspended()
+            else:
+                with pytest.raises(UNREACHABLE):
+                    suspended()
+        finally:
+            may_read.set()
+        assert first.result()
+
+
 class JwksSite:
     """A client's web site, which publishes its keys and counts who asks."""
 
@@ -264,22 +302,24 @@ def test_a_failed_refetch_leaves_the_known_keys(remote: Registry, site: JwksSite
     assert site.asked == 2
 
 
-@pytest.mark.parametrize("known", [True, False])
-def test_only_one_request_waits_for_a_slow_host(
-    remote: Registry, site: JwksSite, known: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("known", ["now", "never", "days ago"])
+def test_only_one_request_waits_for_a_slow_host_and_no_old_keys_count_meanwhile(
+    remote: Registry, site: JwksSite, known: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("authz_server.core.remote_keys.FIRST_WAIT_S", 0.01)
     old = new = site.publish("ES256")
-    if known:
+    if known != "never":
         keys_of(remote, old)
         new = site.publish("PS256")
+    if known == "days ago":
+        clock.advance(timedelta(days=3))
     asked = site.asked
     site.may_answer.clear()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(keys_of, remote, new)
         wait_until(lambda: site.asked > asked, "a request is under way")
         try:
-            if known:
+            if known == "now":
                 assert old in keys_of(remote, new)
             else:
                 with pytest.raises(FetchError):
