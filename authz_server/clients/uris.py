@@ -9,7 +9,8 @@ LONGEST = 2000
 
 # RFC 3986 section 2, without the characters that some parser somewhere reads differently.
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&()*+,;=%]+")
-_AUTHORITY = re.compile(r"(\[[0-9a-f:]+\]|[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9][0-9]{0,4}))?")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 section 2.1: pages can't name a host of others in a header
+_AUTHORITY = re.compile(rf"(\[[0-9a-f:]+\]|{_LABEL}(?:\.{_LABEL})*)(?::([1-9][0-9]{{0,4}}))?")
 # What an authorization response adds (RFC 6749 section 4.1.2, RFC 9207, JARM): there already, it would be there twice.
 _RESPONSE_PARAMETERS = frozenset(
     {"code", "state", "iss", "error", "error_description", "error_uri", "response", "id_token", "access_token"}

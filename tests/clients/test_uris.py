@@ -10,6 +10,7 @@ GOOD = [
     "https://bank.example/callback",
     "https://bank.example",
     "https://bank.example:8443/a/b?tenant=1&x=%20",
+    f"https://{'b' * 63}.b-ank.example/callback",
     "https://xn--fiq228c.example/callback",
     "https://[2001:db8::1]/callback",
 ]
@@ -31,6 +32,9 @@ BAD = [
     "https://Bank.example/callback",
     "https://bank.example./callback",
     "https://.bank.example/callback",
+    "https://bank..example/callback",
+    "https://-bank.example/callback",
+    f"https://{'b' * 64}.example/callback",
     "https://bank.example:0/callback",
     "https://bank.example:/callback",
     "https://bank.example:99999/callback",
