@@ -45,9 +45,6 @@ class _Snapshot:
     maintenance: Mapping[str, datetime | None]
     silent: Mapping[str, datetime]
 
-    def is_younger(self, age: timedelta, now: datetime) -> bool:
-        return self.checked_at <= now < self.checked_at + age
-
 
 class Registry:
     """Look-ups by id, current to within a second; safe for all threads of a process.
@@ -151,9 +148,12 @@ class Registry:
 
     def _current(self) -> _Snapshot:
         snapshot, now = self._snapshot, clock.now()
-        if snapshot is not None and snapshot.is_younger(CHECK_EVERY, now):
-            return snapshot
-        recent = snapshot if snapshot is not None and snapshot.is_younger(OLDEST, now) else None
+        recent = snapshot
+        if snapshot is not None:
+            if clock.is_within(CHECK_EVERY, since=snapshot.checked_at, now=now):
+                return snapshot
+            if not clock.is_within(OLDEST, since=snapshot.checked_at, now=now):
+                recent = None
         if not self._reading.acquire(timeout=PATIENCE_S if recent is None else 0):
             if recent is None:
                 raise PoolTimeout("the registry is being read by another request")

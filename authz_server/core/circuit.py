@@ -39,20 +39,20 @@ class Circuit:
         self._cool_down = timedelta(seconds=cool_down_s)
         self._inside = 0
         self._consecutive_failures = 0
-        self._closed_until: datetime | None = None
+        self._closed_at: datetime | None = None
         self._probing = False
 
     def enter(self) -> "Permit":
         """Admit one request; the permit must be settled.  Raises: CircuitOpen, PeerBusy."""
-        now = clock.now()
         with self._lock:
+            now, closed_at = clock.now(), self._closed_at
             # After the cool-down one request may try whether the peer is back; the others still wait.
-            if self._closed_until is not None and (self._probing or now < self._closed_until):
-                remaining = (self._closed_until - now).total_seconds()
+            if closed_at is not None and (self._probing or clock.is_within(self._cool_down, since=closed_at, now=now)):
+                remaining = (closed_at + self._cool_down - now).total_seconds()
                 raise CircuitOpen(max(1, round(remaining)))
             if self._inside >= self._max_concurrent:
                 raise PeerBusy("max_concurrent reached")
-            self._probing = self._closed_until is not None
+            self._probing = closed_at is not None
             self._inside += 1
             return Permit(self, probe=self._probing)
 
@@ -62,11 +62,11 @@ class Circuit:
             if permit.probe:
                 self._probing = False
             if peer_works:
-                self._consecutive_failures, self._closed_until = 0, None
+                self._consecutive_failures, self._closed_at = 0, None
             elif peer_works is not None:
                 self._consecutive_failures += 1
                 if self._consecutive_failures >= self._allowed_failures:
-                    self._closed_until = clock.now() + self._cool_down
+                    self._closed_at = clock.now()
 
 
 class Permit:

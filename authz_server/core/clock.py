@@ -22,6 +22,11 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(LOCAL_TIME).date()
 
 
+def is_within(span: timedelta, *, since: datetime, now: datetime) -> bool:
+    """Whether `now` lies in the span that began then, and not before it: what a clock that was fast began is over."""
+    return since <= now < since + span
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
     """Stand still at `at` (aware) for all threads until the block ends. For tests."""

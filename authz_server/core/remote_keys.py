@@ -54,7 +54,7 @@ class Kept(Generic[T]):
         # While one request fetches, the others go on with what is known, or give up soon: the slow host of one owner
         # must not hold everybody's turns.
         known = self._known
-        if known is not None and clock.now() >= known.at + OLDEST:
+        if known is not None and not clock.is_within(OLDEST, since=known.at, now=clock.now()):
             known = None
         if not self._lock.acquire(timeout=FIRST_WAIT_S if known is None else 0):
             if known is None:
@@ -68,7 +68,7 @@ class Kept(Generic[T]):
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
         """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
         known = self._known
-        if known is None or now >= known.at + MAX_AGE:
+        if known is None or not clock.is_within(MAX_AGE, since=known.at, now=now):
             if known is None and not _is_due(self._tried_at, now, self._again_after):
                 raise FetchFailed("failed a moment ago")
             self._tried_at = now
@@ -119,4 +119,4 @@ class RemoteKeys(RemoteDocument[KeySet]):
 
 
 def _is_due(last: datetime | None, now: datetime, pause: timedelta = REFETCH_EVERY) -> bool:
-    return last is None or now >= last + pause
+    return last is None or not clock.is_within(pause, since=last, now=now)

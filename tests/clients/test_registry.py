@@ -294,6 +294,23 @@ def test_keys_are_asked_for_again_after_ten_minutes(remote: Registry, site: Jwks
     assert old not in keys_of(remote, None)
 
 
+def test_what_was_known_or_had_failed_while_the_clock_was_fast_is_asked_for_again(
+    remote: Registry, site: JwksSite
+) -> None:
+    fast = timedelta(days=1)
+    clock.advance(fast)
+    with pytest.raises(FetchError):
+        keys_of(remote, None)
+    clock.advance(-fast)
+    old = site.publish("ES256")
+    assert old in keys_of(remote, None)
+    clock.advance(fast)
+    assert old in keys_of(remote, None)
+    clock.advance(-fast)
+    site.publish("PS256")
+    assert old not in keys_of(remote, None)
+
+
 def test_a_failed_refetch_leaves_the_known_keys(remote: Registry, site: JwksSite) -> None:
     kid = site.publish("ES256")
     keys_of(remote, kid)

@@ -83,3 +83,11 @@ def test_a_permit_is_given_back_once(circuit: Circuit) -> None:
     circuit.enter()
     with pytest.raises(PeerBusy):
         circuit.enter()
+
+
+def test_a_clock_that_was_fast_keeps_it_open_no_longer(circuit: Circuit) -> None:
+    clock.advance(timedelta(days=1))
+    fail(circuit, 3)
+    clock.advance(timedelta(days=-1))
+    circuit.enter().settle(peer_works=True)
+    circuit.enter().settle(peer_works=True)

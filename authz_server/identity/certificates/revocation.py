@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -39,6 +39,14 @@ class _Pair:
     deadline: float
 
 
+class _Kept(NamedTuple):
+    """A list; `since`: when it was fetched, for a clock that was fast then must not keep it for longer."""
+
+    found: x509.CertificateRevocationList
+    since: datetime
+    until: datetime
+
+
 @dataclass
 class Checker:
     """Asks about certificates. One per process: it keeps lists while they are in force, an hour at most, because they
@@ -51,7 +59,7 @@ class Checker:
     ways: tuple[Way, ...] = ("ocsp", "crl")
     allowed_hosts: frozenset[str] = frozenset()
     nonce_required: bool = False
-    _lists: dict[str, tuple[datetime, x509.CertificateRevocationList]] = field(default_factory=dict, repr=False)
+    _lists: dict[str, _Kept] = field(default_factory=dict, repr=False)
     _circuits: dict[str, Circuit] = field(default_factory=dict, repr=False)
 
     def check(self, chain: Chain, *, now: datetime) -> None:
@@ -101,14 +109,15 @@ class Checker:
 
     def _by_crl(self, url: str, pair: _Pair) -> bool:
         kept = self._lists.get(url)
-        if kept is not None and pair.now < kept[0]:
-            return crl.check(kept[1], pair.certificate, pair.issuer, url=url, now=pair.now)
+        if kept is not None and kept.since - crl.SKEW <= pair.now < kept.until:
+            return crl.check(kept.found, pair.certificate, pair.issuer, url=url, now=pair.now)
         found = crl.parse(self._ask(url, pair, lambda timeout_s: self._get(url, timeout_s)))
         revoked = crl.check(found, pair.certificate, pair.issuer, url=url, now=pair.now)
         # Only now, for what is not the issuer's must not displace what is.
         if len(self._lists) >= _MAX_KEPT:
             self._lists.clear()
-        self._lists[url] = (min(found.next_update_utc or pair.now, pair.now + LONGEST_KEPT), found)
+        until = min(found.next_update_utc or pair.now, pair.now + LONGEST_KEPT)
+        self._lists[url] = _Kept(found, pair.now, until)
         return revoked
 
     def _get(self, url: str, timeout_s: float) -> bytes:

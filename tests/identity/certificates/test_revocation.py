@@ -113,6 +113,14 @@ def test_a_list_is_kept_for_an_hour_and_never_beyond_its_end(shelf: Shelf) -> No
     assert shelf.asked == ["/crl"] * 3
 
 
+def test_a_list_that_was_fetched_while_the_clock_was_fast_is_fetched_again(shelf: Shelf) -> None:
+    by, card = checker(shelf, "crl"), listed(shelf)
+    shelf.answers["/crl"] = pki.crl(ROOT)
+    by.check(card.chain(), now=NOW + timedelta(hours=12))
+    shelf.answers["/crl"] = pki.crl(ROOT, card.certificate)
+    revoked(by, card)
+
+
 def test_every_authority_below_the_anchor_is_asked_about(shelf: Shelf) -> None:
     issuing = pki.authority(ROOT, crl_url=shelf.url("/root"))
     card = pki.issue("Card", issuing, crl_url=shelf.url("/issuing"))
