@@ -36,7 +36,9 @@ from authz_server.start import run_proxy
 from authz_server.tokens.commands import consent
 
 # Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
-SIGN_INS = Room(at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in",))
+SIGN_INS = Room(
+    at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in", "/account/methods/password_totp/password")
+)
 # Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
 CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
 # And again, for they wait for registries and other providers.

@@ -9,8 +9,9 @@ from contextlib import closing
 
 import pytest
 import requests
+from flask import Flask
 
-from authz_server.cli import THREADS
+from authz_server.cli import SIGN_INS, THREADS
 from client_examples.bank_web.client import client_assertion
 from client_examples.sandbox.checker import CLIENT_ID
 from client_examples.sandbox.sandbox import Sandbox
@@ -45,6 +46,13 @@ def test_whoever_is_refused_has_spent_nothing(sandbox: Sandbox) -> None:
             assert int(answer.headers["Retry-After"]) >= 1
         # The very same assertion again: who was refused hasn't used it, who was let in has.
         assert revoke(sandbox, form).status_code == {503: 200, 200: 401}[answer.status_code]
+
+
+def test_no_page_that_hashes_a_password_takes_turns_of_tokens(app: Flask) -> None:
+    hashing = {"identity.submit_sign_in", "password_totp.change_password"}
+    paths = {rule.endpoint: rule.rule for rule in app.url_map.iter_rules() if rule.endpoint in hashing}
+    assert paths.keys() == hashing
+    assert all(map(SIGN_INS.is_for, paths.values()))
 
 
 def revoke(sandbox: Sandbox, form: Mapping[str, str]) -> requests.Response:
