@@ -84,6 +84,19 @@ def test_a_code_may_be_typed_in_groups(session: Session) -> None:
     assert contact.contact_of(session, citizen_id).email == "new@example.org"
 
 
+def test_the_newest_code_alone_counts_also_on_a_host_whose_clock_is_behind(session: Session) -> None:
+    citizen_id = enrol(session).citizen_id
+    for address in ("first@example.org", "second@example.org"):
+        contact.propose(session, citizen_id, "email", address, limits=LIMITS, now=SOON)
+    behind = SOON - timedelta(seconds=30)
+    change = contact.find_open(session, citizen_id, "email", limits=LIMITS, now=behind)
+    assert change is not None
+    assert change.value == "second@example.org"
+    code = change.code(SERVER_SECRET)
+    contact.verify(session, citizen_id, "email", code, server_secret=SERVER_SECRET, limits=LIMITS, now=behind)
+    assert contact.contact_of(session, citizen_id).email == "second@example.org"
+
+
 def test_an_address_that_is_removed_twice_in_a_moment_is_removed_once(session: Session) -> None:
     citizen_id = enrol(session).citizen_id
     session.execute(CITIZEN.update().values(email="old@example.org", email_verified_at=NOW))
