@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import secrets
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from .package import BadPackage
 def create_app(client: Client, document: Any, details: Any) -> Flask:
     """Return the WSGI application. `document`: our registration; `details`: what each of its purposes asks for."""
     app = Flask(__name__)
-    app.secret_key = secrets.token_bytes(32)
+    app.secret_key = os.urandom(32)
     # Lax: the cookie has to come along when the platform sends the citizen back.
     app.config.update(SESSION_COOKIE_SAMESITE="Lax", SESSION_COOKIE_SECURE=client.redirect_uri[:6] == "https:")
     journeys = Journeys(app, client)

@@ -56,7 +56,7 @@ class Client:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
         self.http = requests.Session()
-        self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration"))
+        self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration", issuer=issuer))
 
     def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:
         """Push the request; return it, and the address to send the citizen to. Sources: RFC 9126, 7636, 9396."""
@@ -78,10 +78,10 @@ class Client:
         tokens = self.post("token_endpoint", journey, form | {"redirect_uri": self.redirect_uri})
         keys = KeySet.import_key_set(self._get(self.metadata()["jwks_uri"]))
         claims = jwt.decode(tokens["id_token"], keys, algorithms=["ES256"]).claims  # OIDC Core section 3.1.3.7
-        jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}).validate(claims)
-        for_us_alone = claims.get("aud") in (self.client_id, [self.client_id])
-        if not for_us_alone or (claims.get("iss"), claims.get("nonce")) != (self.issuer, journey.nonce):
-            raise Refused("id_token of another request")
+        issuer: Any = {"essential": True, "value": self.issuer}
+        jwt.JWTClaimsRegistry(leeway=10, exp={"essential": True}, iss=issuer).validate(claims)
+        if claims.get("nonce") != journey.nonce or claims.get("aud") not in (self.client_id, [self.client_id]):
+            raise Refused("id_token of another request, or for others as well")
         journey.access_token, journey.grant_id = tokens["access_token"], tokens.get("grant_id", "")
         journey.fetches = [*map(Fetch, tokens.get("authorization_details", []))]
         return claims
@@ -101,14 +101,14 @@ class Client:
             given = agency, fetch.dataset, fetch.grant, self.client_id
             fetch.package, fetch.status = open_package(answer.content, self.decryption_key, *given), "done"
 
-    def _get(self, url: str) -> Any:
+    def _get(self, url: str, **expected: str) -> Any:
         answer = self.http.get(url, timeout=10)
         answer.raise_for_status()
+        if answer.json() != {**answer.json(), **expected}:
+            raise Refused("metadata of another issuer")  # RFC 8414 section 3.3
         return answer.json()
 
     def post(self, endpoint: str, journey: Journey, form: dict[str, str]) -> Any:
-        if self.metadata()["issuer"] != self.issuer:
-            raise Refused("metadata of another issuer")  # RFC 8414 section 3.3
         answer = self.send("POST", self.metadata()[endpoint], journey, form=form)
         if not answer.ok:
             raise Refused(f"{answer.json()['error']}, trace {answer.headers.get('X-FAPI-Interaction-ID')}")
