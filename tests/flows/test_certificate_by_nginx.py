@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import quote
 
@@ -38,6 +39,10 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
+    # Whoever asks for it is told what of their address counts, and says themselves which one they have.
+    set_real_ip_from 127.0.0.1;
+    real_ip_header X-Test-Address;
+    server {{ listen 127.0.0.1:{told}; return 200 $network; }}
 {example}
 }}
 """
@@ -45,12 +50,14 @@ http {{
 
 @dataclass
 class Site:
-    """What runs: nginx at `issuer`, `tls_url` and (no TLS) `plain_url`, the server behind it, and the authority."""
+    """What runs: nginx at `issuer`, `tls_url` and (no TLS) `plain_url` and `network_url`, the server behind it, and the
+    authority."""
 
     folder: Path
     issuer: str
     tls_url: str
     plain_url: str
+    network_url: str
     backend: str
     authority: Authority
 
@@ -121,9 +128,14 @@ def running(*processes: Process) -> Iterator[None]:
 
 @contextmanager
 def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
-    ca, backend, main, tls, plain = (free_port() for _ in range(5))
+    ca, backend, main, tls, plain, told = (free_port() for _ in range(6))
     authority = Authority.create(folder / "ca", f"http://127.0.0.1:{ca}")
-    urls = f"https://localhost:{main}", f"https://localhost:{tls}", f"http://localhost:{plain}"
+    urls = (
+        f"https://localhost:{main}",
+        f"https://localhost:{tls}",
+        f"http://localhost:{plain}",
+        f"http://localhost:{told}",
+    )
     site = Site(folder, *urls, f"127.0.0.1:{backend}", authority)
     self_signed(folder, "localhost")
     (folder / "anchors.pem").write_bytes(
@@ -148,7 +160,7 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
         },
     }
     write_toml(folder / "mydata.toml", document)
-    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, example=example(site, folder, verify)))
+    (folder / "nginx.conf").write_text(FRAME.format(folder=folder, told=told, example=example(site, folder, verify)))
     environment = {"MYDATA_SETTINGS": str(folder / "mydata.toml"), "PATH": "/usr/bin:/usr/sbin:/bin:/sbin"}
     site.unpack("jia", authority)
     site.unpack("stranger", Authority.create(folder / "other", authority.url))
@@ -184,7 +196,7 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
         ),
         process("nginx", "nginx", "-c", folder / "nginx.conf", "-p", folder, health_url=None),
     ):
-        for port in (main, tls, plain):
+        for port in (main, tls, plain, told):
             wait_until(partial(listens, port), f"nginx listens, see {folder / 'nginx.log'}")
         yield site
 
@@ -193,6 +205,23 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with open_site(tmp_path_factory.mktemp("nginx")) as site:
         yield site
+
+
+@pytest.mark.parametrize(
+    ("address", "counts_bytes"),
+    [
+        ("2001:db8:1:2:3:4:5:6", 8),
+        ("2001:db8:1:2::a0a", 8),
+        ("2001:db8::1:a0a:a0a:a0a:a0a", 8),
+        ("a0a:a0a:a0a:a0a:a0a:a0a:a0a:a0a", 8),  # line ends, to an expression
+        ("::1:2", 16),
+        ("::ffff:192.0.2.1", 16),
+        ("192.0.2.1", 4),
+    ],
+)
+def test_the_flood_of_a_network_is_one_flood(site: Site, address: str, counts_bytes: int) -> None:
+    told = site.browser().get(site.network_url, headers={"X-Test-Address": address})
+    assert told.content == ip_address(address).packed[:counts_bytes]
 
 
 def press(browser: requests.Session, page: requests.Response, path: str, **more: str) -> requests.Response:
