@@ -161,10 +161,10 @@ async function fetchOne(granted, offer, card) {
 
 const display = (value) => (value === null || value === undefined ? '–' : typeof value === 'boolean' ? text(value ? 'yes' : 'no') : String(value))
 
-// What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects; `of`: the id of
-// the field or member whose value it is.
 let counties = [] // of the catalogue
 
+// What fields hold is a text, a number, an object, or a list of these. `names`: of the members of objects; `of`: the id of
+// the field or member whose value it is.
 function shown(value, names, of) {
   if (Array.isArray(value)) {
     if (!value.length) return document.createTextNode(text('none'))
