@@ -220,7 +220,7 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
         used=moment(visit.used_at) if visit.barcode is not None and visit.barcode.agent_id == errand.agent_id else None,
         face=face,
         good_until=time_of_day(visit.barcode.expires_at) if face and visit.barcode else None,
-        code=None if locked else code,
+        code=code,
         said=said,
         locked=locked,
         ahead=preparations_of(row.citizen_id, row.transaction_id),

@@ -27,7 +27,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
-from authz_server.counter.desk import Desk
+from authz_server.counter.desk import Desk, tries_left
 from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
@@ -173,7 +173,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         shown_before=shown_before(visit),
         agent=agent,
         agent_url=f"/counter/{visit.transaction_id}/agent",
-        code=None if locked else code,
+        code=code,
         said=said,
         locked=locked,
         slow=any(dataset.typical_wait_s for dataset in unasked if dataset),
@@ -225,18 +225,19 @@ def face_of(visit: Visit) -> Face | None:
 
 
 def code_of(visit: Visit, agent_id: int | None = None) -> dict[str, str] | None:
-    """The one-time code that is to be told, by whom it was asked for, and until when it is good.
+    """The one-time code that is to be told, by whom it was asked for, and until when; none while the visit is locked.
 
     Args: agent_id: whose page it is, if not the citizen's: only whoever has the barcode has its code.
     """
-    row, here = visit.barcode, services()
+    row, here, now = visit.barcode, services(), clock.now()
     if (
         row is None
         or row.agent_id != agent_id
         or visit.open_until is None
         or row.announced_at is None
         or row.code_expires_at is None
-        or row.code_expires_at <= clock.now()
+        or row.code_expires_at <= now
+        or tries_left(db.session(), visit.consent_id, limits=here.settings.limits, now=now)[1] is not None
     ):
         return None
     desk = Desk(client_id=visit.client_id, counter_id=row.counter_id, clerk_id=row.clerk_id)

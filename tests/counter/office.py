@@ -108,6 +108,10 @@ class Visit:
         assert found is not None, self.page().text
         return found[1]
 
+    def state(self) -> str:
+        """What the page's script asks for, to open it anew when it changes."""
+        return str(self.citizen.client.get(f"{self.path}/state?unattended").get_json()["state"])
+
     def code(self) -> str | None:
         """The one-time code, if the page shows one."""
         found = re.search(r'id="code">([0-9]{6})<', self.page().text)

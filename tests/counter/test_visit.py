@@ -161,6 +161,23 @@ def test_who_stands_at_the_counter_reads_what_to_do_after_a_wrong_code_and_how_o
         assert "Show it at the counter" in visit.page().text
 
 
+def test_the_page_is_opened_anew_for_a_code_that_was_asked_for_while_the_barcode_was_locked(
+    platform: Platform, office: Bank
+) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        for _ in range(5):
+            assert refused(redeem(office, barcode, f"{(int(code) + 1) % 10**6:06}"))
+        clock.advance(timedelta(minutes=14))
+        barcode = visit.show()
+        assert announce(office, barcode).status_code == 200
+        locked = visit.state()
+        assert visit.code() is None
+        clock.advance(timedelta(minutes=1))
+        assert visit.state() != locked
+        assert redeem(office, barcode, visit.code()).status_code == 200
+
+
 def test_who_stands_at_the_counter_reads_that_the_code_is_over_or_which_barcode_counts(
     platform: Platform, office: Bank
 ) -> None:
