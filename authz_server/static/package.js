@@ -221,8 +221,9 @@ export function savedAs(name, files, made = ['zip', 'json', 'csv']) {
 
 const inEnglish = () => document.documentElement.lang.startsWith('en')
 
-// Years are of the ROC calendar. The same in authz_server/catalogue/parameters.py.
-export function written(name, value, counties) {
+// Years are of the ROC calendar. The same in authz_server/catalogue/parameters.py. Without counties: of a catalogue that
+// another release has told, or the browser kept of one.
+export function written(name, value, counties = []) {
   const english = inEnglish()
   if (name === 'county') return (english && counties.find(({ zh }) => zh === value)?.en) || value
   if (/(^|_)year$/.test(name) && /^[1-9]\d{1,2}$/.test(value)) {

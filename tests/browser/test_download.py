@@ -53,6 +53,8 @@ NAMES = """async () => {
   const { savedAs } = await import('/static/package.js')
   return [...savedAs('x', ['a.pdf', 'b/a.PDF', 'scan.png', 'more.json', 'list.csv']).values()]
 }"""
+# A county, by a catalogue that names none: of a host with the release before, or kept from then by the browser.
+OF_OLD = "async () => (await import('/static/package.js')).written('county', '臺北市', undefined)"
 # A file in the hand of whoever drops it on the page.
 DROPPED = """([name, type, octets]) => {
   const transfer = new DataTransfer()
@@ -118,6 +120,7 @@ def test_a_download_from_the_catalogue_to_the_saved_files(
         assert asked_before_leaving(guest) == "beforeunload"
         save(guest, "ris.id-card-image", tmp_path, "zip")
         assert page.evaluate(NAMES) == ["x-a.pdf", "x-b-a.PDF", "x.png", "x-more.json", "x-list.csv"]
+        assert page.evaluate(OF_OLD) == "臺北市"
         page.on("dialog", lambda dialog: problems.append(dialog.type))
         verify_in_the_browser(guest, save(guest, "fia.house-tax", tmp_path, "zip")["zip"], lang)
     assert problems == []
