@@ -63,7 +63,7 @@ def redeem(
         recipient_jwk: whom the data is encrypted to, where the consent does not say it; decision: what `redeeming`
         made, with the parameters of its conditions; told: what the record says of it, if not that the client redeemed
         a code; agent_id, clerk_citizen_id: who acts for the citizen on the way to a counter, and behind it.
-    Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out or somebody was suspended;
+    Raises: AssertionReplayed, ProofReplayed; CodeReplayed; CodeNotUsable, if time ran out, or somebody is shut out;
         DatasetGone, one of its kinds.
     """
     datasets = _datasets(code, catalogue)
@@ -89,7 +89,7 @@ def redeem(
     if not decision.run(session, spend=spend, rows=rows, code_digest=code.digest, jkt=jkt, now=now, **conditions):
         if get_code(session, code.digest, jkt=jkt, now=now).used_at is not None:
             raise CodeReplayed("redeemed before")
-        raise CodeNotUsable("its client or citizen is suspended or frozen")
+        raise CodeNotUsable("its client or citizen is shut out, or what else the caller demands does not hold")
     return issued
 
 
