@@ -89,5 +89,9 @@ def test_a_clock_that_was_fast_keeps_it_open_no_longer(circuit: Circuit) -> None
     clock.advance(timedelta(days=1))
     fail(circuit, 3)
     clock.advance(timedelta(days=-1))
-    circuit.enter().settle(peer_works=True)
+    probe = circuit.enter()
+    with pytest.raises(CircuitOpen) as refused:
+        circuit.enter()
+    assert refused.value.retry_after_s <= 30
+    probe.settle(peer_works=True)
     circuit.enter().settle(peer_works=True)
