@@ -26,6 +26,7 @@ NEXT: Final[Mapping[str, LazyString]] = {
     "code_too_late": lazy_gettext("The clerk can have another one sent."),
     "dataset_gone": lazy_gettext("Choose the service again."),
     "elsewhere": lazy_gettext("Go to that counter, or wait here until the one-time code is over."),
+    "locked": lazy_gettext("The clerk can have another one sent."),  # for it is so no longer
     "own_clerk": lazy_gettext("Ask for another clerk."),
     "shown_again": lazy_gettext("Only the newest one counts."),
     "too_late": lazy_gettext("Show a new one."),

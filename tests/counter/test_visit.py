@@ -122,6 +122,7 @@ def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citi
         assert page.count("Your one-time code was not accepted") == 5
         assert page.count("Your barcode was refused") == 1, "the one that was locked"
         clock.advance(timedelta(minutes=15))
+        assert said(visit.page().text).endswith("one-time codes. The clerk can have another one sent.")
         barcode = visit.show()
         assert announce(office, barcode).status_code == 200
         assert redeem(office, barcode, visit.code()).status_code == 200
