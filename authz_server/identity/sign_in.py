@@ -135,8 +135,9 @@ def give_up(session: Session, tried: Try) -> None:
 def end_others(session: Session, signed_in: SignedIn, *, now: datetime, name: str | None = None) -> bool:
     """Sign the citizen out of all other browsers, or of that one; whether there was any. The caller commits.
 
-    Args: name: as of `open_sessions.Open`.
+    Args: name: as of `open_sessions.Open`.  Raises: ShutOut; then nothing may be committed.
     """
+    turns.hold(session, signed_in, frozen=True)
     if name is None:
         ended = sessions.end_all(session, signed_in.citizen_id, now=now, but=signed_in.session_digest)
     else:

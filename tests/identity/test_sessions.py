@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz_server.config import Limits
 from authz_server.core.secrets import digest
 from authz_server.database import new_engine
-from authz_server.identity import credentials, enrolment, service, sessions, turns
+from authz_server.identity import credentials, enrolment, service, sessions, sign_in, turns
 from authz_server.identity.errors import ShutOut
 from authz_server.identity.levels import lack, level_of_method, stated
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION
@@ -265,6 +265,26 @@ def test_what_a_session_is_stepped_up_to_ends_with_all_others_that_are_ended_in_
     stepped_up = sessions.open_session(session, citizen_id, level=5, amr=("otp",), now=NOW, replaces=cookie)
     meanwhile(session, lambda other: str(sessions.end_all(other, citizen_id, now=NOW + MINUTE)))
     assert found(session, stepped_up, MINUTE) is None
+
+
+def test_of_two_browsers_that_sign_each_other_out_at_once_the_first_stays_and_neither_waits_for_the_other(
+    session: Session,
+) -> None:
+    """The first has changed the password, say. A third one, older than both, is what either would wait for."""
+    citizen_id, late = enrol(session).citizen_id, NOW + MINUTE
+    opened = [sessions.open_session(session, citizen_id, level=3, amr=("pwd", "otp"), now=NOW) for _ in range(3)]
+    session.commit()
+    _, first, second = (found(session, one, MINUTE) for one in opened)
+    assert first is not None
+    assert second is not None
+    turns.hold(session, first)
+    with pytest.raises(ShutOut):
+        meanwhile(
+            session,
+            lambda other: str(sign_in.end_others(other, second, now=late)),
+            go_on=lambda: enrolment.renewed(session, first, "password.changed", now=late),
+        )
+    assert [found(session, one, MINUTE) is not None for one in opened] == [False, True, False]
 
 
 def test_a_session_that_is_ended_in_the_moment_of_a_step_up_adds_nothing_to_it(session: Session, cookie: str) -> None:

@@ -14,7 +14,7 @@ from authz_server.identity import sessions
 from authz_server.identity.browsers import Browser
 from authz_server.identity.models import Citizen, CitizenSession
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import rows
+from tests.support.protocol import everything, rows, shut_out_once_seen
 
 PATH = "/account/sessions"
 FIREFOX = "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:140.0) Gecko/20100101 Firefox/140.0"
@@ -123,6 +123,16 @@ def test_the_sessions_of_somebody_else_are_as_if_they_were_not_there(
     assert rows(own_platform, CitizenSession) == own
     assert (signed_in(here), signed_in(there)) == (True, True)
     assert not rows(own_platform, AuditEntry, event="session.ended")
+
+
+def test_who_is_signed_out_while_the_request_is_under_way_signs_nobody_out(
+    own_platform: Platform, here: CitizenBrowser, there: CitizenBrowser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    form = hidden_fields(there.client.get(PATH).text) | {"end": "others"}
+    before = shut_out_once_seen(monkeypatch, own_platform, here.username, "signed out")
+    answer = there.client.post(PATH, data=form)
+    assert (answer.status_code, answer.location) == (303, PATH)
+    assert everything(own_platform) == before[0]
 
 
 def test_a_foreign_page_signs_nobody_out(here: CitizenBrowser, there: CitizenBrowser) -> None:
