@@ -150,7 +150,7 @@ class Registry:
         snapshot, now = self._snapshot, clock.now()
         recent = snapshot
         if snapshot is not None:
-            if clock.is_within(CHECK_EVERY, since=snapshot.checked_at, now=now):
+            if snapshot.checked_at <= now < snapshot.checked_at + CHECK_EVERY:  # in one look: it is asked all the time
                 return snapshot
             if not clock.is_within(OLDEST, since=snapshot.checked_at, now=now):
                 recent = None

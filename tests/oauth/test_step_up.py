@@ -13,7 +13,7 @@ from authz_server.core.secrets import digest
 from authz_server.tokens.models import DatasetToken
 from tests.conformance.test_id_token import read
 from tests.support.platform import Platform, answer_of, hidden_fields
-from tests.support.protocol import Fetch, dataset_token, error_page, opened, refused, writing
+from tests.support.protocol import Fetch, dataset_token, opened, refused, writing
 
 LEVEL = "urn:mydata:acr:level-"
 
@@ -120,10 +120,11 @@ def test_whom_the_hint_names_signs_in_and_goes_on(own_platform: Platform) -> Non
 
 
 def test_a_decision_is_not_taken_from_somebody_else_than_the_hint_names(own_platform: Platform) -> None:
-    """Not even where the question was shown, as an older version did."""
+    """Not even where the question was shown, as an older version did; its client is told."""
     bank, other = own_platform.bank, own_platform.citizen("citizen2")
     page = opened(other, bank, bank.push())
     with writing(own_platform) as session:
         (request,) = session.scalars(select(AuthorizationRequest).where(AuthorizationRequest.decided_at.is_(None)))
         request.parameters = request.parameters | {"hinted_subject": "somebody"}
-    error_page(other.decide(page))
+    answer = answer_of(other.client.get(other.decide(page).location))
+    assert answer["error"] == "login_required"
