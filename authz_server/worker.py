@@ -177,7 +177,7 @@ def _carry(engine: Engine, channel: Channel, stopping: threading.Event, broken: 
 
 def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, channels: Sequence[Channel]) -> None:
     ticked_at = thorough_at = purge_at = time.monotonic()  # whatever becomes of the clock
-    swept = clock.EVER
+    sweep_back = clock.EVER
     while not stopping.wait(EVERY_S):
         now, moment = clock.now(), time.monotonic()
         try:
@@ -189,8 +189,8 @@ def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, ch
                 watch(engine, before=anomalies.LATEST, limits=limits, now=now)
                 thorough_at = moment + THOROUGH_EVERY_S
             if moment >= purge_at:
-                purge(engine, limits=limits, look_back=swept)
-                purge_at, swept = moment + PURGE_EVERY_S, leaving.SWEPT
+                purge(engine, limits=limits, look_back=sweep_back)
+                purge_at, sweep_back = moment + PURGE_EVERY_S, leaving.SWEPT
         except UNREACHABLE as error:
             event("worker.database_unavailable", error=type(error).__name__)
 

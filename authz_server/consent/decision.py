@@ -40,9 +40,10 @@ def deciding(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
 OWN = REQUEST.c.citizen_id == bindparam("citizen")
 LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
 # With a turn: an approval and a freeze wait for each other, so that a freeze finds every code that was given before it.
-APPROVE = Decision(deciding(OWN, turns.STILL_SIGNED_IN), leaves=LEAVES)
+APPROVING = deciding(OWN, turns.STILL_SIGNED_IN)
+APPROVE = Decision(APPROVING, leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
-APPROVE_SLOW = Decision(deciding(OWN, turns.STILL_SIGNED_IN), leaves=[*LEAVES, preparation.PREPARATION])
+APPROVE_SLOW = Decision(APPROVING, leaves=[*LEAVES, preparation.PREPARATION])
 DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)])
 # OpenID Connect Core section 3.1.2.1: the answer where the id_token_hint names another one.
 SOMEBODY_ELSE: Final = "login_required"

@@ -15,10 +15,9 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
-from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import credentials, sessions, turns
-from authz_server.identity.errors import LastMethod, ShutOut
+from authz_server.identity.errors import LastMethod
 from authz_server.identity.guard import citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
 from authz_server.identity.methods.base import Method
@@ -100,22 +99,6 @@ def unfrozen(
             return redirect(f"{UNFREEZE_PATH}?first=1", code=303)
         return view(signed_in, *args, **kwargs)
 
-    return _unless_shut_out(guarded)
-
-
-def _unless_shut_out(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
-    """Call the view with the citizen; back to its page if somebody shut them out before it changed anything."""
-
-    @wraps(view)
-    def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
-        try:
-            return view(signed_in, *args, **kwargs)
-        except ShutOut:
-            db.session.rollback()
-            return redirect(present_page(), code=303)  # where they are told
-
     return citizen_required(guarded)
 
 
@@ -150,7 +133,7 @@ def _demanding(
             return redirect(prove_more_url(level=level, again=again), code=303)
         return view(signed_in, *args, **kwargs)
 
-    return unfrozen(guarded) if level == CHANGE_LEVEL else _unless_shut_out(guarded)
+    return unfrozen(guarded) if level == CHANGE_LEVEL else citizen_required(guarded)
 
 
 def let_prove_more(signed_in: SignedIn, level: int) -> Response | None:

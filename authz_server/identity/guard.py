@@ -10,8 +10,10 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
 from authz_server.core import clock
+from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import cookies, sessions
+from authz_server.identity.errors import ShutOut
 from authz_server.identity.returns import HOME, local_path
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import lone_connection
@@ -50,14 +52,21 @@ def _look_up() -> SignedIn | None:
 def citizen_required(
     view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
 ) -> Callable[P, ResponseReturnValue]:
-    """Call the view with the signed-in citizen as its first argument; send everybody else to sign in, and back."""
+    """Call the view with the signed-in citizen as its first argument; send everybody else to sign in, and back.
+
+    Whoever is shut out before the view has changed anything comes back to its page, where they are told.
+    """
 
     @wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         signed_in = current()
         if signed_in is None:
             return redirect(sign_in_url(), code=303)
-        return view(signed_in, *args, **kwargs)
+        try:
+            return view(signed_in, *args, **kwargs)
+        except ShutOut:
+            db.session.rollback()
+            return redirect(present_page(), code=303)
 
     return guarded
 

@@ -20,8 +20,7 @@ from authz_server.core import clock, transfers
 from authz_server.database import db
 from authz_server.identity import cookies, csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
-from authz_server.identity.errors import ShutOut
-from authz_server.identity.guard import citizen_required, present_page
+from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
@@ -74,12 +73,9 @@ def unfreeze(signed_in: SignedIn) -> Response:
     """Open the account again, if the sign-in is strong and fresh enough; else let the citizen prove more first."""
     if not _form_is_ours(UNFREEZE):
         return _unfreeze_page(signed_in, stale=True)
+    turns.hold(db.session(), signed_in, frozen=True)  # who opens it may be the one because of whom "not me" was pressed
     try:
-        turns.hold(db.session(), signed_in, frozen=True)
         withdrawal.unfreeze(db.session(), signed_in, now=clock.now())
-    except ShutOut:  # by "not me", say, which was because of them
-        db.session.rollback()
-        return redirect(present_page(), code=303)
     except IdentityNotSufficient:
         second = _needed(signed_in) == "second"
         return redirect(prove_more_url(again=True, level=withdrawal.UNFREEZE_LEVEL, second=second), code=303)

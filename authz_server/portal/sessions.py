@@ -17,7 +17,6 @@ from werkzeug.wrappers import Response
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.identity import cookies, csrf, sign_in
-from authz_server.identity.errors import ShutOut
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.open_sessions import Open, open_sessions
 from authz_server.identity.sessions import SignedIn
@@ -60,11 +59,7 @@ def end(signed_in: SignedIn) -> Response:
     if not csrf.check(cookies.session_secret(), ACTION, form.get("csrf")):
         return _page(signed_in, error=gettext("The form was too old. Please try again."), status=403)
     name = form.get("end", "")
-    try:
-        ended = sign_in.end_others(db.session(), signed_in, name=None if name == OTHERS else name, now=clock.now())
-    except ShutOut:
-        db.session.rollback()
-        return redirect(request.path, code=303)  # where they sign in
+    ended = sign_in.end_others(db.session(), signed_in, name=None if name == OTHERS else name, now=clock.now())
     db.session.commit()
     return redirect(url_for("sessions.listed", ended=int(ended)), code=303)
 

@@ -19,7 +19,7 @@ from authz_server.identity import csrf
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.notices.support import Hands
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import everything, new_citizen, rows, shut_out_once_seen
+from tests.support.protocol import another, everything, new_citizen, rows, shut_out_once_seen
 from tests.support.smtp import post_office
 
 
@@ -113,7 +113,7 @@ def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citi
 ) -> None:
     with clock.frozen(clock.now()):
         visit, barcode, code = announced(platform, office)
-        wrong = f"{(int(code) + 1) % 10**6:06}"
+        wrong = another(code)
         for _ in range(5):
             assert refused(redeem(office, barcode, wrong))
         assert refused(redeem(office, barcode, code))
@@ -139,7 +139,7 @@ def test_who_stands_at_the_counter_reads_what_to_do_after_a_wrong_code_and_how_o
 ) -> None:
     with clock.frozen(clock.now()):
         visit, barcode, code = announced(platform, office)
-        wrong = f"{(int(code) + 1) % 10**6:06}"
+        wrong = another(code)
         assert said(visit.page().text) == ""
         for left in (4, 3, 2, 1):
             assert refused(redeem(office, barcode, wrong))
@@ -168,7 +168,7 @@ def test_the_page_is_opened_anew_for_a_code_that_was_asked_for_while_the_barcode
     with clock.frozen(clock.now()):
         visit, barcode, code = announced(platform, office)
         for _ in range(5):
-            assert refused(redeem(office, barcode, f"{(int(code) + 1) % 10**6:06}"))
+            assert refused(redeem(office, barcode, another(code)))
         clock.advance(timedelta(minutes=14))
         barcode = visit.show()
         assert announce(office, barcode).status_code == 200

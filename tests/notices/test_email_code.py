@@ -18,7 +18,7 @@ from tests.notices.conftest import SENDER
 from tests.notices.support import Hands
 from tests.notices.test_email import text_of
 from tests.support.platform import Platform, hidden_fields
-from tests.support.protocol import everything, rows
+from tests.support.protocol import another, everything, rows
 from tests.support.smtp import PostOffice
 
 PATH = "/sign-in/email-code"
@@ -67,10 +67,6 @@ def code_of(hands: Hands, office: PostOffice) -> str:
 
 def now_where_it_says(change: dict[str, str | None]) -> dict[str, Any]:
     return {name: clock.now() if value == "now" else value for name, value in change.items()}
-
-
-def another(code: str) -> str:
-    return f"{(int(code) + 1) % 10**6:06}"
 
 
 def test_the_code_opens_the_member_area_once_and_no_more(

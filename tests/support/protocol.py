@@ -115,6 +115,11 @@ def everything(platform: Platform) -> dict[str, list[dict[str, Any]]]:
         }
 
 
+def another(code: str) -> str:
+    """A wrong code of as many digits."""
+    return f"{(int(code) + 1) % 10 ** len(code):0{len(code)}}"
+
+
 @dataclass
 class Fetch:
     """A granted dataset and the exchange that spends its token."""
