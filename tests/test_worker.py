@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
-from authz_server import retention, worker
+from authz_server import leaving, retention, worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import heartbeats
 from authz_server.clients import service as clients
@@ -231,6 +231,26 @@ def test_what_ends_a_part_of_the_worker_ends_the_whole_for_somebody_to_start_it_
     finally:
         patience.cancel()
         stop[0]()
+
+
+def test_a_worker_that_starts_sweeps_after_whoever_has_left_at_any_time(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stopping, looked_back = threading.Event(), list[timedelta]()
+
+    def purge(*_: object, look_back: timedelta, **__: object) -> int:
+        looked_back.append(look_back)
+        if len(looked_back) == 2:
+            stopping.set()
+        return 0
+
+    monkeypatch.setattr(worker, "purge", purge)
+    for name in ("tick", "watch"):
+        monkeypatch.setattr(worker, name, lambda *_, **__: None)
+    for name in ("EVERY_S", "PURGE_EVERY_S"):
+        monkeypatch.setattr(worker, name, 0)
+    worker._keep_watch(own_platform.engine, stopping, limits=own_platform.settings.limits, channels=())
+    assert looked_back == [clock.EVER, leaving.SWEPT]
 
 
 def test_a_short_look_reaches_back_over_the_time_in_which_none_was_possible() -> None:
