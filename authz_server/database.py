@@ -4,6 +4,7 @@ Two statements must never disagree about what is durable: SQLite runs in WAL mod
 PostgreSQL with synchronous commits, else a crash could revive a spent token.
 """
 
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    Connection,
     DateTime,
     Dialect,
     Engine,
@@ -27,7 +29,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
 from sqlalchemy.types import TypeDecorator
@@ -129,7 +131,7 @@ def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
     }
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        # No pre-ping: a dead connection surfaces as one refused request, a ping costs every request a round trip.
+        # No pre-ping, which costs every request a round trip: see `has_ended`.
         # Statements find rows by key: one plan serves all values, and planning costs more than running.
         session = "-c plan_cache_mode=force_generic_plan -c jit=off -c timezone=UTC"
         given_up = {name: value for name, value in GIVEN_UP_AFTER.items() if name not in parsed.query}
@@ -152,22 +154,46 @@ def new_engine(url: str, *, program: str = "mydata", **more: Any) -> Engine:
 
 
 def prepare_engine(engine: Engine) -> None:
-    """Make SQLite durable and serial; PostgreSQL needs nothing. Effective for connections opened from now on."""
-    if engine.dialect.name != "sqlite":
-        return
+    """Make SQLite durable and serial, and take no dead connection from PostgreSQL's pool.
 
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: object) -> None:
-        connection.isolation_level = None  # the driver's own, implicit BEGIN would be a deferred one
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
-            connection.execute(f"PRAGMA {pragma}")
+    Effective for connections opened from now on.
+    """
+    if engine.dialect.name == "postgresql":
+        event.listen(engine, "checkout", _refuse_what_has_ended)
+    else:
+        event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
 
-    @event.listens_for(engine, "begin")
-    def begin(connection: Any) -> None:
-        # A deferred transaction that reads and then writes fails when another wrote in between; an immediate one waits.
-        # One that is said to only read waits for nobody, not even for its own thread's open transaction.
-        read_only = connection.get_execution_options().get("read_only", False)
-        connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+def has_ended(connection: psycopg.Connection[Any]) -> bool:
+    """Whether PostgreSQL has closed this idle connection, as far as this host has heard: nobody is asked.
+
+    Nobody here listens for notifications, so what can be read between two statements is a farewell or the end itself;
+    at worst it was some notice, and a connection is opened that need not be.
+    """
+    if connection.closed:
+        return True
+    heard = select.poll()
+    heard.register(connection.fileno(), select.POLLIN)
+    return bool(heard.poll(0))
+
+
+def _refuse_what_has_ended(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
+    if has_ended(connection):
+        raise InvalidatePoolError  # the pool opens another one, and trusts none of the same age
+
+
+def _configure_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # the driver's own, implicit BEGIN would be a deferred one
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A deferred transaction that reads and then writes fails when another wrote in between; an immediate one waits.
+    # One that is said to only read waits for nobody, not even for its own thread's open transaction.
+    read_only = connection.get_execution_options().get("read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
 
 def reading(engine: Engine) -> Engine:

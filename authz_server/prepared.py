@@ -7,6 +7,7 @@ cancelled, pipelined and streamed; so statements go to its lower layer, `psycopg
 is several statements, they run through SQLAlchemy in one immediate transaction.
 """
 
+import contextlib
 from collections import deque, namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
-from authz_server.database import db, reading
+from authz_server.database import db, has_ended, reading
 
 _BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
@@ -170,10 +171,11 @@ class _Idle:
         event.listen(engine, "engine_disposed", self._close_all)
 
     def take(self, engine: Engine) -> Lone:
-        try:
-            return self._free.pop()
-        except IndexError:
-            return _open(engine)
+        with contextlib.suppress(IndexError):  # none is left
+            while has_ended((lone := self._free.pop()).connection):
+                lone.connection.close()
+            return lone
+        return _open(engine)
 
     def give_back(self, lone: Lone) -> None:
         if not lone.connection.closed:

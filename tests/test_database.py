@@ -1,6 +1,14 @@
-"""How long a database is waited for that says nothing any more."""
+"""How long a database is waited for that says nothing any more, and what is left of the connections to one that did."""
 
-from authz_server.database import GIVEN_UP_AFTER, engine_options
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
+
+import pytest
+from sqlalchemy import Connection, Engine, literal, select
+
+from authz_server.database import GIVEN_UP_AFTER, engine_options, new_engine, reading
+from authz_server.prepared import Executor, Prepared, lone_connection
+from tests.support import postgres
 
 URL = "postgresql+psycopg://mydata@db.example.org/mydata"
 
@@ -15,3 +23,33 @@ def test_a_database_that_is_gone_without_a_word_is_given_up() -> None:
 def test_what_the_url_says_of_it_counts() -> None:
     arguments = engine_options(f"{URL}?connect_timeout=30&keepalives=0")["connect_args"]
     assert arguments.keys() & GIVEN_UP_AFTER.keys() == GIVEN_UP_AFTER.keys() - {"connect_timeout"}
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = new_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["the pool's", "lone"])
+def test_a_database_that_came_anew_refuses_nothing_although_connections_to_it_were_idle(
+    engine: Engine, kind: str
+) -> None:
+    def connect() -> AbstractContextManager[Connection | Executor]:
+        return lone_connection(engine) if kind == "lone" else reading(engine).connect()
+
+    with ExitStack() as stack:
+        for _ in range(3):
+            ask(stack.enter_context(connect()))
+    assert postgres.cut_connections(str(engine.url.database)) == 3
+    with ExitStack() as stack:
+        for _ in range(4):
+            ask(stack.enter_context(connect()))
+
+
+def ask(connection: Connection | Executor) -> None:
+    """Ask for a row; an error of a dead connection passes."""
+    (row,) = Prepared(select(literal(7).label("found"))).run(connection, {})
+    assert row.found == 7

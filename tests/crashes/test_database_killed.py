@@ -56,8 +56,6 @@ def test_a_database_that_is_killed_forgets_nothing_and_doubles_nothing(
         assert token.complete <= told["delivered"]
         assert told["delivered"] + told["spent_unknown"] == 1, told
         assert told["leased"] == 1 + told["failed"], told
-    # A worker of it that was idle still holds dead connections, each of which would refuse one request.
-    world.sandbox.restart("server")
 
 
 @pytest.mark.parametrize("world", ["postgresql"], indirect=True)
@@ -73,7 +71,6 @@ def test_a_database_that_is_killed_at_a_sign_in_takes_a_code_once(world: World) 
     # After the answer the browser goes on to a page, for which there may be no database yet.
     assert {page.result().status for page in first} <= {200, 503}
     until(lambda: database_answers(world), "PostgreSQL does not come back")
-    world.sandbox.restart("server")  # see above
     assert answered.is_in(answered.browser), "what was answered holds"
     for one in (asking, answered):
         for _ in range(2):

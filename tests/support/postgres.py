@@ -18,6 +18,7 @@ import psycopg
 from psycopg import sql
 
 from client_examples.sandbox.postgres import PostgresServer
+from tests.support.waiting import wait_until
 
 _ENVIRONMENT = "MYDATA_TEST_POSTGRES"
 _TEMPLATE_LOCK = 7_001
@@ -53,6 +54,15 @@ def copied(template: str = "template1") -> Iterator[str]:
     finally:
         with _connect() as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def cut_connections(database: str) -> int:
+    """End all connections to it as a restart does, and return how many there were once their servers are gone."""
+    with _connect() as connection:
+        found = "FROM pg_stat_activity WHERE datname = %s"
+        cut = connection.execute(f"SELECT pg_terminate_backend(pid) {found}", [database]).rowcount
+        wait_until(lambda: not connection.execute(f"SELECT 1 {found}", [database]).rowcount, f"{database} is used")
+    return cut
 
 
 def shared_template(name: str, make: Callable[[str], object]) -> str:
