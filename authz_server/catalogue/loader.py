@@ -10,6 +10,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_args
 
@@ -48,12 +49,17 @@ class CatalogueError(DomainError):
         self.problems = problems
 
 
-def load(directory: Path | None = None) -> Catalogue:
-    """Read all agencies below `directory` (default: those that come with this package).
+@cache
+def load() -> Catalogue:
+    """The catalogue that comes with this package: read once in a process, and not again by those that it forks.
 
-    Raises: CatalogueError, which lists every problem of every file.
+    Raises: CatalogueError, as `read` does.
     """
-    directory = directory or DEFAULT_DIRECTORY
+    return read(DEFAULT_DIRECTORY)
+
+
+def read(directory: Path) -> Catalogue:
+    """Read all agencies below a directory.  Raises: CatalogueError, which lists every problem of every file."""
     problems: list[str] = []
     folders = sorted(path for path in directory.iterdir() if path.is_dir() and any(path.glob("*.toml")))
     words = _read(directory / MEMBERS, _words, problems) or {}

@@ -11,7 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from authz_server.catalogue import loader
-from authz_server.catalogue.loader import CatalogueError, load
+from authz_server.catalogue.loader import CatalogueError, load, read
 from authz_server.catalogue.model import Catalogue, Dataset
 
 CATALOGUE = load()
@@ -80,11 +80,11 @@ def test_a_schema_refuses_what_is_no_field(dataset: Dataset) -> None:
 
 
 def test_the_version_changes_with_any_file(folder: Path) -> None:
-    before = load(folder).version
-    assert load(folder).version == before
+    before = read(folder).version
+    assert read(folder).version == before
     path = folder / "fia" / "income.toml"
     path.write_text(path.read_text(encoding="utf-8").replace("level = 2", "level = 3"), encoding="utf-8")
-    assert load(folder).version != before
+    assert read(folder).version != before
 
 
 def replaced(old: str, new: str, file: str = "income.toml") -> Callable[[Path], tuple[str, int]]:
@@ -156,7 +156,7 @@ def test_a_broken_catalogue_names_file_and_line(name: str, folder: Path) -> None
     if name == "level missing":  # there is no line of what is not there
         line = 1
     with pytest.raises(CatalogueError) as caught:
-        load(folder)
+        read(folder)
     assert any(
         problem.startswith(f"{folder / 'fia' / file}:{line}:") and message in problem
         for problem in caught.value.problems
@@ -167,7 +167,7 @@ def test_all_problems_of_all_files_are_listed(folder: Path) -> None:
     for breaks, _message in (BROKEN["level too low"], BROKEN["unknown type"], BROKEN["agency without https"]):
         breaks(folder)
     with pytest.raises(CatalogueError) as caught:
-        load(folder)
+        read(folder)
     assert len(caught.value.problems) == 3
 
 
@@ -175,7 +175,7 @@ def test_a_schema_that_is_missing_or_spare_is_a_problem(folder: Path) -> None:
     schema = folder / "fia" / "income.schema.json"
     schema.rename(schema.with_name("spare.schema.json"))
     with pytest.raises(CatalogueError) as caught:
-        load(folder)
+        read(folder)
     assert [Path(problem.split(":")[0]).name for problem in caught.value.problems] == [
         "income.schema.json",
         "spare.schema.json",
@@ -184,11 +184,11 @@ def test_a_schema_that_is_missing_or_spare_is_a_problem(folder: Path) -> None:
 
 def test_an_agency_without_datasets_or_a_folder_without_agencies_is_a_problem(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="no folder of an agency"):
-        load(tmp_path)
+        read(tmp_path)
     (tmp_path / "fia").mkdir()
     shutil.copy(loader.DEFAULT_DIRECTORY / "fia" / "agency.toml", tmp_path / "fia")
     with pytest.raises(CatalogueError, match="has no dataset"):
-        load(tmp_path)
+        read(tmp_path)
 
 
 def test_files_that_are_not_text_are_a_problem(folder: Path) -> None:
@@ -196,7 +196,7 @@ def test_files_that_are_not_text_are_a_problem(folder: Path) -> None:
     (folder / "fia" / "house-tax.schema.json").write_bytes(b'{"\xff": 1}')
     (folder / "fia" / "property.schema.json").write_text(json.dumps({"type": "object"}), encoding="utf-8")
     with pytest.raises(CatalogueError) as caught:
-        load(folder)
+        read(folder)
     assert [problem.rsplit(": ", 1)[1] for problem in caught.value.problems] == [
         "is not UTF-8",
         "is not UTF-8",
