@@ -4,10 +4,11 @@ Alembic is loaded by whoever changes them. To look at them, as each server does 
 load Alembic takes longer than that.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import column, inspect, select, table
+from sqlalchemy import Connection, column, inspect, select, table, text
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from authz_server.core.settings import SettingsError
@@ -15,6 +16,16 @@ from authz_server.database import new_engine, reading
 
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 _VERSION: Final = table("alembic_version", column("version_num"))
+# Where PostgreSQL would look for the tables if this role might: as it may not, it says that nothing is there.
+_CLOSED: Final = text(
+    """
+    SELECT nspname FROM pg_catalog.pg_namespace AS space JOIN pg_catalog.pg_class ON relnamespace = space.oid
+    WHERE relname = :name AND NOT has_schema_privilege(space.oid, 'USAGE') AND nspname IN (
+        SELECT replace(trim(part, ' "'), '$user', current_user)
+        FROM unnest(string_to_array(current_setting('search_path'), ',')) AS part
+    )
+    """
+)
 
 
 def migrate(url: str, *, back_to: str | None = None) -> None:
@@ -40,23 +51,35 @@ def migrate(url: str, *, back_to: str | None = None) -> None:
 
 
 def check(url: str) -> None:
-    """Raises: SettingsError if the tables are not those of this release.
+    """Raises: SettingsError if the tables are not those of this release, or nobody can tell for want of rights.
 
     A database that can't be reached is no reason not to start: requests are answered 503 until it is there.
     """
     engine = new_engine(url)
     try:
         with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
-            there = inspect(connection).has_table(_VERSION.name)
-            found = connection.scalar(select(_VERSION.c.version_num)) if there else None
-    except OperationalError as error:
-        if engine.dialect.name == "sqlite":  # a file comes from nowhere by itself
-            raise SettingsError([first_line(error)]) from None
-        return
+            found = _versions(connection)
+    except DatabaseError as error:
+        if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":
+            return
+        raise SettingsError([first_line(error)]) from None  # also a file of SQLite: it comes from nowhere by itself
     finally:
         engine.dispose()
-    if found != (wanted := newest()):
-        raise SettingsError([f"database_url: tables of version {found or 'none'}, wanted {wanted}: mydata migrate"])
+    if len(found) > 1:
+        told = f"alembic_version has {len(found)} rows, and only one can be true: {', '.join(found)}"
+        raise SettingsError([f"database_url: {told}"])
+    version, wanted = next(iter(found), "none"), newest()
+    if version != wanted:
+        raise SettingsError([f"database_url: tables of version {version}, wanted {wanted}: mydata migrate"])
+
+
+def _versions(connection: Connection) -> Sequence[str]:
+    if inspect(connection).has_table(_VERSION.name):
+        return connection.scalars(select(_VERSION.c.version_num).order_by(_VERSION.c.version_num)).all()
+    if connection.dialect.name == "postgresql":
+        for schema in connection.scalars(_CLOSED, {"name": _VERSION.name}):
+            raise SettingsError([f"database_url: permission denied for schema {schema}"])
+    return []
 
 
 def newest() -> str:

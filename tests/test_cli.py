@@ -6,54 +6,23 @@ import socket
 import stat
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import insert, select, text
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from authz_server import schema
 from authz_server.audit.models import AuditEntry
 from authz_server.cli import cli, main
 from authz_server.config import Settings
-from authz_server.core import clock, jose
+from authz_server.core import jose
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
-from tests.support import postgres
 from tests.support.commands import settings_file
 from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
-
-
-def test_tables_of_this_release_are_good(database_url: str) -> None:
-    schema.check(database_url)
-
-
-def test_tables_of_another_release_are_told_with_the_command_that_mends_it(database_url: str) -> None:
-    schema.migrate(database_url, back_to="0001")
-    with pytest.raises(SettingsError, match=r"tables of version 0001, wanted .*: mydata migrate"):
-        schema.check(database_url)
-
-
-def test_a_database_without_tables_is_told() -> None:
-    with postgres.copied() as url, pytest.raises(SettingsError, match="version none"):
-        schema.check(url)
-
-
-def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str) -> None:
-    """On SQLite there is one at a time, and it may take longer than a start has patience."""
-    engine = new_engine(database_url)
-    with ThreadPoolExecutor(1) as pool, engine.connect() as writer:
-        writer.execute(insert(AuditEntry).values(event="x", at=clock.now(), success=True, actor="operator"))
-        pool.submit(schema.check, database_url).result(20)
-        writer.rollback()
-    engine.dispose()
-
-
-def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:
-    schema.check("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"keys": []}'])

@@ -56,6 +56,19 @@ def copied(template: str = "template1") -> Iterator[str]:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
+@contextmanager
+def role() -> Iterator[str]:
+    """The name of a new role that may sign in and nothing else, dropped at the end."""
+    name = f"r_{secrets.token_hex(6)}"
+    with _connect() as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+    try:
+        yield name
+    finally:
+        with _connect() as connection:
+            connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
 def cut_connections(database: str) -> int:
     """End all connections to it as a restart does, and return how many there were once their servers are gone."""
     with _connect() as connection:

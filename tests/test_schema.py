@@ -1,0 +1,81 @@
+"""Whether the tables are those of this release: whatever else is found is told so that it can be mended."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import insert, text
+
+from authz_server import schema
+from authz_server.audit.models import AuditEntry
+from authz_server.core import clock
+from authz_server.core.settings import SettingsError
+from authz_server.database import new_engine
+from tests.support import postgres
+from tests.support.templates import Templates
+
+
+def test_tables_of_this_release_are_good(database_url: str) -> None:
+    schema.check(database_url)
+
+
+def test_tables_of_another_release_are_told_with_the_command_that_mends_it(database_url: str) -> None:
+    schema.migrate(database_url, back_to="0001")
+    with pytest.raises(SettingsError, match=r"tables of version 0001, wanted .*: mydata migrate"):
+        schema.check(database_url)
+
+
+def test_a_database_without_tables_is_told() -> None:
+    with postgres.copied() as url, pytest.raises(SettingsError, match="version none"):
+        schema.check(url)
+
+
+def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str) -> None:
+    """On SQLite there is one at a time, and it may take longer than a start has patience."""
+    engine = new_engine(database_url)
+    with ThreadPoolExecutor(1) as pool, engine.connect() as writer:
+        writer.execute(insert(AuditEntry).values(event="x", at=clock.now(), success=True, actor="operator"))
+        pool.submit(schema.check, database_url).result(20)
+        writer.rollback()
+    engine.dispose()
+
+
+def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:
+    schema.check("postgresql+psycopg://nobody@/nothing?host=/nonexistent")
+
+
+@pytest.mark.parametrize(("right", "what"), [("USAGE ON", "schema public"), ("SELECT ON", "table alembic_version")])
+def test_a_role_without_rights_is_told_that_and_not_to_make_tables_that_are_there(
+    templates: Templates, tmp_path: Path, right: str, what: str
+) -> None:
+    with templates.copied("postgresql", tmp_path, populated=False) as url, postgres.role() as role:
+        as_owner(url, "GRANT SELECT ON ALL TABLES IN SCHEMA public TO PUBLIC", f"REVOKE {right} {what} FROM PUBLIC")
+        with pytest.raises(SettingsError) as told:
+            schema.check(url.replace("postgres@", f"{role}@"))
+    assert told.value.problems == [f"database_url: permission denied for {what}"]
+
+
+def test_tables_that_are_where_nobody_looks_are_none(templates: Templates, tmp_path: Path) -> None:
+    with templates.copied("postgresql", tmp_path, populated=False) as url, postgres.role() as role:
+        as_owner(url, "ALTER SCHEMA public RENAME TO of_others", "REVOKE ALL ON SCHEMA of_others FROM PUBLIC")
+        with pytest.raises(SettingsError, match="version none"):
+            schema.check(url.replace("postgres@", f"{role}@"))
+
+
+def test_of_two_versions_none_is_taken(database_url: str) -> None:
+    as_owner(database_url, "INSERT INTO alembic_version VALUES ('0001')")
+    with pytest.raises(SettingsError) as told:
+        schema.check(database_url)
+    expected = f"database_url: alembic_version has 2 rows, and only one can be true: 0001, {schema.newest()}"
+    assert told.value.problems == [expected]
+    with pytest.raises(SettingsError, match="0001"):
+        schema.migrate(database_url)
+
+
+def as_owner(url: str, *statements: str) -> None:
+    """Change a database as who owns it."""
+    engine = new_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.execute(text(statement))
+    engine.dispose()
