@@ -44,7 +44,10 @@ NAMELESS: Final[Mapping[str, Any]] = {
     "totp_secret_encrypted": None,
     "totp_last_step": 0,
     "verified_at": None,
+    "frozen_at": None,
+    "locale": "",
 }
+# The row keeps its number, and when it was made and left: so does the record, to which it is nothing new.
 LEAVE = Decision(
     update(CITIZEN)
     .where(CITIZEN.c.id == bindparam("citizen"), CITIZEN.c.left_at.is_(None))
@@ -53,7 +56,6 @@ LEAVE = Decision(
             **NAMELESS,
             "username": bindparam("marker"),
             "national_id": bindparam("short_marker"),
-            "frozen_at": None,
             "suspended_at": bindparam("now"),
             "left_at": bindparam("now"),
         }
@@ -65,8 +67,8 @@ LEAVE = Decision(
 def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, now: datetime) -> bool | None:
     """Let a citizen go; whether a transfer was under way, or None if they had left before.
 
-    The caller commits by `commit_end`. A last message goes to the address that they had verified, which is kept until
-    it has gone out and no longer.
+    The caller commits by `commit_end`. A last message goes to the address that they had verified, in their language;
+    both are kept until it has gone out and no longer.
     """
     known = session.execute(select(CITIZEN).where(CITIZEN.c.id == citizen_id)).one()
     # The citizen first: whatever approves waits for this row or is waited for, and its consent is then found.
@@ -79,7 +81,8 @@ def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, 
     for consent in session.execute(select(CONSENT.c.id, CONSENT.c.granted).where(CONSENT.c.citizen_id == citizen_id)):
         session.execute(update(CONSENT).where(CONSENT.c.id == consent.id).values(_bare(consent.granted)))
     if reached := _reached(known, settings):
-        _farewell(session, citizen_id, channel=reached[0], address=reached[1], now=now)
+        channel, address = reached
+        _farewell(session, citizen_id, channel=channel, address=address, locale=known.locale or None, now=now)
     return under_way
 
 
@@ -95,7 +98,7 @@ def leave_by_name(session: Session, username: str, *, settings: Settings, now: d
 def shell(now: datetime) -> dict[str, Any]:
     """A row that stands for nobody, as of a citizen who left without ever having been there."""
     names = _markers()
-    kept = {"username": names["marker"], "national_id": names["short_marker"], "locale": ""}
+    kept = {"username": names["marker"], "national_id": names["short_marker"]}
     return {**NAMELESS, **kept, "created_at": now, "suspended_at": now, "left_at": now}
 
 
@@ -111,10 +114,8 @@ def sweep(session: Session, *, look_back: timedelta, now: datetime) -> int:
     """
     recently = CITIZEN.c.left_at > now - look_back
     gone = select(CITIZEN.c.id).where(recently)
-    again = update(CITIZEN).where(
-        recently,
-        or_(*(CITIZEN.c[name].is_not(None) for name in ("email", "phone", "password_hash", "totp_secret_encrypted"))),
-    )
+    added = or_(*(CITIZEN.c[name].is_distinct_from(empty) for name, empty in NAMELESS.items()))
+    again = update(CITIZEN).where(recently, added)
     swept = session.execute(again.values(NAMELESS).returning(CITIZEN.c.id)).all()
     # Not the last message, which may still be on its way.
     return len(swept) + _erase(session, lambda column: column.in_(gone), but=NOTICE)
@@ -131,7 +132,8 @@ def _erase(
 def _bare(granted: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """A consent without what may say who gave it: parameters (a parcel of land), keys, the page as it was shown.
 
-    Its digest stays: whoever has the receipt can still show that it is the one.
+    Its digest stays: whoever has the receipt can still show that it is the one. So does what makes a consent a valid
+    one (fields, its language, level and methods of the sign-in), of which many have the same.
     """
     stripped = [dict(detail) | {"parameters": {}, "recipient_jwk": {}} for detail in granted]
     return {"granted": stripped, "notice": {}}
@@ -146,7 +148,9 @@ def _reached(known: Any, settings: Settings) -> tuple[str, str] | None:
     return next(reached, None)
 
 
-def _farewell(session: Session, citizen_id: int, *, channel: str, address: str, now: datetime) -> None:
+def _farewell(
+    session: Session, citizen_id: int, *, channel: str, address: str, locale: str | None, now: datetime
+) -> None:
     told = select(AuditEntry.id).where(AuditEntry.citizen_id == citizen_id, AuditEntry.event == LEFT)
     session.execute(
         insert(NOTICE).values(
@@ -157,5 +161,6 @@ def _farewell(session: Session, citizen_id: int, *, channel: str, address: str, 
             due_at=now,
             attempts=0,
             address=address,
+            locale=locale,
         )
     )

@@ -154,4 +154,5 @@ def _errand(session: Session, found: Mapping[int, Matter], claim: Claim) -> Erra
     )
     if claim.address is None:
         return errand
-    return replace(errand, reader=replace(errand.reader, email=claim.address, phone=claim.address))
+    locale = claim.locale or errand.reader.locale
+    return replace(errand, reader=replace(errand.reader, email=claim.address, phone=claim.address, locale=locale))

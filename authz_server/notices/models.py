@@ -36,8 +36,9 @@ class Notice(Base):
     failure: Mapped[str | None] = mapped_column(String(80), default=None)  # why; in our own words
     read_at: Mapped[datetime | None] = mapped_column(default=None)
     not_me_at: Mapped[datetime | None] = mapped_column(default=None)  # its "not me" link was used
-    # Where it goes, if not to where its citizen is reached now. Forgotten as soon as nothing is left to do.
+    # Where it goes, if not to where its citizen is reached now. Both are forgotten as soon as nothing is left to do.
     address: Mapped[str | None] = mapped_column(String(254), repr=False, default=None)
+    locale: Mapped[str | None] = mapped_column(String(10), default=None)  # and in which language, if not in theirs
 
 
 class NoticeChoice(Base):

@@ -28,7 +28,7 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=4)
 MOST_ATTEMPTS = 27
 
-CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address")
+CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address", "locale")
 _DUE = (NOTICE.c.channel == bindparam("of_channel"), NOTICE.c.due_at <= bindparam("now"))
 # A CTE, for PostgreSQL may run a subquery with LIMIT more than once. SQLite knows no row locks and needs none: there,
 # the transaction is the only one that writes.
@@ -56,15 +56,15 @@ _HELD = (
 _DELIVER = Prepared(
     update(NOTICE)
     .where(*_HELD)
-    .values(due_at=null(), delivered_at=bindparam("now"), failure=null(), address=null())
+    .values(due_at=null(), delivered_at=bindparam("now"), failure=null(), address=null(), locale=null())
     .returning(NOTICE.c.audit_entry_id)
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """One notice that is ours to deliver until the lease ends. `attempt`: which one this is, from 1; `address`: where
-    to, if not to where its reader is reached now."""
+    """One notice that is ours to deliver until the lease ends. `attempt`: which one this is, from 1; `address` and
+    `locale`: where to and in which language, if not to where its reader is reached now, or in theirs."""
 
     audit_entry_id: int
     channel: str
@@ -72,6 +72,7 @@ class Claim:
     created_at: datetime
     attempt: int
     address: str | None = field(default=None, repr=False)
+    locale: str | None = None
 
     @property
     def wait(self) -> timedelta:
@@ -96,6 +97,7 @@ def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
             created_at=row.created_at,
             attempt=row.attempts,
             address=row.address,
+            locale=row.locale,
         )
         for row in rows
     ]
@@ -123,7 +125,7 @@ def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) ->
 
 def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> None:
     """Close it: it will never be taken. The caller commits."""
-    _settle(session, claim, due_at=None, failed_at=now, failure=failure, address=None)
+    _settle(session, claim, due_at=None, failed_at=now, failure=failure, address=None, locale=None)
 
 
 def _settle(session: Session, claim: Claim, **values: Any) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -14,8 +15,10 @@ from sqlalchemy import Engine, column, insert, inspect, select, table
 from sqlalchemy.orm import Session
 
 from authz_server import retention, schema
+from authz_server.audit.models import AuditEntry
 from authz_server.database import Base, UtcDateTime, is_of, new_engine, table_of
 from authz_server.identity.models import Citizen
+from authz_server.notices.models import Notice
 from authz_server.single_use import identifiers
 from authz_server.single_use.models import USED_IDENTIFIERS
 from tests.support import postgres
@@ -92,6 +95,30 @@ def test_no_language_is_taken_for_a_choice_that_nobody_made(empty_url: str) -> N
             schema.migrate(empty_url, back_to=version)
             with engine.connect() as connection:
                 assert connection.scalars(chosen).all() == expected
+
+
+def test_the_language_of_who_has_left_stays_with_the_last_message_alone(empty_url: str) -> None:
+    schema.migrate(empty_url)
+    schema.migrate(empty_url, back_to="0029")
+    now = datetime.now(UTC)
+    notice = table("notice", *map(column, ("audit_entry_id", "channel", "citizen_id", "attempts", "address")))
+    notice.append_column(column("created_at", UtcDateTime()))
+    with opened(empty_url) as engine:
+        with Session(engine) as session, session.begin():
+            for name, left_at in (("left", now), ("there", None)):
+                person: Any = {"username": name, "name": "", "national_id": name, "birthdate": date.min, "locale": "en"}
+                session.add(Citizen(**person, created_at=now, left_at=left_at))
+            session.flush()
+            for number, name in session.execute(select(Citizen.id, Citizen.username)).all():
+                told = AuditEntry(at=now, event="x", success=True, actor="citizen", citizen_id=number)
+                session.add(told)
+                session.flush()
+                about = {"audit_entry_id": told.id, "channel": "sms", "citizen_id": number, "address": name}
+                session.execute(insert(notice), about | {"attempts": 0, "created_at": now})
+        schema.migrate(empty_url)
+        with Session(engine) as session:
+            assert dict(session.execute(select(Notice.address, Notice.locale)).all()) == {"left": "en", "there": None}
+            assert dict(session.execute(select(Citizen.username, Citizen.locale)).all()) == {"left": "", "there": "en"}
 
 
 def test_what_was_used_stays_used_when_identifiers_move_into_a_ring_of_tables_and_shrink(empty_url: str) -> None:

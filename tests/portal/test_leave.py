@@ -30,6 +30,16 @@ from tests.support.smtp import PostOffice, post_office
 LEAVE, CONFIRM = "/account/leave", "/account/leave/confirm"
 NAME, NATIONAL_ID, EMAIL = "測試市民甲", "A123456789", "citizen1@citizen.example"
 
+# Columns of an account, as they are once it is nobody's.
+OF_NOBODY = {
+    "name": "",
+    "birthdate": date.min,
+    "locale": "",
+    "totp_last_step": 0,
+    **dict.fromkeys(("email", "email_verified_at", "phone", "phone_verified_at", "password_hash")),
+    **dict.fromkeys(("totp_secret_encrypted", "verified_at", "frozen_at")),
+}
+
 
 @pytest.fixture(autouse=True)
 def still() -> Iterator[None]:
@@ -172,10 +182,31 @@ def test_nothing_that_says_who_it_was_is_left_in_any_table(own_platform: Platfor
     own = {"citizen_id": number}
     for model in (CitizenSession, Credential, NoticeChoice, Notice, AuthorizationRequest):
         assert rows(own_platform, model, **own) == [], model
-    (shell,) = rows(own_platform, Citizen, id=number)
-    assert (shell.name, shell.birthdate) == ("", date.min)
-    assert (shell.email, shell.phone, shell.password_hash, shell.totp_secret_encrypted) == (None,) * 4
     assert "citizen2" in after, "of others everything is there"
+
+
+def test_of_the_account_a_row_stays_in_which_every_column_is_that_of_nobody(own_platform: Platform) -> None:
+    number, now = citizen_id(own_platform), clock.now()
+    chosen: dict[str, Any] = {
+        "locale": "en",
+        "phone": "0912345678",
+        "phone_verified_at": now,
+        "frozen_at": now,
+        "totp_last_step": 1,
+    }
+    with writing(own_platform) as session:
+        session.execute(update(CITIZEN).where(CITIZEN.c.id == number).values(chosen))
+    (person,) = rows(own_platform, Citizen, id=number)
+    assert [name for name, empty in OF_NOBODY.items() if getattr(person, name) == empty] == []
+    with writing(own_platform) as session:
+        leaving.leave(session, number, actor="operator", settings=own_platform.settings, now=now)
+    (shell,) = rows(own_platform, Citizen, id=number)
+    assert {name: getattr(shell, name) for name in OF_NOBODY} == OF_NOBODY
+    random = {"username": shell.username, "national_id": shell.national_id}
+    assert [name for name, value in random.items() if not value.startswith("-")] == []
+    kept = {"id": number, "created_at": person.created_at, "suspended_at": now, "left_at": now}
+    assert {name: getattr(shell, name) for name in kept} == kept
+    assert {*OF_NOBODY, *random, *kept} == set(CITIZEN.c.keys())
 
 
 def test_what_the_law_keeps_stays_under_the_number(own_platform: Platform) -> None:
@@ -258,6 +289,19 @@ def test_a_last_message_goes_to_the_verified_address_which_is_then_forgotten(
     assert hands.deliver("email") == 0
 
 
+@pytest.mark.parametrize("locale", ["en", "zh-TW"])
+def test_a_last_message_is_in_their_language_which_is_then_forgotten(
+    own_platform: Platform, hands: Hands, office: PostOffice, locale: str
+) -> None:
+    hands.change(locale=locale)
+    leave(own_platform)
+    assert [row.locale for row in rows(own_platform, Notice)] == [locale]
+    hands.deliver("email")
+    first = {"en": "Your account was closed / ", "zh-TW": "您的帳號已關閉 / "}[locale]
+    assert office.letters[-1]["Subject"].startswith(first)
+    assert [row.locale for row in rows(own_platform, Notice)] == [None]
+
+
 @pytest.mark.parametrize("change", [{"email": None}, {"email_verified_at": None}])
 def test_an_address_that_was_not_verified_gets_no_last_message(
     own_platform: Platform, hands: Hands, change: Any
@@ -289,7 +333,14 @@ def changed_the_authenticator(session: Session, number: int) -> None:
     set_totp(session, number, b"late-secret")
 
 
-@pytest.mark.parametrize("late", [added_a_passkey, opened_a_session, changed_the_address, changed_the_authenticator])
+def chose_a_language(session: Session, number: int) -> None:
+    identity.set_locale(session, number, locale="late")
+
+
+LATE = [added_a_passkey, opened_a_session, changed_the_address, changed_the_authenticator, chose_a_language]
+
+
+@pytest.mark.parametrize("late", LATE)
 def test_what_somebody_adds_in_that_very_moment_is_swept_away(
     own_platform: Platform, late: Callable[[Session, int], None]
 ) -> None:
