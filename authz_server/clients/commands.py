@@ -19,6 +19,7 @@ from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syn
 from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, SuspendedDataset
+from authz_server.clients.registry import agency_of, client_of
 from authz_server.clients.service import NotRegistered
 from authz_server.core import clock
 from authz_server.database import session_for
@@ -43,11 +44,13 @@ def add_client(file: Path, replace: bool) -> None:
 
 @client.command("list")
 def list_clients() -> None:
-    """Every client, a line each."""
-    with session_for(config.load()) as session:
+    """Every client, a line each; of one that no server can use as it is registered, with the reasons."""
+    settings, catalogue = config.load(), loader.load()
+    with session_for(settings) as session:
         for row in session.scalars(select(Client).order_by(Client.client_id)):
-            state = "suspended" if row.suspended_at else "active"
-            click.echo(f"{row.client_id}\t{row.profile}\t{state}\t{row.registered_on}\t{row.name_zh}\t{row.name_en}")
+            state, *why = _standing(row, client_of, Context(catalogue, sandbox=settings.sandbox))
+            about = (row.client_id, row.profile, state, row.registered_on, row.name_zh, row.name_en, *why)
+            click.echo("\t".join(map(str, about)))
 
 
 @client.command("suspend")
@@ -79,11 +82,12 @@ def add_agency(file: Path, replace: bool) -> None:
 
 @agency.command("list")
 def list_agencies() -> None:
-    """Every registered agency, a line each."""
-    with session_for(config.load()) as session:
+    """Every registered agency, a line each; of one that no server can use as it is registered, with the reasons."""
+    settings, catalogue = config.load(), loader.load()
+    with session_for(settings) as session:
         for row in session.scalars(select(Agency).order_by(Agency.id)):
-            state = "suspended" if row.suspended_at else "active"
-            click.echo(f"{row.id}\t{row.connector}\t{state}\t{row.registered_on}")
+            state, *why = _standing(row, agency_of, Context(catalogue, sandbox=settings.sandbox))
+            click.echo("\t".join(map(str, (row.id, row.connector, state, row.registered_on, *why))))
 
 
 @agency.command("suspend")
@@ -155,6 +159,18 @@ def _switch(what: str, name: str, state: str, switch: Callable[[Session], bool])
     except NotRegistered as error:
         raise click.ClickException(error.public) from None
     click.echo(f"{what} {name} {state if changed else UNCHANGED[state]}")
+
+
+def _standing(
+    row: Client | Agency, read: Callable[[Any, Context], object], context: Context
+) -> tuple[str] | tuple[str, str]:
+    """Its state; and what is wrong with its registration by the rules of this release, if anything is, in a line."""
+    suspended = row.suspended_at is not None
+    try:
+        read(row, context)
+    except RegistrationError as error:
+        return "suspended" if suspended else "unusable", "; ".join(map(str, error.problems))
+    return ("suspended" if suspended else "active",)
 
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:

@@ -196,19 +196,8 @@ class Registry:
     def _clients(self, connection: Connection) -> Mapping[str, Client]:
         clients = {}
         for row in connection.execute(select(ClientRow.__table__)):
-            suspended = row.suspended_at is not None
-            if row.client_id == own.CLIENT_ID:
-                clients[row.client_id] = own.download_client(
-                    self._context.catalogue, registered_on=row.registered_on, suspended=suspended
-                )
-                continue
             try:
-                clients[row.client_id] = read_client(
-                    document_of_client(row),
-                    self._context,
-                    registered_on=row.registered_on,
-                    suspended=suspended,
-                )
+                clients[row.client_id] = client_of(row, self._context)
             except RegistrationError as error:
                 # The catalogue has moved on, or the sandbox's database came along: this client is out, not all.
                 event("client.unusable", level=WARNING, client_id=row.client_id, detail=error.detail)
@@ -217,16 +206,29 @@ class Registry:
     def _agencies(self, connection: Connection) -> Mapping[str, RegisteredAgency]:
         agencies = {}
         for row in connection.execute(select(AgencyRow.__table__)):
-            document = {"id": row.id, "connector": row.connector, "jwks": row.jwks}
-            document |= {name: value for name in AGENCY_ENDPOINTS if (value := getattr(row, name))}
             try:
-                agencies[row.id] = read_agency(document, self._context, suspended=row.suspended_at is not None)
+                agencies[row.id] = agency_of(row, self._context)
             except RegistrationError as error:
                 event("agency.unusable", level=WARNING, agency_id=row.id, detail=error.detail)
         return MappingProxyType(agencies)
 
 
-def document_of_client(row: Row[Any]) -> dict[str, Any]:
+def client_of(row: Row[Any] | ClientRow, context: Context) -> Client:
+    """The client of a row.  Raises: RegistrationError, if it could not be registered like that today."""
+    about: Any = {"registered_on": row.registered_on, "suspended": row.suspended_at is not None}
+    if row.client_id == own.CLIENT_ID:
+        return own.download_client(context.catalogue, **about)
+    return read_client(document_of_client(row), context, **about)
+
+
+def agency_of(row: Row[Any] | AgencyRow, context: Context) -> RegisteredAgency:
+    """The agency of a row.  Raises: RegistrationError, as above."""
+    document = {"id": row.id, "connector": row.connector, "jwks": row.jwks}
+    document |= {name: value for name in AGENCY_ENDPOINTS if (value := getattr(row, name))}
+    return read_agency(document, context, suspended=row.suspended_at is not None)
+
+
+def document_of_client(row: Row[Any] | ClientRow) -> dict[str, Any]:
     """The document from which this row was registered, without what the profile has no use for."""
     document: dict[str, Any] = {
         "client_id": row.client_id,

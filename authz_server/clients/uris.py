@@ -11,6 +11,7 @@ LONGEST = 2000
 _CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&()*+,;=%]+")
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"  # RFC 1123 section 2.1: pages can't name a host of others in a header
 _AUTHORITY = re.compile(rf"(\[[0-9a-f:]+\]|{_LABEL}(?:\.{_LABEL})*)(?::([1-9][0-9]{{0,4}}))?")
+_LONGEST_HOST = 253  # RFC 1035 section 2.3.4, which counts its form on the wire
 # What an authorization response adds (RFC 6749 section 4.1.2, RFC 9207, JARM): there already, it would be there twice.
 _RESPONSE_PARAMETERS = frozenset(
     {"code", "state", "iss", "error", "error_description", "error_uri", "response", "id_token", "access_token"}
@@ -28,6 +29,8 @@ def url_problem(url: str, *, sandbox: bool) -> str | None:
     authority = _AUTHORITY.fullmatch(parts.netloc)
     if authority is None:
         return "must have a host in small letters, and neither user nor password"
+    if len(authority[1]) > _LONGEST_HOST:
+        return f"has a host of more than {_LONGEST_HOST} characters"
     if int(authority[2] or 1) > 65535:
         return "has an impossible port"
     if not url.startswith(("https://", "http://")):

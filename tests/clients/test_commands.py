@@ -9,16 +9,19 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
+from authz_server.clients import own
 from authz_server.clients.commands import agency as agency_group
 from authz_server.clients.commands import client as client_group
 from authz_server.clients.commands import dataset as dataset_group
 from authz_server.clients.document import Context
+from authz_server.clients.models import Agency as AgencyRow
+from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.registry import Registry
 from authz_server.core import clock
 from authz_server.database import new_engine
@@ -99,6 +102,30 @@ def test_a_client_is_added_listed_suspended_and_resumed(folder: Path, client: Ru
     assert "jia-bank\tfapi2\tactive" in client("list").output
     assert client("add", folder / "client.toml").exit_code == 1
     assert client("add", "--replace", folder / "client.toml").exit_code == 0
+
+
+def test_what_was_registered_by_other_rules_and_can_not_be_used_is_listed_as_that_with_each_reason(
+    folder: Path, client: Run, agency: Run, engine: Engine
+) -> None:
+    for run, document in ((client, "client.toml"), (agency, "agency.toml")):
+        assert run("add", folder / document).exit_code == 0
+    assert client("suspend", "jia-bank").exit_code == 0
+    other = CLIENT.replace("jia-bank", "yi-bank")
+    (folder / "client.toml").write_text(other, encoding="utf-8")
+    assert client("add", folder / "client.toml").exit_code == 0
+    impossible = {"redirect_uris": ["https://a..b/callback"], "privacy_url": "https://b..c/"}
+    with Session(engine) as session, session.begin():
+        session.execute(update(ClientRow).where(ClientRow.client_id != own.CLIENT_ID).values(impossible))
+        session.execute(update(AgencyRow).values(connector="fax"))
+    suspended, ours, unusable = client("list").output.splitlines()
+    (of_agency,) = agency("list").output.splitlines()
+    hosts = "must have a host in small letters, and neither user nor password"
+    why = f"\tredirect_uris[0]: {hosts}; privacy_url: {hosts}"
+    assert (suspended.split("\t")[2], why in suspended) == ("suspended", True)
+    assert (unusable.split("\t")[2], why in unusable) == ("unusable", True)
+    assert ours.startswith(f"{own.CLIENT_ID}\t{own.PROFILE}\tactive\t")
+    assert of_agency.split("\t")[2] == "unusable"
+    assert "\tconnector: " in of_agency
 
 
 def test_an_agency_is_added_listed_suspended_and_resumed(folder: Path, agency: Run) -> None:

@@ -11,6 +11,7 @@ GOOD = [
     "https://bank.example",
     "https://bank.example:8443/a/b?tenant=1&x=%20",
     f"https://{'b' * 63}.b-ank.example/callback",
+    f"https://{'b.' * 122}b.example/callback",
     "https://xn--fiq228c.example/callback",
     "https://[2001:db8::1]/callback",
 ]
@@ -35,6 +36,9 @@ BAD = [
     "https://bank..example/callback",
     "https://-bank.example/callback",
     f"https://{'b' * 64}.example/callback",
+    f"https://{'b.' * 123}example2/callback",
+    "https://[::::]/callback",
+    "https://[1]/callback",
     "https://bank.example:0/callback",
     "https://bank.example:/callback",
     "https://bank.example:99999/callback",

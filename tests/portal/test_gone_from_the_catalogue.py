@@ -1,13 +1,17 @@
-"""What leaves the catalogue while something of it is open: nothing breaks, and what can't be fetched now says so."""
+"""What leaves the catalogue while something of it is open, or a client the registry, for it could not be registered so
+today: nothing breaks, and what can't be fetched now says so."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import itemgetter
 
 import pytest
+from sqlalchemy import update
 
 from authz_server.catalogue.model import Catalogue, Dataset
 from authz_server.clients.document import Context
+from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.registry import Registry
 from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
@@ -15,7 +19,7 @@ from tests.counter.office import Errand, agree, announce, new_office, redeem
 from tests.portal.test_download import Given, ask
 from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, addresses, belongings
 from tests.support.platform import Platform, answer_of
-from tests.support.protocol import new_citizen, opened, rows
+from tests.support.protocol import new_citizen, opened, rows, services_of, writing
 
 
 def without(whole: Catalogue, names: Iterable[str]) -> Catalogue:
@@ -144,3 +148,25 @@ def test_a_token_of_a_client_that_is_out_by_it_is_not_used_up(platform: Platform
     with restarted(platform, "ris.kinship"):
         assert exchange() == 400
     assert exchange() == 200
+
+
+def test_nothing_breaks_for_clients_whose_hosts_were_not_looked_at(own_platform: Platform) -> None:
+    theirs = belongings(own_platform)
+    asked = own_platform.bank.push(own_platform.detail("ris.personal"))
+    (granted,) = own_platform.tokens(own_platform.detail("ris.kinship"))["authorization_details"]
+    with writing(own_platform) as session:
+        hosts = {"redirect_uris": ["https://a..b/callback"], "privacy_url": "https://a..b/"}
+        session.execute(update(ClientRow).where(ClientRow.profile == "fapi2").values(hosts))
+    bank = own_platform.bank
+    assert services_of(own_platform).registry.client(bank.client_id) is None
+    answers: dict[tuple[str, str], int] = {}
+    for rule, method in sorted(addresses(own_platform.app), key=itemgetter(1)):
+        if not rule.arguments & (OF_CLIENTS | OF_AGENCIES) and "filename" not in rule.arguments:
+            path = theirs.path(rule)
+            answers[method, path] = theirs.browser.client.open(path, method=method).status_code
+    jkt = bank.dpop_key.thumbprint
+    answers["push", ""] = bank.post("/par", bank.parameters()).status_code
+    answers["authorize", ""] = own_platform.citizen().authorize(bank.client_id, asked).status_code
+    answers["exchange", ""] = own_platform.proxy.exchange(granted["access_token"], "ris.kinship", jkt=jkt).status_code
+    assert len(answers) > 100
+    assert {of: status for of, status in answers.items() if status >= 500} == {}
