@@ -13,7 +13,7 @@ from authz_server.consent.details import RequestedDataset
 from authz_server.consent.request import DESK, AuthorizationParameters
 from authz_server.core.identifiers import level_of_acr
 from authz_server.oauth import claims_parameter, rar
-from authz_server.oauth.errors import InvalidRequest, InvalidScope, UnsupportedResponseType
+from authz_server.oauth.errors import InvalidRequest, InvalidScope, RequestNotSupported, UnsupportedResponseType
 from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import IDENTITY_SCOPES
 
@@ -45,13 +45,15 @@ def validate(
     """The typed parameters of a request.
 
     Args: default_recipient: the client's registered encryption key; subject_of_hint: verifies an id_token_hint.
-    Raises: InvalidRequest and its kinds, UnsupportedResponseType, rar.InvalidAuthorizationDetails.
+    Raises: InvalidRequest and its kinds, RequestNotSupported, UnsupportedResponseType, rar.InvalidAuthorizationDetails.
     """
     for name, limit in MAX_CHARS.items():
         if len(payload.find(name) or "") > limit:
             raise InvalidRequest(f"{name} is too long.")
-    if payload.find("request_uri") is not None or payload.find("request") is not None:
-        raise InvalidRequest("request and request_uri cannot be pushed.")
+    if payload.find("request_uri") is not None:
+        raise InvalidRequest("request_uri cannot be pushed.")
+    if payload.find("request") is not None:
+        raise RequestNotSupported
     if payload.find("grant_management_action") not in {None, "create"} or payload.find("grant_id") is not None:
         raise InvalidRequest("A grant is given anew each time: only grant_management_action create is supported.")
     _check_response(payload, client)

@@ -32,6 +32,13 @@ class InvalidScope(InvalidRequest):
     public = "A scope is unknown or not registered for this client."
 
 
+class RequestNotSupported(DomainError):
+    """RFC 9101 section 7: what is asked for comes as parameters, not in a request object."""
+
+    code = "request_not_supported"
+    public = "Request objects are not supported."
+
+
 class UnsupportedResponseType(DomainError):
     """RFC 6749 section 4.1.2.1."""
 

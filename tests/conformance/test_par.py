@@ -82,6 +82,11 @@ def test_a_request_uri_can_not_be_pushed(platform: Platform) -> None:
     refused(pushed(platform.bank, request_uri=f"{PREFIX}x"), 400, "invalid_request")
 
 
+def test_a_request_object_is_refused_by_the_name_that_tells_a_client_to_do_without(platform: Platform) -> None:
+    # OpenID Connect Core section 3.1.2.6, RFC 9101 section 7
+    refused(pushed(platform.bank, request="e30.e30.e30"), 400, "request_not_supported")
+
+
 @pytest.mark.row("P-09", "A-08")
 @pytest.mark.parametrize("response_type", ["token", "code id_token", "id_token token", "none", "CODE"])
 def test_no_other_response_type(platform: Platform, response_type: str) -> None:

@@ -62,5 +62,5 @@ def test_compressed_or_encrypted_tokens_are_refused(platform: Platform) -> None:
     bomb = base64.urlsafe_b64encode(zlib.compress(b"0" * 10_000_000)[:9000]).decode().rstrip("=")
     for assertion in (*compact, f"{head}.{bomb}.{signature}"):
         refused(pushed(bank, client_assertion=assertion), 401, "invalid_client")
-    refused(pushed(bank, request=compact[0]), 400, "invalid_request")
+    refused(pushed(bank, request=compact[0]), 400, "request_not_supported")
     refused(pushed(bank, id_token_hint=compact[0]), 400, "invalid_request")
