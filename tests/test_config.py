@@ -1,5 +1,6 @@
 """Settings are read once, and everything that is wrong with them is told at once."""
 
+import json
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -261,3 +262,21 @@ def test_a_registry_is_a_table_of_the_method_that_asks_it(tmp_path: Path) -> Non
 )
 def test_a_registry_that_cannot_be_asked_is_told(tmp_path: Path, registries: Any, told: str) -> None:
     assert any(told in problem for problem in problems_of(tmp_path, registries=registries))
+
+
+def test_a_settings_file_may_have_a_byte_order_mark_and_is_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / "mydata.toml"
+    text = "".join(f"{name} = {json.dumps(value)}\n" for name, value in GOOD.items())
+    file.write_text(text, encoding="utf-8-sig")
+    assert config.load(file, environ={}).issuer == GOOD["issuer"]
+    for content, told in (
+        (text.encode("utf-16"), "is UTF-16; save it as UTF-8"),
+        ("# 設定".encode("big5"), "is not UTF-8"),
+        (b'issuer = "https://mydata.example\n', "is not TOML: Illegal character"),
+    ):
+        file.write_bytes(content)
+        with pytest.raises(SettingsError) as caught:
+            config.load(file, environ={})
+        assert str(caught.value).startswith(f"{file}: {told}")
+    with pytest.raises(SettingsError, match="Is a directory"):
+        config.load(tmp_path, environ={})

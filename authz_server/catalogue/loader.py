@@ -21,6 +21,7 @@ from authz_server.catalogue.document import Problem, Table
 from authz_server.catalogue.model import Agency, Catalogue, Dataset, Field, Parameter, Sensitivity, Text
 from authz_server.catalogue.parameters import ParameterKind
 from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
+from authz_server.core import text_file
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, DatasetId
 
@@ -178,11 +179,11 @@ def _check_dataset(dataset: Dataset, table: Table) -> None:
 
 def _schema(path: Path, problems: list[str]) -> dict[str, Any] | None:
     try:
-        schema = json.loads(path.read_text(encoding="utf-8"))
+        schema = json.loads(text_file.read(path))
     except OSError as error:
         problems.append(f"{path}:1: {error.strerror}")
-    except UnicodeDecodeError:
-        problems.append(f"{path}:1: is not UTF-8")
+    except text_file.NotText as error:
+        problems.append(f"{path}:1: {error}")
     except json.JSONDecodeError as error:
         problems.append(f"{path}:{error.lineno}: {error.msg}")
     else:
@@ -233,7 +234,7 @@ def _properties(schema: Any) -> Mapping[str, Any]:
 
 def _line_of_member(path: Path, members: Any) -> int:
     """The line of a JSON member: each of its ancestors' names is looked for below the one before."""
-    text, position = path.read_text(encoding="utf-8"), 0
+    text, position = text_file.read(path), 0
     for member in members:
         found = re.compile(rf"{re.escape(json.dumps(member, ensure_ascii=False))}\s*:").search(text, position)
         position = found.start() if found else position
@@ -243,16 +244,16 @@ def _line_of_member(path: Path, members: Any) -> int:
 def _read(path: Path, read: Callable[[Table], T], problems: list[str]) -> T | None:
     """Let `read` take a TOML file apart; what it notes goes to `problems` with file and line."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = text_file.read(path)
         document = tomllib.loads(text)
     except OSError as error:
         problems.append(f"{path}:1: {error.strerror}")
         return None
-    except UnicodeDecodeError:
-        problems.append(f"{path}:1: is not UTF-8")
+    except text_file.NotText as error:
+        problems.append(f"{path}:1: {error}")
         return None
     except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path}:{line_of_syntax_error(error, text)}: {error}")
+        problems.append(f"{path}:{line_of_syntax_error(error, text)}: is not TOML: {error}")
         return None
     noted: list[Problem] = []
     table = Table(document, noted)

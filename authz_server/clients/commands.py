@@ -21,7 +21,7 @@ from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.clients.registry import agency_of, client_of
 from authz_server.clients.service import NotRegistered
-from authz_server.core import clock
+from authz_server.core import clock, text_file
 from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -204,24 +204,35 @@ class _Given:
 def _read(file: Path) -> _Given:
     """Read a TOML file; the keys of its `jwks_file` (relative to it) are put into the document as `jwks`."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = text_file.read(file)
         document = tomllib.loads(text)
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{file}:1: is not UTF-8") from None
+    except text_file.NotText as error:
+        raise click.ClickException(f"{file}:1: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: {error}") from None
+        raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: is not TOML: {error}") from None
     lines, beside = line_numbers(text), document.get("jwks_file")
     if not isinstance(beside, str) or "jwks" in document:
         return _Given(file, lines, document, None)
     del document["jwks_file"]
     jwks_file = file.parent / beside
     try:
-        document["jwks"] = json.loads(jwks_file.read_text(encoding="utf-8"))
+        keys = text_file.read(jwks_file)
+        document["jwks"] = json.loads(keys)
     except json.JSONDecodeError as error:
+        if keys.lstrip().startswith("-----BEGIN "):
+            raise click.ClickException(f"{jwks_file}: {_of_pem(keys)}") from None
         raise click.ClickException(f"{jwks_file}:{error.lineno}: is not JSON: {error.msg}") from None
-    except UnicodeDecodeError:
-        raise click.ClickException(f"{jwks_file}: is not UTF-8") from None
+    except text_file.NotText as error:
+        raise click.ClickException(f"{jwks_file}: {error}") from None
     except (OSError, ValueError) as error:  # ValueError: no system has a file of this name
         line, why = line_of(("jwks_file",), lines), error.strerror if isinstance(error, OSError) else str(error)
         raise click.ClickException(f"{file}:{line}: jwks_file: {jwks_file}: {why}") from None
     return _Given(file, lines, document, jwks_file)
+
+
+def _of_pem(text: str) -> str:
+    """What is wrong with keys in the form that OpenSSL writes."""
+    wanted = 'is PEM; a JWKS is wanted, {"keys": [...]} with public members only (RFC 7517)'
+    if "PRIVATE KEY" in text:
+        return f"{wanted}. It holds a private key: let its owner replace it, for it is a secret no more"
+    return wanted

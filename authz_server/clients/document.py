@@ -64,7 +64,7 @@ from authz_server.clients.policy import POLICIES, Policy
 from authz_server.clients.purposes import read_purpose
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
-from authz_server.core.jose import BadKey, KeySet, parse_public_keys, public_jwks
+from authz_server.core.jose import SIGNING, BadKey, KeySet, parse_public_keys, public_jwks
 
 _CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}[a-z0-9]")
 _REGISTERED_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
@@ -74,6 +74,7 @@ _MOST_REDIRECT_URIS = 20
 _MOST_PURPOSES = 50
 _COUNTER_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
 _MOST_COUNTERS = 200
+SIGNING_KEYS = f"use sig; alg, if it has one, {', '.join(SIGNING)}"
 # Where an agency is told what is sealed to it.
 AGENCY_ENDPOINTS = ("correction_endpoint", "preparation_endpoint")
 
@@ -103,13 +104,15 @@ def read_client(
     """The client that a document describes.  Raises: RegistrationError."""
     problems: list[Problem] = []
     table = Table(document, problems)
+    if "client_id" not in table and "connector" in table:
+        raise RegistrationError([Problem((), "describes an agency: mydata agency add")])
     policy = POLICIES.get(table.one_of("profile", tuple(POLICIES), default="fapi2"), POLICIES["fapi2"])
     client_id = table.text("client_id", pattern=_CLIENT_ID, shape="3 to 64 small letters, digits and hyphens")
     read = _read_full if policy.may_ask_for_datasets else _read_resource_server
     rest = read(table, context, policy)
     jwks, jwks_uri = _read_keys(table, context)
     if jwks is not None and not keys.signing_keys(jwks):
-        table.note("has no key for the client's assertions", "jwks")
+        table.note(f"has no key for the client's assertions ({SIGNING_KEYS})", "jwks")
     table.done()
     if problems:
         raise RegistrationError(problems)
@@ -128,6 +131,8 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
     """The agency that a document describes.  Raises: RegistrationError."""
     problems: list[Problem] = []
     table = Table(document, problems)
+    if "client_id" in table:
+        raise RegistrationError([Problem((), "describes a client: mydata client add")])
     agency_id = table.text("id")
     if agency_id and context.catalogue.find_agency(agency_id) is None:
         table.note("is not in the catalogue", "id")
@@ -138,7 +143,7 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
     if jwks and encryption_key is None:
         table.note("has no key of use enc, EC P-256 or RSA, to encrypt tickets to", "jwks")
     if jwks and not signing:
-        table.note("has no key of use sig, with which packages are signed", "jwks")
+        table.note(f"has no key of use sig, with which packages are signed ({SIGNING_KEYS})", "jwks")
     endpoints = {name: _read_url(table, name, context) if name in table else None for name in AGENCY_ENDPOINTS}
     for name, endpoint in endpoints.items():
         if endpoint and connector != "jose":
@@ -159,7 +164,7 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
 def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]:
     """What people are shown of a client, and what it may do with them."""
     redirect_uris = table.texts("redirect_uris", most=_MOST_REDIRECT_URIS, longest=uris.LONGEST)
-    if not redirect_uris:
+    if not table.raw("redirect_uris"):
         table.note("names no URI", "redirect_uris")
     for index, uri in enumerate(redirect_uris):
         if problem := uris.redirect_uri_problem(uri, sandbox=context.sandbox):
@@ -231,6 +236,7 @@ def _read_desk_may(table: Table) -> tuple[str, ...]:
 def _read_keys(table: Table, context: Context) -> tuple[KeySet | None, str | None]:
     if "jwks" in table and "jwks_uri" in table:
         table.note("jwks or jwks_uri, not both", "jwks_uri")
+        table.raw("jwks")
     if "jwks_uri" in table:
         return None, _read_url(table, "jwks_uri", context)
     return _read_jwks(table), None

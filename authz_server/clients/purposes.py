@@ -40,7 +40,8 @@ def _datasets(table: Table, catalogue: Catalogue) -> MappingProxyType[DatasetId,
     for dataset_id, ceiling in datasets.items() if datasets else ():
         dataset = catalogue.find_dataset(dataset_id)
         if dataset is None:
-            ceiling.note("is not in the catalogue")
+            unquoted = "" if "." in dataset_id else '; ids have a dot and stand in quotes, as in datasets."fia.income"'
+            ceiling.note(f"is not in the catalogue{unquoted}")
         else:
             ceilings[dataset.id] = _ceiling(ceiling, dataset)
     if datasets and not list(datasets.items()):

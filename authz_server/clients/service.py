@@ -44,6 +44,9 @@ __all__ = [
 ]
 
 
+REGISTERED = "is registered already; --replace puts this in its place"
+
+
 class NotRegistered(DomainError):
     """There is no client, agency or dataset with this id."""
 
@@ -64,7 +67,7 @@ def register(
     if client.client_id == own.CLIENT_ID:
         raise RegistrationError([Problem(("client_id",), "is the platform's own")])
     if known is not None and not replace:
-        raise RegistrationError([Problem(("client_id",), "is registered already")])
+        raise RegistrationError([Problem(("client_id",), REGISTERED)])
     row = ClientRow(
         client_id=client.client_id,
         profile=client.policy.profile,
@@ -100,7 +103,7 @@ def register_agency(
     agency = read_agency(document, context)
     known = session.get(AgencyRow, agency.id)
     if known is not None and not replace:
-        raise RegistrationError([Problem(("id",), "is registered already")])
+        raise RegistrationError([Problem(("id",), REGISTERED)])
     row = AgencyRow(
         id=agency.id,
         connector=agency.connector,

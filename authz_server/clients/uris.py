@@ -28,7 +28,7 @@ def url_problem(url: str, *, sandbox: bool) -> str | None:
         return "is not a URL"
     authority = _AUTHORITY.fullmatch(parts.netloc)
     if authority is None:
-        return "must have a host in small letters, and neither user nor password"
+        return "must have a host in small letters after https://, and neither wildcard nor user nor password"
     if len(authority[1]) > _LONGEST_HOST:
         return f"has a host of more than {_LONGEST_HOST} characters"
     if int(authority[2] or 1) > 65535:

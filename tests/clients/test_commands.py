@@ -23,7 +23,7 @@ from authz_server.clients.document import Context
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.registry import Registry
-from authz_server.core import clock
+from authz_server.core import clock, jose
 from authz_server.database import new_engine
 from tests.clients.documents import jwks
 
@@ -204,7 +204,16 @@ BROKEN: dict[str, tuple[str, str, str]] = {
     "dataset": ('"fia.income"', '"fia.incomes"', 'client.toml:15: purposes.loan.datasets."fia.incomes": is not in'),
     "range": ("last = 3", "last = 0", "client.toml:17: purposes.loan.datasets"),
     "keys": ('"jwks.json"', '"nothing.json"', "client.toml:7: jwks_file: "),
-}
+    "quote": ('"00000000"', '"00000000', "client.toml:2: is not TOML: "),
+    "dot": ('datasets."fia.income"', "datasets.fia.income", "client.toml:10: purposes.loan.datasets.fia: is not in the "
+        'catalogue; ids have a dot and stand in quotes, as in datasets."fia.income"'),
+    "both": ('jwks_file = ', 'jwks_uri = "https://jia-bank.example/jwks"\njwks_file = ', "client.toml:7: jwks_uri: "
+        "jwks or jwks_uri, not both"),
+    "text": ('["https://jia-bank.example/callback"]', '"https://jia-bank.example/callback"', "client.toml:6: "
+        "redirect_uris: must be a list of texts"),
+    "host": ('"https://jia-bank.example/callback"', '"jia-bank.example/callback"', "client.toml:6: redirect_uris[0]: "
+        "must have a host in small letters after https://"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -214,6 +223,8 @@ def test_a_broken_file_is_told_with_its_line(name: str, folder: Path, client: Ru
     result = client("add", folder / "client.toml")
     assert result.exit_code == 1
     assert message in result.output
+    # A key that is misspelt is missing besides; nothing else leads to a second line.
+    assert result.output.count("client.toml") == (2 if name == "misspelt" else 1)
     assert "jia-bank" not in client("list").output
 
 
@@ -222,8 +233,14 @@ WEAK: dict[str, tuple[str, str]] = {
     "syntax": ('{\n"keys": [\n}', "jwks.json:3: is not JSON: "),
     "nothing": ("null", "jwks.json: a JWKS is an object with 1 to 32 keys"),
     "a key": (json.dumps({"keys": [SHORT]}), "jwks.json: keys[0]: a coordinate has the wrong length"),
-    "use": (json.dumps(jwks("ECDH-ES")), "jwks.json: has no key for the client's assertions"),
-}
+    "use": (json.dumps(jwks("ECDH-ES")), "jwks.json: has no key for the client's assertions (use sig; alg, if it "),
+    "private": (json.dumps({"keys": [jose.generate_key("ES256")]}), "jwks.json: keys[0]: private or symmetric key "
+        "where a public key belongs; replace it, it is a secret no more"),
+    "PEM": ("-----BEGIN PUBLIC KEY-----\n", 'jwks.json: is PEM; a JWKS is wanted, {"keys": [...]} with public members '
+        "only (RFC 7517)\n"),
+    "private PEM": ("-----BEGIN EC " + "PRIVATE KEY-----\n", "jwks.json: is PEM; a JWKS is wanted, "
+        '{"keys": [...]} with public members only (RFC 7517). It holds a private key'),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WEAK)
@@ -238,6 +255,34 @@ def test_what_is_wrong_with_keys_is_told_of_the_file_in_which_they_are(name: str
 def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:
     (folder / "client.toml").write_bytes(b"\xff")
     assert "client.toml:1: is not UTF-8" in client("add", folder / "client.toml").output
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        (folder / "client.toml").write_bytes("client_id = 'jia-bank'".encode(encoding))
+        assert "client.toml:1: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
+    (folder / "client.toml").write_text(CLIENT, encoding="utf-8")
+    (folder / "jwks.json").write_text("{}", encoding="utf-16")
+    assert "jwks.json: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(folder: Path, client: Run) -> None:
+    for name in ("client.toml", "jwks.json"):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8-sig", newline="\r\n")
+    assert client("add", folder / "client.toml").output == "client jia-bank registered\n"
+    broken = CLIENT.replace("use_until_days", "use_until")
+    (folder / "client.toml").write_text(broken, encoding="utf-8-sig", newline="\r\n")
+    assert "client.toml:11: purposes.loan.use_until: is not known here" in client("add", folder / "client.toml").output
+
+
+def test_a_file_for_the_other_command_is_told_as_that(folder: Path, client: Run, agency: Run) -> None:
+    assert "agency.toml:1: describes an agency: mydata agency add\n" in client("add", folder / "agency.toml").output
+    assert "client.toml:1: describes a client: mydata client add\n" in agency("add", folder / "client.toml").output
+
+
+def test_who_is_registered_already_can_be_replaced(folder: Path, client: Run) -> None:
+    client("add", folder / "client.toml")
+    told = client("add", folder / "client.toml")
+    assert told.exit_code == 1
+    assert "client.toml:1: client_id: is registered already; --replace puts this in its place\n" in told.output
 
 
 def test_a_command_of_another_process_reaches_a_running_registry(

@@ -140,7 +140,7 @@ def parse_public_key(member: object) -> Key:
     if not isinstance(member, dict):
         raise BadKey("a JWK is a JSON object")
     if not PRIVATE_MEMBERS.isdisjoint(member):
-        raise BadKey("private or symmetric key where a public key belongs")
+        raise BadKey("private or symmetric key where a public key belongs; replace it, it is a secret no more")
     return _public_key(_required(member), *_labels(member))
 
 
