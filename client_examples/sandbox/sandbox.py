@@ -7,7 +7,6 @@
 Only the commands and HTTP endpoints of the two servers are used: what works here works for an operator.
 """
 
-import os
 import secrets
 import signal
 import sys
@@ -21,7 +20,7 @@ from . import neighbours
 from .checker import Checker
 from .citizens import Citizen, appointments, citizens, staff
 from .postgres import PostgresServer
-from .processes import LOOPBACK, Process, choose_ports, run_commands
+from .processes import LOOPBACK, Process, choose_ports, inherited, run_commands
 from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
@@ -189,9 +188,8 @@ class Sandbox:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What every process gets: this machine's environment without settings of other installations."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("MYDATA_", "DEMO_AGENCY_"))}
-        return kept | {
+        """What every process gets."""
+        return inherited() | {
             "MYDATA_SETTINGS": str(self.work / "server" / "mydata.toml"),
             "MYDATA_PROXY_SETTINGS": str(self.work / "proxy" / "mydata-proxy.toml"),
             "TMPDIR": str(self.work / "tmp"),
