@@ -21,6 +21,7 @@ from authz_server.identity.service import set_locale
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import members
 from authz_server.portal.context import LANGUAGES
+from authz_server.portal.form_problem import too_old
 
 blueprint = Blueprint("account", __name__)
 ACTION: Final = "language"
@@ -53,7 +54,7 @@ def language(signed_in: SignedIn) -> Response:
 def choose_language(signed_in: SignedIn) -> Response:
     """Remember the language; the pages change to it at once."""
     if not csrf.check(cookies.session_secret(), ACTION, request.form.get("csrf")):
-        return _language_page(signed_in, error=gettext("The form was too old. Please try again."), status=403)
+        return _language_page(signed_in, error=too_old(), status=403)
     locale = request.form.get("locale", "")
     if locale not in LOCALES:
         return _language_page(signed_in, error=gettext("Choose a language."), status=400)

@@ -38,6 +38,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import locale
 from authz_server.portal.delegation import MEANWHILE
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.not_accepted import said_of
 from authz_server.portal.outcome import moment, preparations_of
 from authz_server.portal.record import client_name, dataset_name, line_of
@@ -92,7 +93,7 @@ def open_invitation(signed_in: SignedIn) -> BaseResponse:
     """Open an invitation and lead to what it is about; or say that it can't be used, whatever is wrong."""
     typed = request.form.get("invitation", "")
     if not csrf.check(cookies.session_secret(), ACTION, request.form.get("csrf")):
-        return _start(signed_in, problem=gettext("The form was too old. Please try again."), typed=typed, status=403)
+        return _start(signed_in, problem=too_old(), typed=typed, status=403)
     if "lang" in request.form:
         return _start(signed_in, typed=typed)
     here = services()
@@ -134,7 +135,7 @@ def take_step(errand: Errand) -> BaseResponse:
     """Take a step, and show what it led to; or how it stands, if it can't be taken any more."""
     row, step, now = errand.row, request.form.get("step"), clock.now()
     if not csrf.check(cookies.session_secret(), _action(errand), request.form.get("csrf")):
-        return _page(errand, problem=gettext("The form was too old. Please try again."), status=403)
+        return _page(errand, problem=too_old(), status=403)
     turns.hold(db.session(), errand.agent, frozen=True)
     try:
         if step == "accept":

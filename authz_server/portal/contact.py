@@ -30,6 +30,7 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH
 from authz_server.notices.channels import kinds
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import moment
 
 blueprint = Blueprint("contact", __name__)
@@ -189,7 +190,7 @@ def _page(name: str, signed_in: SignedIn, kind: Kind, error: str | None, status:
 def _not_now(signed_in: SignedIn, kind: Kind) -> str | None:
     """Why nothing may be changed by this form: a text, or None."""
     if not csrf.check(cookies.session_secret(), _action(kind), request.form.get("csrf")):
-        return gettext("The form was too old. Please try again.")
+        return too_old()
     return gettext("Sign in again first.") if _lack(signed_in) else None
 
 

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from authz_server.consent.wording import day, duration, gap
 from authz_server.portal import locale
+from authz_server.portal.form_problem import FormProblem
 
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
 LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
@@ -72,7 +73,7 @@ def translate(text: str) -> str:
 
 def field_error(text: object) -> dict[str, Markup | str] | None:
     """What is wrong with a field, for a macro of govuk-frontend, whose own prefix has a half-width colon."""
-    if not text:
+    if not text or isinstance(text, FormProblem):
         return None
     prefix = Markup('<span class="govuk-visually-hidden">{}</span>').format(gettext("Error: "))
     return {"html": prefix + str(text), "visuallyHiddenText": ""}

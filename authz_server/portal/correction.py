@@ -35,6 +35,7 @@ from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.webhook import SIGNING_ALG
 from authz_server.portal import locale
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import approved, client_facts, moment
 from authz_server.portal.record_wording import REASONS
 
@@ -74,7 +75,7 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
     if answer := _let_prove_more(signed_in, found):
         return answer
     if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
-        return _form(signed_in, found, {"csrf": gettext("The form was too old. Please try again.")}, status=403)
+        return _form(signed_in, found, {"csrf": too_old()}, status=403)
     if signed_in.frozen_at is not None:
         problem = gettext("Your account is frozen, so nothing of yours is sent. Unfreeze it first.")
         return _form(signed_in, found, {"csrf": problem}, status=403)

@@ -23,6 +23,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, national_id, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
 from authz_server.portal.visit import state_of, visit_of
@@ -47,7 +48,7 @@ def take_step(signed_in: SignedIn, reference: str) -> BaseResponse:
     """Take a step, and show what it led to; or why it can't be taken."""
     visit = visit_of(signed_in.citizen_id, reference)
     if not csrf.check(cookies.session_secret(), _action(reference), request.form.get("csrf")):
-        return _page(signed_in, visit, problem=gettext("The form was too old. Please try again."), status=403)
+        return _page(signed_in, visit, problem=too_old(), status=403)
     step = request.form.get("step")
     if "lang" in request.form:
         return _page(signed_in, visit, typed=request.form.get(FIELD, ""))

@@ -28,6 +28,7 @@ from authz_server.notices.channels import REGISTRY, kinds
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.letter import Writer
 from authz_server.portal import locale
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import moment
 from authz_server.portal.paging import before_id, id_of
 
@@ -116,7 +117,7 @@ def choices(signed_in: SignedIn) -> Response:
 def choose(signed_in: SignedIn) -> Response:
     """Remember the choice. What concerns security goes everywhere, whatever is chosen."""
     if not csrf.check(cookies.session_secret(), CHOOSE, request.form.get("csrf")):
-        return _choices_page(signed_in, error=gettext("The form was too old. Please try again."), status=403)
+        return _choices_page(signed_in, error=too_old(), status=403)
     wanted = request.form.getlist("channel")
     turns.hold(db.session(), signed_in)
     for kind in _optional():

@@ -28,6 +28,7 @@ from authz_server.identity.methods.base import Held, Method
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import all_methods
 from authz_server.portal import locale
+from authz_server.portal.form_problem import too_old
 
 blueprint = Blueprint("methods", __name__)
 ACTION: Final = "remove-method"
@@ -76,7 +77,7 @@ def ask_to_remove(signed_in: SignedIn, credential_id: int) -> Response:
 def remove(signed_in: SignedIn, credential_id: int) -> Response:
     """Remove it, unless it is the last one."""
     if not csrf.check(cookies.session_secret(), _action(credential_id), request.form.get("csrf")):
-        return _remove_page(signed_in, credential_id, error=gettext("The form was too old. Please try again."))
+        return _remove_page(signed_in, credential_id, error=too_old())
     try:
         removed = enrolment.remove(
             db.session(),

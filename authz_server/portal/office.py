@@ -28,6 +28,7 @@ from authz_server.identity.errors import SignInLocked
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
 
@@ -71,7 +72,7 @@ def change(signed_in: SignedIn, client_id: str) -> Response:
     """Appoint somebody, or end an appointment."""
     form, own = request.form, _own(signed_in, client_id)
     if not csrf.check(cookies.session_secret(), _action(client_id), form.get("csrf")):
-        return _page(signed_in, client_id, own, error=gettext("The form was too old. Please try again."), status=403)
+        return _page(signed_in, client_id, own, error=too_old(), status=403)
     if "lang" in form:
         return _page(signed_in, client_id, own, typed=form)
     turns.hold(db.session(), signed_in)

@@ -21,6 +21,7 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.open_sessions import Open, open_sessions
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import singles
+from authz_server.portal.form_problem import too_old
 from authz_server.portal.methods import worth
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import method_name
@@ -57,7 +58,7 @@ def end(signed_in: SignedIn) -> Response:
     """Sign out somewhere else. A name that is nobody's, or somebody else's, is one of a session that is over."""
     form = singles(request.form)
     if not csrf.check(cookies.session_secret(), ACTION, form.get("csrf")):
-        return _page(signed_in, error=gettext("The form was too old. Please try again."), status=403)
+        return _page(signed_in, error=too_old(), status=403)
     name = form.get("end", "")
     ended = sign_in.end_others(db.session(), signed_in, name=None if name == OTHERS else name, now=clock.now())
     db.session.commit()

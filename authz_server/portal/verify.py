@@ -27,6 +27,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import current
 from authz_server.portal import locale
+from authz_server.portal.form_problem import FormProblem
 from authz_server.portal.outcome import moment
 
 blueprint = Blueprint("verify", __name__)
@@ -60,7 +61,8 @@ def form() -> Response:
 def check() -> Response:
     """Verify what was sent and say what it is."""
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
-        return _page(error=gettext("The form was too old, or cookies are switched off. Please try again."), status=403)
+        problem = gettext("The form was too old, or cookies are switched off. Please try again.")
+        return _page(error=FormProblem(problem), status=403)
     sent = _sent()
     if not sent:
         # The language was switched, or nothing was chosen.
