@@ -119,7 +119,7 @@ def test_what_was_registered_by_other_rules_and_can_not_be_used_is_listed_as_tha
         session.execute(update(AgencyRow).values(connector="fax"))
     suspended, ours, unusable = client("list").output.splitlines()
     (of_agency,) = agency("list").output.splitlines()
-    hosts = "must have a host in small letters, and neither user nor password"
+    hosts = "must have a host in small letters after https://, and neither wildcard nor user nor password"
     why = f"\tredirect_uris[0]: {hosts}; privacy_url: {hosts}"
     assert (suspended.split("\t")[2], why in suspended) == ("suspended", True)
     assert (unusable.split("\t")[2], why in unusable) == ("unusable", True)
