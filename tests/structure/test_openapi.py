@@ -103,6 +103,13 @@ def test_members_that_go_together_do_so_in_the_document(
     assert not jsonschema.Draft202012Validator(body["schema"]).is_valid(form)
 
 
+def test_whoever_may_name_a_clerk_is_told_of_the_proof_that_goes_with_it(document: dict[str, Any]) -> None:
+    posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    named = {path for path, post in posts.items() if "actor_token" in str(post.get("requestBody"))}
+    proved = {path for path, post in posts.items() if "Proof" in str(post.get("parameters"))}
+    assert {"/announce", "/copies"} <= named <= proved
+
+
 def test_no_sentence_is_cut_off_at_its_comma(document: dict[str, Any]) -> None:
     """What follows a comma in braces, without quotes, is a member of its own to YAML: one without a value."""
 
