@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
-from authz_server.consent.errors import NoSuchConsent
+from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import Correction
 from authz_server.core.errors import DomainError
 from authz_server.core.secrets import new_secret
@@ -134,10 +134,10 @@ def lapse(session: Executor, *, now: datetime) -> Sequence[Any]:
 
 
 def agency_of(session: Session, correction_id: str) -> str:
-    """Which agency a request is for.  Raises: NoSuchConsent."""
+    """Which agency a request is for.  Raises: NeverSent."""
     found: str | None = session.scalar(select(CORRECTION.c.agency_id).where(CORRECTION.c.id == correction_id))
     if found is None:
-        raise NoSuchConsent("no such request")
+        raise NeverSent("no such correction")
     return found
 
 

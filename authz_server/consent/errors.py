@@ -35,6 +35,13 @@ class NoSuchConsent(DomainError):
     public = "There is no such consent, or it has ended."
 
 
+class NeverSent(DomainError):
+    """No request to an agency has this id."""
+
+    code = "not_found"
+    public = "No request with this id was sent to an agency."
+
+
 class ErasureSettled(DomainError):
     """The citizen did not ask, or was answered otherwise before."""
 

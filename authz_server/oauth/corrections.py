@@ -16,7 +16,7 @@ TYPE: Final = "mydata-correction-outcome+jwt"
 def answer(request: Request, correction_id: str) -> None:
     """Settle the request, once.
 
-    Raises: NoSuchConsent, InvalidRequest, InvalidClient, CorrectionSettled.
+    Raises: NeverSent, InvalidRequest, InvalidClient, CorrectionSettled.
     """
     session = db.session()
     agency = agencies.registered(request, correction.agency_of(session, correction_id))

@@ -3,7 +3,7 @@
 from flask import Response, request
 
 from authz_server.consent.correction import CorrectionSettled
-from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NoSuchConsent
+from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NeverSent, NoSuchConsent
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.counter.errors import CopyNotAllowed, DeskLocked
@@ -116,6 +116,7 @@ STATUS: dict[type[DomainError], int] = {
     InsufficientScope: 403,
     CopyNotAllowed: 403,
     NoSuchConsent: 404,
+    NeverSent: 404,
     ErasureSettled: 409,
     CorrectionSettled: 409,
     PreparationOver: 409,

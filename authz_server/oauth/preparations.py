@@ -16,7 +16,7 @@ LONGEST_WAIT: Final = timedelta(days=1)
 
 
 def answer(request: Request, preparation_id: str) -> None:
-    """Take how far it is.  Raises: NoSuchConsent, InvalidRequest, InvalidClient, PreparationOver."""
+    """Take how far it is.  Raises: NeverSent, InvalidRequest, InvalidClient, PreparationOver."""
     session, now = db.session(), clock.now()
     agency = agencies.registered(request, readiness.agency_of(session, preparation_id))
     claims = agencies.claims_of(request, agency, typ=TYPE, preparation=preparation_id)

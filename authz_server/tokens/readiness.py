@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
-from authz_server.consent.errors import NoSuchConsent
+from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import CONSENT
 from authz_server.consent.preparation import CONSENT_STANDS, DROPPED, OWNER, PLACE, PREPARATION
 from authz_server.core.errors import DomainError
@@ -92,7 +92,7 @@ FIND = select(*(PREPARATION.c[name] for name in ("agency_id", "until", "ready_at
 
 
 def agency_of(session: Session, preparation_id: str) -> str:
-    """Which agency was asked.  Raises: NoSuchConsent."""
+    """Which agency was asked.  Raises: NeverSent."""
     return str(_find(session, preparation_id).agency_id)
 
 
@@ -101,7 +101,7 @@ def say(
 ) -> None:
     """Take what the agency, which the caller has verified, says. The same again is fine. The caller commits.
 
-    Args: state: a key of SAID; expected_at: about when, of `preparing`.  Raises: PreparationOver, NoSuchConsent.
+    Args: state: a key of SAID; expected_at: about when, of `preparing`.  Raises: PreparationOver, NeverSent.
     """
     entry = None
     if event := TOLD.get(state):
@@ -129,5 +129,5 @@ def drop_ended(session: Executor, *, now: datetime) -> Sequence[Any]:
 def _find(session: Session, preparation_id: str) -> Any:
     row = session.execute(FIND, {"preparation": preparation_id}).one_or_none()
     if row is None:
-        raise NoSuchConsent("no such preparation")
+        raise NeverSent("no such preparation")
     return row

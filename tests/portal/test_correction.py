@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
 from authz_server.consent import correction
+from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import Consent, Correction
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
@@ -171,6 +172,7 @@ def test_only_the_agency_itself_answers_in_time_and_about_this_request(scene: Sc
     refused(scene.post(scene.row.id, "x", "application/json"), 400, "invalid_request")
     for unknown in ("none", "%00", "x" * 50):
         refused(scene.post(unknown, "x"), 404, "not_found")
+    assert scene.post("none", "x").get_json()["error_description"] == NeverSent.public
     with writing(scene.platform) as session:
         session.execute(update(Agency).where(Agency.id == AGENCY).values(suspended_at=clock.now()))
     services_of(scene.platform).registry.reload()

@@ -14,6 +14,7 @@ from werkzeug.test import TestResponse
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
+from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
@@ -274,6 +275,7 @@ def test_bad_words_change_nothing(scene: Scene) -> None:
         refused(scene.say(state, **claims), 400, "invalid_request")
     refused(scene.post(scene.row.id, "x", "text/plain"), 400, "invalid_request")
     refused(scene.post("unknown", "x"), 404, "not_found")
+    assert scene.post("unknown", "x").get_json()["error_description"] == NeverSent.public
     assert (scene.row.expected_at, scene.row.ready_at) == (None, None)
     clock.advance(timedelta(days=1))
     refused(scene.say("ready"), 409, "preparation_over")
