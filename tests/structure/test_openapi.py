@@ -123,6 +123,12 @@ def test_no_sentence_is_cut_off_at_its_comma(document: dict[str, Any]) -> None:
     assert list(cut(document, "")) == []
 
 
+def test_no_word_is_a_truth_value_to_some_readers() -> None:
+    """To YAML 1.1, which many programs still read, a bare yes, no, on or off is one, and the document no OpenAPI."""
+    text = (ROOT / "docs" / "openapi.yaml").read_text(encoding="utf-8")
+    assert re.findall(r"[:,\[-] *(?:yes|no|on|off) *(?:[,}\]]|$)", text, re.IGNORECASE | re.MULTILINE) == []
+
+
 def test_every_operation_may_answer_that_the_server_is_busy(document: dict[str, Any]) -> None:
     for path, item in document["paths"].items():
         for method, operation in item.items():
