@@ -38,8 +38,12 @@ class Citizen:
     def take_card(self, authority: Path) -> Path:
         """Get a card of the authority that keeps this folder; the file of its certificate."""
         tail = self.national_id[-4:]
-        self.card = Authority(authority).issue(self.username, self.name, id_tail=tail, password=self.card_password).file
-        return self.card.with_suffix(".pem")
+        card = Authority(authority).issue(self.username, self.name, id_tail=tail, password=self.card_password).file
+        return card.with_suffix(".pem")
+
+    def keep_card(self, authority: Path) -> None:
+        """Have the card that was taken there, now or before, at hand."""
+        self.card = authority / "cards" / f"{self.username}.p12"
 
     def sign(self, text: str) -> str:
         """A signature over a text by the citizen's card, as it is pasted into a form."""

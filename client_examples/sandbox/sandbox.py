@@ -15,12 +15,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from . import neighbours
+from .addresses import FRIENDLY_PORTS, Addresses
+from .before import Before
 from .checker import Checker
 from .citizens import Citizen, appointments, citizens, staff
 from .postgres import PostgresServer
-from .processes import LOOPBACK, Process, choose_ports, inherited, run_commands
+from .processes import Process, inherited, run_commands
 from .settings import (
     AGENCIES,
     PLAIN_AGENCY,
@@ -37,24 +40,23 @@ from .settings import (
 )
 from .sweeping import Sweeper
 
-FRIENDLY_PORTS = {
-    "server": 8000, "proxy": 8001, "agency": 8002, "bank": 8003, "node-bank": 8004, "registry": 8005, "mailbox": 8006,
-    "ca": 8007, "desk": 8008, "smtp": 8025,
-}  # fmt: skip
 DATABASE = "mydata"
 
 
-class Sandbox:
+class Sandbox(Addresses):
     """One platform on loopback. Starting it takes some seconds; leaving it stops every process and deletes every file.
 
     Args:
         db: "sqlite" or "postgresql".
-        work: folder for everything; None = a temporary one. A folder that was named is kept.
+        work: folder for everything; None = a temporary one. A named folder is kept; a sandbox that starts there
+            again goes on with the people, registrations and addresses of before (with SQLite).
         friendly_ports: 8000 and following if they are free, for people; else whatever is free.
         durable: PostgreSQL with fsync, for measurements.
         canary: a text that the agencies put into every record.
         banks: clients' web sites to start: "bank" is the Python one, "desk" the counter of an office.
         named_clerks: whoever works at the desk has to sign in.
+        outside: agencies that somebody else runs, by id, and what the proxy's settings say of them: `url`, `connector`.
+            To register them is for `commands`.
         server, proxy, agency: settings and options that replace the sandbox's own.
         say: is told each step.
     Raises: ProcessFailed: a part did not start; the text holds the end of its log.
@@ -68,6 +70,7 @@ class Sandbox:
         friendly_ports: bool = False,
         durable: bool = False,
         canary: str = "",
+        outside: Mapping[str, Mapping[str, str]] | None = None,
         server: Mapping[str, Any] | None = None,
         proxy: Mapping[str, Any] | None = None,
         agency: Mapping[str, str] | None = None,
@@ -84,50 +87,13 @@ class Sandbox:
         self._canary = canary
         self._changes = {"server": dict(server or {}), "proxy": dict(proxy or {}), "agency": dict(agency or {})}
         self.postgres = PostgresServer(durable=durable) if db == "postgresql" else None
-        ports = choose_ports(list(FRIENDLY_PORTS.values()) if friendly_ports else None, len(FRIENDLY_PORTS))
-        self._binds = dict(zip(FRIENDLY_PORTS, ports, strict=True))
+        self._outside = dict(outside or {})
+        self._before = Before(self.work)
+        super().__init__(self._before.ports or (FRIENDLY_PORTS if friendly_ports else None))
+        if friendly_ports and not self._before.ports and self.binds != FRIENDLY_PORTS:
+            say(f"of the ports {', '.join(map(str, FRIENDLY_PORTS.values()))} one is taken: all are others this time")
         self.checker = Checker(self.issuer)
         self._sweeper = None if work else Sweeper(self.work)
-
-    @property
-    def issuer(self) -> str:
-        """URL of the authorization server."""
-        return self._url("server")
-
-    @property
-    def proxy_url(self) -> str:
-        """URL of the resource proxy."""
-        return self._url("proxy")
-
-    @property
-    def agency_url(self) -> str:
-        """URL of the program that plays all agencies; each is a path of its own."""
-        return self._url("agency")
-
-    @property
-    def registry_url(self) -> str:
-        """URL of the registry that knows people's cards and documents."""
-        return self._url("registry")
-
-    @property
-    def mailbox_url(self) -> str:
-        """URL of the pages that show what citizens were sent, by e-mail and SMS."""
-        return self._url("mailbox")
-
-    @property
-    def bank_url(self) -> str:
-        """URL of the Python bank's web site."""
-        return self._url("bank")
-
-    @property
-    def node_bank_url(self) -> str:
-        """URL of the Node.js bank's web site."""
-        return self._url("node-bank")
-
-    @property
-    def desk_url(self) -> str:
-        """URL of the desk at an office's counter."""
-        return self._url("desk")
 
     @property
     def database_url(self) -> str:
@@ -202,13 +168,6 @@ class Sandbox:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.stop()
 
-    def _url(self, name: str) -> str:
-        # The platform has a name: browsers make passkeys for names only, and its cookies stay apart from the banks'.
-        return f"http://{'localhost' if name == 'server' else LOOPBACK}:{self._binds[name]}"
-
-    def _bind(self, name: str) -> str:
-        return f"{LOOPBACK}:{self._binds[name]}"
-
     def _place(self, name: str) -> tuple[Path, str, str]:
         """Where a neighbour keeps its things, whose neighbour it is, and where it listens."""
         return self.work / name, self.issuer, self._bind(name)
@@ -217,7 +176,13 @@ class Sandbox:
     def _sms_token(self) -> Path:
         return self.work / "mailbox" / "sms-token"
 
+    @property
+    def _known(self) -> frozenset[str]:
+        """Who is registered from before. A PostgreSQL server of ours begins with nobody."""
+        return self._before.people if self.postgres is None else frozenset()
+
     def _make_folders(self) -> None:
+        self._before.check(self.binds)
         for name in (*FRIENDLY_PORTS, "checker", "logs", "tmp"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
 
@@ -230,18 +195,25 @@ class Sandbox:
 
     def _make_settings(self) -> None:
         self.say(f"making keys and settings in {self.work}")
-        write_keys(self.work / "server" / "keys.json", "sig")
-        write_secret(self.work / "server" / "secret")
+        if not self._known:
+            for left in (self.work / "server").glob(f"{DATABASE}.sqlite3*"):
+                left.unlink()
+            write_keys(self.work / "server" / "keys.json", "sig")
+            write_secret(self.work / "server" / "secret")
         server = server_settings(self.issuer, self.proxy_url, bind=self._bind("server"), database_url=self.database_url)
         write_private(self._sms_token, secrets.token_urlsafe().encode())
         server |= message_settings(self._bind("smtp"), self.mailbox_url, self._sms_token)
         server |= certificate_settings(self.work / "ca")
         # Elsewhere these are https, and public.
-        server["allowed_outbound_hosts"] = [self._bind(name) for name in ("ca", "bank", "agency")]
+        server["allowed_outbound_hosts"] = [
+            *(self._bind(name) for name in ("ca", "bank", "agency")),
+            *(urlsplit(agency["url"]).netloc for agency in self._outside.values()),
+        ]
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
         write_toml(self.work / "server" / "mydata.toml", server | self._changes["server"])
         api_key_file = self.work / "agency" / PLAIN_AGENCY / "api-key"
         proxy = proxy_settings(self.issuer, self.proxy_url, agency_url=self.agency_url, api_key_file=api_key_file)
+        proxy["agencies"] |= self._outside
         write_toml(self.work / "proxy" / "mydata-proxy.toml", proxy | self._changes["proxy"])
 
     def _start_neighbours(self) -> None:
@@ -263,14 +235,21 @@ class Sandbox:
         write_registrations(self.work, self.checker.registration())
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
+        people = (*self.citizens, *self.staff)
+        new = [one for one in people if one.username not in self._known]
+        ca = self.work / "ca"
         self.commands(
             ["migrate"],
-            *(("agency", "add", file) for file in agencies),
-            *(("client", "add", file) for file in clients),
-            *(("citizen", "add", one.username, *one.options()) for one in (*self.citizens, *self.staff)),
-            *appointments(self.staff),
-            *(("citizen", "add-certificate", one.username, one.take_card(self.work / "ca")) for one in self.citizens),
+            *(("agency", "add", "--replace", file) for file in agencies),
+            *(("client", "add", "--replace", file) for file in clients),
+            *(("citizen", "add", one.username, *one.options()) for one in new),
+            *(appointments(self.staff) if any(one in new for one in self.staff) else ()),
+            *(("citizen", "add-certificate", one.username, one.take_card(ca)) for one in self.citizens if one in new),
         )
+        for one in self.citizens:
+            one.keep_card(ca)
+        if self.postgres is None:
+            self._before.keep(self.binds, [one.username for one in people])
 
     def _start_platform(self) -> None:
         self.say("starting authorization server, worker and proxy")

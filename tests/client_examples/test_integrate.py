@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from client_examples.sandbox.addresses import FRIENDLY_PORTS
 from client_examples.sandbox.browser import Browser, Page
 from client_examples.sandbox.promises import asked_to_sign_in, sign_in
-from client_examples.sandbox.sandbox import FRIENDLY_PORTS, Sandbox
+from client_examples.sandbox.sandbox import Sandbox
 from tests.client_examples.agency_platform import EXAMPLES
 
 ROOT = EXAMPLES.parent

@@ -1,0 +1,33 @@
+"""What a folder holds of a sandbox that ran there before: who was registered, and where everything listened."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from .processes import ProcessFailed
+
+
+class Before:
+    """The note that a sandbox leaves in its folder once everybody is registered. Without one nothing counts there."""
+
+    def __init__(self, work: Path) -> None:
+        self._work = work
+        self._note = work / "registered.json"
+        found = json.loads(self._note.read_text(encoding="utf-8")) if self._note.exists() else {}
+        self.ports: dict[str, int] = found.get("ports", {})
+        self.people: frozenset[str] = frozenset(found.get("people", ()))
+
+    def check(self, ports: Mapping[str, int]) -> None:
+        """Refuse to go on elsewhere: addresses stand in certificates, registrations and what was made for them.
+
+        Raises: ProcessFailed.
+        """
+        if self.ports and self.ports != ports:
+            listened = ", ".join(map(str, sorted(self.ports.values())))
+            told = f"{self._work} is a sandbox on the ports {listened}, and something listens on one of them"
+            raise ProcessFailed(f"{told}: stop that, delete the folder, or name another one")
+
+    def keep(self, ports: Mapping[str, int], people: Iterable[str]) -> None:
+        """Note who is registered, for the next start."""
+        note = {"ports": dict(ports), "people": sorted({*self.people, *people})}
+        self._note.write_text(json.dumps(note), encoding="utf-8")
