@@ -226,7 +226,7 @@ def handle_http_exception(error: HTTPException) -> Response:
         code = "server_error" if status >= 500 else "invalid_request"
         response = machine_error(status, code, HTTP_STATUS_CODES.get(status, "Error"))
     for name, value in error.get_headers():
-        if name in {"Allow", "Retry-After"}:
+        if name in {"Allow", "Content-Range", "Retry-After"}:
             response.headers[name] = value
     return response
 

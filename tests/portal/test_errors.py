@@ -26,6 +26,16 @@ def test_an_unknown_address_is_a_page_for_people_and_json_for_machines(app: Flas
     assert answer.get_json() == {"error": "invalid_request", "error_description": "Not Found"}
 
 
+def test_a_part_of_a_file_that_there_is_not_is_answered_with_its_length(app: Flask) -> None:
+    browser = app.test_client()
+    with (
+        browser.get("/static/mark.svg") as whole,
+        browser.get("/static/mark.svg", headers={"Range": "bytes=9999999-"}) as answer,
+    ):
+        assert answer.status_code == 416
+        assert answer.headers["Content-Range"] == f"bytes */{len(whole.data)}"  # RFC 9110 section 15.5.17
+
+
 def test_who_is_signed_in_finds_their_pages_on_the_page_of_an_error(platform: Platform) -> None:
     citizen, nobody = platform.citizen().client, platform.browser()
     for path in ("/nowhere", "/consents/none", "/consent/unknown", "/authorize?client_id=nobody"):
