@@ -11,7 +11,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
+import schemathesis
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -44,6 +46,7 @@ from tests.support.protocol import (
     shut_out_once_seen,
     writing,
 )
+from tests.support.tree import ROOT
 from tests.support.waiting import locks_waited_for, wait_until
 
 DESK = {"scope": "openid desk"}
@@ -113,6 +116,8 @@ def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(own_platfor
     assert citizen.client.get("/account").location.startswith("/sign-in"), "the computer is not the clerk's own"
     body = office.redeem(answer_of(answer)["code"]).get_json()
     assert body["scope"] == "openid desk"
+    described = schemathesis.openapi.from_path(ROOT / "docs" / "openapi.yaml").raw_schema["components"]["schemas"]
+    jsonschema.validate(body, described["ClerkToken"])
     claims = jose.verify(body["id_token"], services_of(platform).keys, algorithms=("ES256",)).claims
     assert (claims["nickname"], claims["nonce"]) == ("測○○○丙", "nonce-of-the-bank")
     assert not {"name", "email", "birthdate"} & claims.keys()

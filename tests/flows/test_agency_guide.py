@@ -13,7 +13,9 @@ from authz_server.clients.document import Context, read_agency
 from authz_server.core import clock, jose
 from client_examples.sandbox.sandbox import Sandbox
 from client_examples.sandbox.settings import AGENCIES
+from resource_proxy.connectors import base, plain_agency
 from tests.client_examples.agency_platform import World, catalogue_document
+from tests.clients.documents import jwks
 from tests.portal.test_preparation import AGENCY, DATASET, Scene
 from tests.support.platform import Platform
 from tests.support.protocol import Fetch, services_of
@@ -76,6 +78,21 @@ def test_its_registration_is_one(platform: Platform) -> None:
     assert registered.id == AGENCY
     assert registered.preparation_endpoint == "https://fia.example/preparations"
     assert registered.correction_endpoint == "https://fia.example/corrections"
+
+
+def test_its_way_to_new_keys_keeps_what_the_old_ones_signed(platform: Platform) -> None:
+    assert "new keys **before** the old ones" in SECTIONS["Replace your keys"]
+    new, old = jwks("ES256", "ECDH-ES")["keys"], [key.public_jwk() for key in platform.agency_keys[AGENCY]]
+    document = {"id": AGENCY, "connector": "jose", "jwks": {"keys": [*new, *old]}}
+    registered = read_agency(document, Context(platform.catalogue))
+    assert registered.encryption_key.kid == new[1]["kid"]
+    assert [key["kid"] for key in registered.signing_jwks["keys"]] == [new[0]["kid"], old[0]["kid"]]
+
+
+def test_its_limits_are_those_of_the_proxy() -> None:
+    limits = f"{base.SMALL_LIMIT_BYTES >> 20} MiB at most, {base.LARGE_LIMIT_BYTES >> 20} MiB"
+    assert limits in SECTIONS["2. Answer a ticket"].replace("\n", " ")
+    assert f"{plain_agency.LIMIT_BYTES >> 20} MiB at most" in SECTIONS["Without JOSE"]
 
 
 def test_its_claims_are_those_of_a_ticket(platform: Platform) -> None:

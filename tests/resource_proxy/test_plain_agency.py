@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 import json
+import re
 import socket
 import zipfile
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from flask.testing import FlaskClient
 from authz_server.core import clock, jose
 from tests.resource_proxy.people import CANARY, RECIPIENT, TRACE_ID, Authz, Client, new_token, opened
 from tests.resource_proxy.wire import Peer, json_reply, reply
+from tests.support.tree import ROOT
 
 DATASET = "nhi.enrolment"
 PATH = f"/data/{DATASET}"
@@ -83,6 +85,21 @@ def test_the_agency_is_asked_in_plain_words(ask: Callable[[], Any], plain_agency
     assert asked.headers["x-transaction-id"] == "T7K2M-9QXA-4F3C"
     assert asked.headers["x-fapi-interaction-id"] == TRACE_ID
     assert "authorization" not in asked.headers
+
+
+def test_it_is_asked_and_answers_as_the_guide_says(ask: Callable[[], Any], plain_agency: Peer) -> None:
+    guide = (ROOT / "docs" / "agency.md").read_text(encoding="utf-8")
+    section = guide.partition("\n## Without JOSE\n")[2].partition("\n## ")[0]
+    example = json.loads(section.partition("application/json\n\n")[2].partition("```")[0])
+    assert example.keys() == RECORD.keys()
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    assert ask().status_code == 200
+    (asked,) = plain_agency.requests
+    headers = re.findall(r"^\| `([\w-]+)` \|", section, re.MULTILINE)
+    assert len(headers) == 4
+    assert {name.lower() for name in headers} <= asked.headers.keys()
+    assert "GET <your url>/records/<dataset>?fields=name,national_id&tax_year=113" in section
+    assert asked.path.startswith(f"/records/{DATASET}?fields=name%2Cnational_id%2C")
 
 
 def test_what_an_agency_says_twice_is_not_about_the_next_citizen(
