@@ -16,15 +16,15 @@ const element = (tag, content) => Object.assign(document.createElement(tag), { t
 
 function show(good, sentence, facts = []) {
   verdict.className = `verdict verdict-${good ? 'good' : 'bad'}`
-  verdict.querySelector('h2').textContent = text(good ? 'good' : 'bad')
-  verdict.querySelector('p').textContent = text(sentence)
-  verdict.querySelector('dl').replaceChildren(
+  const list = element('dl', '')
+  list.append(
     ...facts.filter(([, value]) => value).map(([name, value]) => {
       const fact = element('div', '')
       fact.append(element('dt', text(name)), element('dd', value))
       return fact
     }),
   )
+  verdict.replaceChildren(element('h2', text(good ? 'good' : 'bad')), element('p', text(sentence)), list)
   verdict.hidden = false
   verdict.focus()
 }

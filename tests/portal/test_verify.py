@@ -1,6 +1,7 @@
 """The page on which anybody checks a receipt or a record."""
 
 import io
+import re
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -158,6 +159,10 @@ def test_what_is_not_genuine_is_said_precisely(platform: Platform) -> None:
         assert BAD in answer.text
         assert words in answer.text
         assert GOOD not in answer.text
+
+
+def test_no_heading_stands_there_before_there_is_something_to_say(platform: Platform) -> None:
+    assert not re.search(r"<(h[1-6])[^>]*>\s*</\1>", platform.browser().get("/verify").text)
 
 
 def test_without_anything_to_check_it_asks_for_something(platform: Platform) -> None:
