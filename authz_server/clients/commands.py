@@ -1,6 +1,5 @@
 """`mydata client`, `mydata agency`, `mydata dataset`: the operator's way to admit, list, suspend and resume."""
 
-import json
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import orjson
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -208,6 +208,8 @@ def _read(file: Path) -> _Given:
         document = tomllib.loads(text)
     except text_file.NotText as error:
         raise click.ClickException(f"{file}:1: {error}") from None
+    except RecursionError:
+        raise click.ClickException(f"{file}:1: is nested too deeply") from None
     except tomllib.TOMLDecodeError as error:
         raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: is not TOML: {error}") from None
     lines, beside = line_numbers(text), document.get("jwks_file")
@@ -217,8 +219,8 @@ def _read(file: Path) -> _Given:
     jwks_file = file.parent / beside
     try:
         keys = text_file.read(jwks_file)
-        document["jwks"] = json.loads(keys)
-    except json.JSONDecodeError as error:
+        document["jwks"] = orjson.loads(keys)
+    except orjson.JSONDecodeError as error:
         if keys.lstrip().startswith("-----BEGIN "):
             raise click.ClickException(f"{jwks_file}: {_of_pem(keys)}") from None
         raise click.ClickException(f"{jwks_file}:{error.lineno}: is not JSON: {error.msg}") from None

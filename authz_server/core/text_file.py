@@ -24,5 +24,9 @@ def read(path: Path) -> str:
 
 def _other_than_utf8(content: bytes) -> str:
     """What editors on Windows call Unicode has a zero beside each letter of ASCII, and mostly a mark before all."""
-    marked = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return "is UTF-16; save it as UTF-8" if marked or b"\0" in content else "is not UTF-8"
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "is UTF-16; save it as UTF-8"
+    if b"\0" not in content:
+        return "is not UTF-8"
+    beginning = content[:16]
+    return "is UTF-16; save it as UTF-8" if any(beginning[::2]) != any(beginning[1::2]) else "is no text"

@@ -231,6 +231,8 @@ def test_a_broken_file_is_told_with_its_line(name: str, folder: Path, client: Ru
 SHORT = {"kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"}
 WEAK: dict[str, tuple[str, str]] = {
     "syntax": ('{\n"keys": [\n}', "jwks.json:3: is not JSON: "),
+    "deep": ("[" * 5000, "jwks.json:1: is not JSON: "),
+    "half a character": ('{"keys": ["\\ud800"]}', "jwks.json:1: is not JSON: "),
     "nothing": ("null", "jwks.json: a JWKS is an object with 1 to 32 keys"),
     "a key": (json.dumps({"keys": [SHORT]}), "jwks.json: keys[0]: a coordinate has the wrong length"),
     "use": (json.dumps(jwks("ECDH-ES")), "jwks.json: has no key for the client's assertions (use sig; alg, if it "),
@@ -258,6 +260,10 @@ def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:
     for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
         (folder / "client.toml").write_bytes("client_id = 'jia-bank'".encode(encoding))
         assert "client.toml:1: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
+    (folder / "client.toml").write_bytes(b"PK\x03\x04\x14\x00\x00\x00\x08\x00" * 9)
+    assert "client.toml:1: is no text" in client("add", folder / "client.toml").output
+    (folder / "client.toml").write_text("a = " + "[" * 5000, encoding="utf-8")
+    assert "client.toml:1: is nested too deeply" in client("add", folder / "client.toml").output
     (folder / "client.toml").write_text(CLIENT, encoding="utf-8")
     (folder / "jwks.json").write_text("{}", encoding="utf-16")
     assert "jwks.json: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
