@@ -82,6 +82,8 @@ def test_its_registration_is_one(platform: Platform) -> None:
 
 def test_its_way_to_new_keys_keeps_what_the_old_ones_signed(platform: Platform) -> None:
     assert "new keys **before** the old ones" in SECTIONS["Replace your keys"]
+    assert "Five minutes later" in SECTIONS["Replace your keys"]
+    assert platform.browser().get("/catalogue").cache_control.max_age == 5 * 60, "for so long it may be an old one"
     new, old = jwks("ES256", "ECDH-ES")["keys"], [key.public_jwk() for key in platform.agency_keys[AGENCY]]
     document = {"id": AGENCY, "connector": "jose", "jwks": {"keys": [*new, *old]}}
     registered = read_agency(document, Context(platform.catalogue))
