@@ -292,7 +292,8 @@ function problem(name) {
 let busy = true
 
 async function main() {
-  const catalogue = await (await fetch('/catalogue')).json() // first: what follows can be done only once
+  // First, for what follows can be done only once; and as it is now, for an agency may have a new key since.
+  const catalogue = await (await fetch('/catalogue', { cache: 'no-cache' })).json()
   counties = catalogue.counties
   const details = await getTokens()
   let finished = 0

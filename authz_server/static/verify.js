@@ -30,7 +30,7 @@ function show(good, sentence, facts = []) {
 }
 
 async function judge(octets) {
-  const answer = await fetch('/catalogue').catch(() => null)
+  const answer = await fetch('/catalogue', { cache: 'no-cache' }).catch(() => null)
   if (!answer?.ok) return show(false, 'no-answer')
   const { agencies, counties } = await answer.json()
   try {

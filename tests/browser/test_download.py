@@ -209,6 +209,24 @@ def test_what_is_not_intact_is_neither_shown_nor_saved(chromium: Browser, sandbo
         assert card.locator("button:visible, td:visible").count() == 0
 
 
+def test_keys_of_agencies_are_looked_up_anew(chromium: Browser, sandbox: Sandbox) -> None:
+    with visitor(chromium, sandbox, lang="en", who=2, scripts=True, strict=True) as guest:
+        guest.prove()
+        guest.open("/verify")
+        file: FilePayload = {"name": "package.zip", "mimeType": "application/zip", "buffer": b"PK\x03\x04 nothing"}
+        for _ in ("first", "again, when the browser has a copy"):
+            with guest.page.expect_request("**/catalogue") as asked:
+                guest.page.set_input_files("#document", files=[file])
+            assert asked.value.all_headers().get("cache-control") == "max-age=0"
+            guest.page.wait_for_selector("#package-verdict.verdict-bad")
+        guest.open("/download/basket?lang=en&dataset=ris.personal")
+        guest.page.click("#continue")
+        with guest.page.expect_request("**/catalogue") as asked:
+            guest.page.click("#consent-approve")
+        assert asked.value.all_headers().get("cache-control") == "max-age=0"
+        expect(guest.page.locator("[data-dataset='ris.personal']")).to_contain_text(SIGNED["en"])
+
+
 def spoil(route: Route) -> None:
     """Let the answer through with one character changed."""
     answer = route.fetch()
