@@ -1,6 +1,7 @@
 """Group DP: proofs at the endpoints of the authorization server. Those at the proxy: tests/resource_proxy."""
 
 import hashlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -165,6 +166,24 @@ def test_a_proof_that_the_proxy_saw_before_is_told_as_such(platform: Platform) -
     again = dataset_token(platform)
     refused(again.exchange(dpop_jti=jti), 400, "invalid_dpop_proof")
     assert again.exchange().status_code == 200
+
+
+@pytest.mark.row("DP-07", "X-01")
+@pytest.mark.parametrize("later_s", [0, 70])
+@pytest.mark.parametrize(
+    ("outcome", "more"), [("no_record", {}), ("failed", {"reason": "agency_down"}), ("preparing", {"retry_after": "1"})]
+)
+def test_a_proof_stays_used_when_its_token_is_free_again(
+    platform: Platform, outcome: str, more: dict[str, str], later_s: int
+) -> None:
+    """What an agency answers without data uses up no token, but each attempt takes a proof of its own."""
+    fetch, jti = dataset_token(platform), base64url(hashlib.sha256(f"{outcome} {later_s}".encode()).digest())
+    with clock.frozen(clock.now()):
+        lease = fetch.exchange(dpop_jti=jti).get_json()["lease"]
+        assert platform.proxy.report(lease, outcome, **more).status_code == 204
+        clock.advance(timedelta(seconds=later_s + 1))
+        refused(fetch.exchange(dpop_jti=jti), 400, "invalid_dpop_proof")
+        assert fetch.exchange().status_code == 200
 
 
 @pytest.mark.row("DP-08", "U-08", "U-12")
