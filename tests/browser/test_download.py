@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Dialog, Error, FilePayload, Route, expe
 from authz_server.catalogue.counties import ENGLISH
 from authz_server.catalogue.parameters import TYPES, this_year
 from client_examples.sandbox.sandbox import Sandbox
-from tests.browser.support import Visitor, visitor
+from tests.browser.support import LANGUAGES, Visitor, violations, visitor
 
 pytestmark = pytest.mark.browser
 SIGNED = {"zh-TW": "內容完整", "en": "and intact"}
@@ -42,6 +42,7 @@ new MutationObserver(changes => {
   for (const { target } of changes) window.said.push([target.dataset.dataset, target.dataset.state, target.textContent])
 }).observe(document, { subtree: true, attributeFilter: ['data-state'] })
 """
+FIELD = re.compile(r'(?:combobox|textbox) ".*"')  # in what a screen reader is given
 READABLE = """async () => {
   const pairs = window.made.filter(one => one.privateKey)
   const tried = pairs.flatMap(pair => ['jwk', 'pkcs8'].map(format => crypto.subtle.exportKey(format, pair.privateKey)))
@@ -242,3 +243,22 @@ def test_without_javascript_the_page_says_why_it_is_needed(chromium: Browser, sa
         guest.page.click("#continue")
         guest.page.click("#consent-approve")
         assert "This page needs JavaScript" in guest.page.inner_text("main")
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_fields_of_the_same_name_are_told_apart_by_whoever_hears_the_page(
+    chromium: Browser, sandbox: Sandbox, lang: str
+) -> None:
+    chosen = ("fia.income", "fia.house-tax", "bli.contributions", "nhi.premiums")
+    with visitor(chromium, sandbox, lang=lang, who=1, scripts=True, strict=True) as guest:
+        guest.prove()
+        guest.open(f"/download/basket?lang={lang}&" + "&".join(f"dataset={one}" for one in chosen))
+        cards = guest.page.locator("#basket .card").all()
+        heard = [
+            (card.locator("h2").inner_text(), [field.split('"')[1] for field in FIELD.findall(card.aria_snapshot())])
+            for card in cards
+        ]
+        names = [name for _, names in heard for name in names]
+        assert len(names) == len(set(names)) == 7
+        assert [name for dataset, names in heard for name in names if not name.endswith(f" ({dataset})")] == []
+        assert violations(guest.page) == []
