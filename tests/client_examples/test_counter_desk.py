@@ -194,6 +194,19 @@ def test_a_code_that_was_typed_is_kept_while_the_person_is_not_confirmed_yet(des
 
 
 @pytest.mark.parametrize(
+    ("lang", "what", "text"),
+    [
+        ("en", "Told to the citizen", "“To prove your registered address”"),
+        ("zh", "告知民眾的用途", "「證明您的戶籍地址」"),
+    ],
+)
+def test_the_clerk_reads_the_purpose_as_what_somebody_else_was_told(
+    desk: Desk, lang: str, what: str, text: str
+) -> None:
+    assert f"<dt>{what}</dt><dd>{text}</dd>" in unnamed(desk, begun=True).get(f"/ask?lang={lang}").text
+
+
+@pytest.mark.parametrize(
     ("lang", "year", "cars"),
     [
         ("en", "2026 (ROC year 115)", "Plate A-1; Year 2021 (ROC year 110)<br>Plate B-2; Year 2022 (ROC year 111)"),
