@@ -14,7 +14,7 @@ from resource_proxy.authz_client import AuthzClient
 from resource_proxy.config import AgencySettings, ProxySettings
 from resource_proxy.connectors.base import Connector
 from resource_proxy.connectors.jose_agency import JoseAgency
-from resource_proxy.connectors.plain_agency import PlainAgency, read_api_key, signing_key
+from resource_proxy.connectors.plain_agency import PlainAgency, check_opening_key, read_api_key, signing_key
 from resource_proxy.connectors.tickets import TicketReader
 from resource_proxy.http_pool import Pool
 
@@ -41,11 +41,12 @@ def _jose(parts: Parts) -> Connector:
 
 def _plain(parts: Parts) -> Connector:
     at = f"agencies.{parts.agency.id}"
+    with of(f"{at}.api_key_file"):
+        api_key = read_api_key(parts.agency_settings.api_key_file)
     with of(f"{at}.keys_file"):
         keys = jose.load_keys(parts.agency_settings.keys_file or parts.settings.keys_file)
         signing_key(keys)
-    with of(f"{at}.api_key_file"):
-        api_key = read_api_key(parts.agency_settings.api_key_file)
+        check_opening_key(keys)
     return PlainAgency(
         parts.pool,
         path=parts.path,

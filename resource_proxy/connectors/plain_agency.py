@@ -13,7 +13,7 @@ import pybase64
 from jsonschema import Draft202012Validator
 
 from authz_server.catalogue.model import Dataset
-from authz_server.core import jose
+from authz_server.core import jose, text_file
 from authz_server.core.identifiers import AgencyId
 from resource_proxy.connectors import http_answer
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyGarbage, Answer, BadSignature, Question
@@ -138,9 +138,15 @@ def signing_key(keys: jose.KeySet) -> jose.Key:
     raise jose.BadKey("no signing key (use sig, alg ES256, PS256, EdDSA or Ed25519)")
 
 
+def check_opening_key(keys: jose.KeySet) -> None:
+    """Raise BadKey unless some key may open tickets: without one each fetch would fail, and nothing before."""
+    if not any(key.fits(alg) for key in keys for alg in jose.KEY_MANAGEMENT):
+        raise jose.BadKey("no key that tickets are encrypted to (use enc, EC or RSA)")
+
+
 def read_api_key(path: Path | None) -> str:
     """The API key in a file, without line end.  Raises: OSError, ValueError."""
-    text = path.read_text(encoding="ascii").strip() if path is not None else ""
-    if not text or not text.isprintable():
-        raise ValueError("the API key file is empty or not printable")
+    text = text_file.read(path).strip() if path is not None else ""
+    if not text or not text.isprintable() or not text.isascii():
+        raise ValueError(f"{path}: the API key must be one line of ASCII that can be printed")
     return text

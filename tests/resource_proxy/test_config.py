@@ -130,6 +130,45 @@ def test_what_only_shows_when_files_are_read_is_listed_too(
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("api_key", "keys", "told"),
+    [
+        (b"synthetic", ("ES256",), "nhi.keys_file: no key that tickets are encrypted to (use enc, EC or RSA)"),
+        (b"synthetic", ("ECDH-ES",), "nhi.keys_file: no signing key"),
+        ("synthetic".encode("utf-16"), ("ES256", "ECDH-ES"), "nhi.api_key_file: is UTF-16; save it as UTF-8"),
+        (b"one\ntwo", ("ES256", "ECDH-ES"), "api-key: the API key must be one line of ASCII"),
+        ("\u91d1\u9470".encode(), ("ES256", "ECDH-ES"), "api-key: the API key must be one line of ASCII"),
+        (None, ("ES256", "ECDH-ES"), "nhi.api_key_file: [Errno 2] No such file or directory"),
+        (b"\xef\xbb\xbfsynthetic\r\n", ("ES256", "ECDH-ES"), ""),
+    ],
+)
+def test_what_a_plain_agency_is_asked_with_is_looked_at_before_anybody_comes(
+    settings: ProxySettings,
+    real_catalogue: Catalogue,
+    tmp_path: Path,
+    api_key: bytes | None,
+    keys: tuple[str, ...],
+    told: str,
+) -> None:
+    for name, content in (
+        ("api-key", api_key),
+        ("keys", json.dumps({"keys": [jose.generate_key(alg) for alg in keys]}).encode()),
+    ):
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+            (tmp_path / name).chmod(0o600)
+    nhi = AgencySettings(
+        url="https://nhi.example", connector="plain", api_key_file=tmp_path / "api-key", keys_file=tmp_path / "keys"
+    )
+    problems: list[str] = []
+    try:
+        create_app(replace(settings, agencies={"nhi": nhi}), catalogue=real_catalogue)
+    except SettingsError as error:
+        problems = error.problems
+    assert bool(problems) == bool(told)
+    assert all(told in problem for problem in problems)
+
+
 @pytest.mark.parametrize("content", [None, "no certificate"])
 @pytest.mark.parametrize("issuer", ["https://op.example", "http://127.0.0.1:8000"])
 def test_authorities_that_can_not_be_read_are_told_at_the_start(
