@@ -1,6 +1,7 @@
 """Wiring: one application from one set of settings. Whatever can be wrong with them is found here, at the start."""
 
 from logging import ERROR
+from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
 from sqlalchemy import Engine
@@ -29,6 +30,9 @@ from authz_server.identity import views as identity_views
 from authz_server.oauth import routes
 from authz_server.portal.errors import unavailable
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 TRACE_HEADER = "X-FAPI-Interaction-ID"
 OTHER_SECRET_S = 60  # somebody has to put it right, and to start the server anew
 
@@ -47,11 +51,8 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
         MAX_FORM_MEMORY_SIZE=LARGEST_BODY_BYTES,
     )
     app.json.ensure_ascii = False  # type: ignore[attr-defined]  # Flask's own provider has it
-    if settings.trusted_hops:
-        # Only whom a request comes from: scheme and host are the settings' affair.
-        app.wsgi_app = ProxyFix(  # type: ignore[method-assign]  # the documented way to wrap it
-            app.wsgi_app, x_for=settings.trusted_hops, x_proto=0, x_host=0
-        )
+    # The documented way to wrap it.
+    app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_hops)  # type: ignore[assignment, method-assign]
     app.url_map.merge_slashes = False  # no redirects of the router's own
     db.init_app(app)
     with app.app_context():
@@ -69,6 +70,14 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     app.register_blueprint(catalogue_blueprint(services.catalogue, registry.agency_jwks, registry.agency_state))
     app.register_blueprint(consent_blueprint)
     return app
+
+
+def behind_proxies(application: "WSGIApplication", hops: int) -> "WSGIApplication":
+    """The application, which takes a request to come from where the outermost of so many proxies says.
+
+    Only whom it comes from: scheme and host are the settings' affair.
+    """
+    return ProxyFix(application, x_for=hops, x_proto=0, x_host=0) if hops else application
 
 
 def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | None = None) -> Services:

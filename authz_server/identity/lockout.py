@@ -5,6 +5,7 @@ let any number of guesses through that are made at the same moment.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -26,6 +27,8 @@ EVERYBODY: Final = "everybody"  # all who guess at what one registry knows
 # Many people share an address (an office, a mobile network), so that it locks later than an account.
 ADDRESS_FACTOR = 10
 DAY: Final = timedelta(days=1)
+# As some proxies write an address: in brackets, with the port that it came from, or with both.
+_WITH_PORT = re.compile(r"\[(?P<six>[^\]]*)\](?::[0-9]+)?|(?P<four>[0-9.]+):[0-9]+")
 _IPV6_SUBSCRIBER_BITS = 64  # RFC 6177: nobody is given less, so a single guesser has that many addresses
 
 
@@ -82,8 +85,9 @@ def _day_door(kind: str, key: str, *, most: int) -> Door:
 
 
 def _network(address: str | None) -> str:
+    written = _WITH_PORT.fullmatch(address or "")
     try:
-        parsed = ipaddress.ip_address(address or "")
+        parsed = ipaddress.ip_address((written["six"] or written["four"] or "") if written else address or "")
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv4Address):
