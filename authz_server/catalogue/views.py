@@ -35,14 +35,19 @@ def create_blueprint(
             {**description, "jwks": agency_jwks(agency.id), **agency_state(agency)}
             for agency, description in descriptions
         ]
-        body = orjson.dumps({"version": catalogue.version, "agencies": agencies, "counties": places})
-        response = Response(body, mimetype="application/json")
-        response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
-        response.set_etag(hashlib.sha256(body).hexdigest()[:32])
-        response.make_conditional(request)
-        return response
+        return for_everybody({"version": catalogue.version, "agencies": agencies, "counties": places})
 
     return blueprint
+
+
+def for_everybody(value: Any) -> Response:
+    """A JSON answer that is the same for all and may be kept for a while; to whoever has it, that it still is."""
+    body = orjson.dumps(value)
+    response = Response(body, mimetype="application/json")
+    response.headers["Cache-Control"] = f"public, max-age={MAX_AGE_S}"
+    response.set_etag(hashlib.sha256(body).hexdigest()[:32])
+    response.make_conditional(request)
+    return response
 
 
 def _agency(agency: Agency) -> dict[str, Any]:

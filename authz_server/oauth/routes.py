@@ -141,6 +141,7 @@ CALLERS: Mapping[str, str] = {
     "export.as_json": "citizen",
     "export.as_csv": "citizen",
     "verify.form": "anyone",
+    "verify.recipients": "anyone",
     "verify.check": "anyone",
     "account.hub": "citizen",
     "account.language": "citizen",
@@ -200,25 +201,25 @@ def init_app(app: Flask, services: Services) -> None:
     route(
         grant,
         "query_grant",
-        resource(lambda: json_response(grant_management.query(request, server.dpop, _grant_id()))),
+        resource(lambda: json_response(grant_management.query(request, server.dpop, _named("grant_id")))),
         "GET",
     )
     route(
         grant,
         "revoke_grant",
-        resource(silent(lambda: grant_management.revoke(request, server.dpop, _grant_id()))),
+        resource(silent(lambda: grant_management.revoke(request, server.dpop, _named("grant_id")))),
         "DELETE",
     )
     route(
         f"{grant}/erasure",
         "query_erasure",
-        resource(lambda: json_response(grant_management.query_erasure(request, server.dpop, _grant_id()))),
+        resource(lambda: json_response(grant_management.query_erasure(request, server.dpop, _named("grant_id")))),
         "GET",
     )
     route(
         f"{grant}/erasure",
         "answer_erasure",
-        resource(silent(lambda: grant_management.answer_erasure(request, server.dpop, _grant_id()))),
+        resource(silent(lambda: grant_management.answer_erasure(request, server.dpop, _named("grant_id")))),
         "POST",
     )
 
@@ -243,10 +244,6 @@ def _add_agencies(route: Callable[[str, str, View, str], None]) -> None:
         back_channel(silent(lambda: heartbeats.take(request, _named("agency_id")))),
         "POST",
     )
-
-
-def _grant_id() -> str:
-    return _named("grant_id")
 
 
 def _named(part: str) -> str:

@@ -1,11 +1,13 @@
 """Anybody checks whether a receipt or an exported record is what this platform signed. Nothing of it is kept.
 
 Routes
-    GET  /verify   the form
-    POST /verify   form: csrf, document (a file) or text (pasted); says what it is, or what is wrong with it
+    GET  /verify             the form
+    POST /verify             form: csrf, document (a file) or text (pasted); says what it is, or what is wrong with it
+    GET  /verify/recipients  by client id what they are called that packages may be made for; public, cacheable
 
 The command `mydata verify` does the same without this server. Packages of agencies, which hold data, are verified by a
-script of the page (static/verify.js), and stay in the browser; only the public catalogue is asked for.
+script of the page (static/verify.js), and stay in the browser; only the public catalogue is asked for, and the list of
+all recipients, so that nobody learns whose package it is.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,6 +21,7 @@ from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Text
+from authz_server.catalogue.views import for_everybody
 from authz_server.clients import own
 from authz_server.consent.wording import listed
 from authz_server.core import documents, packages
@@ -76,6 +79,13 @@ def check() -> Response:
     except NotGenuine as wrong:
         return _page(wrong=str(WRONG[wrong.cause]))
     return _page(facts=_facts(genuine))
+
+
+@blueprint.get("/verify/recipients")
+def recipients() -> Response:
+    """List the names of all clients that packages are made for, in both languages."""
+    clients = (client for client in services().registry.clients() if client.policy.may_ask_for_datasets)
+    return for_everybody({one.client_id: one.name.to_json() for one in clients if one.client_id != own.CLIENT_ID})
 
 
 def _sent() -> bytes:
@@ -153,13 +163,6 @@ ABOUT: Final[Mapping[Kind, Callable[[Mapping[str, Any]], list[tuple[str, str]]]]
 }
 
 
-def _recipients() -> Mapping[str, str]:
-    """By client id what those are called that packages are made for; the script, which sends nothing, looks it up."""
-    clients = (client for client in services().registry.clients() if client.policy.may_ask_for_datasets)
-    names: dict[str, str] = {client.client_id: client.name.get(locale.current()) for client in clients}
-    return names | {own.CLIENT_ID: gettext("The browser that it was downloaded in")}
-
-
 def _page(
     *,
     facts: list[tuple[str, str]] | None = None,
@@ -178,7 +181,7 @@ def _page(
             wrong=wrong,
             error=error,
             text=text if len(text) <= MOST_REPEATED else "",
-            recipients=_recipients(),
+            own_client=own.CLIENT_ID,
             issuer=services().settings.issuer,
             csrf=csrf.csrf_token(secret, ACTION),
         ),

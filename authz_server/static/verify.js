@@ -29,10 +29,16 @@ function show(good, sentence, facts = []) {
   verdict.focus()
 }
 
+const load = async (path) => {
+  const answer = await fetch(path, { cache: 'no-cache' }).catch(() => null)
+  return answer?.ok ? answer.json() : null
+}
+
 async function judge(octets) {
-  const answer = await fetch('/catalogue', { cache: 'no-cache' }).catch(() => null)
-  if (!answer?.ok) return show(false, 'no-answer')
-  const { agencies, counties } = await answer.json()
+  // The same two for every package, whoever it is from and for.
+  const [catalogue, recipients] = await Promise.all(['/catalogue', '/verify/recipients'].map(load))
+  if (!catalogue) return show(false, 'no-answer')
+  const { agencies, counties } = catalogue
   try {
     const { manifest, agency } = await verify(await unzip(octets), agencies)
     const dataset = agency.datasets.find((one) => one.id === manifest.dataset)
@@ -40,14 +46,14 @@ async function judge(octets) {
       const parameter = dataset?.parameters.find((one) => one.id === name)
       return `${parameter?.name[language] ?? name} ${written(name, value, counties)}`
     })
-    const recipient = texts.querySelector(`[data-name="client:${CSS.escape(manifest.aud)}"]`)
+    const own = texts.querySelector(`[data-name="client:${CSS.escape(manifest.aud)}"]`)
     return show(true, 'intact', [
       ['agency', agency.name[language]],
       ['when', signedAt(manifest)],
       ['data', dataset?.name[language] ?? manifest.dataset],
       ['parameters', asked.join(language === 'en' ? ', ' : '、')],
       ['of', manifest.files.map((file) => file.name).join(', ')],
-      ['recipient', recipient?.textContent ?? manifest.aud],
+      ['recipient', own?.textContent ?? recipients?.[manifest.aud]?.[language] ?? manifest.aud],
       ['reference', manifest.txn],
     ])
   } catch (error) {

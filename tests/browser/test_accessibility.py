@@ -451,6 +451,7 @@ NO_PAGES = frozenset(
         "receipts.as_pdf",
         "static",
         "upstream.returned",
+        "verify.recipients",
         "visit.picture",
         "visit.state",
     }

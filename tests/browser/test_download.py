@@ -13,6 +13,7 @@ from playwright.sync_api import Browser, Dialog, Error, FilePayload, Route, expe
 
 from authz_server.catalogue.counties import ENGLISH
 from authz_server.catalogue.parameters import TYPES, this_year
+from authz_server.clients import own
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import LANGUAGES, Visitor, violations, visitor
 
@@ -23,6 +24,7 @@ PREPARING = {"zh-TW": "機關準備中", "en": "The agency is preparing it"}
 INSIDE = {"zh-TW": "給付單位", "en": "Payer"}  # how the catalogue calls what stands inside of a field
 YEAR_NAME = {"zh-TW": "所得年度", "en": "Tax year"}
 ASKED = {"zh-TW": "縣市 {county}、課稅年度 {year}", "en": "County or city {county}, Tax year {year}"}
+CLIENT = {"zh-TW": "第一示範銀行", "en": "First Sample Bank"}
 BROWSER = {"zh-TW": "下載它的那個瀏覽器", "en": "The browser that it was downloaded in"}
 # What every script would try to read of the keys; they are made before anything of the page can see them.
 SPY = """
@@ -181,12 +183,24 @@ def verify_in_the_browser(guest: Visitor, package: bytes, lang: str) -> None:
                 expect(guest.page.locator("#package-verdict")).to_contain_text(said)
         drop(guest, "package.zip", "application/zip", octets)
         guest.page.wait_for_selector(f"#package-verdict.{verdict}")
+    be_for_a_client(guest)
+    drop(guest, "package.zip", "application/zip", package)
+    expect(guest.page.locator("#package-verdict")).to_contain_text(CLIENT[lang])
     guest.page.click("#verify-submit")  # which has nothing to send, and leads to the verdict
     expect(guest.page.locator("#package-verdict")).to_be_focused()
     assert sent == []
     drop(guest, "receipt.json", "application/json", b"{}")  # which the form sends, as if it had been chosen
     expect(guest.page.locator("#document")).to_have_value(re.compile(r"receipt\.json$"))
     expect(guest.page.locator("#package-verdict")).to_be_hidden()
+
+
+def be_for_a_client(guest: Visitor) -> None:
+    """From now on the recipient is one that the platform has in its list, and no browser."""
+    of_list = {own.CLIENT_ID: {"zh": CLIENT["zh-TW"], "en": CLIENT["en"]}}
+    guest.page.route("**/verify/recipients", lambda route: route.fulfill(json=of_list))
+    guest.page.evaluate(
+        "() => document.getElementById('verify-texts').content.querySelector('[data-name^=\"client:\"]').remove()"
+    )
 
 
 def drop(guest: Visitor, name: str, kind: str, octets: bytes) -> None:

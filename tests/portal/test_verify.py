@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse, stream_encode_multipart
 
+from authz_server.clients import own
 from authz_server.core import clock, documents
 from authz_server.database import db
 from authz_server.portal import verify
@@ -103,9 +104,25 @@ def test_what_is_registered_otherwise_by_now_is_told_as_it_was_signed(platform: 
         assert f"<dd>{words}</dd>" in page
 
 
-def test_the_script_that_checks_packages_finds_the_names_of_recipients_on_the_page(platform: Platform) -> None:
+def test_the_script_that_checks_packages_finds_the_names_of_recipients_in_one_list_for_all(
+    platform: Platform,
+) -> None:
+    """So nobody learns which of them a package is for; and whoever checks none does not load it."""
+    listed = platform.browser().get("/verify/recipients")
+    names = listed.get_json()
+    assert names[platform.bank.client_id] == {"zh": "甲銀行", "en": "First Sample Bank"}
+    assert platform.proxy.client_id not in names
+    assert own.CLIENT_ID not in names
+    assert listed.headers["Cache-Control"] == "public, max-age=300"
+    again = platform.browser().get("/verify/recipients", headers={"If-None-Match": listed.headers["ETag"]})
+    assert (again.status_code, again.data) == (304, b"")
+    assert "Set-Cookie" not in listed.headers
+
+
+def test_the_page_does_not_grow_with_the_clients(platform: Platform) -> None:
     page = platform.browser().get("/verify?lang=en").text
-    assert f'<p data-name="client:{platform.bank.client_id}">First Sample Bank</p>' in page
+    assert "First Sample Bank" not in page
+    assert page.count('data-name="client:') == 1
     assert '<p data-name="client:mydata-download">The browser that it was downloaded in</p>' in page
 
 
