@@ -60,6 +60,7 @@ MACHINES: Final = frozenset(
         "outcomes",
         "par",
         "preparations",
+        "recipients",
         "revoke",
         "token",
         "userinfo",

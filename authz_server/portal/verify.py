@@ -1,9 +1,9 @@
 """Anybody checks whether a receipt or an exported record is what this platform signed. Nothing of it is kept.
 
 Routes
-    GET  /verify             the form
-    POST /verify             form: csrf, document (a file) or text (pasted); says what it is, or what is wrong with it
-    GET  /verify/recipients  by client id what they are called that packages may be made for; public, cacheable
+    GET  /verify       the form
+    POST /verify       form: csrf, document (a file) or text (pasted); says what it is, or what is wrong with it
+    GET  /recipients   by client id what they are called that packages may be made for; public, cacheable
 
 The command `mydata verify` does the same without this server. Packages of agencies, which hold data, are verified by a
 script of the page (static/verify.js), and stay in the browser; only the public catalogue is asked for, and the list of
@@ -81,7 +81,7 @@ def check() -> Response:
     return _page(facts=_facts(genuine))
 
 
-@blueprint.get("/verify/recipients")
+@blueprint.get("/recipients")
 def recipients() -> Response:
     """List the names of all clients that packages are made for, in both languages."""
     clients = (client for client in services().registry.clients() if client.policy.may_ask_for_datasets)

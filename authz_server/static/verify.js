@@ -36,7 +36,7 @@ const load = async (path) => {
 
 async function judge(octets) {
   // The same two for every package, whoever it is from and for.
-  const [catalogue, recipients] = await Promise.all(['/catalogue', '/verify/recipients'].map(load))
+  const [catalogue, recipients] = await Promise.all(['/catalogue', '/recipients'].map(load))
   if (!catalogue) return show(false, 'no-answer')
   const { agencies, counties } = catalogue
   try {

@@ -197,7 +197,7 @@ def verify_in_the_browser(guest: Visitor, package: bytes, lang: str) -> None:
 def be_for_a_client(guest: Visitor) -> None:
     """From now on the recipient is one that the platform has in its list, and no browser."""
     of_list = {own.CLIENT_ID: {"zh": CLIENT["zh-TW"], "en": CLIENT["en"]}}
-    guest.page.route("**/verify/recipients", lambda route: route.fulfill(json=of_list))
+    guest.page.route("**/recipients", lambda route: route.fulfill(json=of_list))
     guest.page.evaluate(
         "() => document.getElementById('verify-texts').content.querySelector('[data-name^=\"client:\"]').remove()"
     )

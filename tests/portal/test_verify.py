@@ -108,13 +108,13 @@ def test_the_script_that_checks_packages_finds_the_names_of_recipients_in_one_li
     platform: Platform,
 ) -> None:
     """So nobody learns which of them a package is for; and whoever checks none does not load it."""
-    listed = platform.browser().get("/verify/recipients")
+    listed = platform.browser().get("/recipients")
     names = listed.get_json()
     assert names[platform.bank.client_id] == {"zh": "甲銀行", "en": "First Sample Bank"}
     assert platform.proxy.client_id not in names
     assert own.CLIENT_ID not in names
     assert listed.headers["Cache-Control"] == "public, max-age=300"
-    again = platform.browser().get("/verify/recipients", headers={"If-None-Match": listed.headers["ETag"]})
+    again = platform.browser().get("/recipients", headers={"If-None-Match": listed.headers["ETag"]})
     assert (again.status_code, again.data) == (304, b"")
     assert "Set-Cookie" not in listed.headers
 

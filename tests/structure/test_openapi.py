@@ -26,7 +26,8 @@ from tests.support.tree import ROOT
 
 PROXY = "https://data.mydata.example"
 # Routes for programs; all others are pages, or the files of pages.
-FOR_PROGRAMS = {"catalogue.show", "portal.health", *(name for name in CALLERS if name.startswith("oauth."))}
+PUBLIC = ("catalogue.show", "portal.health", "verify.recipients")
+FOR_PROGRAMS = {*PUBLIC, *(name for name in CALLERS if name.startswith("oauth."))}
 
 
 @pytest.fixture(scope="module")
