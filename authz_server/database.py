@@ -32,6 +32,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from authz_server.config import Settings
@@ -46,6 +47,8 @@ NAMING = {
 
 # In the `info` of a constraint: the one dialect that has it.
 ONLY_ON = "only_on"
+# In the `info` of a pool's entry, which is empty again with each connection that is opened for it.
+_WAS_TAKEN = "was_taken"
 # The database is away, or all its connections are taken: by whichever way the statement went.
 UNREACHABLE = (OperationalError, psycopg.OperationalError, PoolTimeout)
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER
@@ -178,8 +181,10 @@ def has_ended(connection: psycopg.Connection[Any]) -> bool:
     return bool(heard.poll(0))
 
 
-def _refuse_what_has_ended(connection: psycopg.Connection[Any], _record: object, _proxy: object) -> None:
-    if has_ended(connection):
+def _refuse_what_has_ended(connection: psycopg.Connection[Any], entry: ConnectionPoolEntry, _proxy: object) -> None:
+    # Of one that was just opened the statement tells: of a second refusal the pool makes an error of the program's.
+    was_idle, entry.info[_WAS_TAKEN] = entry.info.get(_WAS_TAKEN, False), True
+    if was_idle and has_ended(connection):
         raise InvalidatePoolError  # the pool opens another one, and trusts none of the same age
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
-from sqlalchemy import Connection, Engine, literal, select
+from sqlalchemy import Connection, Engine, event, literal, select
 
-from authz_server.database import GIVEN_UP_AFTER, engine_options, new_engine, reading
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, engine_options, new_engine, reading
 from authz_server.prepared import Executor, Prepared, lone_connection
 from tests.support import postgres
 
@@ -47,6 +47,21 @@ def test_a_database_that_came_anew_refuses_nothing_although_connections_to_it_we
     with ExitStack() as stack:
         for _ in range(4):
             ask(stack.enter_context(connect()))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_goes_again_right_after_it_came_is_told_as_one_that_is_away(engine: Engine) -> None:
+    """Else the answer would be 500, and the worker would end."""
+    with engine.connect() as connection:
+        ask(connection)
+
+    def go(*_: object) -> None:
+        postgres.cut_connections(str(engine.url.database))
+
+    go()
+    event.listen(engine, "connect", go)
+    with pytest.raises(UNREACHABLE), engine.connect() as connection:
+        ask(connection)
 
 
 def ask(connection: Connection | Executor) -> None:
