@@ -36,14 +36,12 @@ class Citizen:
         return ["--checked-in-person", *(f"--{name.replace('_', '-')}={getattr(self, name)}" for name in names)]
 
     def take_card(self, authority: Path) -> Path:
-        """Get a card of the authority that keeps this folder; the file of its certificate."""
-        tail = self.national_id[-4:]
-        card = Authority(authority).issue(self.username, self.name, id_tail=tail, password=self.card_password).file
-        return card.with_suffix(".pem")
-
-    def keep_card(self, authority: Path) -> None:
-        """Have the card that was taken there, now or before, at hand."""
+        """Get a card of the authority that keeps this folder, once; the file of its certificate."""
         self.card = authority / "cards" / f"{self.username}.p12"
+        if not self.card.exists():
+            tail = self.national_id[-4:]
+            Authority(authority).issue(self.username, self.name, id_tail=tail, password=self.card_password)
+        return self.card.with_suffix(".pem")
 
     def sign(self, text: str) -> str:
         """A signature over a text by the citizen's card, as it is pasted into a form."""

@@ -195,8 +195,11 @@ class Sandbox(Addresses):
 
     def _make_settings(self) -> None:
         self.say(f"making keys and settings in {self.work}")
-        if not self._known:
+        if not self._before.people:
             for left in (self.work / "server").glob(f"{DATABASE}.sqlite3*"):
+                left.unlink()
+            # Its address stands in every certificate that it has issued.
+            for left in (self.work / "ca").rglob("*.*"):
                 left.unlink()
             write_keys(self.work / "server" / "keys.json", "sig")
             write_secret(self.work / "server" / "secret")
@@ -237,17 +240,15 @@ class Sandbox(Addresses):
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
         people = (*self.citizens, *self.staff)
         new = [one for one in people if one.username not in self._known]
-        ca = self.work / "ca"
+        certificates = {one.username: one.take_card(self.work / "ca") for one in self.citizens}
         self.commands(
             ["migrate"],
             *(("agency", "add", "--replace", file) for file in agencies),
             *(("client", "add", "--replace", file) for file in clients),
             *(("citizen", "add", one.username, *one.options()) for one in new),
             *(appointments(self.staff) if any(one in new for one in self.staff) else ()),
-            *(("citizen", "add-certificate", one.username, one.take_card(ca)) for one in self.citizens if one in new),
+            *(("citizen", "add-certificate", *has) for has in certificates.items() if has[0] not in self._known),
         )
-        for one in self.citizens:
-            one.keep_card(ca)
         if self.postgres is None:
             self._before.keep(self.binds, [one.username for one in people])
 

@@ -31,14 +31,33 @@ def test_people_registrations_and_addresses_are_those_of_before(tmp_path: Path) 
         assert got.status == "done"
 
 
+def test_another_database_in_between_takes_nothing_away(tmp_path: Path) -> None:
+    first = Sandbox(work=tmp_path, banks=())
+    first._make_folders()
+    first._make_settings()
+    Before(tmp_path).keep(first.binds, ["jia"])
+    kept = {name: tmp_path / "server" / name for name in ("keys.json", "secret", "mydata.sqlite3")}
+    kept["mydata.sqlite3"].write_bytes(b"a database")
+    before = {name: file.read_bytes() for name, file in kept.items()}
+    second = Sandbox(work=tmp_path, banks=(), db="postgresql")
+    try:
+        second._start_database()
+        second._make_settings()
+        assert second._known == frozenset(), "its own server begins with nobody"
+    finally:
+        second.stop()
+    assert {name: file.read_bytes() for name, file in kept.items()} == before
+
+
 def test_a_start_that_broke_off_counts_for_nothing(tmp_path: Path) -> None:
-    left = tmp_path / "server" / "mydata.sqlite3"
-    left.parent.mkdir()
-    left.write_bytes(b"half of it")
+    left = [tmp_path / name for name in ("server/mydata.sqlite3", "ca/root.pem", "ca/cards/jia.p12")]
+    for file in left:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half of it")
     sandbox = Sandbox(work=tmp_path, banks=())
     sandbox._make_folders()
     sandbox._make_settings()
-    assert not left.exists()
+    assert not any(file.exists() for file in left)
 
 
 def test_it_does_not_go_on_elsewhere(tmp_path: Path) -> None:
