@@ -302,6 +302,31 @@ def test_a_last_message_is_in_their_language_which_is_then_forgotten(
     assert [row.locale for row in rows(own_platform, Notice)] == [None]
 
 
+def test_a_last_message_that_is_not_taken_at_first_is_in_their_language_later(
+    own_platform: Platform, hands: Hands, office: PostOffice
+) -> None:
+    office.rcpt = "450 4.2.1 try later"
+    hands.change(locale="zh-TW")
+    leave(own_platform)
+    hands.deliver("email")
+    assert [(row.address, row.locale) for row in rows(own_platform, Notice)] == [(EMAIL, "zh-TW")]
+    office.rcpt = ""
+    clock.advance(timedelta(minutes=1))
+    hands.deliver("email")
+    assert office.letters[-1]["Subject"].startswith("您的帳號已關閉 / ")
+
+
+def test_a_last_message_that_is_never_taken_leaves_neither_address_nor_language(
+    own_platform: Platform, hands: Hands, office: PostOffice
+) -> None:
+    office.rcpt = "550 5.1.1 no such user"
+    hands.change(locale="en")
+    leave(own_platform)
+    hands.deliver("email")
+    (notice,) = rows(own_platform, Notice)
+    assert (notice.failed_at, notice.address, notice.locale) == (clock.now(), None, None)
+
+
 @pytest.mark.parametrize("change", [{"email": None}, {"email_verified_at": None}])
 def test_an_address_that_was_not_verified_gets_no_last_message(
     own_platform: Platform, hands: Hands, change: Any
