@@ -9,7 +9,6 @@ from typing import Final
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
 from flask_babel import gettext, lazy_gettext
-from flask_babel.speaklater import LazyString
 from werkzeug.wrappers import Response as BaseResponse
 
 from authz_server.core import clock
@@ -23,7 +22,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, national_id, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
-from authz_server.portal.form_problem import too_old
+from authz_server.portal.form_problem import FormProblem, too_old
 from authz_server.portal.outcome import moment
 from authz_server.portal.record import client_name
 from authz_server.portal.visit import state_of, visit_of
@@ -101,11 +100,11 @@ def _too_late(signed_in: SignedIn, visit: Visit) -> BaseResponse:
     """It has gone on while the page was read; show how it stands."""
     db.session.rollback()
     now = visit_of(signed_in.citizen_id, visit.transaction_id)
-    return _page(signed_in, now, problem=MEANWHILE, status=409)
+    return _page(signed_in, now, problem=FormProblem(MEANWHILE), status=409)
 
 
 def _page(
-    signed_in: SignedIn, visit: Visit, *, problem: str | LazyString | None = None, typed: str = "", status: int = 200
+    signed_in: SignedIn, visit: Visit, *, problem: str | None = None, typed: str = "", status: int = 200
 ) -> Response:
     row = _row(visit)
     stage = agents.stage(row, now=clock.now())

@@ -41,6 +41,10 @@ def test_it_has_the_five_agencies_and_their_datasets() -> None:
     assert CATALOGUE.find_agency("nobody") is None
 
 
+def test_it_is_read_once_in_a_process() -> None:
+    assert load() is load()
+
+
 def test_every_scope_is_a_scope_token() -> None:
     # RFC 6749 section 3.3
     assert all(re.fullmatch(r"[\x21\x23-\x5B\x5D-\x7E]+", scope) for scope in CATALOGUE.scopes)

@@ -171,6 +171,16 @@ def test_nothing_is_handed_over_before_both_have_said_yes(platform: Platform, of
     assert "agent.shown" not in dict(told(platform, "citizen2", sent.visit.reference))
 
 
+def test_what_has_gone_on_meanwhile_is_said_on_top_and_not_at_the_number(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    sent.open(sent.invite())
+    assert press(sent.agent, sent.own, "end").status_code == 303
+    page = press(sent.citizen, sent.naming, "confirm")
+    assert page.status_code == 409
+    assert 'id="national_id"' in page.text
+    assert "national_id-error" not in page.text
+
+
 def test_an_agent_declines_and_the_citizen_may_ask_again(platform: Platform, office: Bank) -> None:
     sent = errand(platform, office)
     sent.open(invitation := sent.invite())
