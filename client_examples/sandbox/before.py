@@ -30,4 +30,6 @@ class Before:
     def keep(self, ports: Mapping[str, int], people: Iterable[str]) -> None:
         """Note who is registered, for the next start."""
         note = {"ports": dict(ports), "people": sorted({*self.people, *people})}
-        self._note.write_text(json.dumps(note), encoding="utf-8")
+        written = self._note.with_suffix(".new")
+        written.write_text(json.dumps(note), encoding="utf-8")
+        written.replace(self._note)  # at once: whoever is stopped meanwhile leaves no half of it
