@@ -20,12 +20,12 @@ from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.clients.registry import agency_of, client_of
-from authz_server.clients.service import NotRegistered
+from authz_server.clients.service import NotRegistered, Registered
 from authz_server.core import clock, text_file
 from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
-Register = Callable[..., str]
+Register = Callable[..., Registered]
 UNCHANGED = {"suspended": "is suspended already", "resumed": "is not suspended"}
 
 
@@ -39,7 +39,7 @@ def client() -> None:
 @click.option("--replace", is_flag=True, help="Replace the registration of a known client.")
 def add_client(file: Path, replace: bool) -> None:
     """Register the client that FILE, a TOML document, describes."""
-    click.echo(f"client {_register(file, service.register, replace=replace)} registered")
+    click.echo(f"client {_register(file, service.register, replace=replace)}")
 
 
 @client.command("list")
@@ -77,7 +77,7 @@ def agency() -> None:
 @click.option("--replace", is_flag=True, help="Replace the connector and keys of a known agency.")
 def add_agency(file: Path, replace: bool) -> None:
     """Register the agency that FILE, a TOML document, describes."""
-    click.echo(f"agency {_register(file, service.register_agency, replace=replace)} registered")
+    click.echo(f"agency {_register(file, service.register_agency, replace=replace)}")
 
 
 @agency.command("list")
@@ -174,15 +174,16 @@ def _standing(
 
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:
-    """Register what a file describes; every problem is told with file and line."""
+    """Register what a file describes, and say what was done; every problem is told with file and line."""
     given = _read(file)
     context = Context(loader.load(), sandbox=config.load().sandbox)
     try:
         with session_for(config.load()) as session:
-            return register(session, given.document, context=context, now=clock.now(), replace=replace)
+            done = register(session, given.document, context=context, now=clock.now(), replace=replace)
     except RegistrationError as error:
         problems = "\n".join(map(given.told, error.problems))
         raise click.ClickException(f"the registration is not valid\n{problems}") from None
+    return f"{done.id} {'registered' if done.anew else 'replaced'}"
 
 
 @dataclass(frozen=True)

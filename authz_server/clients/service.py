@@ -5,7 +5,7 @@ The formats of the documents are described in `clients.document`. Nobody commits
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import ColumnElement, Delete, Update, delete, select, update
 from sqlalchemy.engine import CursorResult
@@ -22,7 +22,6 @@ from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.clients.registry import Registry
 from authz_server.core.clock import day_of
 from authz_server.core.errors import DomainError
-from authz_server.core.identifiers import AgencyId, ClientId
 from authz_server.core.jose import parse_public_keys, public_jwks
 from authz_server.database import insert_if_absent
 
@@ -30,6 +29,7 @@ __all__ = [
     "Client",
     "Context",
     "NotRegistered",
+    "Registered",
     "RegisteredAgency",
     "RegistrationError",
     "Registry",
@@ -47,6 +47,13 @@ __all__ = [
 REGISTERED = "is registered already; --replace puts this in its place"
 
 
+class Registered(NamedTuple):
+    """What was registered. `anew`: nothing was under its id before."""
+
+    id: str
+    anew: bool
+
+
 class NotRegistered(DomainError):
     """There is no client, agency or dataset with this id."""
 
@@ -56,8 +63,8 @@ class NotRegistered(DomainError):
 
 def register(
     session: Session, document: Mapping[str, Any], *, context: Context, now: datetime, replace: bool = False
-) -> ClientId:
-    """Register a client, or replace the registration of a known one, and return its id. The caller commits.
+) -> Registered:
+    """Register a client, or replace the registration of a known one. The caller commits.
 
     A replaced client stays suspended if it was, and keeps the day on which it was first registered.
     Raises: RegistrationError, also if the client is known and `replace` is not said.
@@ -90,12 +97,12 @@ def register(
     )
     session.merge(row)
     bump(session)
-    return client.client_id
+    return Registered(client.client_id, known is None)
 
 
 def register_agency(
     session: Session, document: Mapping[str, Any], *, context: Context, now: datetime, replace: bool = False
-) -> AgencyId:
+) -> Registered:
     """Register an agency of the catalogue, or replace its connector and keys. The caller commits.
 
     Raises: RegistrationError, also if the agency is registered and `replace` is not said.
@@ -115,7 +122,7 @@ def register_agency(
     )
     session.merge(row)
     bump(session)
-    return agency.id
+    return Registered(agency.id, known is None)
 
 
 def suspend(session: Session, client_id: str, *, now: datetime) -> bool:

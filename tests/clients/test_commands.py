@@ -101,7 +101,7 @@ def test_a_client_is_added_listed_suspended_and_resumed(folder: Path, client: Ru
     assert client("resume", "jia-bank").exit_code == 0
     assert "jia-bank\tfapi2\tactive" in client("list").output
     assert client("add", folder / "client.toml").exit_code == 1
-    assert client("add", "--replace", folder / "client.toml").exit_code == 0
+    assert client("add", "--replace", folder / "client.toml").output == "client jia-bank replaced\n"
 
 
 def test_what_was_registered_by_other_rules_and_can_not_be_used_is_listed_as_that_with_each_reason(

@@ -26,11 +26,11 @@ def version(session: Session) -> int:
 
 
 def test_a_client_is_registered_once(session: Session, context: Context) -> None:
-    assert service.register(session, bank(), context=context, now=NOW) == "jia-bank"
+    assert service.register(session, bank(), context=context, now=NOW) == ("jia-bank", True)
     session.flush()
     with pytest.raises(RegistrationError, match="client_id: is registered already"):
         service.register(session, bank(), context=context, now=NOW)
-    assert service.register(session, resource_server(), context=context, now=NOW) == "proxy"
+    assert service.register(session, resource_server(), context=context, now=NOW) == ("proxy", True)
 
 
 def test_a_bad_document_leaves_nothing_behind(session: Session, context: Context) -> None:
@@ -52,7 +52,8 @@ def test_a_replaced_client_keeps_its_first_day_and_its_suspension(session: Sessi
     service.register(session, bank(), context=context, now=NOW)
     service.suspend(session, "jia-bank", now=NOW)
     renamed = bank(name={"zh": "乙銀行", "en": "Yi Bank"}, jwks=None, jwks_uri="https://jia-bank.example/jwks")
-    service.register(session, renamed, context=context, now=NOW + timedelta(days=3), replace=True)
+    again = service.register(session, renamed, context=context, now=NOW + timedelta(days=3), replace=True)
+    assert again == ("jia-bank", False)
     session.commit()
     row = session.get_one(Client, "jia-bank")
     assert (row.name_en, row.registered_on, row.suspended_at) == ("Yi Bank", NOW.date(), NOW)
@@ -64,7 +65,8 @@ def test_an_agency_is_registered_replaced_suspended_and_resumed(session: Session
     with pytest.raises(RegistrationError, match="id: is registered already"):
         service.register_agency(session, agency(), context=context, now=NOW)
     service.suspend_agency(session, "fia", now=NOW)
-    service.register_agency(session, agency(connector="plain"), context=context, now=NOW, replace=True)
+    again = service.register_agency(session, agency(connector="plain"), context=context, now=NOW, replace=True)
+    assert again == ("fia", False)
     session.commit()
     row = session.get_one(Agency, "fia")
     assert (row.connector, row.suspended_at) == ("plain", NOW)
