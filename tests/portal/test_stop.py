@@ -73,10 +73,13 @@ def test_what_comes_next_is_told_until_it_has_come(platform: Platform) -> None:
     given = Given(platform, "ris.personal")
     (fetch,) = given.redeem()
     assert "The agencies send the data" in given.read()
+    assert "Follow every fetch" in given.read()
     assert platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
     page = given.read()
     assert "The agencies send the data" not in page
     assert "must erase it by" in page
+    assert "Follow every fetch" not in page
+    assert "See it among your consents" in page
 
 
 def test_after_the_button_nothing_can_be_fetched(platform: Platform) -> None:
