@@ -164,7 +164,7 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
 def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]:
     """What people are shown of a client, and what it may do with them."""
     redirect_uris = table.texts("redirect_uris", most=_MOST_REDIRECT_URIS, longest=uris.LONGEST)
-    if not table.raw("redirect_uris"):
+    if table.raw("redirect_uris") in (None, []):
         table.note("names no URI", "redirect_uris")
     for index, uri in enumerate(redirect_uris):
         if problem := uris.redirect_uri_problem(uri, sandbox=context.sandbox):
