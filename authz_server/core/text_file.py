@@ -1,6 +1,7 @@
 """Files that people write, with whatever editor they have."""
 
 import codecs
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 
@@ -13,12 +14,13 @@ def read(path: Path) -> str:
 
     Raises: NotText, OSError.
     """
+    content = path.read_bytes()  # once: it may be a pipe
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = TextIOWrapper(BytesIO(content), encoding="utf-8-sig").read()
     except UnicodeDecodeError:
-        raise NotText(_other_than_utf8(path.read_bytes())) from None
+        raise NotText(_other_than_utf8(content)) from None
     if "\0" in text:
-        raise NotText(_other_than_utf8(path.read_bytes()))
+        raise NotText(_other_than_utf8(content))
     return text
 
 

@@ -1,6 +1,7 @@
 """`mydata client` and `mydata agency`, run as commands, with a registry of another process looking on."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -269,6 +270,14 @@ def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:
     (folder / "client.toml").write_text(CLIENT, encoding="utf-8")
     (folder / "jwks.json").write_text("{}", encoding="utf-16")
     assert "jwks.json: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
+
+
+def test_what_comes_through_a_pipe_is_told_as_what_it_is(client: Run) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, "client_id = 'jia-bank'".encode("utf-16"))
+    os.close(writing)
+    assert "is UTF-16; save it as UTF-8" in client("add", f"/dev/fd/{reading}").output
+    os.close(reading)
 
 
 def test_a_byte_order_mark_and_line_ends_of_windows_change_nothing(folder: Path, client: Run) -> None:
