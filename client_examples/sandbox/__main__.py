@@ -7,6 +7,7 @@ code     print a one-time code of a synthetic citizen, for signing in by hand
 """
 
 import argparse
+import shlex
 import signal
 import sys
 import threading
@@ -19,12 +20,14 @@ from client_examples.registry.books import documents_of
 from . import promises
 from .browser import NotOnThePage
 from .citizens import citizens, staff
-from .processes import ProcessFailed, pass_by_proxies
+from .processes import ABOVE, ProcessFailed, pass_by_proxies
 from .sandbox import Sandbox
 from .scenes import clients_of, drive_of, scenes
 
 BROKEN = (promises.PromiseBroken, NotOnThePage, ProcessFailed, Refused, RuntimeError, OSError)
 LOOK_EVERY_S = 1
+# As it is typed in any folder: these programs are not installed.
+PYTHON = f"PYTHONPATH={shlex.quote(str(ABOVE))} {shlex.quote(sys.executable)}"
 ALL_CLIENTS = ("bank", "node-bank", "desk")
 
 
@@ -113,10 +116,13 @@ def answer_plainly(sandbox: Sandbox, canary: str) -> None:
 def show(sandbox: Sandbox) -> None:
     """What to try by hand."""
     print("Everything runs. Try it by hand:")
+    clients = {
+        "bank": ("a bank (Python)", sandbox.bank_url),
+        "node-bank": ("a bank (Node.js)", sandbox.node_bank_url),
+        "desk": ("an office's counter", sandbox.desk_url),
+    }
     for name, url in (
-        ("a bank (Python)", sandbox.bank_url),
-        ("a bank (Node.js)", sandbox.node_bank_url),
-        ("an office's counter", sandbox.desk_url),
+        *(clients[name] for name in clients if name in sandbox.processes),
         ("the platform", sandbox.issuer),
         ("download", f"{sandbox.issuer}/download"),
         ("to a counter", f"{sandbox.issuer}/counter"),
@@ -130,12 +136,15 @@ def show(sandbox: Sandbox) -> None:
     print("Sign in as one of these synthetic citizens; an authenticator app takes the secret, or ask for a code:")
     for citizen in sandbox.citizens:
         print(f"  user name {citizen.username:5} password {citizen.password:18} secret {citizen.totp_secret}")
-        print(f"            code: {sys.executable} -m client_examples.sandbox code {citizen.username}")
+        print(f"            code: {PYTHON} -m client_examples.sandbox code {citizen.username}")
         known = documents_of(citizen.national_id)
         print(f"            national id {known.national_id}, born {known.birthdate}")
         print(f"            health insurance card {known.card_number}, password {known.card_password}")
         print(f"            national ID card of {known.issued_on}, {known.issued_at}, {known.issue_kind}")
-    print("At the office's counter, sign in as one of its clerks (codes likewise); its administrator appoints more:")
+    if sandbox.staff:
+        print(
+            "At the office's counter, sign in as one of its clerks (codes likewise); its administrator appoints more:"
+        )
     for place, one in enumerate(sandbox.staff):
         where = "clerk" if place else f"administrator, {sandbox.issuer}/office"
         print(f"  user name {one.username:5} password {one.password:18} secret {one.totp_secret} {where}")
@@ -147,7 +156,7 @@ def show_card(sandbox: Sandbox) -> None:
     """How to sign in at the highest level by hand."""
     citizen, ca = sandbox.citizens[0], sandbox.work / "ca"
     print("Banks ask for more: the citizen certificate. The page gives you a text; sign it, and paste what is printed:")
-    print(f"  {sys.executable} -m client_examples.demo_ca --folder {ca} sign {citizen.username} \\")
+    print(f"  {PYTHON} -m client_examples.demo_ca --folder {ca} sign {citizen.username} \\")
     print(f"    --password {citizen.card_password} 'mydata sign-in ...'")
     print("or, with the text saved as mydata-challenge.txt, as card software does:")
     print(f"  openssl pkcs12 -in {citizen.card} -passin pass:{citizen.card_password} -nodes -out card.pem")

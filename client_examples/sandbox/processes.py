@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 START_LIMIT_S = 120
 STOP_LIMIT_S = 15
 _LOOK_AGAIN_S = 0.05
-_ABOVE = Path(__file__).resolve().parents[2]
+ABOVE = Path(__file__).resolve().parents[2]
 # Several commands of `mydata` in one process, because each start of Python with all its libraries takes a second.
 ONE_AFTER_THE_OTHER = """
 import json, sys
@@ -148,7 +148,7 @@ def inherited() -> dict[str, str]:
     """This machine's environment without settings of other installations, and where these programs, which are not
     installed, are found from any folder."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MYDATA_", "DEMO_AGENCY_"))}
-    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(_ABOVE), kept.get("PYTHONPATH")]))}
+    return kept | {"PYTHONPATH": os.pathsep.join(filter(None, [str(ABOVE), kept.get("PYTHONPATH")]))}
 
 
 def signal_group(group: int, number: signal.Signals) -> None:
