@@ -22,7 +22,7 @@ from authz_server.core import identifiers, jose
 from authz_server.core.admission import LARGEST_BODY_BYTES
 from authz_server.core.logging import current_trace_id, event, set_trace_id
 from authz_server.core.settings import SettingsError, of
-from authz_server.database import db, engine_options, prepare_engine
+from authz_server.database import close_session, db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
 from authz_server.identity import registry_client
@@ -55,6 +55,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     app.wsgi_app = behind_proxies(app.wsgi_app, settings.trusted_hops)  # type: ignore[assignment, method-assign]
     app.url_map.merge_slashes = False  # no redirects of the router's own
     db.init_app(app)
+    app.teardown_appcontext(close_session)  # before the extension does it: the last one that is named is the first
     with app.app_context():
         engine = db.engine
     prepare_engine(engine)

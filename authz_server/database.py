@@ -6,7 +6,7 @@ PostgreSQL with synchronous commits, else a crash could revive a spent token.
 
 import select
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -147,6 +147,16 @@ def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
     else:
         options |= {"connect_args": {"timeout": 30}}
     return options
+
+
+def close_session(_error: BaseException | None) -> None:
+    """Close the session of a request, if it had one.
+
+    A database that goes before it hears that something is undone undoes it as well: what was answered stands.
+    """
+    if db.session.registry.has():
+        with suppress(*UNREACHABLE):
+            db.session.close()
 
 
 def new_engine(url: str, *, program: str = "mydata", **more: Any) -> Engine:

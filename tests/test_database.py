@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
+from flask import Flask
 from sqlalchemy import Connection, Engine, event, literal, select
 
-from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, engine_options, new_engine, reading
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading
 from authz_server.prepared import Executor, Prepared, lone_connection
 from tests.support import postgres
 
@@ -62,6 +63,15 @@ def test_a_database_that_goes_again_right_after_it_came_is_told_as_one_that_is_a
     event.listen(engine, "connect", go)
     with pytest.raises(UNREACHABLE), engine.connect() as connection:
         ask(connection)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_what_was_answered_stands_when_the_database_goes_right_after_it_was_read(app: Flask) -> None:
+    with app.app_context():
+        ask(db.session.connection())
+        assert postgres.cut_connections(str(db.engine.url.database)) > 0
+    with app.app_context():
+        ask(db.session.connection())
 
 
 def ask(connection: Connection | Executor) -> None:
