@@ -9,6 +9,8 @@ import signal
 import socket
 import ssl
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
@@ -38,6 +40,8 @@ IDLE_S = 20
 YOUNG_OBJECTS = 20_000
 UNSENT_BYTES = 64 * 1024
 UNPACED = b"reno"  # the congestion control that every Linux has, and lets everybody choose
+STOP = (signal.SIGTERM, signal.SIGINT)
+_SAY_AGAIN_S = 0.1
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
@@ -71,6 +75,11 @@ def serve(
     address = host.strip("[]"), int(port)
     _check_address(*address)
     _check_tls(tls_cert, tls_key)
+    # A worker is forked with these held back, until its own thread takes them.
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOP),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOP),
+    )
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
     Server(
@@ -128,6 +137,7 @@ def _loaded(
     factory: Callable[[], Served], rooms: Sequence[Room], long_answers: bool, started: "Synchronized[int] | None"
 ) -> "WSGIApplication":
     _end_with_parent()
+    threading.Thread(target=_stop_when_told, name="stop", daemon=True).start()
     if started is not None:
         stay_on_core(started)
     served = factory()
@@ -147,6 +157,18 @@ def _end_with_parent() -> None:
     """A worker whose parent was killed would go on serving, with nobody to stop it, beside the server started next."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _stop_when_told() -> None:
+    """Say so until it is heard, by whatever handles it: at first that is not yet Granian's own, which forgets what
+    comes before it serves. Such a worker would serve for ever, and its parent wait for it.
+    """
+    number = signal.sigwait(STOP)
+    while True:
+        handle = signal.getsignal(number)
+        if callable(handle):
+            handle(number, None)
+        time.sleep(_SAY_AGAIN_S)
 
 
 def stay_on_core(started: "Synchronized[int]") -> None:

@@ -191,7 +191,7 @@ def test_switches_are_booleans_and_true_to_behaviour(platform: Platform, metadat
     assert metadata["request_parameter_supported"] is False
     assert metadata["request_uri_parameter_supported"] is False
     assert metadata["require_request_uri_registration"] is False
-    refused(pushed(platform.bank, request="eyJhbGciOiJub25lIn0..", response_type="code"), 400, "invalid_request")
+    refused(pushed(platform.bank, request="eyJhbGciOiJub25lIn0..", response_type="code"), 400, "request_not_supported")
 
 
 @pytest.mark.row("D-23")

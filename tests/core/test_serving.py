@@ -21,7 +21,7 @@ from authz_server.portal.errors import DATABASE_AWAY_S
 from resource_proxy.config import ProxySettings
 from resource_proxy.connectors.base import AgencyDown
 from resource_proxy.connectors.http_answer import RETRY_AFTER_DEFAULT_S
-from tests.core import faulty, sockets
+from tests.core import faulty, sockets, stopped
 from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
 
@@ -72,6 +72,14 @@ def test_what_an_exception_says_is_in_no_log(path: str) -> None:
     (line,) = (json.loads(line) for line in log.splitlines() if line.startswith("{"))
     assert (line["event"], line["exception"]) == ("answer.failed", "builtins.ValueError")
     assert "faulty.py" in line["frames"][-1]
+
+
+def test_a_server_that_is_told_to_stop_while_it_starts_stops() -> None:
+    with subprocess.Popen([sys.executable, "-m", stopped.__name__, str(free_port())]) as server:
+        try:
+            server.wait(60)
+        finally:
+            server.kill()
 
 
 def test_nobody_is_told_to_come_back_just_when_their_connection_is_closed() -> None:

@@ -161,7 +161,8 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
     }
     write_toml(folder / "mydata.toml", document)
     (folder / "nginx.conf").write_text(FRAME.format(folder=folder, told=told, example=example(site, folder, verify)))
-    environment = {"MYDATA_SETTINGS": str(folder / "mydata.toml"), "PATH": "/usr/bin:/usr/sbin:/bin:/sbin"}
+    paths = {"PATH": "/usr/bin:/usr/sbin:/bin:/sbin", "PYTHONPATH": str(ROOT)}
+    environment = {"MYDATA_SETTINGS": str(folder / "mydata.toml"), **paths}
     site.unpack("jia", authority)
     site.unpack("stranger", Authority.create(folder / "other", authority.url))
     person = ["--name", "測試市民甲", "--national-id", "A123456789", "--birthdate", "1980-01-02"]
