@@ -149,7 +149,7 @@ def engine_options(url: str, *, program: str = "mydata") -> dict[str, Any]:
     return options
 
 
-def close_session(_error: BaseException | None) -> None:
+def close_session(_error: BaseException | None = None) -> None:
     """Close the session of a request, if it had one.
 
     A database that goes before it hears that something is undone undoes it as well: what was answered stands.

@@ -7,7 +7,9 @@ import pytest
 from flask import Flask
 from sqlalchemy import Connection, Engine, event, literal, select
 
+from authz_server.consent.errors import NoSuchConsent
 from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading
+from authz_server.portal.errors import handle_domain_error
 from authz_server.prepared import Executor, Prepared, lone_connection
 from tests.support import postgres
 
@@ -72,6 +74,14 @@ def test_what_was_answered_stands_when_the_database_goes_right_after_it_was_read
         assert postgres.cut_connections(str(db.engine.url.database)) > 0
     with app.app_context():
         ask(db.session.connection())
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_refusal_is_answered_when_the_database_goes_right_after_it_was_read(app: Flask) -> None:
+    with app.test_request_context("/consent/none"):
+        ask(db.session.connection())
+        assert postgres.cut_connections(str(db.engine.url.database)) > 0
+        assert handle_domain_error(NoSuchConsent()).status_code == 400
 
 
 def ask(connection: Connection | Executor) -> None:

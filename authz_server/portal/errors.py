@@ -19,7 +19,7 @@ from authz_server.consent.errors import RequestNotPushed, WrongCitizen
 from authz_server.consent.service import client_of
 from authz_server.core.errors import DomainError
 from authz_server.core.logging import current_trace_id, event
-from authz_server.database import UNREACHABLE, db
+from authz_server.database import UNREACHABLE, close_session, db
 from authz_server.extensions import services
 from authz_server.identity.guard import current
 from authz_server.identity.sessions import SignedIn
@@ -201,7 +201,7 @@ def page(status: int, *, error: str = "", home: Home | None = None, explanation:
 
 def _reader() -> SignedIn | None:
     """Who is signed in, and so finds their pages here; nobody, while the database is away: that is another error."""
-    db.session.rollback()
+    close_session()
     try:
         return current()
     except UNREACHABLE:
@@ -210,7 +210,7 @@ def _reader() -> SignedIn | None:
 
 def handle_domain_error(error: DomainError) -> Response:
     """A request of a browser that can't go on: with the way back to whoever made it, if that is known."""
-    db.session.rollback()
+    close_session()
     event("request.refused", endpoint=request.path, error=error.code, detail=error.detail)
     if not for_people():
         return machine_error(400, error.code, error.public)
