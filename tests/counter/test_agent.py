@@ -56,7 +56,7 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     sent.confirm()
     assert refused(announce(office, before))
     page = sent.agent.client.get(sent.own).text
-    assert '<dd>"To apply for a childcare grant"</dd>' in page, "quoted: it was put to the citizen"
+    assert "<dd><q>To apply for a childcare grant</q></dd>" in page, "quoted: it was put to the citizen"
     barcode = sent.show()
     answer = announce(office, barcode)
     assert answer.status_code == 200, answer.text
