@@ -273,6 +273,8 @@ def test_a_settings_file_may_have_a_byte_order_mark_and_is_utf_8(tmp_path: Path)
         (text.encode("utf-16"), "is UTF-16; save it as UTF-8"),
         ("# 設定".encode("big5"), "is not UTF-8"),
         (b'issuer = "https://mydata.example\n', "is not TOML: Illegal character"),
+        (b"workers = " + b"[" * 5000, "is nested too deeply"),
+        (b"workers = " + b"1" * 5000, "has a number that can't be read"),
     ):
         file.write_bytes(content)
         with pytest.raises(SettingsError) as caught:

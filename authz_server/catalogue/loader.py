@@ -8,7 +8,6 @@ inside of fields, for all.
 import hashlib
 import json
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
@@ -20,8 +19,8 @@ from jsonschema.exceptions import SchemaError
 from authz_server.catalogue.document import Problem, Table
 from authz_server.catalogue.model import Agency, Catalogue, Dataset, Field, Parameter, Sensitivity, Text
 from authz_server.catalogue.parameters import ParameterKind
-from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
-from authz_server.core import text_file
+from authz_server.catalogue.toml_lines import line_numbers, line_of
+from authz_server.core import text_file, toml_file
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, DatasetId
 
@@ -244,16 +243,12 @@ def _line_of_member(path: Path, members: Any) -> int:
 def _read(path: Path, read: Callable[[Table], T], problems: list[str]) -> T | None:
     """Let `read` take a TOML file apart; what it notes goes to `problems` with file and line."""
     try:
-        text = text_file.read(path)
-        document = tomllib.loads(text)
+        document, text = toml_file.read(path)
     except OSError as error:
         problems.append(f"{path}:1: {error.strerror}")
         return None
-    except text_file.NotText as error:
-        problems.append(f"{path}:1: {error}")
-        return None
-    except tomllib.TOMLDecodeError as error:
-        problems.append(f"{path}:{line_of_syntax_error(error, text)}: is not TOML: {error}")
+    except toml_file.NotToml as error:
+        problems.append(f"{path}:{error.line}: {error}")
         return None
     noted: list[Problem] = []
     table = Table(document, noted)

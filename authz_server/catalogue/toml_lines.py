@@ -5,7 +5,6 @@ inline table or a list is found by the line of the key that it belongs to.
 """
 
 import re
-import tomllib
 from collections.abc import Mapping
 
 from authz_server.catalogue.document import Path
@@ -16,7 +15,6 @@ _HEADER = re.compile(rf"\s*(\[\[?)\s*({_DOTTED})\s*\]\]?")
 _KEY = re.compile(rf"\s*({_DOTTED})\s*=")
 # What can open or close something in a value; strings of one line and comments are passed over as a whole.
 _TOKEN = re.compile(r""""{3}|'{3}|"(?:[^"\\]|\\.)*"|'[^']*'|#.*|[\[{\]}]""")
-_SYNTAX_ERROR_LINE = re.compile(r"\(at line (\d+),")
 
 
 def line_of(path: Path, lines: Mapping[Path, int]) -> int:
@@ -24,12 +22,6 @@ def line_of(path: Path, lines: Mapping[Path, int]) -> int:
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)
-
-
-def line_of_syntax_error(error: tomllib.TOMLDecodeError, text: str) -> int:
-    """The line that the parser stopped at; the last one if the file ended too soon."""
-    found = _SYNTAX_ERROR_LINE.search(str(error))
-    return int(found[1]) if found else text.count("\n") + 1
 
 
 def line_numbers(text: str) -> Mapping[Path, int]:

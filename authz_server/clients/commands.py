@@ -1,6 +1,5 @@
 """`mydata client`, `mydata agency`, `mydata dataset`: the operator's way to admit, list, suspend and resume."""
 
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,14 @@ from authz_server import config
 from authz_server.audit.service import Entry, record
 from authz_server.catalogue import loader
 from authz_server.catalogue.document import Problem
-from authz_server.catalogue.toml_lines import line_numbers, line_of, line_of_syntax_error
+from authz_server.catalogue.toml_lines import line_numbers, line_of
 from authz_server.clients import service
 from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, SuspendedDataset
 from authz_server.clients.registry import agency_of, client_of
 from authz_server.clients.service import NotRegistered, Registered
-from authz_server.core import clock, text_file
+from authz_server.config import Settings
+from authz_server.core import clock, text_file, toml_file
 from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
@@ -45,10 +45,11 @@ def add_client(file: Path, replace: bool) -> None:
 @client.command("list")
 def list_clients() -> None:
     """Every client, a line each; of one that no server can use as it is registered, with the reasons."""
-    settings, catalogue = config.load(), loader.load()
+    settings = config.load()
+    context = _context(settings)
     with session_for(settings) as session:
         for row in session.scalars(select(Client).order_by(Client.client_id)):
-            state, *why = _standing(row, client_of, Context(catalogue, sandbox=settings.sandbox))
+            state, *why = _standing(row, client_of, context)
             about = (row.client_id, row.profile, state, row.registered_on, row.name_zh, row.name_en, *why)
             click.echo("\t".join(map(str, about)))
 
@@ -83,10 +84,11 @@ def add_agency(file: Path, replace: bool) -> None:
 @agency.command("list")
 def list_agencies() -> None:
     """Every registered agency, a line each; of one that no server can use as it is registered, with the reasons."""
-    settings, catalogue = config.load(), loader.load()
+    settings = config.load()
+    context = _context(settings)
     with session_for(settings) as session:
         for row in session.scalars(select(Agency).order_by(Agency.id)):
-            state, *why = _standing(row, agency_of, Context(catalogue, sandbox=settings.sandbox))
+            state, *why = _standing(row, agency_of, context)
             click.echo("\t".join(map(str, (row.id, row.connector, state, row.registered_on, *why))))
 
 
@@ -161,6 +163,10 @@ def _switch(what: str, name: str, state: str, switch: Callable[[Session], bool])
     click.echo(f"{what} {name} {state if changed else UNCHANGED[state]}")
 
 
+def _context(settings: Settings) -> Context:
+    return Context(loader.load(), sandbox=settings.sandbox)
+
+
 def _standing(
     row: Client | Agency, read: Callable[[Any, Context], object], context: Context
 ) -> tuple[str] | tuple[str, str]:
@@ -175,11 +181,10 @@ def _standing(
 
 def _register(file: Path, register: Register, *, replace: bool) -> str:
     """Register what a file describes, and say what was done; every problem is told with file and line."""
-    given = _read(file)
-    context = Context(loader.load(), sandbox=config.load().sandbox)
+    given, settings = _read(file), config.load()
     try:
-        with session_for(config.load()) as session:
-            done = register(session, given.document, context=context, now=clock.now(), replace=replace)
+        with session_for(settings) as session:
+            done = register(session, given.document, context=_context(settings), now=clock.now(), replace=replace)
     except RegistrationError as error:
         problems = "\n".join(map(given.told, error.problems))
         raise click.ClickException(f"the registration is not valid\n{problems}") from None
@@ -205,14 +210,9 @@ class _Given:
 def _read(file: Path) -> _Given:
     """Read a TOML file; the keys of its `jwks_file` (relative to it) are put into the document as `jwks`."""
     try:
-        text = text_file.read(file)
-        document = tomllib.loads(text)
-    except text_file.NotText as error:
-        raise click.ClickException(f"{file}:1: {error}") from None
-    except RecursionError:
-        raise click.ClickException(f"{file}:1: is nested too deeply") from None
-    except tomllib.TOMLDecodeError as error:
-        raise click.ClickException(f"{file}:{line_of_syntax_error(error, text)}: is not TOML: {error}") from None
+        document, text = toml_file.read(file)
+    except toml_file.NotToml as error:
+        raise click.ClickException(f"{file}:{error.line}: {error}") from None
     lines, beside = line_numbers(text), document.get("jwks_file")
     if not isinstance(beside, str) or "jwks" in document:
         return _Given(file, lines, document, None)

@@ -1,7 +1,6 @@
 """How both servers read their settings: a TOML file, the environment over it, and every problem told at once."""
 
 import re
-import tomllib
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import MISSING, fields
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from authz_server.core import text_file
+from authz_server.core import toml_file
 from authz_server.core.errors import DomainError
 
 LOOPBACK_NAME = "localhost"
@@ -63,15 +62,13 @@ def read_file(path: Path, environ: Mapping[str, str], *, prefix: str, names: Col
     Raises: SettingsError.
     """
     try:
-        document = tomllib.loads(text_file.read(path))
+        document, _ = toml_file.read(path)
     except FileNotFoundError:
         told = f"{path}: there is no such file; {prefix}SETTINGS names the settings file"
         raise SettingsError([told]) from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError([f"{path}: is not TOML: {error}"]) from None
     except OSError as error:
         raise SettingsError([f"{path}: {error.strerror}"]) from None
-    except text_file.NotText as error:
+    except toml_file.NotToml as error:
         raise SettingsError([f"{path}: {error}"]) from None
     overrides = {name: environ.get(f"{prefix}{name.upper()}") for name in names}
     return document | {name: value for name, value in overrides.items() if value is not None}

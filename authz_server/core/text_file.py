@@ -1,7 +1,6 @@
 """Files that people write, with whatever editor they have."""
 
 import codecs
-from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 
@@ -16,7 +15,7 @@ def read(path: Path) -> str:
     """
     content = path.read_bytes()  # once: it may be a pipe
     try:
-        text = TextIOWrapper(BytesIO(content), encoding="utf-8-sig").read()
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise NotText(_other_than_utf8(content)) from None
     if "\0" in text:

@@ -86,8 +86,9 @@ def _day_door(kind: str, key: str, *, most: int) -> Door:
 
 def _network(address: str | None) -> str:
     written = _WITH_PORT.fullmatch(address or "")
+    bare = written["six"] or written["four"] if written else address
     try:
-        parsed = ipaddress.ip_address((written["six"] or written["four"] or "") if written else address or "")
+        parsed = ipaddress.ip_address(bare or "")
     except ValueError:
         return "unknown"
     if isinstance(parsed, ipaddress.IPv4Address):

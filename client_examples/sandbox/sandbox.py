@@ -182,7 +182,7 @@ class Sandbox(Addresses):
         return self._before.people if self.postgres is None else frozenset()
 
     def _make_folders(self) -> None:
-        self._before.check(self.binds)
+        self._before.begin(self.binds)
         for name in (*FRIENDLY_PORTS, "checker", "logs", "tmp"):
             (self.work / name).mkdir(parents=True, exist_ok=True)
 

@@ -50,6 +50,7 @@ def test_another_database_in_between_takes_nothing_away(tmp_path: Path) -> None:
 
 
 def test_a_start_that_broke_off_counts_for_nothing(tmp_path: Path) -> None:
+    Sandbox(work=tmp_path, banks=())._make_folders()
     left = [tmp_path / name for name in ("server/mydata.sqlite3", "ca/root.pem", "ca/cards/jia.p12")]
     for file in left:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -58,6 +59,17 @@ def test_a_start_that_broke_off_counts_for_nothing(tmp_path: Path) -> None:
     sandbox._make_folders()
     sandbox._make_settings()
     assert not any(file.exists() for file in left)
+
+
+def test_a_folder_of_somebody_else_s_is_left_as_it_is(tmp_path: Path) -> None:
+    theirs = [tmp_path / name for name in ("server/mydata.sqlite3", "server/secret", "ca/root.pem")]
+    for file in theirs:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"theirs")
+    with pytest.raises(ProcessFailed, match="is not empty, and no sandbox: name a folder that is new"):
+        Sandbox(work=tmp_path, banks=()).start()
+    assert [file.read_bytes() for file in theirs] == [b"theirs"] * 3
+    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(theirs)
 
 
 def test_it_does_not_go_on_elsewhere(tmp_path: Path) -> None:

@@ -267,6 +267,8 @@ def test_a_file_that_is_not_text_is_told(folder: Path, client: Run) -> None:
     assert "client.toml:1: is no text" in client("add", folder / "client.toml").output
     (folder / "client.toml").write_text("a = " + "[" * 5000, encoding="utf-8")
     assert "client.toml:1: is nested too deeply" in client("add", folder / "client.toml").output
+    (folder / "client.toml").write_text("a = " + "1" * 5000, encoding="utf-8")
+    assert "client.toml:1: has a number that can't be read" in client("add", folder / "client.toml").output
     (folder / "client.toml").write_text(CLIENT, encoding="utf-8")
     (folder / "jwks.json").write_text("{}", encoding="utf-16")
     assert "jwks.json: is UTF-16; save it as UTF-8" in client("add", folder / "client.toml").output
