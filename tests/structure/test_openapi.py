@@ -19,6 +19,7 @@ from authz_server.oauth.client_access import SCOPES
 from authz_server.oauth.outcomes import REASONS
 from authz_server.oauth.rar import MEMBERS
 from authz_server.oauth.routes import CALLERS
+from authz_server.portal.errors import MACHINES
 from authz_server.tokens.dataset_tokens import OUTCOMES
 from resource_proxy.app import create_app
 from resource_proxy.config import ProxySettings
@@ -63,6 +64,11 @@ def routed(app: Flask, endpoints: set[str]) -> set[tuple[str, str]]:
 
 def test_the_authorization_server_has_the_routes_that_are_described(app: Flask, document: dict[str, Any]) -> None:
     assert described(document, at_proxy=False) == routed(app, FOR_PROGRAMS)
+
+
+def test_whoever_asks_at_a_route_for_programs_gets_no_page(app: Flask) -> None:
+    to_people = {path.split("/")[1] for _, path in routed(app, FOR_PROGRAMS)} - MACHINES
+    assert to_people == {"authorize"}, "to which programs send people"
 
 
 def test_the_proxy_has_the_routes_that_are_described(
