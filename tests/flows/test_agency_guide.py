@@ -67,7 +67,8 @@ def test_its_sandbox_has_the_agency_in_place_of_its_own(monkeypatch: pytest.Monk
     )
     assert proxy["agencies"]["fia"] == {"url": "http://127.0.0.1:9000", "connector": "jose"}
     assert set(proxy["agencies"]) == set(AGENCIES), "the others are the sandbox's own"
-    assert "127.0.0.1:9000" in server["allowed_outbound_hosts"]
+    *own, outside = server["allowed_outbound_hosts"]
+    assert (len(own), outside) == (3, "127.0.0.1:9000"), "the sandbox's authority, bank and agencies, and this one"
 
 
 def test_its_registration_is_one(platform: Platform) -> None:
