@@ -24,8 +24,8 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
     """The platform and its neighbours, each a process, on free ports."""
-    work = tmp_path_factory.mktemp("sandbox")
-    write_private(work / "hop-secret", HOP_SECRET.encode())
+    work, hop = (tmp_path_factory.mktemp(name) for name in ("sandbox", "hop"))
+    write_private(hop / "secret", HOP_SECRET.encode())
     certificate = certificate_settings(work / "ca")["certificate"]
     changed = {
         # A password is enough here, so that every page has several ways to sign in.
@@ -49,7 +49,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
             },
         },
         # As if a proxy asked browsers for their certificates; `Visitor.shows` stands for it.
-        "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": work / "hop-secret"},
+        "certificate": certificate | {"tls_url": "https://localhost:8443", "hop_secret_file": hop / "secret"},
     }
     with Sandbox(work=work, banks=("bank", "desk"), server=changed) as sandbox:
         yield sandbox
