@@ -1,12 +1,12 @@
 """The registered clients and agencies as parsed objects, kept by each process: a look-up costs no statement."""
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from logging import WARNING
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, select
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -23,13 +23,14 @@ from authz_server.core import clock
 from authz_server.core.jose import KeySet, parse_public_keys
 from authz_server.core.logging import event
 from authz_server.core.remote_keys import RemoteKeys
-from authz_server.database import reading
+from authz_server.database import Base, reading, table_of
 
 CHECK_EVERY = timedelta(seconds=1)
 # While one request reads, the others go on with what was true a moment ago, and wait where that is longer ago: in a
 # process that nobody has asked for hours, a key that was replaced since must not count once more.
 OLDEST = timedelta(seconds=5)
 PATIENCE_S = 5.0
+T = TypeVar("T")
 NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
 
 
@@ -62,6 +63,8 @@ class Registry:
         self._allowed_hosts = allowed_hosts
         self._snapshot: _Snapshot | None = None
         self._reading = threading.Lock()
+        self._clients = _Parsed(ClientRow, self._client)
+        self._agencies = _Parsed(AgencyRow, self._agency)
         self._remote: dict[tuple[str, str], RemoteKeys] = {}
 
     def client(self, client_id: str) -> Client | None:
@@ -177,8 +180,8 @@ class Registry:
             return _Snapshot(
                 version,
                 now,
-                self._clients(connection),
-                self._agencies(connection),
+                self._clients.read(connection),
+                self._agencies.read(connection),
                 datasets,
                 self._maintenance(states),
                 MappingProxyType({row.agency_id: row.heard_at for row in states if row.silent}),
@@ -193,24 +196,45 @@ class Registry:
                 found |= dict.fromkeys(concerned, row.until)
         return MappingProxyType(found)
 
-    def _clients(self, connection: Connection) -> Mapping[str, Client]:
-        clients = {}
-        for row in connection.execute(select(ClientRow.__table__)):
-            try:
-                clients[row.client_id] = client_of(row, self._context)
-            except RegistrationError as error:
-                # The catalogue has moved on, or the sandbox's database came along: this client is out, not all.
-                event("client.unusable", level=WARNING, client_id=row.client_id, detail=error.detail)
-        return MappingProxyType(clients)
+    def _client(self, row: Row[Any]) -> Client | None:
+        try:
+            return client_of(row, self._context)
+        except RegistrationError as error:
+            # The catalogue has moved on, or the sandbox's database came along: this client is out, not all.
+            event("client.unusable", level=WARNING, client_id=row.client_id, detail=error.detail)
+            return None
 
-    def _agencies(self, connection: Connection) -> Mapping[str, RegisteredAgency]:
-        agencies = {}
-        for row in connection.execute(select(AgencyRow.__table__)):
-            try:
-                agencies[row.id] = agency_of(row, self._context)
-            except RegistrationError as error:
-                event("agency.unusable", level=WARNING, agency_id=row.id, detail=error.detail)
-        return MappingProxyType(agencies)
+    def _agency(self, row: Row[Any]) -> RegisteredAgency | None:
+        try:
+            return agency_of(row, self._context)
+        except RegistrationError as error:
+            event("agency.unusable", level=WARNING, agency_id=row.id, detail=error.detail)
+            return None
+
+
+class _Parsed(Generic[T]):
+    """The usable rows of a table as objects. A row that is what it was when last read is not parsed again.
+
+    To parse a client costs milliseconds, the version moves with every heartbeat that says something new, and whoever
+    happens to look then waits for all of them. Safe for one thread at a time.
+    Args: parse: None for a row that can't be used.
+    """
+
+    def __init__(self, model: type[Base], parse: Callable[[Row[Any]], T | None]) -> None:
+        self._table = table_of(model)
+        (self._id,) = self._table.primary_key
+        self._parse = parse
+        self._known: dict[str, tuple[Row[Any], T | None]] = {}
+
+    def read(self, connection: Connection) -> Mapping[str, T]:
+        """All that are usable, by id."""
+        latest = {}
+        for row in connection.execute(select(self._table)):
+            row_id = row._mapping[self._id]
+            known = self._known.get(row_id)
+            latest[row_id] = known if known is not None and known[0] == row else (row, self._parse(row))
+        self._known = latest
+        return MappingProxyType({row_id: parsed for row_id, (_, parsed) in latest.items() if parsed is not None})
 
 
 def client_of(row: Row[Any] | ClientRow, context: Context) -> Client:

@@ -98,6 +98,25 @@ def test_reload_sees_a_change_at_once(session: Session, engine: Engine, context:
     assert registry.agency("fia") is not None
 
 
+def test_who_has_not_changed_is_not_parsed_again(session: Session, engine: Engine, context: Context) -> None:
+    service.register(session, bank(), context=context, now=NOW)
+    service.register(session, bank(client_id="yi-bank"), context=context, now=NOW)
+    service.register_agency(session, agency(), context=context, now=NOW)
+    session.commit()
+    registry = Registry(engine, context)
+    jia, fiscal = registry.client("jia-bank"), registry.agency("fia")
+    assert jia is not None
+    assert fiscal is not None
+
+    service.suspend(session, "yi-bank", now=NOW)
+    session.commit()
+    registry.reload()
+    assert registry.client("jia-bank") is jia
+    assert (changed := registry.client("yi-bank")) is not None
+    assert changed.suspended
+    assert registry.agency("fia") is fiscal
+
+
 def test_it_reads_beside_an_open_write_of_the_same_thread(session: Session, engine: Engine, context: Context) -> None:
     service.register(session, bank(), context=context, now=NOW)
     session.flush()
