@@ -15,10 +15,12 @@ from authz_server.config import Settings
 from authz_server.database import db, new_engine
 from client_examples.sandbox.processes import pass_by_proxies
 from tests.support import postgres
+from tests.support.compiled import CompiledPages, CompiledRule
 from tests.support.platform import Platform, settings_for
-from tests.support.templates import CompiledPages, Templates
+from tests.support.templates import Templates
 
 COMPILED_PAGES = CompiledPages()
+Flask.url_rule_class = CompiledRule
 
 # How long one example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from jinja2 import BytecodeCache
-from jinja2.bccache import Bucket
-
 from authz_server import schema
 from authz_server.app import create_app
 from authz_server.catalogue.model import Catalogue
@@ -67,17 +64,3 @@ class Templates:
         with app.app_context():
             db.engine.dispose()
         return name, platform.totp_secrets
-
-
-class CompiledPages(BytecodeCache):
-    """What templates of pages were compiled to by one application of this process serves all others."""
-
-    def __init__(self) -> None:
-        self._compiled: dict[str, bytes] = {}
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        if known := self._compiled.get(bucket.key + bucket.checksum):
-            bucket.bytecode_from_string(known)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        self._compiled[bucket.key + bucket.checksum] = bucket.bytecode_to_string()
