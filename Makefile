@@ -27,6 +27,9 @@ ifeq ($(NODE_IS_FIT),)
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 endif
 
+# Each of the many programs that are started here would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo journey test check format race bench css lock clean programs
