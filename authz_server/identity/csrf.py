@@ -1,6 +1,19 @@
 """Tokens that prove a form came from a page that this server gave to this browser. Nothing is stored."""
 
+from flask import request
+
 from authz_server.core import secrets
+from authz_server.identity import cookies
+
+
+def form_token(action: str) -> str:
+    """Return the token for a form on a page of this browser's session."""
+    return csrf_token(cookies.session_secret() or "", action)
+
+
+def check_form(action: str) -> bool:
+    """Tell whether the form of the present request came from a page of this browser's session."""
+    return check(cookies.session_secret(), action, request.form.get("csrf"))
 
 
 def csrf_token(cookie_secret: str, action: str) -> str:

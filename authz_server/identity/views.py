@@ -107,7 +107,7 @@ def submit_sign_out() -> Response:
     if signed_in is not None:
         if "lang" in request.form:  # the language was switched, nothing decided
             return _sign_out_page(signed_in)
-        if not csrf.check(cookies.session_secret(), SIGN_OUT, request.form.get("csrf")):
+        if not csrf.check_form(SIGN_OUT):
             return _sign_out_page(signed_in, status=403)
         sign_in.leave(db.session(), signed_in, now=clock.now())
         db.session.commit()
@@ -117,6 +117,5 @@ def submit_sign_out() -> Response:
 
 
 def _sign_out_page(signed_in: SignedIn, *, status: int = 200) -> Response:
-    secret = cookies.session_secret() or ""
-    page = render_template("sign_out.html", csrf=csrf.csrf_token(secret, SIGN_OUT), signed_in=signed_in)
+    page = render_template("sign_out.html", csrf=csrf.form_token(SIGN_OUT), signed_in=signed_in)
     return make_response(page, status)

@@ -14,7 +14,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.counter import appointments
 from authz_server.database import db
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.language import LOCALES
 from authz_server.identity.service import set_locale
@@ -53,7 +53,7 @@ def language(signed_in: SignedIn) -> Response:
 @citizen_required
 def choose_language(signed_in: SignedIn) -> Response:
     """Remember the language; the pages change to it at once."""
-    if not csrf.check(cookies.session_secret(), ACTION, request.form.get("csrf")):
+    if not csrf.check_form(ACTION):
         return _language_page(signed_in, error=too_old(), status=403)
     locale = request.form.get("locale", "")
     if locale not in LOCALES:
@@ -76,7 +76,7 @@ def _language_page(
             for tag, lang, name in LANGUAGES
         ],
         chosen=bool(signed_in.locale),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
+        csrf=csrf.form_token(ACTION),
         done=done,
         error=error,
     )

@@ -92,7 +92,7 @@ def start(signed_in: SignedIn) -> BaseResponse:
 def open_invitation(signed_in: SignedIn) -> BaseResponse:
     """Open an invitation and lead to what it is about; or say that it can't be used, whatever is wrong."""
     typed = request.form.get("invitation", "")
-    if not csrf.check(cookies.session_secret(), ACTION, request.form.get("csrf")):
+    if not csrf.check_form(ACTION):
         return _start(signed_in, problem=too_old(), typed=typed, status=403)
     if "lang" in request.form:
         return _start(signed_in, typed=typed)
@@ -134,7 +134,7 @@ def page(errand: Errand) -> BaseResponse:
 def take_step(errand: Errand) -> BaseResponse:
     """Take a step, and show what it led to; or how it stands, if it can't be taken any more."""
     row, step, now = errand.row, request.form.get("step"), clock.now()
-    if not csrf.check(cookies.session_secret(), _action(errand), request.form.get("csrf")):
+    if not csrf.check_form(_action(errand)):
         return _page(errand, problem=too_old(), status=403)
     turns.hold(db.session(), errand.agent, frozen=True)
     try:
@@ -194,7 +194,7 @@ def _start(signed_in: SignedIn, *, problem: str | None = None, typed: str = "", 
         ],
         problem=problem,
         typed=typed,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
+        csrf=csrf.form_token(ACTION),
     )
     return make_response(text, status)
 
@@ -228,7 +228,7 @@ def _page(errand: Errand, *, problem: str | LazyString | None = None, status: in
         steps=[line_of(entry) for entry in steps],
         state=state_of(visit, errand.agent_id),
         problem=problem,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(errand)),
+        csrf=csrf.form_token(_action(errand)),
     )
     return make_response(text, status)
 

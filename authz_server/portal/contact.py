@@ -23,7 +23,7 @@ from authz_server.core import clock
 from authz_server.core.errors import DomainError
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import contact, cookies, csrf, levels, turns
+from authz_server.identity import contact, csrf, levels, turns
 from authz_server.identity.contact import KINDS, NEEDED_LEVEL, Change, Kind, NotAnAddress, TooManyCodes, WrongCode
 from authz_server.identity.enrolment import prove_more_url, unfrozen
 from authz_server.identity.guard import citizen_required
@@ -180,7 +180,7 @@ def _page(name: str, signed_in: SignedIn, kind: Kind, error: str | None, status:
         lacking=_lack(signed_in),
         sign_in_url=prove_more_url(again=True, second=False),
         can_send=any(channel.id == CHANNEL_OF[kind] for channel in kinds(services().settings)),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(kind)),
+        csrf=csrf.form_token(_action(kind)),
         error=error,
         **more,
     )
@@ -189,7 +189,7 @@ def _page(name: str, signed_in: SignedIn, kind: Kind, error: str | None, status:
 
 def _not_now(signed_in: SignedIn, kind: Kind) -> str | None:
     """Why nothing may be changed by this form: a text, or None."""
-    if not csrf.check(cookies.session_secret(), _action(kind), request.form.get("csrf")):
+    if not csrf.check_form(_action(kind)):
         return too_old()
     return gettext("Sign in again first.") if _lack(signed_in) else None
 

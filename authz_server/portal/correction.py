@@ -29,7 +29,7 @@ from authz_server.consent.receipt import find_consent
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
@@ -74,7 +74,7 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
     found = approved(signed_in, transaction_id)
     if answer := _let_prove_more(signed_in, found):
         return answer
-    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(transaction_id)):
         return _form(signed_in, found, {"csrf": too_old()}, status=403)
     if signed_in.frozen_at is not None:
         problem = gettext("Your account is frozen, so nothing of yours is sent. Unfreeze it first.")
@@ -204,7 +204,7 @@ def _form(
         chosen=request.form.get("field", ""),
         value=request.form.get("value", ""),
         errors=problems or {},
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+        csrf=csrf.form_token(_action(found.transaction_id)),
     )
     return make_response(page, status)
 

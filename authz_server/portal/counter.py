@@ -26,7 +26,7 @@ from authz_server.core.outbound_http import FetchError
 from authz_server.counter.service import open_request, requested
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale, parameters
@@ -67,7 +67,7 @@ def service(signed_in: SignedIn, client_id: str, purpose_id: str) -> Response:
 def ask(signed_in: SignedIn, client_id: str, purpose_id: str) -> Response:
     """Open the request, and lead to its question; or ask again for what is missing."""
     office, purpose = _found(client_id, purpose_id)
-    if not csrf.check(cookies.session_secret(), _action(office, purpose), request.form.get("csrf")):
+    if not csrf.check_form(_action(office, purpose)):
         return _page(signed_in, office, purpose, stale=True)
     if "lang" in request.form:
         return _page(signed_in, office, purpose)
@@ -146,7 +146,7 @@ def _page(
         level=min(dataset.level for dataset, _ in _asked(purpose)),
         problems=parameters.summary_of(errors),
         stale=stale,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(office, purpose)),
+        csrf=csrf.form_token(_action(office, purpose)),
     )
     return make_response(page, 403 if stale else 400 if errors else 200)
 

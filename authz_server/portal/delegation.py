@@ -46,7 +46,7 @@ def page(signed_in: SignedIn, reference: str) -> BaseResponse:
 def take_step(signed_in: SignedIn, reference: str) -> BaseResponse:
     """Take a step, and show what it led to; or why it can't be taken."""
     visit = visit_of(signed_in.citizen_id, reference)
-    if not csrf.check(cookies.session_secret(), _action(reference), request.form.get("csrf")):
+    if not csrf.check_form(_action(reference)):
         return _page(signed_in, visit, problem=too_old(), status=403)
     step = request.form.get("step")
     if "lang" in request.form:
@@ -122,7 +122,7 @@ def _page(
         state=state_of(visit),
         problem=problem,
         typed=typed,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),
+        csrf=csrf.form_token(_action(visit.transaction_id)),
     )
     return make_response(text, status)
 

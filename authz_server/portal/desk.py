@@ -50,7 +50,7 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
     """Send the clerk to work, or whoever it is back to the desk."""
     form, now = request.form, clock.now()
     pending = _open(signed_in, request_id)
-    if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
+    if not csrf.check_form(_action(request_id)):
         return _page(signed_in, pending, stale=True)
     if form.get("decision") == "cancel":
         return _back(pending, "access_denied")
@@ -123,7 +123,7 @@ def _page(signed_in: SignedIn, pending: PendingRequest, *, stale: bool = False) 
         shown_as=masked(signed_in.name),
         request_id=pending.request_id,
         reference=pending.transaction_id,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+        csrf=csrf.form_token(_action(pending.request_id)),
         stale=stale,
     )
     return make_response(page, 403 if stale or not may else 200)

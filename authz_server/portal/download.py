@@ -26,7 +26,7 @@ from authz_server.consent.wording import duration, listed
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale, parameters
@@ -66,7 +66,7 @@ def basket(signed_in: SignedIn) -> Response:
 def ask(signed_in: SignedIn) -> Response:
     """Open the request, and lead to its question; or ask again for what is missing."""
     chosen = _chosen()
-    stale = not csrf.check(cookies.session_secret(), ACTION, request.form.get("csrf"))
+    stale = not csrf.check_form(ACTION)
     if chosen.error:
         return _catalogue(chosen.datasets, error=chosen.error, status=403 if stale else 400)
     if stale:
@@ -174,7 +174,7 @@ def _basket(
         back=catalogue_url(datasets),
         problems=parameters.summary_of(errors),
         stale=stale,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
+        csrf=csrf.form_token(ACTION),
     )
     return make_response(page, 403 if stale else 400 if errors else 200)
 

@@ -7,7 +7,7 @@ Routes, both by reference number
 
 from typing import Any
 
-from flask import Blueprint, make_response, redirect, render_template, request
+from flask import Blueprint, make_response, redirect, render_template
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
@@ -17,7 +17,7 @@ from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.email import EmailToClient
@@ -40,7 +40,7 @@ def ask(signed_in: SignedIn, transaction_id: str) -> Response:
 def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
     """Ask the recipient. A second time, and where nothing was delivered, it leads to the same page."""
     found = approved(signed_in, transaction_id)
-    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(transaction_id)):
         return _question(signed_in, found, stale=True)
     if found.elsewhere:
         citizen_id, now = signed_in.citizen_id, clock.now()
@@ -92,7 +92,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
         stoppable=found.stoppable,
         erase_by=day(found.erase_by, locale.current()) if found.erase_by else None,
         erasure=erasure_facts(found),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+        csrf=csrf.form_token(_action(found.transaction_id)),
         stale=stale and offered,
     )
     return make_response(page, 403 if stale else 200)

@@ -65,7 +65,7 @@ def page(signed_in: SignedIn, download_id: str) -> Response:
         open=not gone and _is_open(signed_in, download_id),
         gone=listed(gone, locale.current()),
         items=fetches_of(found),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(download_id)),
+        csrf=csrf.form_token(_action(download_id)),
     )
     return make_response(text)
 
@@ -74,7 +74,7 @@ def page(signed_in: SignedIn, download_id: str) -> Response:
 @identified
 def tokens(signed_in: SignedIn, download_id: str) -> Response:
     """Spend the code and issue the tokens, for the key of the proof, of data that is encrypted to the other key."""
-    if not csrf.check(cookies.session_secret(), _action(download_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(download_id)):
         return json_response({"error": "form", "error_description": "The page is too old."}, 403)
     here, now = services(), clock.now()
     try:

@@ -18,7 +18,7 @@ from authz_server.consent.errors import IdentityNotSufficient
 from authz_server.consent.service import find
 from authz_server.core import clock, transfers
 from authz_server.database import db
-from authz_server.identity import cookies, csrf, levels, turns
+from authz_server.identity import csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
@@ -44,7 +44,7 @@ def ask_to_freeze(signed_in: SignedIn) -> Response:
 @citizen_required
 def freeze(signed_in: SignedIn) -> Response:
     """Stop everything. A second time changes nothing."""
-    if not _form_is_ours(FREEZE):
+    if not csrf.check_form(FREEZE):
         return _freeze_page(signed_in, stale=True)
     under_way = withdrawal.freeze(
         db.session(),
@@ -71,7 +71,7 @@ def ask_to_unfreeze(signed_in: SignedIn) -> Response:
 @citizen_required
 def unfreeze(signed_in: SignedIn) -> Response:
     """Open the account again, if the sign-in is strong and fresh enough; else let the citizen prove more first."""
-    if not _form_is_ours(UNFREEZE):
+    if not csrf.check_form(UNFREEZE):
         return _unfreeze_page(signed_in, stale=True)
     turns.hold(db.session(), signed_in, frozen=True)  # who opens it may be the one because of whom "not me" was pressed
     try:
@@ -97,7 +97,7 @@ def _freeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
         signed_in=signed_in,
         frozen=moment(signed_in.frozen_at),
         recipients=[client_name(client_id) for client_id in recipients],
-        csrf=_token(FREEZE),
+        csrf=csrf.form_token(FREEZE),
         stale=stale,
     )
     return make_response(page, 403 if stale else 200)
@@ -111,7 +111,7 @@ def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
         needed=_needed(signed_in),
         first="first" in request.args,
         address=f"{UNFREEZE_PATH}?{urlencode({'request': met})}" if met else UNFREEZE_PATH,
-        csrf=_token(UNFREEZE),
+        csrf=csrf.form_token(UNFREEZE),
         stale=stale,
     )
     return make_response(page, 403 if stale else 200)
@@ -119,11 +119,3 @@ def _unfreeze_page(signed_in: SignedIn, *, stale: bool = False) -> Response:
 
 def _needed(signed_in: SignedIn) -> levels.Lack | None:
     return withdrawal.lack_to_unfreeze(signed_in, now=clock.now())
-
-
-def _token(action: str) -> str:
-    return csrf.csrf_token(cookies.session_secret() or "", action)
-
-
-def _form_is_ours(action: str) -> bool:
-    return csrf.check(cookies.session_secret(), action, request.form.get("csrf"))

@@ -19,7 +19,7 @@ from authz_server.core import clock
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, enrolment, turns
+from authz_server.identity import csrf, enrolment, turns
 from authz_server.identity.contact import contact_of
 from authz_server.identity.guard import citizen_required, current
 from authz_server.identity.sessions import SignedIn
@@ -73,7 +73,7 @@ def messages(signed_in: SignedIn) -> str:
         up_to=shown[0][0].id if shown else 0,
         older=f"/messages?before={shown[-1][0].id}" if len(found) > PER_PAGE else None,
         newest="/messages" if before is not None else None,
-        csrf=_token(READ),
+        csrf=csrf.form_token(READ),
     )
 
 
@@ -99,7 +99,7 @@ def message(signed_in: SignedIn, message_id: str) -> str:
 def read_all(signed_in: SignedIn) -> Response:
     """Count all as read, up to the newest that was on the page: who presses it has not seen what came since."""
     up_to = id_of(request.form.get("up_to", ""))
-    if csrf.check(cookies.session_secret(), READ, request.form.get("csrf")):
+    if csrf.check_form(READ):
         inbox.read_all(db.session(), signed_in.citizen_id, up_to=up_to, now=clock.now())
         db.session.commit()
     return redirect("/messages", code=303)
@@ -116,7 +116,7 @@ def choices(signed_in: SignedIn) -> Response:
 @enrolment.strongly
 def choose(signed_in: SignedIn) -> Response:
     """Remember the choice. What concerns security goes everywhere, whatever is chosen."""
-    if not csrf.check(cookies.session_secret(), CHOOSE, request.form.get("csrf")):
+    if not csrf.check_form(CHOOSE):
         return _choices_page(signed_in, error=too_old(), status=403)
     wanted = request.form.getlist("channel")
     turns.hold(db.session(), signed_in)
@@ -145,7 +145,7 @@ def _choices_page(
             }
             for kind in _optional()
         ],
-        csrf=_token(CHOOSE),
+        csrf=csrf.form_token(CHOOSE),
         done=done,
         error=error,
     )
@@ -160,7 +160,3 @@ def count_unread() -> int:
 
 def _optional() -> list[type[Channel]]:
     return [kind for kind in kinds(services().settings) if kind.default is not None]
-
-
-def _token(action: str) -> str:
-    return csrf.csrf_token(cookies.session_secret() or "", action)

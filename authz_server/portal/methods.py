@@ -20,7 +20,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, enrolment
+from authz_server.identity import csrf, enrolment
 from authz_server.identity.errors import LastMethod
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.levels import level_of_method
@@ -76,7 +76,7 @@ def ask_to_remove(signed_in: SignedIn, credential_id: int) -> Response:
 @enrolment.freshly
 def remove(signed_in: SignedIn, credential_id: int) -> Response:
     """Remove it, unless it is the last one."""
-    if not csrf.check(cookies.session_secret(), _action(credential_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(credential_id)):
         return _remove_page(signed_in, credential_id, error=too_old())
     try:
         removed = enrolment.remove(
@@ -138,7 +138,7 @@ def _remove_page(
         "methods_remove.html",
         signed_in=signed_in,
         way=_way(*found),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(credential_id)),
+        csrf=csrf.form_token(_action(credential_id)),
         error=error,
     )
     return make_response(page, status or (403 if error else 200))

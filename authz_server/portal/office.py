@@ -22,7 +22,7 @@ from authz_server.counter import appointments
 from authz_server.counter.appointments import ADMINISTRATOR, CLERK, ROLES
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, turns
+from authz_server.identity import csrf, turns
 from authz_server.identity.enrolment import freshly
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.guard import citizen_required
@@ -71,7 +71,7 @@ def people(signed_in: SignedIn, client_id: str) -> Response:
 def change(signed_in: SignedIn, client_id: str) -> Response:
     """Appoint somebody, or end an appointment."""
     form, own = request.form, _own(signed_in, client_id)
-    if not csrf.check(cookies.session_secret(), _action(client_id), form.get("csrf")):
+    if not csrf.check_form(_action(client_id)):
         return _page(signed_in, client_id, own, error=too_old(), status=403)
     if "lang" in form:
         return _page(signed_in, client_id, own, typed=form)
@@ -156,7 +156,7 @@ def _page(
         typed={name: value[:SHOWN_CHARS] for name, value in (typed or {}).items()},
         done=None if error else done,
         error=error,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(client_id)),
+        csrf=csrf.form_token(_action(client_id)),
     )
     return make_response(page, status)
 

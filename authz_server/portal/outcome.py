@@ -22,7 +22,7 @@ from authz_server.core import clock, transfers
 from authz_server.core.clock import day_of
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf
+from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
@@ -73,7 +73,7 @@ def ask_to_stop(signed_in: SignedIn, transaction_id: str) -> Response:
 def stop(signed_in: SignedIn, transaction_id: str) -> Response:
     """Stop it and show what came of it. A second time leads to the same page."""
     found = approved(signed_in, transaction_id)
-    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(transaction_id)):
         return _question(signed_in, found, stale=True)
     under_way = withdraw(db.session(), transaction_id, citizen_id=signed_in.citizen_id, now=clock.now())
     transfers.commit_end(db.session(), under_way=under_way, environ=request.environ)
@@ -94,7 +94,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
             erasable=found.erasable,
             to_stop=[fetch for fetch in fetches if fetch["state"] in STOPPABLE],
             too_late=[fetch for fetch in fetches if fetch["state"] not in STOPPABLE],
-            csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+            csrf=csrf.form_token(_action(found.transaction_id)),
             stale=stale,
         ),
         403 if stale else 200,

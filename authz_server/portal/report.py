@@ -7,7 +7,7 @@ Routes, both by reference number, of any request that was decided, but for downl
 
 from datetime import datetime
 
-from flask import Blueprint, abort, make_response, redirect, render_template, request
+from flask import Blueprint, abort, make_response, redirect, render_template
 from sqlalchemy import select
 from werkzeug.wrappers import Response
 
@@ -17,7 +17,7 @@ from authz_server.consent.outcome import Decided
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, turns
+from authz_server.identity import csrf, turns
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
@@ -39,7 +39,7 @@ def prepare(signed_in: SignedIn, transaction_id: str) -> Response:
 def report(signed_in: SignedIn, transaction_id: str) -> Response:
     """Put it on the record, once."""
     found = _asked(signed_in, transaction_id)
-    if not csrf.check(cookies.session_secret(), _action(transaction_id), request.form.get("csrf")):
+    if not csrf.check_form(_action(transaction_id)):
         return _page(signed_in, found, stale=True)
     # Pressed twice in one moment: the second waits here, and then finds what the first has written.
     turns.take(db.session(), signed_in.citizen_id)
@@ -86,7 +86,7 @@ def _page(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Respon
         withdrawn=moment(found.withdrawn_at),
         fetches=fetches_of(found),
         reported=reported,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(found.transaction_id)),
+        csrf=csrf.form_token(_action(found.transaction_id)),
         stale=stale and not reported,
     )
     return make_response(page, 403 if stale else 200)

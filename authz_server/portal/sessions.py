@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.core import clock
 from authz_server.database import db
-from authz_server.identity import cookies, csrf, sign_in
+from authz_server.identity import csrf, sign_in
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.open_sessions import Open, open_sessions
 from authz_server.identity.sessions import SignedIn
@@ -57,7 +57,7 @@ def listed(signed_in: SignedIn) -> Response:
 def end(signed_in: SignedIn) -> Response:
     """Sign out somewhere else. A name that is nobody's, or somebody else's, is one of a session that is over."""
     form = singles(request.form)
-    if not csrf.check(cookies.session_secret(), ACTION, form.get("csrf")):
+    if not csrf.check_form(ACTION):
         return _page(signed_in, error=too_old(), status=403)
     name = form.get("end", "")
     ended = sign_in.end_others(db.session(), signed_in, name=None if name == OTHERS else name, now=clock.now())
@@ -75,7 +75,7 @@ def _page(signed_in: SignedIn, *, error: str | None = None, status: int = 200) -
         signed_in=signed_in,
         rows=[_row(one, here=one in here) for one in [*here, *others]],
         others=len(others),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", ACTION),
+        csrf=csrf.form_token(ACTION),
         done=told.get(request.args.get("ended", "")),
         error=error,
     )

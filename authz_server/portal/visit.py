@@ -68,7 +68,7 @@ def page(signed_in: SignedIn, visit: Visit) -> Response:
 def show_barcode(signed_in: SignedIn, visit: Visit) -> Response:
     """Show a barcode, for the next twenty minutes."""
     reference = visit.transaction_id
-    if not csrf.check(cookies.session_secret(), _action(reference), request.form.get("csrf")):
+    if not csrf.check_form(_action(reference)):
         return _page(signed_in, visit, stale=True)
     if "lang" not in request.form:
         here = services()
@@ -185,7 +185,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         ahead=ahead,
         state=state_of(visit),
         stale=stale,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(visit.transaction_id)),
+        csrf=csrf.form_token(_action(visit.transaction_id)),
     )
     return make_response(text, 403 if stale else 200)
 

@@ -52,7 +52,7 @@ def set_up(signed_in: SignedIn) -> Response:
     shown = method.text_shown(ADD, handle)
     if request.method == "GET" or "lang" in form:
         return _page(signed_in, shown)
-    if not _ours(form.get("csrf")):
+    if not csrf.check_form(enrolment.action(CERTIFICATE)):
         return _page(signed_in, shown, error="form", status=403)
     step = form.get("step")
     if step == "challenge":
@@ -79,7 +79,7 @@ def set_up_by_connection(signed_in: SignedIn) -> Response:
     shown = method.presented_shown()
     if request.method == "GET" or "lang" in form:
         return _page(signed_in, shown, told=shown.get("told"))
-    if not _ours(form.get("csrf")):
+    if not csrf.check_form(enrolment.action(CERTIFICATE)):
         return _page(signed_in, shown, error="form", status=403)
     return _add(signed_in, method.of_connection)
 
@@ -172,10 +172,6 @@ def _spend(handle: str) -> bool:
     return spent is not None
 
 
-def _ours(token: str | None) -> bool:
-    return csrf.check(cookies.session_secret(), enrolment.action(CERTIFICATE), token)
-
-
 def _page(
     signed_in: SignedIn,
     shown: Mapping[str, Any] | None = None,
@@ -184,7 +180,6 @@ def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    token = csrf.csrf_token(cookies.session_secret() or "", enrolment.action(CERTIFICATE))
     page = render_template(
         "methods/certificate.html",
         signed_in=signed_in,
@@ -192,6 +187,6 @@ def _page(
         shown=shown or {},
         told=told,
         error=error,
-        csrf=token,
+        csrf=csrf.form_token(enrolment.action(CERTIFICATE)),
     )
     return make_response(page, status)

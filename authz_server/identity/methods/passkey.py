@@ -115,7 +115,7 @@ def show_set_up(signed_in: SignedIn) -> Response:
 @enrolment.may_add(PASSKEY)
 def ask_for_new(signed_in: SignedIn) -> Response:
     """Ask for a new passkey, on an authenticator that has none of the citizen's."""
-    if not _csrf_fits():
+    if not csrf.check_form(enrolment.action(PASSKEY)):
         return _set_up_page(signed_in, error="form", status=403)
     known = [_passkey(bound) for bound in credentials.of_citizen(db.session(), signed_in.citizen_id, method=PASSKEY.id)]
     # One handle for all of a citizen's passkeys: by it an authenticator knows that it has one already. It is random,
@@ -151,7 +151,7 @@ def add(signed_in: SignedIn) -> Response:
     label = " ".join(request.form.get("label", "").replace("\0", "").split())[:LONGEST_LABEL]
     if "lang" in request.form:  # the language was switched in the middle of typing
         return _set_up_page(signed_in, label=label)
-    if not _csrf_fits():
+    if not csrf.check_form(enrolment.action(PASSKEY)):
         return _set_up_page(signed_in, error="form", status=403, label=label)
     told, now = webauthn.parse(request.form.get("credential", "")), clock.now()
     try:
@@ -260,10 +260,6 @@ def _passkey(bound: Bound) -> Passkey:
     return Passkey(credential_id=bound.external_id, **bound.data)
 
 
-def _csrf_fits() -> bool:
-    return csrf.check(cookies.session_secret(), enrolment.action(PASSKEY), request.form.get("csrf"))
-
-
 def _set_up_page(signed_in: SignedIn, *, error: str | None = None, status: int = 200, label: str = "") -> Response:
     page = render_template(
         "methods/passkey.html",
@@ -272,6 +268,6 @@ def _set_up_page(signed_in: SignedIn, *, error: str | None = None, status: int =
         label=label,
         level=level_of_method(services().settings, PASSKEY.id),
         synced_level=PASSKEY.synced_level(),
-        csrf=csrf.csrf_token(cookies.session_secret() or "", enrolment.action(PASSKEY)),
+        csrf=csrf.form_token(enrolment.action(PASSKEY)),
     )
     return make_response(page, status)

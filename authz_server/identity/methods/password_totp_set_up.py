@@ -27,7 +27,6 @@ from authz_server.extensions import services
 from authz_server.identity import challenges, cookies, csrf, enrolment, passwords, recovery, totp, turns
 from authz_server.identity.errors import PasswordHashingBusy
 from authz_server.identity.guard import citizen_required
-from authz_server.identity.methods.base import Form
 from authz_server.identity.methods.password_totp import PASSWORD_TOTP, set_password, set_totp, use
 from authz_server.identity.models import CITIZEN
 from authz_server.identity.sessions import SignedIn
@@ -60,7 +59,7 @@ def change_password(signed_in: SignedIn) -> Response:
     if request.method == "GET" or "lang" in form:
         _demand_held(signed_in)
         return _password_page(signed_in)
-    if not _ours(form):
+    if not csrf.check_form(enrolment.action(PASSWORD_TOTP)):
         return _password_page(signed_in, error="form", status=403)
     if not passwords.acceptable(password):
         return _password_page(signed_in, error="length", status=400)
@@ -88,7 +87,7 @@ def change_authenticator(signed_in: SignedIn) -> Response:
         return _authenticator_page(signed_in, _issue(signed_in))
     if "lang" in form and len(handle) == _HANDLE_CHARS:
         return _authenticator_page(signed_in, handle)
-    if not _ours(form):
+    if not csrf.check_form(enrolment.action(PASSWORD_TOTP)):
         return _authenticator_page(signed_in, handle, error="form", status=403)
     known, now = services(), clock.now()
     secret = _secret(signed_in, handle)
@@ -120,7 +119,7 @@ def renew_recovery_codes(signed_in: SignedIn) -> Response:
         shown = form.get("codes", "").split(",")
         known = recovery.all_in_force(session, signed_in.citizen_id, shown, server_secret=secret)
         return _codes_page(signed_in, codes=tuple(shown[: recovery.COUNT]) if known else ())
-    if not _ours(form):
+    if not csrf.check_form(enrolment.action(PASSWORD_TOTP)):
         return _codes_page(signed_in, error="form", status=403)
     _demand_held(signed_in)
     turns.hold(session, signed_in)
@@ -180,7 +179,7 @@ def _codes_page(
 
 
 def _page(name: str, signed_in: SignedIn, *, error: str | None = None, status: int = 200, **more: Any) -> Response:
-    token = csrf.csrf_token(cookies.session_secret() or "", enrolment.action(PASSWORD_TOTP))
+    token = csrf.form_token(enrolment.action(PASSWORD_TOTP))
     page = render_template(f"methods/{name}.html", signed_in=signed_in, csrf=token, error=error, **more)
     return make_response(page, status)
 
@@ -189,7 +188,3 @@ def _demand_held(signed_in: SignedIn) -> None:
     """Who has none can't renew it."""
     if not PASSWORD_TOTP.held(db.session(), signed_in.citizen_id):
         abort(404)
-
-
-def _ours(form: Form) -> bool:
-    return csrf.check(cookies.session_secret(), enrolment.action(PASSWORD_TOTP), form.get("csrf"))

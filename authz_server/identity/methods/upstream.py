@@ -134,7 +134,7 @@ def set_up(signed_in: SignedIn) -> Response:
     form = singles(request.form)
     if request.method == "GET" or "lang" in form:
         return _page(signed_in)
-    if not csrf.check(cookies.session_secret(), enrolment.action(UPSTREAM), form.get("csrf")):
+    if not csrf.check_form(enrolment.action(UPSTREAM)):
         return _page(signed_in, error="form", status=403)
     provider = _providers().get(form.get("provider", ""))
     if provider is None:
@@ -249,6 +249,6 @@ def _page(signed_in: SignedIn, *, told: Text | None = None, error: str | None = 
         providers=list(_providers().values()),
         told=told,
         error=error,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", enrolment.action(UPSTREAM)),
+        csrf=csrf.form_token(enrolment.action(UPSTREAM)),
     )
     return make_response(page, status)
