@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 from hypothesis import settings as hypothesis_settings
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from authz_server.app import create_app
@@ -75,12 +76,18 @@ def app(settings: Settings, catalogue: Catalogue) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def session(database_url: str) -> Iterator[Session]:
-    """A session of its own, beside the application's."""
+def engine(database_url: str) -> Iterator[Engine]:
+    """An engine of its own, beside the application's."""
     engine = new_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def session(engine: Engine) -> Iterator[Session]:
+    """A session of its own, beside the application's."""
     with Session(engine) as session:
         yield session
-    engine.dispose()
 
 
 @pytest.fixture

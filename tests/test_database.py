@@ -1,6 +1,5 @@
 """How long a database is waited for that says nothing any more, and what is left of the connections to one that did."""
 
-from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 
 import pytest
@@ -8,7 +7,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, event, literal, select
 
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, reading
 from authz_server.portal.errors import handle_domain_error
 from authz_server.prepared import Executor, Prepared, lone_connection
 from tests.support import postgres
@@ -26,13 +25,6 @@ def test_a_database_that_is_gone_without_a_word_is_given_up() -> None:
 def test_what_the_url_says_of_it_counts() -> None:
     arguments = engine_options(f"{URL}?connect_timeout=30&keepalives=0")["connect_args"]
     assert arguments.keys() & GIVEN_UP_AFTER.keys() == GIVEN_UP_AFTER.keys() - {"connect_timeout"}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)

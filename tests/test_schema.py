@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import Engine, insert, text
 
 from authz_server import schema
 from authz_server.audit.models import AuditEntry
@@ -30,14 +30,12 @@ def test_a_database_without_tables_is_told() -> None:
         schema.check(url)
 
 
-def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str) -> None:
+def test_whoever_is_writing_keeps_no_server_from_starting(database_url: str, engine: Engine) -> None:
     """On SQLite there is one at a time, and it may take longer than a start has patience."""
-    engine = new_engine(database_url)
     with ThreadPoolExecutor(1) as pool, engine.connect() as writer:
         writer.execute(insert(AuditEntry).values(event="x", at=clock.now(), success=True, actor="operator"))
         pool.submit(schema.check, database_url).result(20)
         writer.rollback()
-    engine.dispose()
 
 
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests() -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
 from authz_server.clients.registry import Registry
 from authz_server.core import clock, jose
-from authz_server.database import new_engine
 from tests.clients.documents import jwks
 
 CLIENT = """\
@@ -85,13 +84,6 @@ def agency() -> Run:
 @pytest.fixture
 def dataset() -> Run:
     return lambda *arguments: CliRunner().invoke(dataset_group, [str(item) for item in arguments])
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def test_a_client_is_added_listed_suspended_and_resumed(folder: Path, client: Run) -> None:

@@ -20,7 +20,7 @@ from authz_server.clients.models import RegistryVersion
 from authz_server.clients.registry import CHECK_EVERY, Registry
 from authz_server.core import clock
 from authz_server.core.outbound_http import FetchError
-from authz_server.database import UNREACHABLE, new_engine
+from authz_server.database import UNREACHABLE
 from tests.clients.documents import agency, bank, jwks
 from tests.support.listening import listening
 from tests.support.waiting import wait_until
@@ -32,13 +32,6 @@ SECOND = timedelta(seconds=1)
 @pytest.fixture
 def context(catalogue: Catalogue) -> Context:
     return Context(catalogue, sandbox=True)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """Looking through decisions: what became of each, newest first, and at the same cost however many there are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,7 +17,7 @@ from authz_server.consent import history
 from authz_server.consent.history import LOOKED_AT, PER_PAGE, Kind, Search, Wanted, find_listed, look_through
 from authz_server.consent.models import Consent
 from authz_server.core.clock import day_of
-from authz_server.database import new_engine, table_of
+from authz_server.database import table_of
 from authz_server.identity.models import Citizen
 from tests.bench.count import counting
 
@@ -237,9 +237,8 @@ def multiply(session: Session, like: str, count: int, name: str = "R") -> None:
 
 
 @pytest.fixture
-def many(database_url: str) -> Iterator[Engine]:
+def many(engine: Engine) -> Engine:
     """Three times as many consents as are looked at for one page, all of them stopped; behind them one in use."""
-    engine = new_engine(database_url)
     with Session(engine) as session, session.begin():
         people = People(session)
         people.decide("consent.approved", "issued", ago=DAY)
@@ -247,8 +246,7 @@ def many(database_url: str) -> Iterator[Engine]:
         multiply(session, stopped, 3 * LOOKED_AT)
     with engine.connect() as connection:
         connection.execution_options(isolation_level="AUTOCOMMIT").execute(text("ANALYZE"))
-    yield engine
-    engine.dispose()
+    return engine
 
 
 def test_a_page_costs_the_same_statements_however_many_there_are(many: Engine) -> None:

@@ -10,7 +10,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import Babel
 from jinja2 import DictLoader
 from sqlalchemy import Engine
-from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.catalogue.model import Catalogue
@@ -19,27 +18,12 @@ from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.errors import DomainError
 from authz_server.core.jose import KeySet
-from authz_server.database import db, engine_options, new_engine, prepare_engine
+from authz_server.database import db, engine_options, prepare_engine
 from authz_server.extensions import Services
 from authz_server.identity import views
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from tests.identity.support import NOW, ORIGIN, SERVER_SECRET, Browser, KnownRequests
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    """The engine of a fresh migrated database."""
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture
-def session(engine: Engine) -> Iterator[Session]:
-    """A session of its own, beside the application's."""
-    with Session(engine) as session:
-        yield session
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz_server import retention, worker
 from authz_server.config import Limits
 from authz_server.core import clock, dpop
-from authz_server.database import new_engine, table_of
+from authz_server.database import table_of
 from authz_server.oauth import client_auth
 from authz_server.single_use.buckets import BUCKET, LONGEST_LIFE, RING, over, tables_of
 from authz_server.single_use.models import USED_IDENTIFIERS
@@ -84,13 +84,6 @@ def test_a_jti_is_refused_in_another_assertion_too(
         assert pushed(platform.bank, client_assertion=first).status_code == 201
         clock.advance(timedelta(seconds=15))
         refused(pushed(platform.bank, client_assertion=second), 401, "invalid_client")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def fill(engine: Engine) -> None:

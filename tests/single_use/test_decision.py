@@ -1,6 +1,5 @@
 """A decision and the identifiers it came with: whoever presents one again decides nothing, and is told which it was."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -10,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.core import clock
-from authz_server.database import new_engine, table_of
+from authz_server.database import table_of
 from authz_server.prepared import Lone, lone_connection
 from authz_server.single_use import buckets
 from authz_server.single_use.decision import Decision
@@ -27,13 +26,6 @@ VERSION = table_of(RegistryVersion)
 LOOK = Decision(select(VERSION.c.version).where(VERSION.c.version == bindparam("wanted")))
 SUSPENDED = table_of(SuspendedDataset)
 LEAVING = Decision(select(func.count()).select_from(VERSION), leaves=[SUSPENDED])
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = new_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def assertion(jti: str, client_id: str = "bank", *, life_s: int = 60) -> Identifier:
