@@ -33,17 +33,10 @@ class World:
 
     def consented(self, username: str = "citizen1") -> Any:
         """A consent to this bank, its tokens taken."""
-        platform, bank = self.platform, self.bank
-        platform.bank, other = bank, platform.bank
-        try:
-            body = platform.tokens(platform.detail("ris.personal")) if username == "citizen1" else self._of(username)
-        finally:
-            platform.bank = other
+        platform, citizen = self.platform, self.platform.citizen(username)
+        code = platform.code(platform.detail("ris.personal"), citizen=citizen, bank=self.bank)
+        body = self.bank.redeem(code).get_json()
         return rows(platform, Consent, id=body["grant_id"])[0]
-
-    def _of(self, username: str) -> Any:
-        citizen = self.platform.citizen(username)
-        return self.bank.redeem(self.platform.code(self.platform.detail("ris.personal"), citizen=citizen)).get_json()
 
     def stop(self, consent: Any) -> None:
         with writing(self.platform) as session:

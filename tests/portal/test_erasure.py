@@ -26,11 +26,7 @@ class Scene:
     def __init__(self, platform: Platform, *, delivered: bool = True, endpoint: str | None = ENDPOINT) -> None:
         self.platform, self.bank = platform, new_bank(platform, security_event_endpoint=endpoint)
         self.citizen: CitizenBrowser = platform.citizen(new_citizen(platform))
-        platform.bank, other = self.bank, platform.bank
-        try:
-            code = platform.code(platform.detail("ris.personal"), citizen=self.citizen)
-        finally:
-            platform.bank = other
+        code = platform.code(platform.detail("ris.personal"), citizen=self.citizen, bank=self.bank)
         body = self.bank.redeem(code).get_json()
         self.grant_id, self.granted = body["grant_id"], body["authorization_details"]
         if delivered:

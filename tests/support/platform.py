@@ -346,10 +346,12 @@ class Platform:
             "parameters": parameters,
         }
 
-    def code(self, *details: dict[str, Any], citizen: CitizenBrowser | None = None, **changes: Any) -> str:
+    def code(
+        self, *details: dict[str, Any], citizen: CitizenBrowser | None = None, bank: Bank | None = None, **changes: Any
+    ) -> str:
         """Push, sign in, approve; the authorization code."""
-        citizen = citizen or self.citizen()
-        page = citizen.authorize(self.bank.client_id, self.bank.push(*details, **changes))
+        citizen, bank = citizen or self.citizen(), bank or self.bank
+        page = citizen.authorize(bank.client_id, bank.push(*details, **changes))
         assert page.status_code == 200, page.text
         return answer_of(citizen.decide(page))["code"]
 
