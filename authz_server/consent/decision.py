@@ -224,7 +224,7 @@ def grant_of(
     chosen: Mapping[int, Sequence[str]],
     *,
     catalogue: Catalogue,
-    unavailable: Collection[int] = (),
+    unavailable: Collection[int],
 ) -> list[dict[str, Any]]:
     """What a decision grants, dataset by dataset in the order asked; never more than was asked.
 

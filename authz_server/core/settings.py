@@ -81,25 +81,24 @@ def read_table(
     problems: list[str],
     *,
     base: Path,
-    at: str = "",
 ) -> dict[str, Any]:
     """The values of a settings class from its table; what is wrong with them is added to `problems`.
 
-    Args: readers: for each key that the table may have; at: what precedes its keys in a problem, such as `limits.`
+    Args: readers: for each key that the table may have.
     """
-    problems += [f"{at}{name}: is not a setting" for name in table if name not in readers]
+    problems += [f"{name}: is not a setting" for name in table if name not in readers]
     values: dict[str, Any] = {}
     for item in fields(kind):
         if item.name not in readers:
             continue
         if item.name not in table:
             if item.default is MISSING and item.default_factory is MISSING:
-                problems.append(f"{at}{item.name}: is missing")
+                problems.append(f"{item.name}: is missing")
             continue
         try:
             values[item.name] = readers[item.name](table[item.name], base)
         except (ValueError, TypeError) as error:
-            problems += _named(f"{at}{item.name}", error)
+            problems += _named(item.name, error)
     return values
 
 

@@ -21,7 +21,7 @@ def presented_by(actor: str) -> Presented:
     return Presented(client_id, counter_id, int(clerk) if clerk.isdecimal() else None)
 
 
-def desk_name(actor: str, registry: Registry, locale: str, *, clerk: str = "") -> str:
+def desk_name(actor: str, registry: Registry, locale: str, *, clerk: str) -> str:
     """The counter and office of an actor of the record; an id, if it has gone.
 
     Args: clerk: what citizens read of the clerk's name, of `clerks.name_of`; empty, if none is named.

@@ -61,7 +61,7 @@ def complete(
     browser: Browser,
     replaces: str | None,
     now: datetime,
-    only: int | None = None,
+    only: int | None,
 ) -> str:
     """Spend what was proved and open a session; return its secret. The caller commits.
 

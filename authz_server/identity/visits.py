@@ -110,7 +110,7 @@ class Visit:
         return f"/consent/{self.waiting.request_id}" if self.waiting else self.return_to
 
 
-def demands(*, level: int | None = None, again: bool = False, second: bool = False) -> Mapping[str, str]:
+def demands(*, level: int | None, again: bool, second: bool) -> Mapping[str, str]:
     """The parameters of a sign-in from which a page demands something: see `Visit`."""
     marks = {"level": str(level) if level else "", "again": "1" if again else "", "second": "1" if second else ""}
     return {name: value for name, value in marks.items() if value}

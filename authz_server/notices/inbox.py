@@ -28,7 +28,7 @@ class Opened:
 
 
 def messages_of(
-    session: Session, citizen_id: int, *, before: int | None = None, limit: int = 20
+    session: Session, citizen_id: int, *, before: int | None, limit: int
 ) -> Sequence[tuple[AuditEntry, datetime | None]]:
     """What the citizen's messages are of, newest first, and when each was read; `before`: the last one seen."""
     found = (

@@ -15,10 +15,10 @@ def json_response(body: Mapping[str, Any], status: int = 200) -> Response:
     return response
 
 
-def public_json(body: Mapping[str, Any], *, max_age_s: int = 300) -> Response:
+def public_json(body: Mapping[str, Any]) -> Response:
     """A JSON answer for anyone, which may be cached for less time than a retired key stays published."""
     response = Response(orjson.dumps(body), content_type="application/json")
-    response.headers["Cache-Control"] = f"public, max-age={max_age_s}"
+    response.headers["Cache-Control"] = "public, max-age=300"
     return response
 
 

@@ -55,7 +55,7 @@ def init_app(app: Flask, *, secure: bool) -> None:
 
 
 def content_security_policy(
-    form_action_uris: tuple[str, ...] = (),
+    form_action_uris: tuple[str, ...],
     *,
     goes_on: bool = False,
     scripts: bool = False,

@@ -107,9 +107,9 @@ class Process:
                 self._running.wait(STOP_LIMIT_S)
         self._end_group()
 
-    def log_tail(self, lines: int = 30) -> str:
+    def log_tail(self) -> str:
         """The last lines of the program's log."""
-        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-lines:])
+        return "\n".join(self.log_file.read_text(errors="replace").splitlines()[-30:])
 
     def _answers(self) -> bool:
         if self.health_url is None:

@@ -100,7 +100,7 @@ def verify(
     return unverified(token, max_bytes=max_bytes).verify(keys, algorithms=algorithms, typ=typ)
 
 
-def verify_embedded(token: str, *, algorithms: Collection[str], typ: str, max_bytes: int = MAX_TOKEN_BYTES) -> Verified:
+def verify_embedded(token: str, *, algorithms: Collection[str], typ: str, max_bytes: int) -> Verified:
     """Verify a JWS with the public key in its own header. It proves possession of `key`, not who holds it.
 
     Raises: BadToken. Source: RFC 9449 section 4.3, items 3 to 7.
