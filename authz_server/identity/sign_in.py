@@ -159,17 +159,7 @@ def end_others(session: Session, signed_in: SignedIn, *, now: datetime, name: st
 def leave(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
     """End the session of a citizen who signs out. The caller commits."""
     sessions.end(session, signed_in.session_digest, now=now)
-    record(
-        session,
-        Entry(
-            at=now,
-            event="sign_out",
-            success=True,
-            actor="citizen",
-            citizen_id=signed_in.citizen_id,
-            trace_id=logging.current_trace_id(),
-        ),
-    )
+    record(session, Entry(at=now, event="sign_out", success=True, actor="citizen", citizen_id=signed_in.citizen_id))
 
 
 def _entry(event: str, tried: Try, now: datetime, *, success: bool, reason: str) -> Entry:
@@ -181,5 +171,4 @@ def _entry(event: str, tried: Try, now: datetime, *, success: bool, reason: str)
         actor="citizen" if success else "unknown",
         citizen_id=tried.attempt.citizen_id,
         reason=reason,
-        trace_id=logging.current_trace_id(),
     )
