@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import Any, Concatenate, Final, ParamSpec
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from flask import redirect
@@ -18,25 +18,19 @@ from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.extensions import services
 from authz_server.identity import credentials, sessions, turns
 from authz_server.identity.errors import LastMethod
-from authz_server.identity.guard import citizen_required, present_page
+from authz_server.identity.guard import CitizenView, P, View, citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
 from authz_server.identity.methods.base import Method
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH, demands
 
-P = ParamSpec("P")
 LIST: Final = "/account/methods"
 ADDED: Final = f"{LIST}?added=1"  # says that it was
 UNFREEZE_PATH: Final = "/account/unfreeze"
 CHANGE_LEVEL: Final = 3
 
 
-def may_add(
-    method: Method,
-) -> Callable[
-    [Callable[Concatenate[SignedIn, P], ResponseReturnValue]],
-    Callable[P, ResponseReturnValue],
-]:
+def may_add(method: Method) -> Callable[[CitizenView[P]], View[P]]:
     """Call the view of a set-up page with the citizen, if they may add this method now; else let them prove more first.
 
     The session must have a proof of the last five minutes, and be stronger than what is to be added, or rest on two
@@ -44,9 +38,7 @@ def may_add(
     its first use needs two in any case, else the second proof could be made of the first.
     """
 
-    def decorate(
-        view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-    ) -> Callable[P, ResponseReturnValue]:
+    def decorate(view: CitizenView[P]) -> View[P]:
         @wraps(view)
         def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             level = level_of_method(services().settings, method.id)
@@ -60,21 +52,14 @@ def may_add(
     return decorate
 
 
-def may_change(
-    method: Method,
-) -> Callable[
-    [Callable[Concatenate[SignedIn, P], ResponseReturnValue]],
-    Callable[P, ResponseReturnValue],
-]:
+def may_change(method: Method) -> Callable[[CitizenView[P]], View[P]]:
     """Call the view with the citizen, if they may renew what this method rests on; else let them prove more first.
 
     The session must have a proof of the last five minutes, of level 3 or better, and be by this very method or as
     strong as it must be to add the method.
     """
 
-    def decorate(
-        view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-    ) -> Callable[P, ResponseReturnValue]:
+    def decorate(view: CitizenView[P]) -> View[P]:
         @wraps(view)
         def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
             level = level_of_method(services().settings, method.id)
@@ -87,9 +72,7 @@ def may_change(
     return decorate
 
 
-def unfrozen(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def unfrozen(view: CitizenView[P]) -> View[P]:
     """Call the view, which changes what protects the citizen, unless the account is frozen: whoever signs in then may
     be the one because of whom it was."""
 
@@ -102,31 +85,23 @@ def unfrozen(
     return citizen_required(guarded)
 
 
-def identified(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def identified(view: CitizenView[P]) -> View[P]:
     """Call the view, from which data may come to be shared, with a citizen who has proved it at an identity level; a
     code by e-mail alone does not do. Whoever has not is let prove more."""
     return _demanding(view, level=LOWEST_LEVEL)
 
 
-def strongly(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def strongly(view: CitizenView[P]) -> View[P]:
     """The same for a view that weakens what protects the citizen: level 3 or better."""
     return _demanding(view, level=CHANGE_LEVEL)
 
 
-def freshly(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def freshly(view: CitizenView[P]) -> View[P]:
     """The same, proved in the last five minutes."""
     return _demanding(view, level=CHANGE_LEVEL, again=True)
 
 
-def _demanding(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue], *, level: int, again: bool = False
-) -> Callable[P, ResponseReturnValue]:
+def _demanding(view: CitizenView[P], *, level: int, again: bool = False) -> View[P]:
     @wraps(view)
     def guarded(signed_in: SignedIn, /, *args: P.args, **kwargs: P.kwargs) -> ResponseReturnValue:
         if lack(signed_in, level, clock.now() - FRESH if again else None):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, Final, ParamSpec, cast
+from typing import Concatenate, Final, ParamSpec, TypeAlias, cast
 from urllib.parse import urlencode
 
 from flask import current_app, g, redirect, request
@@ -19,6 +19,8 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import lone_connection
 
 P = ParamSpec("P")
+View: TypeAlias = Callable[P, ResponseReturnValue]
+CitizenView: TypeAlias = Callable[Concatenate[SignedIn, P], ResponseReturnValue]
 # With the request, not with Flask's `g`: a test that holds an application context open would carry one citizen over.
 _FOUND: Final = "mydata.signed_in"
 UNATTENDED: Final = "unattended"
@@ -49,9 +51,7 @@ def _look_up() -> SignedIn | None:
     return found
 
 
-def citizen_required(
-    view: Callable[Concatenate[SignedIn, P], ResponseReturnValue],
-) -> Callable[P, ResponseReturnValue]:
+def citizen_required(view: CitizenView[P]) -> View[P]:
     """Call the view with the signed-in citizen as its first argument; send everybody else to sign in, and back.
 
     Whoever is shut out before the view has changed anything comes back to its page, where they are told.
