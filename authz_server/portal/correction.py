@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from flask import Blueprint, Response, abort, make_response, redirect, render_template, request
+from flask import Blueprint, Response, make_response, redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -23,9 +23,7 @@ from authz_server.catalogue.model import Dataset
 from authz_server.clients import keys
 from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import correction
-from authz_server.consent.models import Consent
 from authz_server.consent.outcome import DELIVERED, Decided
-from authz_server.consent.receipt import find_consent
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
@@ -37,6 +35,8 @@ from authz_server.notices.channels.webhook import SIGNING_ALG
 from authz_server.portal import locale
 from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import approved, client_facts, moment
+from authz_server.portal.receipts import own_consent
+from authz_server.portal.record import dataset_name
 from authz_server.portal.record_wording import REASONS
 
 blueprint = Blueprint("correction", __name__)
@@ -123,7 +123,7 @@ def _facts(row: Any) -> dict[str, Any]:
     else:
         state = gettext("On its way to the agency.")
     return {
-        "dataset": dataset.name.get(spoken) if dataset else row.dataset_id,
+        "dataset": dataset_name(row.dataset_id),
         "field": dataset.field(row.field_id).name.get(spoken) if dataset and known else row.field_id,
         "requested": moment(row.requested_at),
         "state": state,
@@ -133,7 +133,7 @@ def _facts(row: Any) -> dict[str, Any]:
 def _delivered(signed_in: SignedIn, found: Decided) -> Iterator[tuple[Dataset, Mapping[str, Any]]]:
     """The granted datasets that were delivered, or may have been, with what was granted of each."""
     known, ids = services().catalogue, {fetch.dataset_id for fetch in found.fetches if fetch.state in DELIVERED}
-    for detail in _consent(signed_in, found).granted:
+    for detail in own_consent(signed_in, found.transaction_id).granted:
         dataset = known.find_dataset(detail["dataset"])
         if dataset is not None and detail["dataset"] in ids:
             yield dataset, detail
@@ -157,16 +157,12 @@ def _elsewhere(signed_in: SignedIn, found: Decided, offers: list[Offer]) -> list
     return [{"name": each.name.get(locale.current()), "phone": each.phone, "url": each.url} for each in agencies]
 
 
-def _consent(signed_in: SignedIn, found: Decided) -> Consent:
-    return find_consent(db.session(), found.transaction_id, citizen_id=signed_in.citizen_id) or abort(404)
-
-
 def _wanted(signed_in: SignedIn, found: Decided, offer: Offer, field_id: str) -> correction.Wanted:
     return correction.Wanted(
         transaction_id=found.transaction_id,
         citizen_id=signed_in.citizen_id,
         client_id=found.client_id,
-        consent_id=_consent(signed_in, found).id,
+        consent_id=own_consent(signed_in, found.transaction_id).id,
         agency_id=offer.agency.id,
         dataset_id=offer.dataset.id,
         field_id=field_id,

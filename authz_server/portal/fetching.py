@@ -18,7 +18,7 @@ from authz_server.clients import keys, own
 from authz_server.consent.codes import CodeRow
 from authz_server.consent.download import Page, find_code
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
-from authz_server.consent.outcome import Decided, find_outcome
+from authz_server.consent.outcome import Decided
 from authz_server.consent.wording import listed
 from authz_server.core import clock
 from authz_server.core.dpop import BadProof
@@ -34,7 +34,7 @@ from authz_server.oauth.errors import InvalidRequest, UseDpopNonce, error_respon
 from authz_server.oauth.responses import json_response
 from authz_server.portal import locale
 from authz_server.portal.download import catalogue_url
-from authz_server.portal.outcome import ahead_of, fetches_of
+from authz_server.portal.outcome import ahead_of, approved, fetches_of
 from authz_server.prepared import lone_connection
 from authz_server.single_use.identifiers import ProofReplayed
 from authz_server.tokens.redemption import enriched, redeem, redeeming
@@ -103,9 +103,8 @@ def tokens(signed_in: SignedIn, download_id: str) -> Response:
 
 
 def _found(signed_in: SignedIn, download_id: str) -> Decided:
-    limits, now = services().settings.limits, clock.now()
-    found = find_outcome(db.session(), download_id, citizen_id=signed_in.citizen_id, limits=limits, now=now)
-    if found is None or found.client_id != own.CLIENT_ID or found.decision != "approved":
+    found = approved(signed_in, download_id)
+    if not found.is_download:
         abort(404)
     return found
 

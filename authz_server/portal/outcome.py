@@ -26,6 +26,7 @@ from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
+from authz_server.portal.record import dataset_name
 from authz_server.tokens.withdrawal import withdraw
 
 blueprint = Blueprint("outcome", __name__)
@@ -144,7 +145,7 @@ def fetches_of(found: Decided) -> list[dict[str, Any]]:
     for fetch in found.fetches:
         dataset = known.find_dataset(fetch.dataset_id)
         names = {
-            "name": dataset.name.get(spoken) if dataset else fetch.dataset_id,
+            "name": dataset_name(fetch.dataset_id),
             "agency": known.agency(dataset.agency_id).name.get(spoken) if dataset else "",
         }
         told = {"dataset_id": fetch.dataset_id, "state": fetch.state, "at": moment(fetch.at)}
@@ -172,7 +173,7 @@ def preparations_of(citizen_id: int, transaction_id: str) -> list[dict[str, Any]
             text = gettext("Ready at about %(time)s: go then.", time=time_of_day(row.expected_at))
         else:
             text = gettext("Ready at about %(time)s: go then.", time=moment(row.expected_at))
-        name = dataset.name.get(spoken) if dataset else row.dataset_id
+        name = dataset_name(row.dataset_id)
         facts.append({"dataset_id": row.dataset_id, "name": name, "ready": row.ready_at is not None, "text": text})
     return facts
 

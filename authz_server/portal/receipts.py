@@ -29,7 +29,7 @@ blueprint = Blueprint("receipts", __name__)
 @citizen_required
 def as_json(signed_in: SignedIn, transaction_id: str) -> Response:
     """The receipt for programs, in one file: readable, and signed."""
-    known, consent = services(), _own(signed_in, transaction_id)
+    known, consent = services(), own_consent(signed_in, transaction_id)
     claims = claims_of(consent, ended_by(db.session(), [consent]))
     octets = documents.seal("receipt", claims, known.keys.get(documents.ALG))
     return file(octets, "application/json", f"receipt-{transaction_id}.json")
@@ -53,7 +53,7 @@ def claims_of(consent: Consent, actors: Mapping[str, str]) -> dict[str, Any]:
 @citizen_required
 def as_pdf(signed_in: SignedIn, transaction_id: str) -> Response:
     """The receipt for people, in the language of the consent whatever they read now."""
-    known, consent = services(), _own(signed_in, transaction_id)
+    known, consent = services(), own_consent(signed_in, transaction_id)
     with force_locale(locale.CATALOGUE_OF[consent.notice_locale]):
         client = known.registry.client(consent.client_id)
         octets = receipt_pdf(consent, client, known.catalogue, issuer=known.settings.issuer)
@@ -62,11 +62,9 @@ def as_pdf(signed_in: SignedIn, transaction_id: str) -> Response:
     return file(octets, "application/pdf", f"receipt-{transaction_id}.pdf")
 
 
-def _own(signed_in: SignedIn, transaction_id: str) -> Consent:
-    consent = find_consent(db.session(), transaction_id, citizen_id=signed_in.citizen_id)
-    if consent is None:
-        abort(404)
-    return consent
+def own_consent(signed_in: SignedIn, transaction_id: str) -> Consent:
+    """The citizen's own consent; 404 if there is none."""
+    return find_consent(db.session(), transaction_id, citizen_id=signed_in.citizen_id) or abort(404)
 
 
 def file(octets: bytes, media_type: str, name: str) -> Response:
