@@ -76,7 +76,7 @@ def verify(octets: bytes, agencies: Mapping[str, KeySet]) -> Package:
         signed_at = datetime.fromtimestamp(manifest["iat"], UTC)
     except (KeyError, TypeError, ValueError, OverflowError, OSError):
         raise NotGenuine("form", "a manifest without files or time") from None
-    if promised != {name: _digest(content) for name, content in files.items()}:
+    if promised != {name: sha256_of(content) for name, content in files.items()}:
         raise NotGenuine("text", "the files are not those that were signed")
     return Package(agency_id=str(agency_id), kid=found.key.kid, signed_at=signed_at, manifest=manifest)
 
@@ -96,5 +96,6 @@ def _files(octets: bytes) -> dict[str, bytes]:
         raise NotGenuine("text", "the ZIP is damaged") from None
 
 
-def _digest(content: bytes) -> str:
+def sha256_of(content: bytes) -> str:
+    """What a manifest says of a file."""
     return urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")

@@ -1,16 +1,13 @@
 """The package of a connector: a stored ZIP of the files and a manifest that vouches for them."""
 
-import base64
-import hashlib
 import io
 import zipfile
 from collections.abc import Mapping
 from typing import Any
 
 from authz_server.core import clock, jose
+from authz_server.core.packages import MANIFEST_NAME, MANIFEST_TYPE, sha256_of
 
-MANIFEST_NAME = "manifest.jws"
-MANIFEST_TYPE = "mydata-manifest+jwt"
 MEDIA_TYPES = {".json": "application/json", ".pdf": "application/pdf"}
 
 
@@ -27,6 +24,5 @@ def build(files: Mapping[str, bytes], manifest: Mapping[str, Any], key: jose.Key
 
 
 def _entry(name: str, data: bytes) -> dict[str, Any]:
-    digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode("ascii")
     suffix = name[name.rindex(".") :]
-    return {"name": name, "media_type": MEDIA_TYPES[suffix], "size_bytes": len(data), "sha256": digest}
+    return {"name": name, "media_type": MEDIA_TYPES[suffix], "size_bytes": len(data), "sha256": sha256_of(data)}
