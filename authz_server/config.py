@@ -166,8 +166,7 @@ def contradictions(parsed: Settings) -> list[str]:
     if parsed.sms is not None:
         urls["sms.url"] = parsed.sms.url
     urls["authority.url"] = parsed.authority.url
-    told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
-    problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
+    problems = settings.insecure(urls, sandbox=parsed.sandbox)
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
         problems.append("tls_cert, tls_key: both or neither")
     if parsed.bind_cores and not hasattr(os, "sched_setaffinity"):

@@ -86,8 +86,7 @@ def contradictions(parsed: ProxySettings) -> list[str]:
     if parsed.browser_origin:
         urls["browser_origin"] = parsed.browser_origin
     urls |= {f"agencies.{name}.url": agency.url for name, agency in parsed.agencies.items()}
-    told = {name: settings.insecure(url, sandbox=parsed.sandbox) for name, url in urls.items()}
-    problems = [f"{name}: {problem}" for name, problem in told.items() if problem]
+    problems = settings.insecure(urls, sandbox=parsed.sandbox)
     if parsed.browser_origin and urlsplit(parsed.browser_origin).path:
         problems.append("browser_origin: must be an origin, without a path")
     if urlsplit(parsed.url).path:

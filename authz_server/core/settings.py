@@ -165,12 +165,14 @@ def inner_values(value: Any, reader: Reader, *, base: Path) -> dict[str, Any]:
     return found
 
 
-def insecure(url: str, *, sandbox: bool) -> str | None:
-    """What is wrong with a URL that is not https, None if nothing is."""
-    parts = urlsplit(url)
-    if parts.scheme == "https" or (sandbox and parts.hostname in LOOPBACK):
-        return None
-    return "must be https; http is for the sandbox on loopback only"
+def insecure(urls: Mapping[str, str], *, sandbox: bool) -> list[str]:
+    """What is wrong with those of the URLs, each by its setting, that are not https."""
+    parts = {name: urlsplit(url) for name, url in urls.items()}
+    return [
+        f"{name}: must be https; http is for the sandbox on loopback only"
+        for name, url in parts.items()
+        if url.scheme != "https" and not (sandbox and url.hostname in LOOPBACK)
+    ]
 
 
 def text(value: Any, _base: Path) -> str:
