@@ -271,7 +271,7 @@ def test_a_clerk_takes_no_barcode_that_they_brought_themselves(platform: Platfor
         visit = agree(platform, office, brings)
         barcode = visit.show()
     else:
-        errand = Errand(agree(platform, office), brings)
+        errand = Errand(agree(platform, office, platform.citizen(new_citizen(platform))), brings)
         visit = errand.visit
         errand.confirm(rows(platform, Citizen, username=office.clerk)[0].national_id)
         barcode = errand.show()
