@@ -18,7 +18,7 @@ from authz_server.catalogue import loader
 from authz_server.clients import service as clients
 from authz_server.clients.document import Context
 from authz_server.clients.registry import Registry
-from authz_server.consent import anomalies, decision, erasure, notice
+from authz_server.consent import anomalies, correction, decision, erasure, notice
 from authz_server.consent import service as consent
 from authz_server.consent.codes import get_code
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
@@ -27,17 +27,19 @@ from authz_server.consent.request import AuthorizationParameters
 from authz_server.core import secrets
 from authz_server.core.identifiers import CitizenId
 from authz_server.counter import agents, appointments, clerks, codes, delegation, desk
+from authz_server.counter.errors import BarcodeNotUsable
 from authz_server.counter.models import BARCODE
 from authz_server.counter.service import find_visit, show
 from authz_server.database import table_of
 from authz_server.identity import service as identity
+from authz_server.identity import turns
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices import service as notices
 from authz_server.prepared import Executor, Prepared, lone_connection
 from authz_server.single_use import identifiers
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import access_tokens, dataset_tokens, redemption, withdrawal
-from tests.races.seeding import CHALLENGE, JKT, LIMITS, session_digest
+from tests.races.seeding import CHALLENGE, JKT, LIMITS, jkt_of, session_digest
 
 CATALOGUE = loader.load()
 SETTINGS = config.parse(
@@ -104,24 +106,58 @@ def redeem(engine: Engine, code: str, client_id: str, at: float) -> str:
     return "redeemed"
 
 
-def redeem_barcode(session: Session, barcode: str, client_id: str, at: float) -> str:
-    """Redeem a barcode with its one-time code, as a desk does that its citizen has told it."""
+def announce_barcode(engine: Engine, barcode: str, client_id: str, counter: str, at: float) -> str:
+    """Have a one-time code made for a barcode, at a counter of an office."""
     now = _moment(at)
-    bounds = desk.Bounds(server_secret=bytes(32), limits=LIMITS, now=now)
-    announced = session.execute(
-        select(BARCODE.c.digest, BARCODE.c.announced_at).where(BARCODE.c.digest == codes.barcode_digest(barcode))
-    ).one()
-    desk.redeem_barcode(
-        session,
-        barcode,
-        codes.one_time_code(bytes(32), *announced),
-        desk=desk.Desk(client_id=client_id),
-        jkt=JKT,
-        catalogue=CATALOGUE,
-        bounds=bounds,
-        spend=[_assertion("", now), _proof("", now)],
+    return _at_desk(
+        engine,
+        lambda session: desk.announce(
+            session,
+            barcode,
+            desk=desk.Desk(client_id=client_id, counter_id=counter),
+            bounds=desk.Bounds(server_secret=bytes(32), limits=LIMITS, now=now),
+            spend=[_assertion("", now), _proof("", now)],
+        ),
+        "announced",
     )
-    return "redeemed"
+
+
+def redeem_barcode(engine: Engine, barcode: str, client_id: str, at: float, code: str = "", clerk: int = 0) -> str:
+    """Redeem a barcode with its one-time code, as a desk does that its citizen has told it; or with another code.
+
+    Args: clerk: who does it at a desk with a key of its own, by the number of both their account and appointment.
+    """
+    now = _moment(at)
+    with Session(engine) as session:
+        announced = session.execute(
+            select(BARCODE.c.digest, BARCODE.c.announced_at).where(BARCODE.c.digest == codes.barcode_digest(barcode))
+        ).one()
+    return _at_desk(
+        engine,
+        lambda session: desk.redeem_barcode(
+            session,
+            barcode,
+            code or codes.one_time_code(bytes(32), *announced),
+            desk=desk.Desk(client_id=client_id, clerk_id=clerk or None, clerk_citizen_id=clerk or None),
+            jkt=jkt_of(clerk),
+            catalogue=CATALOGUE,
+            bounds=desk.Bounds(server_secret=bytes(32), limits=LIMITS, now=now),
+            spend=[_assertion("", now), _proof("", now)],
+        ),
+        "redeemed",
+    )
+
+
+def _at_desk(engine: Engine, act: Callable[[Session], object], done: str) -> str:
+    """What a desk does, with its commit, which comes also after a refusal: that was counted."""
+    with Session(engine) as session:
+        try:
+            act(session)
+        except BarcodeNotUsable as refusal:
+            session.commit()
+            return type(refusal).__name__
+        session.commit()
+        return done
 
 
 def show_barcode(session: Session, transaction_id: str, citizen_id: int, at: float) -> str:
@@ -170,9 +206,9 @@ def dismiss(session: Session, appointment: int, office: str, by: int, at: float)
     return "ended" if appointments.end(session, appointment, office=office, by=by, now=_moment(at)) else "nothing"
 
 
-def start_work(engine: Engine, code: str, office: str, at: float) -> str:
+def start_work(engine: Engine, code: str, office: str, at: float, desk_key: int = 0) -> str:
     """Redeem the code of a clerk's sign-in at a desk; who may not ends what it opens (RFC 6749 section 4.1.2)."""
-    now = _moment(at)
+    now, jkt = _moment(at), jkt_of(desk_key)
     try:
         with lone_connection(engine) as connection:
             clerks.redeem(
@@ -181,14 +217,14 @@ def start_work(engine: Engine, code: str, office: str, at: float) -> str:
                 office=office,
                 challenge=CHALLENGE,
                 redirect_uri=None,
-                jkt=JKT,
+                jkt=jkt,
                 limits=LIMITS,
                 spend=[_assertion("", now), _proof("", now)],
                 now=now,
             )
     except CodeNotUsable:
         with Session(engine) as session, session.begin():
-            clerks.end_of_code(session, code, jkt=JKT, now=now)
+            clerks.end_of_code(session, code, jkt=jkt, now=now)
         return "misused"
     return "started"
 
@@ -209,6 +245,38 @@ def remind_of_erasure(session: Executor, at: float) -> str:
     """What a worker does about recipients that were silent until their day."""
     erasure.remind(session, by_mail=True, now=_moment(at))
     return "reminded"
+
+
+def ask_correction(session: Session, name: str, wanted: dict[str, Any], at: float) -> str:
+    """Ask an agency to correct a field, under this name, as the citizen who asks in a session of theirs."""
+    about = correction.Wanted(**wanted)
+    now = _moment(at)
+    turns.hold(session, _signed_in(about.citizen_id, now))
+    return "asked" if correction.request(session, name, about, sealed=f"sealed {name}", now=now) else "open already"
+
+
+def send_correction(session: Session, name: str, at: float) -> str:
+    """What a worker does once the agency has taken it."""
+    correction.delivered(session, name, now=_moment(at))
+    return "sent"
+
+
+def give_up_correction(session: Session, name: str, at: float) -> str:
+    """What a worker does once the agency will not take it."""
+    correction.undelivered(session, name, now=_moment(at))
+    return "given up"
+
+
+def lapse_corrections(session: Executor, at: float) -> str:
+    """What a worker does about those whose time is over."""
+    correction.lapse(session, now=_moment(at))
+    return "lapsed"
+
+
+def settle_correction(session: Session, name: str, outcome: correction.Outcome, agency_id: str, at: float) -> str:
+    """Answer, as the agency."""
+    correction.settle(session, name, outcome, agency_id=agency_id, now=_moment(at))
+    return outcome
 
 
 def push(session: Executor, client_id: str, jti: str, at: float) -> str:
@@ -240,25 +308,12 @@ def approve(engine: Engine, request_id: str, citizen_id: int, at: float) -> str:
         pending = consent.open_for(connection, request_id, citizen_id=citizen_id, now=now)
     client = _registry_of(engine).client(pending.client_id)
     assert client is not None
-    signed_in = SignedIn(
-        citizen_id=CitizenId(citizen_id),
-        name="測試市民甲",
-        locale="en",
-        level=1,
-        amr=("pwd", "otp"),
-        auth_time=now,
-        last_seen_at=now,
-        idle_until=now + timedelta(minutes=1),
-        expires_at=now + timedelta(minutes=1),
-        session_digest=session_digest(citizen_id),
-        verified_at=now,
-    )
     with lone_connection(engine) as connection:
         decision.approve(
             connection,
             pending,
             {},
-            signed_in=signed_in,
+            signed_in=_signed_in(citizen_id, now),
             notice=notice.compose(pending, client, CATALOGUE, locale="en"),
             catalogue=CATALOGUE,
             settings=SETTINGS,
@@ -348,6 +403,22 @@ def purge(session: Session, table: str, at: float) -> str:
     return "purged"
 
 
+def _signed_in(citizen_id: int, now: datetime) -> SignedIn:
+    return SignedIn(
+        citizen_id=CitizenId(citizen_id),
+        name="測試市民甲",
+        locale="en",
+        level=1,
+        amr=("pwd", "otp"),
+        auth_time=now,
+        last_seen_at=now,
+        idle_until=now + timedelta(minutes=1),
+        expires_at=now + timedelta(minutes=1),
+        session_digest=session_digest(citizen_id),
+        verified_at=now,
+    )
+
+
 def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
@@ -369,12 +440,13 @@ def _registry_of(engine: Engine) -> Registry:
 ACTS: Mapping[str, Callable[..., str]] = {
     act.__name__: act
     for act in (
-        lease, report, revoke, redeem, redeem_barcode, show_barcode, open_invitation, accept_errand, confirm_errand,
-        end_errand, dismiss, start_work, ask_erasure, answer_erasure, remind_of_erasure, push, userinfo, begin, approve,
-        deny, suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
+        lease, report, revoke, redeem, announce_barcode, redeem_barcode, show_barcode, open_invitation, accept_errand,
+        confirm_errand, end_errand, dismiss, start_work, ask_erasure, answer_erasure, remind_of_erasure, ask_correction,
+        send_correction, give_up_correction, lapse_corrections, settle_correction, push, userinfo, begin, approve, deny,
+        suspend_client, suspend_agency, resume_agency, suspend_citizen, freeze, leave, tidy_tokens, tidy_requests,
         announce, watch, purge,
     )
 }  # fmt: skip
 # Those whose view takes `lone_connection` once; and those that are more than one transaction, as their views are.
-LONE = frozenset({"lease", "report", "revoke", "push", "userinfo", "begin", "remind_of_erasure"})
-WHOLE = frozenset({"redeem", "start_work", "approve", "deny"})
+LONE = frozenset({"lease", "report", "revoke", "push", "userinfo", "begin", "remind_of_erasure", "lapse_corrections"})
+WHOLE = frozenset({"redeem", "announce_barcode", "redeem_barcode", "start_work", "approve", "deny"})

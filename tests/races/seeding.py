@@ -13,7 +13,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Limits
 from authz_server.consent.codes import AT_COUNTER
-from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
+from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent, Correction
 from authz_server.consent.service import REQUEST_URI_PREFIX
 from authz_server.core import secrets
 from authz_server.core.identifiers import new_transaction_id
@@ -54,6 +54,11 @@ class Subject:
 def invitation_of(subject: Subject) -> str:
     """The invitation to go with a barcode."""
     return typeable(subject.secret.encode(), "invitation")
+
+
+def jkt_of(clerk: int) -> str:
+    """The thumbprint of the key of a clerk's desk; 0: of everybody else's."""
+    return f"{JKT[:-2]}{clerk % 100:02}" if clerk else JKT
 
 
 def session_digest(citizen_id: int) -> bytes:
@@ -136,8 +141,10 @@ class Seeds:
         )
         return subjects
 
-    def barcodes(self, count: int, *, now: datetime, agent_id: int | None = None) -> list[Subject]:
-        """Barcodes that were shown and have just been announced, each with a consent of its own.
+    def barcodes(
+        self, count: int, *, now: datetime, agent_id: int | None = None, announced: bool = True
+    ) -> list[Subject]:
+        """Barcodes that were shown and, unless told otherwise, just announced; each with a consent of its own.
 
         Args: agent_id: who goes with them for the citizen.
         """
@@ -145,8 +152,9 @@ class Seeds:
         digits = (f"{int.from_bytes(secrets.digest(subject.secret)[:16], 'big'):040}" for subject in subjects)
         subjects = [replace(subject, secret=secret) for subject, secret in zip(subjects, digits, strict=True)]
         until = now + timedelta(seconds=LIMITS.visit_ttl_s)
-        shown = {"shown_at": now, "expires_at": now + timedelta(seconds=LIMITS.barcode_ttl_s)}
-        shown |= {"announced_at": now, "code_expires_at": now + timedelta(seconds=LIMITS.visit_code_ttl_s)}
+        shown: dict[str, Any] = {"shown_at": now, "expires_at": now + timedelta(seconds=LIMITS.barcode_ttl_s)}
+        good_until = now + timedelta(seconds=LIMITS.visit_code_ttl_s)
+        shown |= {"announced_at": now if announced else None, "code_expires_at": good_until if announced else None}
         digests = {subject.secret: barcode_digest(subject.secret) for subject in subjects}
         fresh: dict[str, Any] = {"expires_at": until, "used_at": None, "dpop_jkt": None}
         approved = {"event": "consent.approved", "reason": AT_COUNTER, "at": now, "success": True, "actor": "citizen"}
@@ -154,7 +162,7 @@ class Seeds:
             AuthorizationCode,
             [self._code | fresh | {"digest": digests[one.secret]} | self._owner(one) for one in subjects],
         )
-        place = shown | {"counter_id": "desk-1", "agent_id": agent_id}
+        place = shown | {"counter_id": "desk-1" if announced else None, "agent_id": agent_id}
         rows = [{"digest": digests[one.secret], "short_digest": secrets.digest(one.secret)} for one in subjects]
         self._insert(Barcode, [place | row | self._owner(one) for row, one in zip(rows, subjects, strict=True)])
         self._insert(AuditEntry, [approved | self._owner(one) for one in subjects])
@@ -176,6 +184,15 @@ class Seeds:
     def consents(self, count: int, **since: Any) -> list[Subject]:
         """Consents alone. Args: since: what has happened to them."""
         return self._consents(count, "", **since)
+
+    def corrections(self, consents: Sequence[Subject], field_id: str, *, requested_at: datetime) -> dict[Subject, str]:
+        """Requests to correct a field of what each of these consents brought, sealed: their names."""
+        names = {consent: secrets.new_secret("")[:22] for consent in consents}
+        place = {"agency_id": self.agency_id, "dataset_id": self.dataset_id, "field_id": field_id}
+        sealed: dict[str, Any] = {"sealed": b"sealed", "requested_at": requested_at}
+        rows = [place | sealed | {"id": names[consent]} | self._owner(consent) for consent in consents]
+        self._insert(Correction, rows)
+        return names
 
     def clerks_codes(self, count: int, *, now: datetime) -> list[Subject]:
         """Codes of sign-ins at a desk of the client, of one clerk there."""
@@ -215,10 +232,10 @@ class Seeds:
             for subject in subjects
         ]
         self._insert(AuthorizationRequest, rows)
-        self._sign_in(now)
+        self.sign_in(now)
         return subjects
 
-    def _sign_in(self, now: datetime) -> None:
+    def sign_in(self, now: datetime) -> None:
         """Give the citizen a session, unless they have one."""
         digest = session_digest(self.citizen_id)
         with Session(self.engine) as session, session.begin():

@@ -106,6 +106,38 @@ def test_a_code_that_is_redeemed_while_all_is_stopped_leaves_no_token(arena: Are
 
 
 @ENDINGS
+@pytest.mark.parametrize("who_goes", ["the citizen", "an agent"])
+def test_a_barcode_that_is_redeemed_while_all_is_stopped_leaves_no_token(arena: Arena, end: str, who_goes: str) -> None:
+    agent_id = arena.new_citizen()[1] if who_goes == "an agent" else None
+    for _ in range(rounds(ROUNDS)):
+        hunt = Hunt(arena, end)
+        barcodes = hunt.seeds.barcodes(PREY, now=hunt.now, agent_id=agent_id)
+        desk = {"client_id": hunt.seeds.client_id, "at": seconds(hunt.now)}
+        acts: list[Act] = [("redeem_barcode", desk | {"barcode": barcode.secret}) for barcode in barcodes]
+        ended = hunt.run(acts)
+        assert ended["redeemed"] + ended["BarcodeNotUsable"] == PREY
+        hunt.nothing_is_open()
+        assert hunt.again(acts) == {"BarcodeNotUsable": RACERS}
+        issued = sum(told["token.issued"] for told in arena.record(barcodes))
+        assert issued == ended["redeemed"]
+
+
+@ENDINGS
+def test_a_barcode_is_redeemed_before_its_agent_is_gone_or_not_at_all(arena: Arena, end: str) -> None:
+    for _ in range(rounds(ROUNDS)):
+        hunt = Hunt(arena, end)
+        barcodes = arena.seeds.barcodes(PREY, now=hunt.now, agent_id=hunt.citizen_id)
+        desk = {"client_id": arena.seeds.client_id, "at": seconds(hunt.now)}
+        acts: list[Act] = [("redeem_barcode", desk | {"barcode": barcode.secret}) for barcode in barcodes]
+        ended = arena.team.race(*acts, hunt.end)
+        assert ended[ENDS[end]] == 1
+        assert ended["redeemed"] + ended["BarcodeNotUsable"] == PREY
+        assert hunt.again(acts) == {"BarcodeNotUsable": RACERS}
+        redeemed = [told["delegation.redeemed"] for told in arena.record(barcodes)]
+        assert sum(redeemed) == ended["redeemed"]
+
+
+@ENDINGS
 def test_a_request_that_is_approved_while_all_is_stopped_opens_nothing(arena: Arena, end: str) -> None:
     for _ in range(rounds(2 * ROUNDS)):
         hunt = Hunt(arena, end)

@@ -11,17 +11,19 @@ from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.counter.appointments import ADMINISTRATOR
 from authz_server.counter.clerks import OPENED
+from authz_server.counter.desk import ANNOUNCED, LOCKED, REDEEMED, REFUSED
 from authz_server.counter.models import Appointment, DeskSession
 from authz_server.database import table_of
 from authz_server.identity.models import Citizen
-from authz_server.tokens.models import AccessToken
+from authz_server.tokens.models import AccessToken, DatasetToken
 from tests.races.arena import Arena, rounds, seconds
-from tests.races.seeding import invitation_of
+from tests.races.seeding import LIMITS, invitation_of, jkt_of
 from tests.races.team import RACERS
 from tests.support.protocol import rows
 
 pytestmark = pytest.mark.race
 LOSERS = RACERS - 1
+CLERKS = range(900_001, 900_005)  # each at a desk with a key of its own
 
 
 def test_a_dataset_token_is_leased_once(arena: Arena) -> None:
@@ -67,6 +69,62 @@ def test_a_barcode_is_redeemed_once(arena: Arena) -> None:
     assert ended == [Counter({"redeemed": 1, "BarcodeNotUsable": LOSERS})] * len(barcodes)
     told = [record["counter.redeemed"] + record["token.issued"] for record in arena.record(barcodes)]
     assert told == [2] * len(barcodes)
+
+
+def test_at_several_desks_at_once_a_barcode_is_redeemed_at_one_and_the_others_are_told_on_its_record(
+    arena: Arena,
+) -> None:
+    now, office = clock.now(), arena.seeds.client_id
+    barcodes = arena.seeds.barcodes(rounds(10), now=now)
+    desk = {"client_id": office, "at": seconds(now)}
+    ended = arena.race(
+        barcodes,
+        lambda barcode: [("redeem_barcode", desk | {"barcode": barcode.secret, "clerk": clerk}) for clerk in CLERKS],
+    )
+    assert ended == [Counter({"redeemed": 1, "BarcodeNotUsable": LOSERS})] * len(barcodes)
+    for barcode in barcodes:
+        (token,) = rows(arena.platform, DatasetToken, consent_id=barcode.consent_id)
+        assert token.jkt == jkt_of(token.clerk_citizen_id)
+        told = rows(arena.platform, AuditEntry, transaction_id=barcode.transaction_id)
+        assert [entry.actor for entry in told if entry.event == REDEEMED] == [
+            f"desk:{office}/desk-1/{token.clerk_citizen_id}"
+        ]
+        assert [entry.reason for entry in told if entry.event == REFUSED] == ["used"] * LOSERS
+
+
+def test_a_barcode_that_two_counters_announce_at_once_has_one_code_at_one_of_them(arena: Arena) -> None:
+    now = clock.now()
+    barcodes = arena.seeds.barcodes(rounds(10), now=now, announced=False)
+    office = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    ended = arena.race(
+        barcodes,
+        lambda barcode: [
+            ("announce_barcode", office | {"barcode": barcode.secret, "counter": counter})
+            for counter in ("desk-1", "desk-2")
+        ],
+    )
+    assert ended == [Counter({"announced": RACERS // 2, "BarcodeNotUsable": RACERS // 2})] * len(barcodes)
+    for told in arena.record(barcodes):
+        assert (told[ANNOUNCED], told[REFUSED]) == (1, RACERS // 2)
+
+
+def test_of_codes_that_are_guessed_at_once_as_many_are_judged_as_one_after_the_other(arena: Arena) -> None:
+    now = clock.now()
+    barcodes = arena.seeds.barcodes(rounds(5), now=now)
+    desk = {"client_id": arena.seeds.client_id, "at": seconds(now)}
+    guesses = [
+        [("redeem_barcode", desk | {"barcode": barcode.secret, "code": "none", "clerk": clerk}) for clerk in CLERKS]
+        for barcode in barcodes
+    ]
+    assert arena.team.races(guesses) == [Counter({"BarcodeNotUsable": RACERS})] * len(barcodes)
+    for barcode in barcodes:
+        told = rows(arena.platform, AuditEntry, transaction_id=barcode.transaction_id)
+        judged = Counter(entry.reason for entry in told if entry.event == REFUSED)
+        most = LIMITS.sign_in_failures
+        assert judged == Counter({"wrong_code": most, "locked": RACERS - most})
+        assert sum(entry.event == LOCKED for entry in told) == 1
+    right = arena.race(barcodes, lambda barcode: [("redeem_barcode", desk | {"barcode": barcode.secret})])
+    assert right == [Counter({"BarcodeNotUsable": RACERS})] * len(barcodes)
 
 
 def test_a_barcode_is_redeemed_or_replaced_and_never_both(arena: Arena) -> None:
@@ -176,7 +234,9 @@ def test_a_clerks_code_is_redeemed_once_and_its_replays_end_what_it_opened(arena
     now, (_, clerk_id) = clock.now(), arena.new_citizen()
     codes = arena.seeds.of(citizen_id=clerk_id).clerks_codes(rounds(10), now=now)
     office = {"office": arena.seeds.client_id, "at": seconds(now)}
-    ended = arena.race(codes, lambda code: [("start_work", office | {"code": code.secret})])
+    ended = arena.race(
+        codes, lambda code: [("start_work", office | {"code": code.secret, "desk_key": clerk}) for clerk in CLERKS]
+    )
     assert ended == [Counter({"started": 1, "misused": LOSERS})] * len(codes)
     assert len(rows(arena.platform, AuditEntry, citizen_id=clerk_id, event=OPENED)) == len(codes)
     assert all(
