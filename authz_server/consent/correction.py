@@ -33,6 +33,7 @@ MOST: Final = 3  # requests about one field of one consent: after as many answer
 
 CORRECTION = table_of(Correction)
 OPEN = CORRECTION.c.settled_at.is_(None)
+UNSENT = CORRECTION.c.sealed.is_not(None)
 SHOWN = ("id", "dataset_id", "field_id", "requested_at", "delivered_at", "settled_at", "outcome")
 
 
@@ -66,8 +67,10 @@ def _settle(*conditions: ColumnElement[bool]) -> Decision:
     )
 
 
-SETTLE = _settle(CORRECTION.c.id == bindparam("correction"))
-LAPSE = _settle(CORRECTION.c.sealed.is_not(None), CORRECTION.c.requested_at <= bindparam("too_old"))
+NAMED = CORRECTION.c.id == bindparam("correction")
+SETTLE = _settle(NAMED)
+GIVE_UP = _settle(NAMED, UNSENT)
+LAPSE = _settle(UNSENT, CORRECTION.c.requested_at <= bindparam("too_old"))
 
 
 def new_id() -> str:
@@ -109,7 +112,7 @@ def find_sealed(session: Session, entry: Any, *, now: datetime) -> Any | None:
         CORRECTION.c.field_id == entry.reason,
         CORRECTION.c.requested_at == entry.at,
         CORRECTION.c.requested_at > now - SEALED_FOR,
-        CORRECTION.c.sealed.is_not(None),
+        UNSENT,
     )
     found = select(CORRECTION.c.id, CORRECTION.c.sealed).join(CITIZEN, CITIZEN.c.id == CORRECTION.c.citizen_id)
     return session.execute(found.where(*of_entry, ~HELD)).one_or_none()
@@ -117,14 +120,15 @@ def find_sealed(session: Session, entry: Any, *, now: datetime) -> Any | None:
 
 def delivered(session: Session, correction_id: str, *, now: datetime) -> None:
     """Destroy what was sealed: the agency has it. The caller commits."""
-    own = (CORRECTION.c.id == correction_id, CORRECTION.c.sealed.is_not(None))
-    session.execute(update(CORRECTION).where(*own).values(sealed=null(), delivered_at=now))
+    session.execute(
+        update(CORRECTION).where(CORRECTION.c.id == correction_id, UNSENT).values(sealed=null(), delivered_at=now)
+    )
 
 
 def undelivered(session: Session, correction_id: str, *, now: datetime) -> None:
-    """Give up: the agency will not take it. The caller commits."""
+    """Give up: the agency will not take it, unless it has it by now. The caller commits."""
     entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED)
-    SETTLE.run(session, entry=entry, correction=correction_id, ending=UNDELIVERED, now=now)
+    GIVE_UP.run(session, entry=entry, correction=correction_id, ending=UNDELIVERED, now=now)
 
 
 def lapse(session: Executor, *, now: datetime) -> Sequence[Any]:

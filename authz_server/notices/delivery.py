@@ -117,8 +117,7 @@ def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | 
     now = clock.now()
     with Session(engine) as session, session.begin():
         if isinstance(failure, Undeliverable):
-            outbox.given_up(session, claim, failure.detail, now=now)
-            over = True
+            over = outbox.given_up(session, claim, failure.detail, now=now)
         else:
             over = outbox.postponed(session, claim, failure.detail, now=now)
         if over and carried is not None:

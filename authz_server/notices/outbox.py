@@ -117,19 +117,19 @@ def released(session: Session, claim: Claim, *, now: datetime) -> None:
 def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:
     """Try again later, or give up if it was tried often enough; whether it was given up. The caller commits."""
     if claim.attempt >= MOST_ATTEMPTS:
-        given_up(session, claim, failure, now=now)
-        return True
+        return given_up(session, claim, failure, now=now)
     _settle(session, claim, due_at=now + claim.wait, failure=failure)
     return False
 
 
-def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> None:
-    """Close it: it will never be taken. The caller commits."""
-    _settle(session, claim, due_at=None, failed_at=now, failure=failure, address=None, locale=None)
+def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:
+    """Close it: it will never be taken; whether it was still this worker's to close. The caller commits."""
+    return _settle(session, claim, due_at=None, failed_at=now, failure=failure, address=None, locale=None)
 
 
-def _settle(session: Session, claim: Claim, **values: Any) -> None:
-    session.execute(update(NOTICE).where(*_HELD).values(values), _identity(claim))
+def _settle(session: Session, claim: Claim, **values: Any) -> bool:
+    settled = update(NOTICE).where(*_HELD).values(values).returning(NOTICE.c.audit_entry_id)
+    return session.execute(settled, _identity(claim)).first() is not None
 
 
 def _identity(claim: Claim) -> dict[str, Any]:

@@ -18,7 +18,8 @@ from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
 from authz_server.identity import csrf
-from authz_server.notices.outbox import figures
+from authz_server.notices.channels.base import Errand, Undeliverable
+from authz_server.notices.outbox import LEASE, claim, figures
 from tests.notices.support import Hands
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields, new_key
 from tests.support.protocol import Fetch, everything, new_citizen, refused, rows, services_of, writing
@@ -249,6 +250,33 @@ def test_an_agency_that_will_never_take_it_is_not_asked_again(scene: Scene) -> N
     with Session(scene.platform.engine) as session:
         (row,) = (one for one in figures(session, since=clock.now() - timedelta(days=1)) if one.channel == "agency")
     assert row.given_up == 1
+
+
+@pytest.mark.parametrize("other", ["has sent it", "sends it"])
+def test_a_worker_that_was_slower_than_its_claim_gives_up_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    agency = scene.hands.channels["agency"]
+
+    def slow(_errand: Errand) -> None:
+        monkeypatch.undo()
+        clock.advance(LEASE)
+        if other == "has sent it":
+            assert scene.hands.deliver("agency") == 1
+        else:
+            with writing(scene.platform) as session:
+                assert len(claim(session, "agency", now=clock.now())) == 1
+        raise Undeliverable("400")
+
+    scene.ask()
+    monkeypatch.setattr(agency, "send", slow)
+    scene.carry()
+    assert scene.entries("consent.correction_settled") == []
+    assert (scene.row.delivered_at, scene.row.sealed is None) == (
+        (clock.now(), True) if other == "has sent it" else (None, False)
+    )
+    if other == "has sent it":
+        assert scene.answer().status_code == 204
 
 
 def test_of_an_agency_that_takes_no_requests_the_citizen_learns_whom_to_call(scene: Scene) -> None:
