@@ -55,7 +55,7 @@ class Client:
     def __init__(self, issuer: str, client_id: str, redirect_uri: str, keys: Sequence[ECKey]) -> None:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
-        self.http = requests.Session()
+        self.http, self.http.max_redirects = requests.Session(), 0  # what we send is for whom it is made out to alone
         self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration", issuer=issuer))
 
     def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:

@@ -71,8 +71,9 @@ DEEDS: dict[str, Callable[[Journeys, str, Mapping[str, Any]], None]] = {
 
 def verified(token: str, issuer: str, audience: str) -> dict[str, Any]:
     """The claims of a token that the platform has made for us.  Raises: Unacceptable; RequestException."""
-    published = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10).json()
-    keys = KeySet.import_key_set(requests.get(published["jwks_uri"], timeout=10).json())  # in life: kept for a while
+    published = requests.get(f"{issuer}/.well-known/openid-configuration", timeout=10, allow_redirects=False).json()
+    jwks = requests.get(published["jwks_uri"], timeout=10, allow_redirects=False).json()  # in life: kept for a while
+    keys = KeySet.import_key_set(jwks)
     try:
         decoded = jwt.decode(token, keys, algorithms=["ES256"])
     except (JoseError, ValueError):

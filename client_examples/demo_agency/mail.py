@@ -58,6 +58,7 @@ class Mail:
                 jwt.encode(header, claims, self.keys.signing),
                 headers={"Content-Type": "application/jwt"},
                 timeout=TIMEOUT_S,
+                allow_redirects=False,  # what is said is for the platform alone
             )
         except requests.RequestException as error:
             raise PlatformUnavailable(type(error).__name__) from error

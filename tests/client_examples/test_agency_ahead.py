@@ -5,9 +5,11 @@ from typing import Any
 import pytest
 
 from client_examples.demo_agency.mail import Mail, PushRefused
+from client_examples.demo_agency.platform import Platform, PlatformUnavailable
 from client_examples.demo_agency.preparations import ASK_TYPE, DROP_TYPE, Preparations
 from client_examples.demo_agency.slow import Queue
 from tests.client_examples.agency_platform import ISSUER, JIA, NOW, PARAMETERS, SLOW_S, World
+from tests.core.servers import say, serving
 
 DATASET = "fia.income"
 TXN = "T7K2M-9QXA-4F3C"
@@ -57,3 +59,13 @@ def test_what_is_no_request_of_the_platform_to_this_agency_is_refused(world: Wor
     for wrong in ({"typ": "at+jwt"}, {"aud": "ris"}, {"iss": "https://elsewhere.example"}):
         with pytest.raises(PushRefused):
             desk.take(mail, pushed(world, **wrong))
+
+
+def test_what_the_agency_says_is_for_the_platform_and_goes_nowhere_else(world: World) -> None:
+    with serving(say(b"HTTP/1.1 204 No Content\r\n\r\n")) as elsewhere:
+        moved = b"HTTP/1.1 307 Moved\r\nLocation: http://127.0.0.1:%d/\r\nContent-Length: 0\r\n\r\n" % elsewhere.port
+        with serving(say(moved)) as platform:
+            mail = Mail("fia", Platform(f"http://127.0.0.1:{platform.port}"), world.keys["fia"])
+            with pytest.raises(PlatformUnavailable, match="307"):
+                mail.tell("corrections/one", {"outcome": "corrected"}, typ="mydata-correction-outcome+jwt", now=NOW)
+    assert (len(platform.requests), elsewhere.requests) == (1, [])

@@ -16,7 +16,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 from jwcrypto import jwe, jwk, jws
-from requests import PreparedRequest, Response
+from requests import PreparedRequest, Response, TooManyRedirects
 from requests.adapters import BaseAdapter
 
 from client_examples.bank_web import package
@@ -162,6 +162,7 @@ class Platform(BaseAdapter):
     def __init__(self, **metadata: str) -> None:
         super().__init__()
         self.key = ECKey.generate_key("P-256", {"use": "sig"}, auto_kid=True)
+        self.asked, self.moved = list[str](), ""
         endpoints = {"pushed_authorization_request_endpoint": "/par", "authorization_endpoint": "/authorize"}
         endpoints |= {"token_endpoint": "/token", "jwks_uri": "/jwks"}
         told = {"issuer": ISSUER} | {name: ISSUER + path for name, path in endpoints.items()} | metadata
@@ -177,7 +178,11 @@ class Platform(BaseAdapter):
     def send(self, request: PreparedRequest, *_: Any, **__: Any) -> Response:
         response = Response()
         response.status_code, path = 200, urlsplit(str(request.url)).path
-        response.raw = io.BytesIO(json.dumps(self.documents[path]).encode())
+        self.asked.append(str(request.url))
+        if path == self.moved:
+            response.status_code, response.request = 307, request
+            response.headers["Location"] = f"{ISSUER}/elsewhere"
+        response.raw = io.BytesIO(json.dumps(self.documents.get(path)).encode())
         return response
 
     def close(self) -> None:
@@ -190,6 +195,15 @@ class Platform(BaseAdapter):
         id_token = jwt.encode({"alg": "ES256", "kid": self.key.kid}, right | said, self.key)
         self.documents["/token"] = {"id_token": id_token, "access_token": "mda_1"}
         return self.bank.finish(journey, {"code": "mdc_1", "state": journey.state, "iss": ISSUER})
+
+
+@pytest.mark.parametrize("path", ["/.well-known/openid-configuration", "/par", "/token", "/jwks"])
+def test_what_the_bank_says_goes_to_whom_it_is_for_and_nowhere_else(path: str) -> None:
+    platform = Platform()
+    platform.moved = path
+    with pytest.raises(TooManyRedirects):
+        platform.journey()
+    assert platform.asked[-1] == ISSUER + path
 
 
 def test_metadata_that_another_issuer_wrote_is_refused() -> None:
