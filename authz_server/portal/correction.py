@@ -27,7 +27,7 @@ from authz_server.consent.outcome import DELIVERED, Decided
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import csrf
+from authz_server.identity import csrf, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
@@ -88,6 +88,7 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
         problems["value"] = gettext("Write what it should say, in 500 characters at most.")
     if problems:
         return _form(signed_in, found, problems, status=400)
+    turns.hold(db.session(), signed_in)
     now, correction_id, offer = clock.now(), correction.new_id(), offers[field]
     wanted = _wanted(signed_in, found, offer, field.partition("/")[2])
     if correction.asked_before(db.session(), wanted) >= correction.MOST:

@@ -17,7 +17,7 @@ from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import csrf
+from authz_server.identity import csrf, turns
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.email import EmailToClient
@@ -43,6 +43,7 @@ def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
     if not csrf.check_form(_action(transaction_id)):
         return _question(signed_in, found, stale=True)
     if found.elsewhere:
+        turns.hold(db.session(), signed_in, frozen=True)
         citizen_id, now = signed_in.citizen_id, clock.now()
         erasure.ask(db.session(), transaction_id, citizen_id=citizen_id, by_mail=_by_mail(), now=now)
         db.session.commit()

@@ -22,7 +22,17 @@ from authz_server.notices.channels.base import Errand, Undeliverable
 from authz_server.notices.outbox import LEASE, claim, figures
 from tests.notices.support import Hands
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields, new_key
-from tests.support.protocol import Fetch, everything, new_citizen, refused, rows, services_of, writing
+from tests.support.protocol import (
+    WAYS_TO_SHUT_OUT,
+    Fetch,
+    everything,
+    new_citizen,
+    refused,
+    rows,
+    services_of,
+    shut_out_once_seen,
+    writing,
+)
 from tests.support.receiver import Receiver, receiving
 
 AGENCY, DATASET, FIELD = AgencyId("ris"), "ris.personal", "ris.personal/national_id"
@@ -319,6 +329,17 @@ def test_of_a_frozen_account_nothing_is_sent(scene: Scene) -> None:
     assert answer.status_code == 403
     assert "Your account is frozen" in answer.text
     assert len(scene.rows) == 1
+
+
+@pytest.mark.parametrize("shut", WAYS_TO_SHUT_OUT)
+def test_who_is_shut_out_while_the_request_is_under_way_asks_for_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, shut: str
+) -> None:
+    form = hidden_fields(scene.citizen.client.get(scene.path).text) | {"field": FIELD, "value": VALUE}
+    before = shut_out_once_seen(monkeypatch, scene.platform, scene.citizen.username, shut)
+    answer = scene.citizen.client.post(scene.path, data=form)
+    assert (answer.status_code, answer.location) == (303, scene.path)
+    assert everything(scene.platform) == before[0]
 
 
 def test_an_agency_that_was_suspended_is_sent_nothing(scene: Scene) -> None:

@@ -14,7 +14,7 @@ from authz_server.core import clock
 from authz_server.tokens import withdrawal
 from tests.oauth.test_grant_management import access
 from tests.support.platform import Bank, CitizenBrowser, Platform, hidden_fields
-from tests.support.protocol import Fetch, new_bank, new_citizen, refused, rows, writing
+from tests.support.protocol import Fetch, new_bank, new_citizen, refused, rows, shut_out_once_seen, writing
 
 SCOPES = "grant_management_query grant_erasure"
 ENDPOINT = "https://bank.example/events"
@@ -106,6 +106,17 @@ def test_a_form_that_is_not_the_sessions_asks_nothing(scene: Scene) -> None:
         assert scene.citizen.client.post(scene.path, data=form).status_code == 403
     assert scene.citizen.client.post(scene.path, data={"csrf": ["x", "x"]}).status_code == 400
     assert scene.consent.erasure_requested_at is None
+
+
+@pytest.mark.parametrize("shut", ["suspended", "signed out"])
+def test_who_is_shut_out_while_the_request_is_under_way_asks_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, shut: str
+) -> None:
+    form = hidden_fields(scene.citizen.client.get(scene.path).text)
+    shut_out_once_seen(monkeypatch, scene.platform, scene.citizen.username, shut)
+    answer = scene.citizen.client.post(scene.path, data=form)
+    assert (answer.status_code, answer.location) == (303, scene.path)
+    assert (scene.consent.erasure_requested_at, scene.entries("requested")) == (None, [])
 
 
 def test_the_recipient_says_that_it_has_erased_it_also_when_the_consent_has_ended(scene: Scene) -> None:
