@@ -188,6 +188,8 @@ def _register(file: Path, register: Register, *, replace: bool) -> str:
     except RegistrationError as error:
         problems = "\n".join(map(given.told, error.problems))
         raise click.ClickException(f"the registration is not valid\n{problems}") from None
+    for shared in done.shared:
+        click.echo(f"warning: {given.told(shared)}; whoever holds it can sign and open in the name of both", err=True)
     return f"{done.id} {'registered' if done.anew else 'replaced'}"
 
 

@@ -3,7 +3,7 @@
 The formats of the documents are described in `clients.document`. Nobody commits here but the caller.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
@@ -22,7 +22,7 @@ from authz_server.clients.models import RegistryVersion, SuspendedDataset
 from authz_server.clients.registry import Registry
 from authz_server.core.clock import day_of
 from authz_server.core.errors import DomainError
-from authz_server.core.jose import parse_public_keys, public_jwks
+from authz_server.core.jose import BadKey, Key, parse_public_keys, public_jwks, thumbprint
 from authz_server.database import insert_if_absent
 
 __all__ = [
@@ -48,10 +48,11 @@ REGISTERED = "is registered already; --replace puts this in its place"
 
 
 class Registered(NamedTuple):
-    """What was registered. `anew`: nothing was under its id before."""
+    """What was registered. `anew`: nothing was under its id before; `shared`: which of its keys are others', too."""
 
     id: str
     anew: bool
+    shared: tuple[Problem, ...] = ()
 
 
 class NotRegistered(DomainError):
@@ -95,9 +96,10 @@ def register(
         desk_may=list(client.desk_may) or None,
         suspended_at=known.suspended_at if known else None,
     )
+    shared = _shared(session, f"client {client.client_id}", client.jwks or (), client.jwks_uri)
     session.merge(row)
     bump(session)
-    return Registered(client.client_id, known is None)
+    return Registered(client.client_id, known is None, shared)
 
 
 def register_agency(
@@ -111,18 +113,53 @@ def register_agency(
     known = session.get(AgencyRow, agency.id)
     if known is not None and not replace:
         raise RegistrationError([Problem(("id",), REGISTERED)])
+    jwks = parse_public_keys(document["jwks"])
     row = AgencyRow(
         id=agency.id,
         connector=agency.connector,
-        jwks=public_jwks(parse_public_keys(document["jwks"])),
+        jwks=public_jwks(jwks),
         correction_endpoint=agency.correction_endpoint,
         preparation_endpoint=agency.preparation_endpoint,
         registered_on=known.registered_on if known else day_of(now),
         suspended_at=known.suspended_at if known else None,
     )
+    shared = _shared(session, f"agency {agency.id}", jwks)
     session.merge(row)
     bump(session)
-    return Registered(agency.id, known is None)
+    return Registered(agency.id, known is None, shared)
+
+
+def _shared(session: Session, whose: str, keys: Iterable[Key], jwks_uri: str | None = None) -> tuple[Problem, ...]:
+    """Which keys are somebody else's as well, who can then sign, and open what is encrypted, in the name of both.
+
+    No standard forbids it, and one institution may have its reasons; a file that was copied is more likely.
+    """
+    others: dict[str, str] = {}
+    for holder, jwks, uri in _holders(session):
+        if holder != whose:
+            others |= dict.fromkeys([uri] if uri else map(_thumbprint, jwks["keys"]), holder)
+    if jwks_uri in others:
+        return (Problem(("jwks_uri",), f"is that of {others[jwks_uri]}, too"),)
+    return tuple(
+        Problem(("jwks",), f"keys[{number}] is a key of {others[key.thumbprint]}, too")
+        for number, key in enumerate(keys)
+        if key.thumbprint in others
+    )
+
+
+def _holders(session: Session) -> Iterator[tuple[str, Any, str | None]]:
+    for client_id, jwks, jwks_uri in session.execute(select(ClientRow.client_id, ClientRow.jwks, ClientRow.jwks_uri)):
+        if jwks or jwks_uri:  # the platform's own has no key
+            yield f"client {client_id}", jwks, jwks_uri
+    for agency_id, jwks in session.execute(select(AgencyRow.id, AgencyRow.jwks)):
+        yield f"agency {agency_id}", jwks, None
+
+
+def _thumbprint(member: Mapping[str, Any]) -> str:
+    try:
+        return thumbprint(member)
+    except BadKey:  # registered under older rules, and no key of anybody's by those of today
+        return ""
 
 
 def suspend(session: Session, client_id: str, *, now: datetime) -> bool:

@@ -98,6 +98,27 @@ def test_a_client_is_added_listed_suspended_and_resumed(folder: Path, client: Ru
     assert client("add", "--replace", folder / "client.toml").output == "client jia-bank replaced\n"
 
 
+def test_who_registers_a_key_of_somebody_else_s_is_warned(folder: Path, client: Run, agency: Run) -> None:
+    assert client("add", folder / "client.toml").stderr == ""
+    (folder / "other.toml").write_text(CLIENT.replace("jia-bank", "yi-bank"), encoding="utf-8")
+    warning = (
+        "warning: {}/jwks.json: keys[{}] is a key of {}, too; whoever holds it can sign and open in the name of both\n"
+    )
+    of_both = "".join(warning.format(folder, number, "client jia-bank") for number in (0, 1))
+    added = client("add", folder / "other.toml")
+    assert (added.exit_code, added.stdout, added.stderr) == (0, "client yi-bank registered\n", of_both)
+    assert agency("add", folder / "agency.toml").stderr.count("is a key of client ") == 2
+    (folder / "jwks.json").write_text(json.dumps(jwks("PS256", "RSA-OAEP-256")), encoding="utf-8")
+    for document in ("client.toml", "client.toml"):  # one's own, again, is nothing to be warned of
+        assert client("add", "--replace", folder / document).stderr == ""
+    by_address = 'jwks_uri = "https://bank.example/jwks"'
+    for name in ("jia-bank", "yi-bank"):
+        document = CLIENT.replace("jia-bank", name).replace('jwks_file = "jwks.json"', by_address)
+        (folder / "client.toml").write_text(document, encoding="utf-8")
+        told = client("add", "--replace", folder / "client.toml").stderr
+    assert told.startswith(f"warning: {folder}/client.toml:7: jwks_uri: is that of client jia-bank, too; ")
+
+
 def test_what_was_registered_by_other_rules_and_can_not_be_used_is_listed_as_that_with_each_reason(
     folder: Path, client: Run, agency: Run, engine: Engine
 ) -> None:
@@ -230,6 +251,8 @@ WEAK: dict[str, tuple[str, str]] = {
     "half a character": ('{"keys": ["\\ud800"]}', "jwks.json:1: is not JSON: "),
     "nothing": ("null", "jwks.json: a JWKS is an object with 1 to 32 keys"),
     "a key": (json.dumps({"keys": [SHORT]}), "jwks.json: keys[0]: a coordinate has the wrong length"),
+    "a kid of two lines": (json.dumps({"keys": [jwks("ES256")["keys"][0] | {"kid": "a\nb"}]}),
+        "jwks.json: keys[0]: kid has a line break, or another character that nobody sees\n"),
     "use": (json.dumps(jwks("ECDH-ES")), "jwks.json: has no key for the client's assertions (use sig; alg, if it "),
     "private": (json.dumps({"keys": [jose.generate_key("ES256")]}), "jwks.json: keys[0]: private or symmetric key "
         "where a public key belongs; replace it, it is a secret no more"),

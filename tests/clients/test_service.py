@@ -10,7 +10,7 @@ from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own, service
 from authz_server.clients.document import Context, RegistrationError
 from authz_server.clients.models import Agency, Client, RegistryVersion, SuspendedDataset
-from authz_server.clients.service import NotRegistered
+from authz_server.clients.service import NotRegistered, Registered
 from tests.clients.documents import agency, bank, jwks, resource_server
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -26,11 +26,11 @@ def version(session: Session) -> int:
 
 
 def test_a_client_is_registered_once(session: Session, context: Context) -> None:
-    assert service.register(session, bank(), context=context, now=NOW) == ("jia-bank", True)
+    assert service.register(session, bank(), context=context, now=NOW) == Registered("jia-bank", True)
     session.flush()
     with pytest.raises(RegistrationError, match="client_id: is registered already"):
         service.register(session, bank(), context=context, now=NOW)
-    assert service.register(session, resource_server(), context=context, now=NOW) == ("proxy", True)
+    assert service.register(session, resource_server(), context=context, now=NOW) == Registered("proxy", True)
 
 
 def test_a_bad_document_leaves_nothing_behind(session: Session, context: Context) -> None:
@@ -53,7 +53,7 @@ def test_a_replaced_client_keeps_its_first_day_and_its_suspension(session: Sessi
     service.suspend(session, "jia-bank", now=NOW)
     renamed = bank(name={"zh": "乙銀行", "en": "Yi Bank"}, jwks=None, jwks_uri="https://jia-bank.example/jwks")
     again = service.register(session, renamed, context=context, now=NOW + timedelta(days=3), replace=True)
-    assert again == ("jia-bank", False)
+    assert again == Registered("jia-bank", False)
     session.commit()
     row = session.get_one(Client, "jia-bank")
     assert (row.name_en, row.registered_on, row.suspended_at) == ("Yi Bank", NOW.date(), NOW)
@@ -66,7 +66,7 @@ def test_an_agency_is_registered_replaced_suspended_and_resumed(session: Session
         service.register_agency(session, agency(), context=context, now=NOW)
     service.suspend_agency(session, "fia", now=NOW)
     again = service.register_agency(session, agency(connector="plain"), context=context, now=NOW, replace=True)
-    assert again == ("fia", False)
+    assert again == Registered("fia", False)
     session.commit()
     row = session.get_one(Agency, "fia")
     assert (row.connector, row.suspended_at) == ("plain", NOW)

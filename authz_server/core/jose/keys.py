@@ -212,6 +212,9 @@ def _labels(member: Mapping[str, Any]) -> tuple[str | None, str | None, str | No
     for value in (kid, use, alg):
         if not isinstance(value, str | None) or value == "":
             raise BadKey("kid, use and alg are strings")
+    # It goes into headers, logs and pages: what nobody sees there makes two names look like one, or one like two lines.
+    if kid is not None and not kid.isprintable():
+        raise BadKey("kid has a line break, or another character that nobody sees")
     if use not in (None, "sig", "enc"):
         raise BadKey("use is not sig or enc")
     return kid, use, alg
