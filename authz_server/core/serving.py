@@ -144,7 +144,7 @@ def _loaded(
     application: WSGIApplication = Rooms(served.application, rooms=rooms, refusal=served.refusal)
     if long_answers:
         application = _LongAnswers(application)
-    application = _Discreet(application)
+    application = _Addressed(_Discreet(application))
     # What was made until now stays for good: the collector need not look through it again and again, which took a
     # fourteenth of the server's time.
     gc.collect()
@@ -181,6 +181,24 @@ def stay_on_core(started: "Synchronized[int]") -> None:
         number, started.value = started.value, started.value + 1
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[number % len(cores)]})
+
+
+class _Addressed:
+    """A WSGI application that is asked by HTTP/1.1 only with one Host, as RFC 9112 section 3.2 demands of servers.
+
+    Granian takes what comes; one that is missing is empty then, and of several it makes one. No answer here depends on
+    it, but what stands in front, and reads another one of them, may have meant the request for somebody else.
+    """
+
+    def __init__(self, application: "WSGIApplication") -> None:
+        self._application = application
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+        host = environ.get("HTTP_HOST")
+        if (not host or "," in host) and environ["SERVER_PROTOCOL"] == "HTTP/1.1":
+            start_response("400 Bad Request", [("Content-Length", "0"), ("Cache-Control", "no-store")])
+            return []
+        return self._application(environ, start_response)
 
 
 class _NotAnswered(Exception):

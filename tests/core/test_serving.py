@@ -101,6 +101,31 @@ def test_a_connection_on_which_nothing_comes_is_closed() -> None:
             server.terminate()
 
 
+ASKED: dict[bytes, int] = {
+    b"GET / HTTP/1.1\r\nHost: localhost\r\n": 200,
+    b"GET http://localhost/ HTTP/1.1\r\n": 200,
+    b"GET / HTTP/1.0\r\n": 200,
+    b"GET / HTTP/1.1\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost:\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: a.example\r\nHost: b.example\r\n": 400,
+    b"GET / HTTP/1.1\r\nHost: a.example, b.example\r\n": 400,
+}
+
+
+def test_http_1_1_without_one_host_is_refused() -> None:
+    port, told = free_port(), {}
+    with subprocess.Popen([sys.executable, "-m", sockets.__name__, str(port)]) as server:
+        try:
+            wait_until(lambda: listens(port), "the server listens")
+            for head in ASKED:
+                with socket.create_connection(("127.0.0.1", port), timeout=15) as connection:
+                    connection.sendall(head + b"Connection: close\r\n\r\n")
+                    told[head] = int(connection.makefile("rb").readline().split()[1])
+        finally:
+            server.terminate()
+    assert told == ASKED
+
+
 def ask(port: int) -> Any:
     """What the server says of its own sockets, asked by a new connection."""
     with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
