@@ -5,9 +5,11 @@ PostgreSQL with synchronous commits, else a crash could revive a spent token.
 """
 
 import select
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, cast
 
 import orjson
@@ -20,6 +22,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    ExceptionContext,
     ForeignKeyConstraint,
     Integer,
     MetaData,
@@ -29,7 +32,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InvalidatePoolError, OperationalError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -49,8 +52,13 @@ NAMING = {
 ONLY_ON = "only_on"
 # In the `info` of a pool's entry, which is empty again with each connection that is opened for it.
 _WAS_TAKEN = "was_taken"
-# The database is away, or all its connections are taken: by whichever way the statement went.
-UNREACHABLE = (OperationalError, psycopg.OperationalError, PoolTimeout)
+_FILE = "file"  # likewise: which one it leads to
+# It takes no changes, as a standby does. To what takes over leads another connection.
+TAKES_NO_CHANGES = psycopg.errors.ReadOnlySqlTransaction
+# The database is away, takes no changes, or all its connections are taken: by whichever way the statement went.
+UNREACHABLE = (OperationalError, psycopg.OperationalError, TAKES_NO_CHANGES, PoolTimeout)
+# Of the errors that PostgreSQL calls its own, those that are of this moment.
+_OF_THIS_MOMENT = (TAKES_NO_CHANGES, psycopg.errors.IdleInTransactionSessionTimeout)
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER
 
 
@@ -173,9 +181,31 @@ def prepare_engine(engine: Engine) -> None:
     """
     if engine.dialect.name == "postgresql":
         event.listen(engine, "checkout", _refuse_what_has_ended)
+        event.listen(engine, "handle_error", _take_for_away, retval=True)
     else:
+        event.listen(engine, "do_connect", _find_file)
         event.listen(engine, "connect", _configure_sqlite)
+        event.listen(engine, "checkout", _refuse_another_file)
         event.listen(engine, "begin", _begin_sqlite)
+
+
+def why(error: Exception) -> dict[str, str]:
+    """What a log says of one of `UNREACHABLE`: what the database calls it, and its words.
+
+    Of these errors they tell of hosts, files and limits, never of what is in a row; what may follow them does.
+    """
+    cause = (isinstance(error, DBAPIError) and error.orig) or error
+    name = getattr(cause, "sqlite_errorname", None) or type(cause).__name__
+    return {"reason": name, "detail": (str(cause).splitlines() or [""])[0]}
+
+
+def _take_for_away(context: ExceptionContext) -> OperationalError | None:
+    """Let a server that takes no changes, or has hung up, be one that is away, and none of its connections be kept."""
+    error = context.original_exception
+    if not isinstance(error, _OF_THIS_MOMENT):
+        return None
+    context.is_disconnect = True
+    return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
 
 
 def has_ended(connection: psycopg.Connection[Any]) -> bool:
@@ -198,7 +228,32 @@ def _refuse_what_has_ended(connection: psycopg.Connection[Any], entry: Connectio
         raise InvalidatePoolError  # the pool opens another one, and trusts none of the same age
 
 
-def _configure_sqlite(connection: Any, _record: object) -> None:
+def _file_of(path: str) -> tuple[int, int]:
+    found = Path(path).stat()
+    return found.st_dev, found.st_ino
+
+
+def _find_file(_dialect: Dialect, _entry: object, arguments: list[Any], _options: object) -> None:
+    """SQLite would make an empty one, which nobody could tell from the lost one when that comes back."""
+    try:
+        Path(arguments[0]).stat()
+    except OSError as error:
+        raise sqlite3.OperationalError(f"{error.strerror}: {arguments[0]}") from None
+
+
+def _refuse_another_file(connection: sqlite3.Connection, entry: ConnectionPoolEntry, _proxy: object) -> None:
+    # A file that was deleted or moved away is still written to by whoever has it open: what is spent there would be
+    # known to none of the others, nor after a restart.
+    path, file = entry.info[_FILE]
+    with suppress(OSError):
+        if _file_of(path) == file:
+            return
+    raise InvalidatePoolError
+
+
+def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
+    path = connection.execute("PRAGMA database_list").fetchone()[2]
+    entry.info[_FILE] = path, _file_of(path)
     connection.isolation_level = None  # the driver's own, implicit BEGIN would be a deferred one
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
-from authz_server.database import db, has_ended, reading
+from authz_server.database import TAKES_NO_CHANGES, db, has_ended, reading
 
 _BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
@@ -69,7 +69,10 @@ class Lone:
             self.connection.close()
             told = result.error_message.decode(errors="replace").strip()
             raise psycopg.OperationalError(f"the connection is lost: {told}")
-        raise psycopg.errors.error_from_result(result)
+        error = psycopg.errors.error_from_result(result)
+        if isinstance(error, TAKES_NO_CHANGES):
+            self.connection.close()
+        raise error
 
 
 # Whoever runs a statement: a session or a connection, whose transaction the caller commits, or a lone connection, where

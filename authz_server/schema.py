@@ -5,10 +5,12 @@ load Alembic takes longer than that.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from authz_server.core.settings import SettingsError
@@ -30,6 +32,7 @@ def migrate(url: str, *, back_to: str | None = None) -> None:
     settings = Config()
     settings.set_main_option("script_location", str(MIGRATIONS))
     settings.attributes["url"] = url
+    _make_file(url)
     try:
         if back_to is None:
             command.upgrade(settings, "head")
@@ -38,6 +41,14 @@ def migrate(url: str, *, back_to: str | None = None) -> None:
     except CommandError as error:
         told = "database_url: its tables are of another release, or a newer one" if back_to is None else "--back-to"
         raise SettingsError([f"{told}: {error}"]) from None
+
+
+def _make_file(url: str) -> None:
+    """Make an empty file for SQLite, if there is none: nothing else does."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        with suppress(OSError):  # told when it is looked for
+            Path(str(parsed.database)).touch()
 
 
 def check(url: str) -> None:

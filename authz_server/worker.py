@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from logging import ERROR
 from typing import TypeVar
 
 from sqlalchemy import Engine
@@ -18,7 +19,7 @@ from authz_server.consent import service as consent
 from authz_server.core import clock
 from authz_server.core.logging import event
 from authz_server.counter import delegation
-from authz_server.database import UNREACHABLE
+from authz_server.database import UNREACHABLE, why
 from authz_server.notices import delivery
 from authz_server.notices import service as notices
 from authz_server.notices.channels.base import Channel
@@ -159,7 +160,7 @@ def _is_done(engine: Engine, first: Callable[[Session], None], stopping: threadi
         try:
             _committed(engine, first)
         except UNREACHABLE as error:
-            event("worker.database_unavailable", error=type(error).__name__)
+            event("worker.database_unavailable", level=ERROR, **why(error))
             stopping.wait(EVERY_S)
         else:
             return True
@@ -192,7 +193,7 @@ def _keep_watch(engine: Engine, stopping: threading.Event, *, limits: Limits, ch
                 purge(engine, limits=limits, look_back=sweep_back)
                 purge_at, sweep_back = moment + PURGE_EVERY_S, leaving.SWEPT
         except UNREACHABLE as error:
-            event("worker.database_unavailable", error=type(error).__name__)
+            event("worker.database_unavailable", level=ERROR, **why(error))
 
 
 def _decided(engine: Engine, step: Callable[[Executor], int]) -> int:

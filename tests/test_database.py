@@ -1,16 +1,20 @@
 """How long a database is waited for that says nothing any more, and what is left of the connections to one that did."""
 
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
+from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, Engine, event, literal, select
+from sqlalchemy import Connection, Engine, bindparam, delete, event, false, literal, select, text
 
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, reading
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading, why
+from authz_server.installation import Installation
 from authz_server.portal.errors import handle_domain_error
 from authz_server.prepared import Executor, Prepared, lone_connection
 from tests.support import postgres
+from tests.support.waiting import wait_until
 
 URL = "postgresql+psycopg://mydata@db.example.org/mydata"
 
@@ -74,6 +78,70 @@ def test_a_refusal_is_answered_when_the_database_goes_right_after_it_was_read(ap
         ask(db.session.connection())
         assert postgres.cut_connections(str(db.engine.url.database)) > 0
         assert handle_domain_error(NoSuchConsent()).status_code == 400
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_ends_idle_transactions_is_told_as_one_that_is_away(engine: Engine) -> None:
+    """Whoever administers it may have set that: the answer would be 500. How it hears of its end varies."""
+    alive = text("SELECT count(*) FROM pg_stat_activity WHERE pid = :process")
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+        for _ in range(8):
+            with engine.connect() as connection:
+                process = connection.scalar(text("SELECT pg_backend_pid()"))
+                connection.execute(text("SET idle_in_transaction_session_timeout = 1"))
+                wait_until(lambda: other.scalar(alive, {"process": process}) == 0, "it is ended")  # noqa: B023
+                with pytest.raises(UNREACHABLE):
+                    ask(connection)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["the pool's", "lone"])
+def test_no_connection_to_a_database_that_takes_no_changes_is_kept(engine: Engine, kind: str) -> None:
+    """What takes over may be at the same address."""
+    turn = text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = :to")
+    change = Prepared(delete(Installation).where(false()).returning(Installation.id))
+    with ExitStack() as stack:
+        administrator = stack.enter_context(engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+        connect = partial(lone_connection, engine) if kind == "lone" else engine.connect
+        administrator.execute(turn.bindparams(bindparam("to", "on", literal_execute=True)))
+        for _ in range(2):
+            with pytest.raises(UNREACHABLE) as caught, connect() as connection:
+                change.run(connection, {})
+            assert why(caught.value) == {
+                "reason": "ReadOnlySqlTransaction",
+                "detail": "cannot execute DELETE in a read-only transaction",
+            }
+        administrator.execute(turn.bindparams(bindparam("to", "off", literal_execute=True)))
+        with connect() as connection:
+            change.run(connection, {})
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_file_that_takes_no_changes_is_told_by_its_name_for_that(engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA query_only = on")
+        with pytest.raises(UNREACHABLE) as caught:
+            connection.execute(delete(Installation))
+        connection.exec_driver_sql("PRAGMA query_only = off")
+    assert why(caught.value) == {"reason": "SQLITE_READONLY", "detail": "attempt to write a readonly database"}
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_goes_to_a_file_that_is_gone_and_none_is_made(engine: Engine) -> None:
+    """Else a token that was spent there would be good again when the file comes back, or a copy of it."""
+    path = Path(str(engine.url.database))
+    with engine.connect() as connection:
+        ask(connection)
+    away = path.rename(path.with_name("away"))
+    with pytest.raises(UNREACHABLE, match="No such file"), engine.connect():
+        pass
+    assert not path.exists()
+    path.write_bytes(b"")  # another one
+    with pytest.raises(UNREACHABLE, match="no such table"), engine.connect() as connection:
+        connection.execute(select(Installation.id))
+    away.rename(path)
+    with engine.connect() as connection:
+        connection.execute(select(Installation.id))
 
 
 def ask(connection: Connection | Executor) -> None:

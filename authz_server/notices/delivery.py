@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from authz_server.consent import correction
 from authz_server.core import clock
 from authz_server.core.logging import event
-from authz_server.database import UNREACHABLE, reading
+from authz_server.database import UNREACHABLE, reading, why
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Undeliverable
 from authz_server.notices.errands import Matter, errand_of, matters
@@ -37,7 +37,7 @@ def run(engine: Engine, channel: Channel, stopping: threading.Event) -> None:
                 while not stopping.is_set() and deliver_some(engine, channel, stopping):
                     pass
         except UNREACHABLE as error:
-            event("worker.database_unavailable", kind=channel.id, error=type(error).__name__)
+            event("worker.database_unavailable", level=logging.ERROR, kind=channel.id, **why(error))
         channel.rest()
 
 

@@ -19,7 +19,7 @@ from authz_server.consent.errors import RequestNotPushed, WrongCitizen
 from authz_server.consent.service import client_of
 from authz_server.core.errors import DomainError
 from authz_server.core.logging import current_trace_id, event
-from authz_server.database import UNREACHABLE, close_session, db
+from authz_server.database import UNREACHABLE, close_session, db, why
 from authz_server.extensions import services
 from authz_server.identity.guard import current
 from authz_server.identity.sessions import SignedIn
@@ -234,7 +234,7 @@ def handle_http_exception(error: HTTPException) -> Response:
 
 def handle_database_error(error: Exception) -> Response:
     """The database can't be reached or is too busy: nothing was done, and it is worth trying again."""
-    event("database.unavailable", level=logging.ERROR, endpoint=request.path, reason=type(error).__name__)
+    event("database.unavailable", level=logging.ERROR, endpoint=request.path, **why(error))
     return unavailable(retry_after_s=DATABASE_AWAY_S)
 
 
