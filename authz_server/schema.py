@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, column, inspect, select, table
+from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DatabaseError, OperationalError
 
@@ -17,6 +17,7 @@ from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine, reading
 
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
+_PROCESS: Final = select(func.pg_backend_pid())
 _VERSION: Final = table("alembic_version", column("version_num"))
 
 
@@ -60,12 +61,16 @@ def check(url: str) -> None:
     try:
         with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
             found = _versions(connection)
+        shared = engine.dialect.name == "postgresql" and _is_shared(engine)
     except DatabaseError as error:
         if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":
             return
         raise SettingsError([first_line(error)]) from None  # also a file of SQLite: it comes from nowhere by itself
     finally:
         engine.dispose()
+    if shared:
+        told = "connections share sessions of PostgreSQL; between, PgBouncer must have pool_mode = session"
+        raise SettingsError([f"database_url: {told}"])
     if len(found) > 1:
         told = f"alembic_version has {len(found)} rows, and only one can be true: {', '.join(found)}"
         raise SettingsError([f"database_url: {told}"])
@@ -75,6 +80,16 @@ def check(url: str) -> None:
         raise SettingsError([f"database_url: {told}"])
     if found[0] != wanted:
         raise SettingsError([f"database_url: tables of version {found[0]}, wanted {wanted}: mydata migrate"])
+
+
+def _is_shared(engine: Engine) -> bool:
+    """Whether something between gives each transaction a session anew, in which others have prepared statements.
+
+    Ours go by a number: another one could be run that happens to take as many parameters.
+    """
+    with reading(engine).connect() as one, reading(engine).connect() as other:
+        first, second, again = (connection.scalar(_PROCESS) for connection in (one, other, one))
+    return first == second or again != first
 
 
 def _versions(connection: Connection) -> Sequence[str]:

@@ -11,7 +11,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
-from tests.support import postgres
+from tests.support import pgbouncer, postgres
 from tests.support.templates import Templates
 
 
@@ -64,6 +64,17 @@ def test_of_two_versions_none_is_taken(database_url: str) -> None:
     assert told.value.problems == [expected]
     with pytest.raises(SettingsError, match="0001"):
         schema.migrate(database_url)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_no_server_starts_where_its_connections_share_sessions(database_url: str, tmp_path: Path) -> None:
+    """What one has prepared under a name is there for the other, whose statement of that name is another one."""
+    with pgbouncer.in_front_of(database_url, tmp_path / "session", mode="session") as url:
+        schema.check(url)
+    told = "^database_url: connections share sessions of PostgreSQL"
+    shared = pgbouncer.in_front_of(database_url, tmp_path / "transaction", mode="transaction")
+    with shared as url, pytest.raises(SettingsError, match=told):
+        schema.check(url)
 
 
 def as_owner(url: str, *statements: str) -> None:
