@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, bindparam, delete, event, false, literal, select, text
 
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading, why
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, reading, why
 from authz_server.installation import Installation
 from authz_server.portal.errors import handle_domain_error
 from authz_server.prepared import Executor, Prepared, lone_connection

@@ -6,12 +6,15 @@ out, and the line says which one, because a log line must not take a request dow
 
 import json
 import logging
+import os
 import re
+import select
 import sys
 import traceback
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
+from typing import TextIO
 
 IDENTIFIERS = frozenset(
     {
@@ -30,6 +33,8 @@ _NEVER_DEBUG = ("authlib", "urllib3")
 # A secret of ours, or anything that looks like a JWS or JWE.
 _SECRET = re.compile(r"\bmd[a-z]_[\w-]{20,}|\beyJ[\w.-]{10,}|urn:ietf:params:oauth:request_uri:\S+")
 _MAX_CHARS = 300
+_PIECE_BYTES = select.PIPE_BUF  # what a pipe or socket takes at once, if it takes anything
+_PATIENCE_MS = 200  # of a line for who reads the log; of the lines that follow one that was lost, none
 
 Identifier = str | int | float | bool | None
 _ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
@@ -45,7 +50,7 @@ def configure(level: str = "INFO", *, strict: bool = False) -> None:
     """
     global _strict
     _strict = strict
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Unhurried(sys.stderr)
     handler.setFormatter(JsonLines())
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -78,6 +83,44 @@ def event(name: str, *, level: int = logging.INFO, **identifiers: Identifier) ->
     if unlisted:
         kept["dropped"] = " ".join(sorted(unlisted))
     _LOGGER.log(level, name, extra={"identifiers": kept})
+
+
+class _Unhurried(logging.StreamHandler[TextIO]):
+    """Lines that nobody takes are lost, for whoever writes them has requests to answer. The next one says how many.
+
+    A pipe that nobody reads would else let each thread that logs wait for ever, and all the world can have us log.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lost = 0
+        self._torn = False  # the last line has no end
+
+    def emit(self, record: logging.LogRecord) -> None:
+        told = [self.format(record)]
+        if self._lost:
+            lost = logging.LogRecord(_LOGGER.name, logging.WARNING, "", 0, "log.lost", None, None)
+            lost.identifiers = {"count": self._lost}
+            told.insert(0, self.format(lost))
+        if self._torn:
+            told.insert(0, "")
+        self._lost = 0 if self._is_taken("".join(f"{line}\n" for line in told)) else self._lost + 1
+
+    def _is_taken(self, text: str) -> bool:
+        """Whether all of it was."""
+        octets, patience_ms = text.encode(errors="backslashreplace"), 0 if self._lost else _PATIENCE_MS
+        try:
+            target = self.stream.fileno()
+            room = select.poll()
+            room.register(target, select.POLLOUT)
+            for begin in range(0, len(octets), _PIECE_BYTES):
+                if not room.poll(patience_ms):
+                    return False
+                os.write(target, octets[begin : begin + _PIECE_BYTES])
+                self._torn = begin + _PIECE_BYTES < len(octets)
+        except (OSError, ValueError, AttributeError):  # it is closed, its reader or disk is gone, or there is none
+            return False
+        return True
 
 
 class JsonLines(logging.Formatter):

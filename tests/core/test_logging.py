@@ -1,12 +1,16 @@
 """Log lines: JSON, listed identifiers, no values. Class of vulnerability: 25 (secrets in logs)."""
 
+import contextlib
+import fcntl
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from io import StringIO
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 import pytest
 
@@ -17,9 +21,9 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+def lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Lines]:
     """Configure as in production; calling it returns the lines written since. Puts everything back."""
-    stream = StringIO()
+    stream = (tmp_path / "log").open("a+")
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(log, "_strict", True)  # restored after the test, whatever configure makes of it
     root = logging.getLogger()
@@ -29,12 +33,12 @@ def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     log.set_trace_id(None)  # a request that another test made in this thread has left its own
 
     def written() -> list[dict[str, Any]]:
-        text = stream.getvalue()
-        stream.seek(0)
-        stream.truncate()
+        text = (tmp_path / "log").read_text()
+        stream.truncate(0)
         return [json.loads(line) for line in text.splitlines()]
 
-    yield written
+    with stream:
+        yield written
     root.handlers[:] = handlers
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
@@ -120,3 +124,48 @@ def test_a_line_below_the_level_is_not_written(lines: Lines) -> None:
 def test_a_long_text_is_cut(lines: Lines) -> None:
     log.event("x", detail="d" * 10000)
     assert len(lines()[0]["detail"]) == 300
+
+
+@pytest.fixture
+def pipe(lines: Lines) -> Iterator[tuple[int, TextIO]]:
+    """The two ends of a log that nobody reads yet."""
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        sys.stderr = stream
+        log.configure()
+        yield reading, stream
+    with contextlib.suppress(OSError):  # a test may have closed it
+        os.close(reading)
+
+
+def test_a_log_that_nobody_reads_holds_up_nobody_and_tells_later_what_was_lost(pipe: tuple[int, TextIO]) -> None:
+    reading, _ = pipe
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: log.event("request.refused", count=number), range(5000)))
+    taken = os.read(reading, 2**20).splitlines()
+    assert all(json.loads(line)["event"] == "request.refused" for line in taken)
+    log.event("server.busy")
+    lost, last = map(json.loads, os.read(reading, 2**20).splitlines())
+    assert (lost["event"], lost["count"]) == ("log.lost", 5000 - len(taken))
+    assert last["event"] == "server.busy"
+
+
+def test_a_line_that_was_taken_in_part_does_not_run_into_the_next(pipe: tuple[int, TextIO]) -> None:
+    reading, stream = pipe
+    fill = b"x" * 4095 + b"\n"
+    size = fcntl.fcntl(stream.fileno(), fcntl.F_SETPIPE_SZ, 2 * len(fill))
+    assert os.write(stream.fileno(), fill) + len(fill) == size
+    logging.getLogger("authlib").error("\x00" * 300, extra={"identifiers": {str(n): "\x00" * 300 for n in range(9)}})
+    assert os.read(reading, len(fill)) == fill
+    log.event("server.busy")
+    torn, lost, last = os.read(reading, 2**20).splitlines()
+    assert torn.startswith(b'{"at"')
+    assert (json.loads(lost)["count"], json.loads(last)["event"]) == (1, "server.busy")
+
+
+def test_a_log_whose_reader_is_gone_stops_nobody(pipe: tuple[int, TextIO], capfd: pytest.CaptureFixture[str]) -> None:
+    reading, _ = pipe
+    os.close(reading)
+    for _ in range(2):
+        log.event("server.busy")
+    assert capfd.readouterr().err == ""
