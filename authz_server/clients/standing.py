@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import ColumnElement, bindparam, exists, select
 
 from authz_server.clients.models import Client
 from authz_server.database import table_of
@@ -14,6 +14,11 @@ CLIENT = table_of(Client)
 ACTIVE = Decision(
     select(CLIENT.c.client_id).where(CLIENT.c.client_id == bindparam("named"), CLIENT.c.suspended_at.is_(None))
 )
+
+
+def is_suspended(client_id: ColumnElement[str]) -> ColumnElement[bool]:
+    """Of a statement: whether the client whom this column names is."""
+    return exists().where(Client.client_id == client_id, Client.suspended_at.is_not(None))
 
 
 def check(session: Executor, client_id: str, *, spend: Sequence[Identifier]) -> bool:

@@ -4,19 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, select, update
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from authz_server.audit.service import Entry, record
 from authz_server.clients import own
-from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
 from authz_server.consent.errors import CodeNotUsable, WrongProofKey
 from authz_server.consent.models import AuthorizationCode, Consent
 from authz_server.core.secrets import derive
 from authz_server.database import table_of
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import held
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -67,8 +67,8 @@ def spending(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
             CODE.c.expires_at > bindparam("now"),
             # RFC 9449 section 10: a proof by another key does not even touch the code.
             CODE.c.dpop_jkt.is_(None) | (CODE.c.dpop_jkt == bindparam("jkt")),
-            ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
-            ~exists().where(CITIZEN.c.id == CODE.c.citizen_id, HELD),
+            ~is_suspended(CODE.c.client_id),
+            ~held(CODE.c.citizen_id),
             *conditions,
         )
         .values(used_at=bindparam("now"))

@@ -21,7 +21,7 @@ from authz_server.clients.model import RegisteredAgency
 from authz_server.consent.models import CONSENT, Preparation
 from authz_server.core.secrets import new_secret
 from authz_server.database import table_of
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import CITIZEN, HELD, held
 
 ASKED: Final = "preparation.asked"
 DROPPED: Final = "preparation.dropped"
@@ -34,7 +34,7 @@ PLACE: ColumnElement[str] = cast(PREPARATION.c.position, String)
 CONSENT_STANDS = exists(
     select(CONSENT.c.id)
     .where(CONSENT.c.id == PREPARATION.c.consent_id, CONSENT.c.withdrawn_at.is_(None))
-    .where(~exists().where(CITIZEN.c.id == CONSENT.c.citizen_id, HELD))
+    .where(~held(CONSENT.c.citizen_id))
     .with_for_update(read=True, of=CONSENT)
 )
 ERRAND = (

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final, Literal, Protocol, cast
 
-from sqlalchemy import Column, ColumnElement, bindparam, exists, select
+from sqlalchemy import Column, ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
@@ -13,7 +13,7 @@ from authz_server.audit.service import Entry
 from authz_server.consent.models import CONSENT
 from authz_server.counter.models import DELEGATION
 from authz_server.database import table_of
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import CITIZEN
 
 # Of a step: on the record of the citizen, and of the agent.
 OF_CITIZEN: Final = "delegation."
@@ -79,11 +79,6 @@ def delegated_to(consent_id: Column[str]) -> ColumnElement[int | None]:
     """Whose the barcodes of a consent are at this very moment: an agent's; NULL: its citizen's."""
     in_force = (DELEGATION.c.consent_id == consent_id, DELEGATION.c.confirmed_at.is_not(None), UNENDED)
     return select(DELEGATION.c.agent_id).where(*in_force).correlate(consent_id.table).scalar_subquery()
-
-
-def held(citizen_id: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Whether nothing may be done by this citizen."""
-    return exists().where(CITIZEN.c.id == citizen_id, HELD)
 
 
 def find_of_citizen(session: Session, transaction_id: str, *, citizen_id: int) -> Delegated | None:

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, bindparam, exists, func, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
-from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits, Settings
 from authz_server.consent.decision import OWN, deciding
 from authz_server.consent.errors import CodeNotUsable, RequestNotUsable
@@ -58,7 +58,7 @@ _STANDS = (
     DESK_SESSION.c.ended_at.is_(None),
     DESK_SESSION.c.expires_at > bindparam("now"),
     _serves(DESK_SESSION.c.appointment_id),
-    ~exists().where(ClientRow.client_id == DESK_SESSION.c.client_id, ClientRow.suspended_at.is_not(None)),
+    ~is_suspended(DESK_SESSION.c.client_id),
 )
 BEGIN = Decision(deciding(OWN, turns.STILL_SIGNED_IN, _serves(bindparam("appointment"))), leaves=[DESK_SESSION])
 REDEEM = Decision(

@@ -11,12 +11,12 @@ from sqlalchemy import bindparam, exists, select
 
 from authz_server.audit.service import AUDIT_ENTRY, Entry
 from authz_server.clients.model import Client
-from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
 from authz_server.consent.models import CONSENT
 from authz_server.counter.desk import Desk
 from authz_server.counter.errors import CopyNotAllowed
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import held
 from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
@@ -43,8 +43,8 @@ COPY = Decision(
         TOKEN.c.jkt == bindparam("proof_jkt"),
         TOKEN.c.issued_at > bindparam("since"),
         _DELIVERED,
-        ~exists().where(CITIZEN.c.id == TOKEN.c.citizen_id, HELD),
-        ~exists().where(ClientRow.client_id == TOKEN.c.client_id, ClientRow.suspended_at.is_not(None)),
+        ~held(TOKEN.c.citizen_id),
+        ~is_suspended(TOKEN.c.client_id),
     )
 )
 

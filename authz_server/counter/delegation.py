@@ -20,14 +20,14 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
 from authz_server.core.secrets import derive, digest, equal, new_secret
-from authz_server.counter.agents import AUDIT_ENTRY, UNENDED, DelegationRow, held, on_both
+from authz_server.counter.agents import AUDIT_ENTRY, UNENDED, DelegationRow, on_both
 from authz_server.counter.codes import find_short, short_digest, typeable
 from authz_server.counter.errors import DelegationNotUsable, InvitationNotUsable, NamedThemselves
 from authz_server.counter.models import BARCODE, DELEGATION, Delegation
 from authz_server.database import BigKey, insert_if_absent
 from authz_server.identity import lockout
 from authz_server.identity.lockout import usual_door
-from authz_server.identity.models import CITIZEN
+from authz_server.identity.models import CITIZEN, held
 from authz_server.single_use.decision import Decision
 
 NOW: ColumnElement[datetime] = bindparam("now")

@@ -18,7 +18,7 @@ from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
 from authz_server.consent.errors import CodeNotUsable, DatasetGone
 from authz_server.core.secrets import equal
-from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, held, on_both
+from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, on_both
 from authz_server.counter.barcodes import AnnouncedRow, BarcodeRow, find
 from authz_server.counter.codes import one_time_code
 from authz_server.counter.delegation import use
@@ -27,6 +27,7 @@ from authz_server.counter.models import BARCODE
 from authz_server.identity import lockout
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.lockout import ADDRESS_FACTOR, Door, usual_door
+from authz_server.identity.models import held
 from authz_server.single_use.decision import Decision
 from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens.redemption import Issued, redeem, redeeming

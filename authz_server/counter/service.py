@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
 from authz_server.clients.model import Client, Purpose, PurposeDataset
-from authz_server.clients.models import Client as ClientRow
+from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits, Settings
 from authz_server.consent import service as consent
 from authz_server.consent.codes import AT_COUNTER, CODE, OWNED, unshown
@@ -20,10 +20,11 @@ from authz_server.consent.models import Consent
 from authz_server.consent.outcome import ENTRY
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.secrets import digest, equal
-from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, held, on_both
+from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, on_both
 from authz_server.counter.codes import Face, barcode_digest, face, short_digest
 from authz_server.counter.models import BARCODE
 from authz_server.database import BigKey, table_of
+from authz_server.identity.models import held
 from authz_server.single_use.decision import Decision
 
 PATH: Final = "/counter"
@@ -38,7 +39,7 @@ SHOW = Decision(
         CODE.c.citizen_id == bindparam("citizen"),
         CODE.c.used_at.is_(None),
         CODE.c.expires_at > bindparam("now"),
-        ~exists().where(ClientRow.client_id == CODE.c.client_id, ClientRow.suspended_at.is_not(None)),
+        ~is_suspended(CODE.c.client_id),
         ~held(CODE.c.citizen_id),
         delegated_to(CODE.c.consent_id).is_not_distinct_from(bindparam("agent", type_=BigKey)),
         ~held(bindparam("agent", type_=BigKey)),

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ForeignKey, Index, LargeBinary, String, text
+from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, Index, LargeBinary, String, exists, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey, table_of
@@ -170,3 +170,8 @@ CONTACT_CHANGE = table_of(ContactChange)
 SIGN_IN_ATTEMPT = table_of(SignInAttempt)
 # Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.
 HELD = CITIZEN.c.suspended_at.is_not(None) | CITIZEN.c.frozen_at.is_not(None)
+
+
+def held(citizen_id: ColumnElement[Any]) -> ColumnElement[bool]:
+    """The same of whom this column or parameter names, in a statement that has not joined them."""
+    return exists().where(CITIZEN.c.id == citizen_id, HELD)

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import and_, bindparam, exists, select, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.clients.models import Client
+from authz_server.clients.standing import is_suspended
 from authz_server.consent.models import CONSENT
 from authz_server.core.secrets import digest
 from authz_server.database import table_of
@@ -32,7 +32,7 @@ FIND = Decision(
         TOKEN.c.digest == bindparam("token"),
         OPEN,
         ~HELD,
-        ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
+        ~is_suspended(TOKEN.c.client_id),
     )
 )
 REVOKE_ONE = Decision(

@@ -19,13 +19,14 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
-from authz_server.clients.models import Agency, Client, SuspendedDataset
+from authz_server.clients.models import Agency, SuspendedDataset
+from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
 from authz_server.consent.models import Consent
 from authz_server.core.clock import EVER
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import CITIZEN, held
 from authz_server.prepared import Executor, Prepared
 from authz_server.single_use.decision import Decision, looked_up
 from authz_server.single_use.identifiers import Identifier
@@ -41,8 +42,8 @@ NOW: ColumnElement[datetime] = bindparam("now")
 # Nobody whom this fetch concerns is suspended or frozen, nor is what it is for. Asked at the lease, before the first
 # byte, while bytes leave, and before the last one.
 STANDS = (
-    ~exists().where(Client.client_id == TOKEN.c.client_id, Client.suspended_at.is_not(None)),
-    ~exists().where(CITIZEN.c.id == TOKEN.c.citizen_id, HELD),
+    ~is_suspended(TOKEN.c.client_id),
+    ~held(TOKEN.c.citizen_id),
     ~exists().where(Agency.id == TOKEN.c.agency_id, Agency.suspended_at.is_not(None)),
     ~exists().where(SuspendedDataset.dataset_id == TOKEN.c.dataset_id),
 )
