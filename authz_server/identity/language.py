@@ -6,6 +6,7 @@ from flask_babel import get_locale
 
 LOCALES: Final = ("zh-TW", "en")
 DEFAULT: Final = LOCALES[0]
+HTML_LANG: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}
 
 
 def current() -> str:

@@ -5,8 +5,9 @@ from typing import Final
 
 from authz_server.consent import erasure
 from authz_server.consent.wording import day
+from authz_server.identity.language import LOCALES
 from authz_server.notices.channels.base import Errand
-from authz_server.notices.letter import LANGUAGES, Letter, Part, Writer
+from authz_server.notices.letter import Letter, Part, Writer
 from authz_server.notices.phrases import say
 from authz_server.notices.told import Told, told
 
@@ -32,7 +33,7 @@ class ClientWriter(Writer):
     """Puts into words what a client has to do, in both languages in an order that says nothing of the citizen."""
 
     def write(self, errand: Errand) -> Letter:
-        return Letter(parts=tuple(self.part(errand, locale) for locale in LANGUAGES))
+        return Letter(parts=tuple(self.part(errand, locale) for locale in LOCALES))
 
     def part(self, errand: Errand, locale: str) -> Part:
         entry, issuer = errand.entry, self._services.settings.issuer

@@ -17,6 +17,7 @@ from authz_server.counter.desk import ANNOUNCED
 from authz_server.counter.naming import desk_name
 from authz_server.extensions import Services
 from authz_server.identity.contact import PROPOSED
+from authz_server.identity.language import HTML_LANG, LOCALES
 from authz_server.identity.sign_in_codes import SENT
 from authz_server.notices import not_me
 from authz_server.notices.channels.base import Errand
@@ -25,7 +26,6 @@ from authz_server.notices.phrases import say
 from authz_server.notices.told import Told
 from authz_server.tokens.readiness import READY
 
-LANGUAGES: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}  # and the tag in HTML
 LEFT: Final = "account.left"  # whose reader has no account any more
 WITH_RECEIPT: Final = ("consent.approved", "consent.withdrawn")
 # What brings a code, and how its sentences begin.
@@ -69,7 +69,7 @@ class Part:
         links = "".join(f'<p><a href="{escape(url)}">{escape(label)}</a></p>' for label, url in self.links)
         why = "<br>".join(f'<a href="{escape(w)}">{escape(w)}</a>' if "://" in w else escape(w) for w in self.why)
         return (
-            f'<div lang="{LANGUAGES[self.locale]}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p>'
+            f'<div lang="{HTML_LANG[self.locale]}"><h1>{escape(self.title)}</h1><p>{escape(self.more)}</p>'
             f"<dl>{facts}</dl>{links}"
             f"{self._not_me_html()}<p>{why}</p><p>{escape(self.closing)}</p></div>"
         )
@@ -99,7 +99,7 @@ class Letter:
     def as_html(self) -> str:
         parts = "<hr>".join(part.html() for part in self.parts)
         return (
-            f'<!doctype html><html lang="{LANGUAGES[self.parts[0].locale]}"><head><meta charset="utf-8">'
+            f'<!doctype html><html lang="{HTML_LANG[self.parts[0].locale]}"><head><meta charset="utf-8">'
             f"<title>{escape(self.subject)}</title></head><body>{parts}</body></html>"
         )
 
@@ -112,7 +112,7 @@ class Writer:
 
     def write(self, errand: Errand) -> Letter:
         """The message in both languages."""
-        order = sorted(LANGUAGES, key=lambda locale: locale != errand.reader.locale)
+        order = sorted(LOCALES, key=lambda locale: locale != errand.reader.locale)
         return Letter(parts=tuple(self.part(errand, locale) for locale in order))
 
     def write_short(self, errand: Errand) -> str:

@@ -12,11 +12,12 @@ from flask_babel import get_translations, gettext, ngettext
 from markupsafe import Markup, escape
 
 from authz_server.consent.wording import day, duration, gap
+from authz_server.identity.language import HTML_LANG
 from authz_server.portal import locale
 from authz_server.portal.form_problem import FormProblem
 
 # Each language by its own name, in the order of the switch: tag, lang attribute, name.
-LANGUAGES: Final = (("zh-TW", "zh-Hant-TW", "繁體中文"), ("en", "en", "English"))
+LANGUAGES: Final = tuple((tag, HTML_LANG[tag], name) for tag, name in (("zh-TW", "繁體中文"), ("en", "English")))
 
 # And no part of a reference number.
 _TELEPHONE: Final = re.compile(r"(?<![0-9A-Z-])[+(]?[0-9][0-9()# -]{4,}[0-9](?![0-9A-Z-])[，。,.]?")

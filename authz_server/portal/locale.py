@@ -12,13 +12,12 @@ from flask import Flask, Response, g, request
 from flask_babel import Babel
 from werkzeug.exceptions import HTTPException
 
-from authz_server.identity.language import DEFAULT, current
+from authz_server.identity.language import DEFAULT, HTML_LANG, current
 
 __all__ = ["CATALOGUE_OF", "DEFAULT", "HTML_LANG", "chosen", "current", "init_app", "select", "supported"]
 
-# The tag in HTML, cookies and records, and the name of its gettext catalogue.
+# The tag in cookies and records, and the name of its gettext catalogue.
 CATALOGUE_OF: Final = {"zh-TW": "zh_Hant_TW", "en": "en"}
-HTML_LANG: Final = {"zh-TW": "zh-Hant-TW", "en": "en"}
 COOKIE: Final = "lang"
 COOKIE_MAX_AGE_S: Final = 365 * 24 * 3600
 
