@@ -28,7 +28,7 @@ def form_secret() -> str | None:
 
 
 def new_form_secret() -> str:
-    """A secret for `set_form_secret`."""
+    """A secret for `keep_form_secret`."""
     return new_secret(_FORM_PREFIX)
 
 
@@ -54,9 +54,10 @@ def delete_session(response: Response) -> None:
     _delete(response, SESSION)
 
 
-def set_form_secret(response: Response, secret: str) -> None:
-    """Give the browser the secret that its sign-in form is tied to."""
-    _set(response, FORM, secret)
+def keep_form_secret(response: Response, secret: str) -> None:
+    """Give the browser the secret that its form is tied to, unless it has it."""
+    if form_secret() != secret:
+        _set(response, FORM, secret)
 
 
 def _ours(name: str, prefix: str) -> str | None:

@@ -136,8 +136,7 @@ def page(
     """
     settings, methods = services().settings, visit.methods
     chosen = method if method in methods else next(iter(methods), None)
-    known = cookies.form_secret()
-    secret = known or cookies.new_form_secret()
+    secret = cookies.form_secret() or cookies.new_form_secret()
     body = render_template(
         "sign_in.html",
         method=chosen,
@@ -157,8 +156,7 @@ def page(
         in_sandbox_only=_in_sandbox_only(chosen, visit),
     )
     response = make_response(body, status)
-    if known is None:
-        cookies.set_form_secret(response, secret)
+    cookies.keep_form_secret(response, secret)
     return response
 
 

@@ -53,8 +53,7 @@ def _page(key: str, *, stale: bool = False) -> Response:
         g.citizen_locale = state.locale
     except NoSuchLink:
         status = 404
-    known = cookies.form_secret()
-    secret = known or cookies.new_form_secret()
+    secret = cookies.form_secret() or cookies.new_form_secret()
     page = render_template(
         "not_me.html",
         key=key,
@@ -66,6 +65,5 @@ def _page(key: str, *, stale: bool = False) -> Response:
         stale=stale,
     )
     response = make_response(page, status)
-    if known is None:
-        cookies.set_form_secret(response, secret)
+    cookies.keep_form_secret(response, secret)
     return response

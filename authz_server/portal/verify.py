@@ -170,8 +170,7 @@ def _page(
     error: str | None = None,
     status: int = 200,
 ) -> Response:
-    known = cookies.form_secret()
-    secret = known or cookies.new_form_secret()
+    secret = cookies.form_secret() or cookies.new_form_secret()
     text = request.form.get("text", "") if request.method == "POST" else ""
     response = make_response(
         render_template(
@@ -187,6 +186,5 @@ def _page(
         ),
         status,
     )
-    if known is None:
-        cookies.set_form_secret(response, secret)
+    cookies.keep_form_secret(response, secret)
     return response
