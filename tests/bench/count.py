@@ -24,18 +24,16 @@ from authz_server.prepared import Lone
 _PRIVATE_LOADS = frozenset(
     {"load_pem_private_key", "load_der_private_key", "derive_private_key", "from_private_bytes", "private_key"}
 )
-# The same for public keys; a DPoP proof brings one along, so one per proof is right.
-_PUBLIC_LOADS = frozenset({"load_pem_public_key", "load_der_public_key", "from_encoded_point", "from_public_bytes"})
 # Not all statements of PostgreSQL go through the engine.
 _RUN = Lone.run.__code__
-_NATIVE = _PRIVATE_LOADS | _PUBLIC_LOADS | {"sign", "verify", "public_key"}
+_NATIVE = _PRIVATE_LOADS | {"sign", "verify"}
 
 
 @dataclass
 class Counts:
     """What was done since the block began.
 
-    calls: of Python functions, generators resumed included. key_loads, public_key_loads: keys parsed.
+    calls: of Python functions, generators resumed included. key_loads: private keys parsed.
     statement_texts: in the order they were sent, for the message of a failed assertion.
     """
 
@@ -45,7 +43,6 @@ class Counts:
     signatures: int = 0
     verifications: int = 0
     key_loads: int = 0
-    public_key_loads: int = 0
     calls: int = 0
     statement_texts: list[str] = field(default_factory=list)
 
@@ -96,5 +93,3 @@ def _book(native: Counter[tuple[str, str]], counts: Counts) -> None:
             counts.verifications += times
         elif name in _PRIVATE_LOADS:
             counts.key_loads += times
-        elif name in _PUBLIC_LOADS or (name == "public_key" and owner.endswith("PublicNumbers")):
-            counts.public_key_loads += times

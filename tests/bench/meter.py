@@ -69,11 +69,6 @@ class Rounds:
         values = [of(figures[kind]) for figures in self.rounds if kind in figures and figures[kind].operations]
         return statistics.median(values) if values else float("nan")
 
-    def spread(self, kind: str) -> tuple[float, float]:
-        """Least and most CPU microseconds per operation among the rounds."""
-        totals = [figures[kind].total_us() for figures in self.rounds if kind in figures]
-        return min(totals), max(totals)
-
     def percentile_ms(self, kind: str, percent: int, *, first_byte: bool = False) -> float:
         values: list[float] = []
         for figures in self.rounds:

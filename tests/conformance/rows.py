@@ -28,8 +28,6 @@ OTHER_PROFILES = {
     "I": [7, 8],
     "U": [2, 4, 5, 6],
 }
-# Whole groups that wait: form_post, signed requests, JARM, refresh tokens, registration, logout.
-OTHER_GROUPS = ("F", "R", "JM", "RT", "REG", "L")
 
 
 def names(rows: dict[str, list[int]]) -> set[str]:

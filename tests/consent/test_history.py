@@ -219,14 +219,13 @@ def test_the_parties_to_choose_from_are_ones_own_each_once(people: People) -> No
     assert history.clients_of(people.session, 2) == [LIBRARY]
 
 
-def multiply(session: Session, like: str, count: int, name: str = "R") -> None:
+def multiply(session: Session, like: str, count: int) -> None:
     """Copy a request for many others, each a second older than the one before it."""
     for model, time in ((Consent, "decided_at"), (AuditEntry, "at")):
         table = table_of(model)
         rows = session.execute(select(table).where(table.c.transaction_id == like)).mappings().all()
         copies = [
-            dict(row)
-            | {"id": f"{name}{number}", "transaction_id": f"{name}{number}", time: row[time] - number * SECOND}
+            dict(row) | {"id": f"R{number}", "transaction_id": f"R{number}", time: row[time] - number * SECOND}
             for number in range(1, count + 1)
             for row in rows
         ]

@@ -44,9 +44,9 @@ def offered(browser: Browser) -> list[str]:
     return [method.id for method in browser.page["methods"]]
 
 
-def second(browser: Browser, national_id: str = PERSON.national_id) -> str | None:
+def second(browser: Browser) -> str | None:
     """Send the second method's form of the page that is open; where it leads."""
-    return browser.resend(method="two_documents", national_id=national_id).location
+    return browser.resend(method="two_documents", national_id=PERSON.national_id).location
 
 
 def verified(session: Session) -> object:
