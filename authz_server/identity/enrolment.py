@@ -1,7 +1,7 @@
 """Ways to sign in that citizens add to their accounts and take away again: who may, and what is left on the record."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import wraps
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -15,8 +15,10 @@ from authz_server.audit.service import Entry, record
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
+from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import credentials, sessions, turns
+from authz_server.identity import challenges, cookies, credentials, sessions, turns
+from authz_server.identity.challenges import Challenge
 from authz_server.identity.errors import LastMethod
 from authz_server.identity.guard import CitizenView, P, View, citizen_required, present_page
 from authz_server.identity.levels import lack, level_of_method
@@ -135,6 +137,28 @@ def prove_more_url(*, level: int | None = None, again: bool = False, second: boo
 def action(method: Method) -> str:
     """What the forms of a method's set-up page do, for their CSRF token."""
     return f"method:{method.id}"
+
+
+def challenge(
+    signed_in: SignedIn, method: Method, *, kind: str, ttl: timedelta, payload: Mapping[str, Any] | None = None
+) -> str:
+    """Keep a challenge for the citizen in this session; its handle. The caller commits."""
+    return challenges.issue(
+        db.session(),
+        method=method.id,
+        kind=kind,
+        browser=cookies.session_secret(),
+        payload=payload or {},
+        ttl=ttl,
+        now=clock.now(),
+        citizen_id=signed_in.citizen_id,
+    )
+
+
+def answered(session: Session, method: Method, kind: str, handle: str) -> Challenge | None:
+    """Spend the challenge that this session answers; None if it can't be (any more). The caller commits."""
+    browser = cookies.session_secret()
+    return challenges.spend(session, handle, method=method.id, kind=kind, browser=browser, now=clock.now())
 
 
 def add(

@@ -57,8 +57,8 @@ another browser's: `begin` must not raise then, it returns an `Attempt` whose `p
     @enrolment.may_add(PASSKEY)                       # signed in, freshly, and strongly enough for this method
     def set_up(signed_in): ...
 
-with `csrf` as on every page (action `enrolment.action(PASSKEY)`), challenges by `challenges.issue(..., browser=
-cookies.session_secret())`, and `enrolment.add(...)` at the end, which binds the credential and writes the record entry.
+with `csrf` as on every page (action `enrolment.action(PASSKEY)`), challenges by `enrolment.challenge`
+and `enrolment.answered`, and `enrolment.add(...)` at the end, which binds the credential and writes the record entry.
 The view commits, and redirects to `enrolment.ADDED`.
 
 Finally: each route a line in `CALLERS` (`oauth/routes.py`; `anyone` under /sign-in, `citizen` under /account), the

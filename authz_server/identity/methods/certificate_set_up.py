@@ -20,7 +20,7 @@ from authz_server.catalogue.model import Text
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, csrf, enrolment
+from authz_server.identity import csrf, enrolment
 from authz_server.identity.certificates import cms, holder
 from authz_server.identity.certificates.errors import CertificateRefused
 from authz_server.identity.certificates.trust import Presented
@@ -145,29 +145,13 @@ def _level() -> int:
 
 
 def _issue(signed_in: SignedIn) -> str:
-    handle = challenges.issue(
-        db.session(),
-        method=CERTIFICATE.id,
-        kind=ADD,
-        browser=cookies.session_secret(),
-        payload={},
-        ttl=TTL,
-        now=clock.now(),
-        citizen_id=signed_in.citizen_id,
-    )
+    handle = enrolment.challenge(signed_in, CERTIFICATE, kind=ADD, ttl=TTL)
     db.session.commit()
     return handle
 
 
 def _spend(handle: str) -> bool:
-    spent = challenges.spend(
-        db.session(),
-        handle,
-        method=CERTIFICATE.id,
-        kind=ADD,
-        browser=cookies.session_secret(),
-        now=clock.now(),
-    )
+    spent = enrolment.answered(db.session(), CERTIFICATE, ADD, handle)
     db.session.commit()
     return spent is not None
 

@@ -26,7 +26,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, credentials, csrf, enrolment, entry, language, turns, webauthn
+from authz_server.identity import credentials, csrf, enrolment, entry, language, turns, webauthn
 from authz_server.identity.credentials import Bound
 from authz_server.identity.errors import PasskeyCopied, WrongCredentials
 from authz_server.identity.levels import level_of_method
@@ -121,16 +121,8 @@ def ask_for_new(signed_in: SignedIn) -> Response:
     # One handle for all of a citizen's passkeys: by it an authenticator knows that it has one already. It is random,
     # because authenticators give it to whoever holds them, and says nothing of the account (section 14.6.1).
     user_handle = known[0].user_handle if known else secrets.token_urlsafe(USER_HANDLE_BYTES)
-    handle = challenges.issue(
-        db.session(),
-        method=PASSKEY.id,
-        kind=SET_UP,
-        browser=cookies.session_secret(),
-        payload={"user_handle": user_handle},
-        ttl=webauthn.PATIENCE,
-        now=clock.now(),
-        citizen_id=signed_in.citizen_id,
-    )
+    payload = {"user_handle": user_handle}
+    handle = enrolment.challenge(signed_in, PASSKEY, kind=SET_UP, ttl=webauthn.PATIENCE, payload=payload)
     db.session.commit()
     return jsonify(
         webauthn.creation_options(
@@ -155,7 +147,7 @@ def add(signed_in: SignedIn) -> Response:
         return _set_up_page(signed_in, error="form", status=403, label=label)
     told, now = webauthn.parse(request.form.get("credential", "")), clock.now()
     try:
-        passkey = _made(signed_in, told, now)
+        passkey = _made(signed_in, told)
     except NotVerified:
         db.session.commit()  # what was answered stays answered
         return _set_up_page(signed_in, error="refused", status=400, label=label)
@@ -234,12 +226,10 @@ def _begin(session: Session, *, told: Mapping[str, Any]) -> PasskeyAttempt:
     )
 
 
-def _made(signed_in: SignedIn, told: Mapping[str, Any], now: datetime) -> Passkey:
+def _made(signed_in: SignedIn, told: Mapping[str, Any]) -> Passkey:
     handle = webauthn.unverified_challenge(told)
     turns.hold(db.session(), signed_in)  # before the challenge: whoever leaves takes them in this order
-    asked = challenges.spend(
-        db.session(), handle, method=PASSKEY.id, kind=SET_UP, browser=cookies.session_secret(), now=now
-    )
+    asked = enrolment.answered(db.session(), PASSKEY, SET_UP, handle)
     if asked is None or asked.citizen_id != signed_in.citizen_id:
         raise NotVerified("nothing that this browser was asked lately")
     return webauthn.verify_new(told, site=_site(), challenge=handle.encode(), user_handle=asked.payload["user_handle"])

@@ -24,7 +24,7 @@ from authz_server.core import clock, secrets
 from authz_server.core.identifiers import PLATFORM_NAME
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, csrf, enrolment, passwords, recovery, totp, turns
+from authz_server.identity import challenges, csrf, enrolment, passwords, recovery, totp, turns
 from authz_server.identity.errors import PasswordHashingBusy
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.methods.password_totp import PASSWORD_TOTP, set_password, set_totp, use
@@ -94,9 +94,9 @@ def change_authenticator(signed_in: SignedIn) -> Response:
     step = totp.matching_step(secret, "".join(form.get("one_time_code", "").split()), now)
     if step is None:
         return _authenticator_page(signed_in, handle, error="wrong", status=400)
-    session, kind, browser = db.session(), NEW_AUTHENTICATOR, cookies.session_secret()
+    session = db.session()
     turns.hold(session, signed_in)  # before the challenge: whoever leaves takes them in this order
-    spent = challenges.spend(session, handle, method=PASSWORD_TOTP.id, kind=kind, browser=browser, now=now)
+    spent = enrolment.answered(session, PASSWORD_TOTP, NEW_AUTHENTICATOR, handle)
     if spent is None or spent.citizen_id != signed_in.citizen_id:
         return _authenticator_page(signed_in, _issue(signed_in), error="form", status=400)
     encrypted = totp.encrypt(secret, known.secret, signed_in.citizen_id)
@@ -131,16 +131,7 @@ def renew_recovery_codes(signed_in: SignedIn) -> Response:
 
 
 def _issue(signed_in: SignedIn) -> str:
-    handle = challenges.issue(
-        db.session(),
-        method=PASSWORD_TOTP.id,
-        kind=NEW_AUTHENTICATOR,
-        citizen_id=signed_in.citizen_id,
-        browser=cookies.session_secret(),
-        payload={},
-        ttl=PATIENCE,
-        now=clock.now(),
-    )
+    handle = enrolment.challenge(signed_in, PASSWORD_TOTP, kind=NEW_AUTHENTICATOR, ttl=PATIENCE)
     db.session.commit()
     return handle
 

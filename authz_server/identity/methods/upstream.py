@@ -22,7 +22,7 @@ from authz_server.config import Settings
 from authz_server.core import clock, secrets
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import challenges, cookies, csrf, enrolment, entry, language
+from authz_server.identity import csrf, enrolment, entry, language
 from authz_server.identity.challenges import Challenge
 from authz_server.identity.errors import MethodUnavailable, ShutOut, WrongCredentials
 from authz_server.identity.guard import current
@@ -109,9 +109,7 @@ def returned(provider_id: str) -> Response:
     if provider is None:
         abort(404)
     state = args.get("state", "")
-    adding = challenges.spend(
-        db.session(), state, method=UPSTREAM.id, kind=ADD, browser=cookies.session_secret(), now=clock.now()
-    )
+    adding = enrolment.answered(db.session(), UPSTREAM, ADD, state)
     found = None if adding else entry.returned(db.session(), UPSTREAM, SIGN_IN, state)
     db.session.commit()  # spent, whatever comes
     if adding is not None:
@@ -141,16 +139,7 @@ def set_up(signed_in: SignedIn) -> Response:
         return _page(signed_in, status=400)
     try:
         provider.metadata()
-        handle = challenges.issue(
-            db.session(),
-            method=UPSTREAM.id,
-            kind=ADD,
-            browser=cookies.session_secret(),
-            payload=_remembered(provider),
-            ttl=TTL,
-            now=clock.now(),
-            citizen_id=signed_in.citizen_id,
-        )
+        handle = enrolment.challenge(signed_in, UPSTREAM, kind=ADD, ttl=TTL, payload=_remembered(provider))
         acr_values = tuple(provider.settings.acr)
         url = provider.authorization_url(_journey(provider, handle, begun_at=clock.now()), acr_values=acr_values)
     except PeerUnavailable as away:
