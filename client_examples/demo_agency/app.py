@@ -22,7 +22,7 @@ from .package import File, build
 from .platform import Dataset, Platform, PlatformUnavailable
 from .preparations import Preparations
 from .problems import problem, retry_later
-from .ticket import Ticket, TicketRefused, TooBusy, Verifier
+from .ticket import Refused, Ticket, TooBusy, Verifier
 
 log = logging.getLogger("demo_agency")
 TAIWAN = ZoneInfo("Asia/Taipei")
@@ -54,7 +54,7 @@ def create_app(agencies: Agencies) -> Flask:
         dataset = agencies.platform.dataset(agency_id, dataset_id) or abort(404)
         scheme, _, raw = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            raise TicketRefused("no ticket at all")
+            raise Refused("no ticket at all")
         ticket = verifier.verify(raw, dataset_id, level=dataset.level, now=agencies.office.now())
         return packed(agencies, dataset, ticket, keys)
 
@@ -92,7 +92,7 @@ def create_app(agencies: Agencies) -> Flask:
 
     if agencies.admin:
         add_switchboard(app, agencies)
-    app.register_error_handler(TicketRefused, refused)
+    app.register_error_handler(Refused, refused)
     app.register_error_handler(PushRefused, lambda error: problem(400, str(error)))
     app.register_error_handler(TooBusy, lambda _: retry_later("too many requests at once"))
     app.register_error_handler(PlatformUnavailable, lambda _: retry_later("the platform cannot be reached"))
@@ -146,7 +146,7 @@ def add_switchboard(app: Flask, agencies: Agencies) -> None:
         return Response(status=204)
 
 
-def refused(error: TicketRefused) -> Response:
+def refused(error: Refused) -> Response:
     """One answer for every bad ticket; the reason is for this agency's log."""
     log.warning("ticket refused: %s", error)
     response = problem(401, "the ticket was refused")

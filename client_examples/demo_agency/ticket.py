@@ -41,8 +41,8 @@ MEMBERS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-class TicketRefused(Exception):
-    """The ticket permits nothing. The text is for the agency's log; the caller is told nothing of it."""
+class Refused(Exception):
+    """It permits nothing. The text is for the log of whoever was asked; the caller is told nothing of it."""
 
 
 class TooBusy(Exception):
@@ -103,65 +103,68 @@ class Verifier:
         """Spend a ticket for the dataset and return what it permits.
 
         Args: level: how well the person must have been identified, 1 (best) to 4; now: seconds since 1970.
-        Raises: TicketRefused, TooBusy.
+        Raises: Refused, TooBusy.
         """
-        claims = self._open(raw)
+        if len(raw) > MAX_TICKET_BYTES:
+            raise Refused("too large")
+        claims = opened(raw, self.decryption_key, self.signing_key, typ="at+jwt")
         for name, kind in MEMBERS.items():
             if name not in claims:
-                raise TicketRefused(f"{name} is missing")
+                raise Refused(f"{name} is missing")
             if not isinstance(claims[name], kind) or isinstance(claims[name], bool) or claims[name] in ("", []):
-                raise TicketRefused(f"{name} has no usable value")
+                raise Refused(f"{name} has no usable value")
         if claims["iss"] != self.issuer or claims["aud"] != self.agency_id:
-            raise TicketRefused("issued by another platform, or for another agency")
+            raise Refused("issued by another platform, or for another agency")
         if claims["dataset"] != dataset_id:
-            raise TicketRefused("made for another dataset")
+            raise Refused("made for another dataset")
         if claims["acr"] not in {f"{ACR}{accepted}" for accepted in range(1, level + 1)}:
-            raise TicketRefused("the person was not identified well enough")
+            raise Refused("the person was not identified well enough")
         if not claims["iat"] - SKEW_S <= now < claims["exp"] or claims["exp"] - claims["iat"] > MAX_LIFE_S:
-            raise TicketRefused("not valid now")
+            raise Refused("not valid now")
         if claims["iat"] < self.used.started_at:
-            raise TicketRefused("from before this server started to remember tickets")
+            raise Refused("from before this server started to remember tickets")
         ticket = parse(claims)
         if not self.used.use(ticket.jti, exp=claims["exp"], now=now):
-            raise TicketRefused("answered before")
+            raise Refused("answered before")
         return ticket
 
-    def _open(self, raw: str) -> dict[str, Any]:
-        """Decrypt, verify the signature, and return the claims."""
-        if len(raw) > MAX_TICKET_BYTES:
-            raise TicketRefused("too large")
-        try:
-            # "zip" is not in the list, so a compressed ticket is refused before it is blown up.
-            opened = jwe.decrypt_compact(raw, self.decryption_key, algorithms=["ECDH-ES", "A256GCM"])
-            signed = jws.deserialize_compact(opened.plaintext or b"", self._key_for, algorithms=["ES256"])
-            claims = json.loads(signed.payload)
-        except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise TicketRefused(f"cannot be opened: {type(error).__name__}") from error
-        if not isinstance(claims, dict):
-            raise TicketRefused("not a set of claims")
-        return claims
 
-    def _key_for(self, signed: GuestProtocol) -> Key:
-        """The platform's key that the signature has to verify with: by `kid`, never from the token itself."""
+def opened(raw: str | bytes, key: ECKey, signing_key: Callable[[str], Key | None], *, typ: str) -> dict[str, Any]:
+    """Decrypt, verify the signature, and return the claims.
+
+    Args: signing_key: the platform's keys by `kid`; none is ever taken from the token itself.  Raises: Refused.
+    """
+
+    def key_for(signed: GuestProtocol) -> Key:
         header = signed.headers()
-        if header.get("typ") != "at+jwt":  # RFC 8725 section 3.11: no other kind of token will do
-            raise TicketRefused("not of type at+jwt")
-        key = self.signing_key(str(header.get("kid")))
-        if key is None:
-            raise TicketRefused("signed with a key that the platform does not publish")
-        return key
+        if header.get("typ") != typ:  # RFC 8725 section 3.11: no other kind of token will do
+            raise Refused(f"not of type {typ}")
+        found = signing_key(str(header.get("kid")))
+        if found is None:
+            raise Refused("signed with a key that the platform does not publish")
+        return found
+
+    try:
+        # "zip" is not in the list, so that what is compressed is refused before it is blown up.
+        inner = jwe.decrypt_compact(raw, key, algorithms=["ECDH-ES", "A256GCM"]).plaintext
+        claims = json.loads(jws.deserialize_compact(inner or b"", key_for, algorithms=["ES256"]).payload)
+    except (JoseError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Refused(f"cannot be opened: {type(error).__name__}") from error
+    if not isinstance(claims, dict):
+        raise Refused("not a set of claims")
+    return claims
 
 
 def parse(claims: dict[str, Any]) -> Ticket:
-    """Claims with the right outer types -> Ticket. Raises: TicketRefused."""
+    """Claims with the right outer types -> Ticket. Raises: Refused."""
     fields, parameters = claims["fields"], claims["parameters"]
     if not all(isinstance(name, str) for name in fields) or len(set(fields)) != len(fields):
-        raise TicketRefused("fields is not a list of distinct names")
+        raise Refused("fields is not a list of distinct names")
     if not all(isinstance(value, str) for value in parameters.values()):
-        raise TicketRefused("parameters has a value that is no text")
+        raise Refused("parameters has a value that is no text")
     name = claims["client_name"].get("zh")
     if not isinstance(name, str):
-        raise TicketRefused("client_name has no zh")
+        raise Refused("client_name has no zh")
     return Ticket(
         jti=claims["jti"],
         transaction=claims["txn"],
@@ -183,7 +186,7 @@ def recipient_key(jwk: dict[str, Any]) -> ECKey | RSAKey:
         strong = jwk["crv"] == "P-256" if jwk["kty"] == "EC" else len(jwk["n"]) * 6 // 8 >= 256
         key = import_key(jwk) if strong else None
     except (JoseError, ValueError, TypeError, KeyError) as error:
-        raise TicketRefused("recipient_jwk is not a key") from error
+        raise Refused("recipient_jwk is not a key") from error
     if not isinstance(key, ECKey | RSAKey) or key.is_private or jwk.get("use", "enc") != "enc":
-        raise TicketRefused("recipient_jwk is not a strong public key for encryption")
+        raise Refused("recipient_jwk is not a strong public key for encryption")
     return key

@@ -17,10 +17,10 @@ from joserfc.jwk import ECKey
 from client_examples.demo_agency.people import is_national_id
 from client_examples.demo_agency.platform import PlatformUnavailable
 from client_examples.demo_agency.problems import problem, retry_later
-from client_examples.demo_agency.ticket import TooBusy
+from client_examples.demo_agency.ticket import Refused, TooBusy
 
 from .books import documents_of
-from .question import Question, QuestionRefused, Reader
+from .question import Question, Reader
 
 ANSWER_TYPE = "registry-answer+jwt"
 ANSWER_LIFE_S = 60
@@ -56,7 +56,7 @@ def create_app(registry: Registry) -> Flask:
     def health() -> Response:
         return Response("ok\n", mimetype="text/plain")
 
-    app.register_error_handler(QuestionRefused, refused)
+    app.register_error_handler(Refused, refused)
     app.register_error_handler(TooBusy, lambda _: retry_later("too many questions at once"))
     app.register_error_handler(PlatformUnavailable, lambda _: retry_later("the platform cannot be reached"))
     return app
@@ -92,7 +92,7 @@ def signed_answer(registry: Registry, raw: bytes, question: Question, *, verifie
     return jws.serialize_compact(header, json.dumps(claims).encode(), registry.signing_key, algorithms=["ES256"])
 
 
-def refused(error: QuestionRefused) -> Response:
+def refused(error: Refused) -> Response:
     """One answer for every bad question; the reason is for this registry's log."""
     log.warning("question refused: %s", error)
     return problem(400, "the question was refused")
