@@ -26,7 +26,6 @@ class SecondMethod(FormMethod):
         Field(
             name="national_id",
             label=Text(zh="號碼", en="Number"),
-            input_type="text",
             autocomplete="off",
             max_length=10,
         ),

@@ -38,7 +38,6 @@ NATIONAL_ID = Field(
     name="national_id",
     label=Text(zh="國民身分證統一編號或統一證號", en="National ID number or resident certificate number"),
     hint=Text(zh="1 個英文字母和 9 個數字", en="One letter and 9 digits"),
-    input_type="text",
     autocomplete="off",
     max_length=20,
     repeated=True,
@@ -47,7 +46,6 @@ CARD_NUMBER = Field(
     name="card_number",
     label=Text(zh="健保卡卡號", en="Health insurance card number"),
     hint=Text(zh="卡片正面的 12 個數字", en="The 12 digits on the front of the card"),
-    input_type="text",
     autocomplete="off",
     inputmode="numeric",
     max_length=20,  # as it is printed and pasted: with spaces

@@ -100,9 +100,9 @@ class Field:
 
     name: str
     label: Text
-    input_type: Literal["text", "password"]
     autocomplete: str
     max_length: int
+    input_type: Literal["text", "password"] = "text"
     inputmode: Literal["text", "numeric"] = "text"
     hint: Text | None = None
     repeated: bool = False  # shown again after a refusal; never for anything secret

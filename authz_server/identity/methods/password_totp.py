@@ -54,7 +54,6 @@ use = Blueprint("password_totp", __name__)
 USERNAME_FIELD = Field(
     name="username",
     label=Text(zh="使用者名稱", en="User name"),
-    input_type="text",
     autocomplete="username",
     max_length=64,
     repeated=True,
@@ -88,7 +87,6 @@ class PasswordTotp(FormMethod):
                 zh="驗證器應用程式顯示的 6 位數字；沒有的話，用一組復原碼",
                 en="The 6 digits that your authenticator app shows, or one of your recovery codes",
             ),
-            input_type="text",
             autocomplete="one-time-code",
             inputmode="numeric",
             max_length=31,  # as they are written and people paste them: with spaces

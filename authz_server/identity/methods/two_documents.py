@@ -50,7 +50,6 @@ class TwoDocuments(asked.AskingMethod):
             name="birthdate",
             label=Text(zh="出生年月日", en="Date of birth"),
             hint=_WRITTEN,
-            input_type="text",
             autocomplete="bday",
             max_length=20,
             repeated=True,
@@ -59,7 +58,6 @@ class TwoDocuments(asked.AskingMethod):
             name="issued_on",
             label=Text(zh="身分證發證日期", en="National ID card: date of issue"),
             hint=_WRITTEN,
-            input_type="text",
             autocomplete="off",
             max_length=20,
             repeated=True,
@@ -67,7 +65,6 @@ class TwoDocuments(asked.AskingMethod):
         Field(
             name="issued_at",
             label=Text(zh="身分證發證地點", en="National ID card: place of issue"),
-            input_type="text",
             autocomplete="off",
             max_length=20,
             repeated=True,
@@ -76,7 +73,6 @@ class TwoDocuments(asked.AskingMethod):
         Field(
             name="issue_kind",
             label=Text(zh="身分證領補換類別", en="National ID card: kind of issue"),
-            input_type="text",
             autocomplete="off",
             max_length=20,
             repeated=True,
