@@ -28,10 +28,10 @@ from authz_server.core import clock
 from authz_server.counter import agents, delegation
 from authz_server.counter.errors import DelegationNotUsable, InvitationNotUsable
 from authz_server.counter.masking import masked
-from authz_server.counter.service import Visit, show
+from authz_server.counter.service import Visit
 from authz_server.database import db
 from authz_server.extensions import services
-from authz_server.identity import cookies, csrf, turns
+from authz_server.identity import csrf, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.errors import SignInLocked
 from authz_server.identity.sessions import SignedIn
@@ -42,7 +42,7 @@ from authz_server.portal.form_problem import too_old
 from authz_server.portal.not_accepted import said_of
 from authz_server.portal.outcome import moment, preparations_of
 from authz_server.portal.record import client_name, dataset_name, line_of
-from authz_server.portal.visit import STEPS, code_of, counters_of, drawn, face_of, state_of, visit_of
+from authz_server.portal.visit import STEPS, code_of, counters_of, drawn, face_of, show_anew, state_of, visit_of
 
 blueprint = Blueprint("agent", __name__)
 ACTION: Final = "agent"
@@ -143,7 +143,7 @@ def take_step(errand: Errand) -> BaseResponse:
         elif step == "end":
             delegation.end(db.session(), row, actor="agent", now=now)
         elif step == "show":
-            _show(errand)
+            show_anew(errand.visit, errand.agent_id)
     except DelegationNotUsable:
         db.session.rollback()
         return _page(_found(errand.agent, row.transaction_id), problem=MEANWHILE, status=409)
@@ -163,19 +163,6 @@ def state(errand: Errand) -> BaseResponse:
 def picture(errand: Errand, picture: str) -> BaseResponse:
     """The barcode as a picture."""
     return drawn(errand.visit, picture)
-
-
-def _show(errand: Errand) -> None:
-    here = services()
-    show(
-        db.session(),
-        errand.visit,
-        session_secret=cookies.session_secret() or "",
-        server_secret=here.secret,
-        limits=here.settings.limits,
-        now=clock.now(),
-        agent_id=errand.agent_id,
-    )
 
 
 def _start(signed_in: SignedIn, *, problem: str | None = None, typed: str = "", status: int = 200) -> Response:

@@ -71,16 +71,8 @@ def show_barcode(signed_in: SignedIn, visit: Visit) -> Response:
     if not csrf.check_form(_action(reference)):
         return _page(signed_in, visit, stale=True)
     if "lang" not in request.form:
-        here = services()
         turns.hold(db.session(), signed_in, frozen=True)
-        show(
-            db.session(),
-            visit,
-            session_secret=cookies.session_secret() or "",
-            server_secret=here.secret,
-            limits=here.settings.limits,
-            now=clock.now(),
-        )
+        show_anew(visit)
         db.session.commit()
     return redirect(f"/counter/{reference}", code=303)
 
@@ -212,6 +204,20 @@ def visit_of(citizen_id: int, reference: str) -> Visit:
     if visit is None:
         abort(404)
     return visit
+
+
+def show_anew(visit: Visit, agent_id: int | None = None) -> None:
+    """Give this session a barcode. The caller commits. Args: agent_id: whose page it is, if not the citizen's."""
+    here = services()
+    show(
+        db.session(),
+        visit,
+        session_secret=cookies.session_secret() or "",
+        server_secret=here.secret,
+        limits=here.settings.limits,
+        now=clock.now(),
+        agent_id=agent_id,
+    )
 
 
 def shown_before(visit: Visit) -> bool:
