@@ -48,7 +48,7 @@ def test_a_backup_that_is_put_back_revives_no_token_and_no_number(
     fetches = Given(own_platform, "ris.personal", "bli.enrolment").redeem()
     dump = _take(own_platform, tmp_path / "backup")
     for fetch in fetches:
-        assert own_platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+        fetch.deliver()
     lost_citizen, lost_entry = _new_citizen(own_platform), max(entry.id for entry in rows(own_platform, AuditEntry))
     _put_back(own_platform, dump)
     assert fetches[0].exchange().status_code == 200, "this is what the command is for"
@@ -101,7 +101,7 @@ def test_no_table_has_anything_left_that_is_open(own_platform: Platform, restore
 def test_what_was_delivered_before_stays(own_platform: Platform, restored: Run) -> None:
     given = Given(own_platform, "ris.personal")
     (fetch,) = given.redeem()
-    assert own_platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    fetch.deliver()
     with clock.frozen(clock.now() + timedelta(hours=2)):  # its token for identity is over as well
         assert restored().output.startswith("ended: what was open of 0 citizens, ")
     assert "consent.withdrawn" not in [entry.event for entry in rows(own_platform, AuditEntry)]

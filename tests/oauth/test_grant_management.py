@@ -30,8 +30,7 @@ def call(bank: Bank, method: str, grant_id: str, *, scope: str = BOTH, token: st
 def test_a_grant_says_how_far_each_dataset_has_come(platform: Platform) -> None:
     body = platform.tokens(platform.detail("ris.personal"), platform.detail("bli.enrolment"))
     granted = body["authorization_details"]
-    fetch = Fetch(platform, granted[0]["access_token"])
-    assert platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    Fetch(platform, granted[0]["access_token"]).deliver()
     answer = call(platform.bank, "GET", body["grant_id"])
     assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
     grant = answer.get_json()

@@ -43,11 +43,6 @@ def agreed(
     return reference[0], [Fetch(platform, token["access_token"], token["dataset"]) for token in tokens]
 
 
-def deliver(platform: Platform, fetch: Fetch) -> None:
-    lease = fetch.exchange().get_json()["lease"]
-    assert platform.proxy.report(lease, "delivered").status_code == 204
-
-
 def read(citizen: CitizenBrowser, **query: str) -> str:
     answer = citizen.client.get(f"/consents?{urlencode({'lang': 'en'} | query)}")
     assert answer.status_code == 200
@@ -78,7 +73,7 @@ def test_a_row_says_who_for_what_which_data_when_and_how_far(own_platform: Platf
     ):
         assert words in page
     for fetch in fetches:
-        deliver(own_platform, fetch)
+        fetch.deliver()
     page = read(citizen)
     assert "In use" in page
     assert "not yet" not in page
@@ -87,7 +82,7 @@ def test_a_row_says_who_for_what_which_data_when_and_how_far(own_platform: Platf
 def test_each_stands_under_its_state(own_platform: Platform, citizen: CitizenBrowser) -> None:
     refused = decided(own_platform, citizen, "ris.personal", decision="deny")
     used, (fetch,) = agreed(own_platform, citizen, "ris.personal")
-    deliver(own_platform, fetch)
+    fetch.deliver()
     assert (listed(citizen), listed(citizen, state="history"), listed(citizen, state="none")) == ([used], [], [refused])
     assert "Refused" in read(citizen, state="none")
     assert "No consent of yours is in force" not in read(citizen)
@@ -217,7 +212,7 @@ def test_a_page_costs_the_same_statements_with_one_and_with_many(
 
 def test_the_whole_of_it_stands_on_one_page(own_platform: Platform, citizen: CitizenBrowser) -> None:
     reference, (fetch, _) = agreed(own_platform, citizen, "ris.personal", "bli.enrolment")
-    deliver(own_platform, fetch)
+    fetch.deliver()
     page = " ".join(unescape(citizen.client.get(f"/consents/{reference}?lang=en").text).split())
     in_order = (
         "<h1>First Sample Bank</h1>",

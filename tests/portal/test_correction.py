@@ -17,7 +17,6 @@ from authz_server.consent.models import Consent, Correction
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
-from authz_server.identity import csrf
 from authz_server.notices.channels.base import Errand, Undeliverable
 from authz_server.notices.outbox import LEASE, claim, figures
 from tests.notices.support import Hands
@@ -50,8 +49,7 @@ class Scene:
         self.hands = Hands(platform, allowed_outbound_hosts=(receiver.address,))
         self.citizen: CitizenBrowser = platform.citizen(new_citizen(platform))
         body = platform.bank.redeem(platform.code(platform.detail(DATASET), citizen=self.citizen)).get_json()
-        lease = Fetch(platform, body["authorization_details"][0]["access_token"]).exchange().get_json()["lease"]
-        assert platform.proxy.report(lease, "delivered").status_code == 204
+        Fetch(platform, body["authorization_details"][0]["access_token"]).deliver()
         (self.consent,) = rows(platform, Consent, id=body["grant_id"])
         self.path = f"/consent/{self.consent.transaction_id}/correct"
 
@@ -98,10 +96,7 @@ def scene(own_platform: Platform) -> Iterator[Scene]:
 @pytest.mark.parametrize("level", [3, 4])
 def test_whoever_is_weaker_than_the_dataset_demands_asks_for_nothing(scene: Scene, level: int) -> None:
     weak = scene.platform.citizen(scene.citizen.username, level=level)
-    secret = weak.client.get_cookie("__Host-mydata")
-    assert secret is not None
-    token = csrf.csrf_token(secret.value, f"correct:{scene.consent.transaction_id}")
-    form = {"csrf": token, "field": FIELD, "value": VALUE}
+    form = {"csrf": weak.csrf(f"correct:{scene.consent.transaction_id}"), "field": FIELD, "value": VALUE}
     for answer in (weak.client.get(scene.path), weak.client.post(scene.path, data=form)):
         assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/sign-in")
     assert not scene.rows

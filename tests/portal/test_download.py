@@ -18,7 +18,6 @@ from authz_server.clients.document import Context, RegistrationError
 from authz_server.consent.models import AuthorizationCode, AuthorizationRequest, Consent
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
-from authz_server.identity import csrf
 from authz_server.tokens.models import AccessToken, DatasetToken
 from tests.support.platform import (
     ASSERTION_TYPE,
@@ -49,9 +48,7 @@ class Given:
 
     def form(self, citizen: CitizenBrowser | None = None) -> dict[str, str]:
         """The form of the page, as if it had been given to this citizen's browser."""
-        cookie = (citizen or self.citizen).client.get_cookie("__Host-mydata")
-        assert cookie is not None
-        token = csrf.csrf_token(cookie.value, f"download:{self.reference}")
+        token = (citizen or self.citizen).csrf(f"download:{self.reference}")
         return {"csrf": token, "recipient_jwk": orjson.dumps(public_members(self.recipient)).decode()}
 
     def redeem(self, citizen: CitizenBrowser | None = None, *, proof: str | None = None, **form: str) -> TestResponse:

@@ -34,8 +34,7 @@ class Scene:
 
     def deliver(self) -> None:
         fetch, jkt = Fetch(self.platform, self.granted[0]["access_token"]), self.bank.dpop_key.thumbprint
-        lease = fetch.exchange(dpop_jkt=jkt).get_json()["lease"]
-        assert self.platform.proxy.report(lease, "delivered").status_code == 204
+        fetch.deliver(dpop_jkt=jkt)
 
     @property
     def consent(self) -> Any:

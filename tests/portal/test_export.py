@@ -17,7 +17,7 @@ from authz_server.database import db
 from authz_server.portal import export
 from authz_server.portal.export import harmless
 from tests.bench.count import counting
-from tests.portal.test_consents import agreed, decided, deliver
+from tests.portal.test_consents import agreed, decided
 from tests.support.platform import CitizenBrowser, Platform
 from tests.support.protocol import new_citizen, rows
 
@@ -50,7 +50,7 @@ def test_the_signed_record_has_every_entry_and_the_receipt_of_each_consent(
 ) -> None:
     refused = decided(own_platform, citizen, "ris.personal", decision="deny")
     reference, (fetch,) = agreed(own_platform, citizen, "ris.personal")
-    deliver(own_platform, fetch)
+    fetch.deliver()
     decided(own_platform, own_platform.citizen("citizen2"), "ris.personal")
     found = claims(own_platform, citizen)
     own = rows(own_platform, AuditEntry, citizen_id=1)
@@ -95,7 +95,7 @@ def table(answer: TestResponse) -> list[list[str]]:
 def test_the_table_says_it_in_words_of_the_language_of_the_page(platform: Platform) -> None:
     citizen = platform.citizen(new_citizen(platform))
     reference, (fetch,) = agreed(platform, citizen, "ris.personal")
-    deliver(platform, fetch)
+    fetch.deliver()
     heading, newest, *_ = table(get(citizen, "csv"))
     assert heading[:3] == ["Time (Taiwan)", "What happened", "By whom"]
     assert newest[1] == '"Personal household registration" was delivered to First Sample Bank'

@@ -103,8 +103,7 @@ def test_what_would_end_is_told_once_and_not_of_what_was_delivered(someone: Some
 
     fetch = fetch_of(someone, someone.tokens())
     assert told() == ["First Sample Bank"]
-    proxy = someone.platform.proxy
-    assert proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    fetch.deliver()
     assert told() == []  # though UserInfo would still answer
     bank.redeem(identity())
     assert told() == ["First Sample Bank"]
@@ -113,9 +112,8 @@ def test_what_would_end_is_told_once_and_not_of_what_was_delivered(someone: Some
 
 
 def test_the_button_ends_no_consent_whose_data_was_delivered_but_closes_what_it_still_opens(someone: Someone) -> None:
-    tokens, proxy = someone.tokens(), someone.platform.proxy
-    lease = fetch_of(someone, tokens).exchange().get_json()["lease"]
-    assert proxy.report(lease, "delivered").status_code == 204
+    tokens = someone.tokens()
+    fetch_of(someone, tokens).deliver()
     reference = rows(someone.platform, Consent, citizen_id=someone.row.id)[0].transaction_id
     someone.press()
     someone.browser = someone.open_session(level=1)

@@ -138,8 +138,7 @@ def test_what_was_prepared_is_fetched_as_ever_and_only_once(scene: Scene) -> Non
     assert announce(scene.office, barcode).status_code == 200
     (granted,) = redeem(scene.office, barcode, scene.visit.code()).get_json()["authorization_details"]
     fetch, own = Fetch(scene.platform, granted["access_token"], DATASET), scene.office.dpop_key.thumbprint
-    lease = fetch.exchange(dpop_jkt=own).get_json()["lease"]
-    assert scene.platform.proxy.report(lease, "delivered").status_code == 204
+    fetch.deliver(dpop_jkt=own)
     refused(fetch.exchange(dpop_jkt=own), 400, "invalid_request")
     assert "You can go now." not in scene.visit.page().text
     assert scene.say("ready").status_code == 204, "as it was said before"

@@ -74,7 +74,7 @@ def test_what_comes_next_is_told_until_it_has_come(platform: Platform) -> None:
     (fetch,) = given.redeem()
     assert "The agencies send the data" in given.read()
     assert "Follow every fetch" in given.read()
-    assert platform.proxy.report(fetch.exchange().get_json()["lease"], "delivered").status_code == 204
+    fetch.deliver()
     page = given.read()
     assert "The agencies send the data" not in page
     assert "must erase it by" in page
@@ -129,7 +129,7 @@ def test_a_fetch_in_flight_is_refused_at_its_next_gate(
 def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None:
     given = Given(platform, *DETAILS)
     first, second = given.redeem()
-    assert platform.proxy.report(first.exchange().get_json()["lease"], "delivered").status_code == 204
+    first.deliver()
     page = given.read(given.stop_page + "?lang=en")
     assert page.index("This will not be delivered any more") < page.index("Not delivered yet")
     assert page.index("This can't be stopped any more") < page.index("Delivered on")

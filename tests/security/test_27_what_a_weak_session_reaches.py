@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 
 from authz_server.core import clock
-from authz_server.identity import csrf, sessions
+from authz_server.identity import sessions
 from authz_server.identity.models import Citizen
 from tests.support.belongings import Belongings, addresses, belongings
 from tests.support.platform import CitizenBrowser, Platform, hidden_fields
@@ -80,8 +80,6 @@ def test_whatever_shares_data_or_weakens_protection_wants_more_and_changes_nothi
     own_platform: Platform, mine: Belongings
 ) -> None:
     browser = weak(own_platform, mine.citizen_id)
-    cookie = browser.client.get_cookie("__Host-mydata")
-    assert cookie is not None
     actions = {
         "consent.decide": f"consent:{mine.ids['request_id']}",
         "contact.propose": "contact:email",
@@ -95,7 +93,7 @@ def test_whatever_shares_data_or_weakens_protection_wants_more_and_changes_nothi
     with clock.frozen(clock.now()):
         before = everything(own_platform)
         for rule, method in of_citizens(own_platform.app, SENT_TO_SIGN_IN | ASK_FOR_MORE):
-            form = fields | {"csrf": csrf.csrf_token(cookie.value, actions.get(rule.endpoint, "x"))}
+            form = fields | {"csrf": browser.csrf(actions.get(rule.endpoint, "x"))}
             answer = browser.client.open(mine.path(rule), method=method, data=form if method == "POST" else None)
             told = f"{method} {rule.rule}: {answer.status} {answer.location}"
             if rule.endpoint in ASK_FOR_MORE:

@@ -31,8 +31,8 @@ from authz_server.config import Settings
 from authz_server.core import clock, jose
 from authz_server.database import new_engine
 from authz_server.extensions import Services
+from authz_server.identity import csrf, sessions
 from authz_server.identity import service as identity
-from authz_server.identity import sessions
 from authz_server.identity.models import Citizen
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -194,6 +194,12 @@ class CitizenBrowser:
     client: FlaskClient
     username: str
     totp_secret: str
+
+    def csrf(self, action: str) -> str:
+        """The token of a form of that action, as whoever has the session can make it."""
+        cookie = self.client.get_cookie("__Host-mydata")
+        assert cookie is not None
+        return csrf.csrf_token(cookie.value, action)
 
     def authorize(self, client_id: str, request_uri: str) -> TestResponse:
         """Open the authorization URL, signing in where that is asked; the consent page (or whatever came instead)."""
