@@ -1,4 +1,4 @@
-"""Flask without what no request of this server needs: a session of its own, async views, a look at the Host."""
+"""Flask without what no request needs: a session of its own, async views, a look at the Host, answers to OPTIONS."""
 
 import io
 from collections.abc import Callable, Iterable
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface, SessionMixin
+from werkzeug.datastructures import ImmutableDict
 from werkzeug.routing import MapAdapter
 
 if TYPE_CHECKING:
@@ -56,6 +57,9 @@ class LeanFlask(Flask):
     request_class = LeanRequest
     response_class = LeanResponse
     session_interface = NoSessions()
+    # OPTIONS is a method that an address does not have, as any other: 405, with those that it has. Flask would answer
+    # it by itself, wherever a view does not forbid that.
+    default_config = ImmutableDict(Flask.default_config | {"PROVIDE_AUTOMATIC_OPTIONS": False})
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """All views are plain functions: Flask would look for a coroutine at each call of each."""

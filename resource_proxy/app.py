@@ -38,6 +38,7 @@ def create_app(settings: ProxySettings, *, catalogue: Catalogue | None = None) -
     proxy = make_proxy(settings, catalogue)
     app = Flask("resource_proxy", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_REQUEST_BYTES
+    app.config["PROVIDE_AUTOMATIC_OPTIONS"] = False  # but for the one that lets a page fetch: see `routes`
     app.url_map.merge_slashes = False  # no redirects of the router's own: they name the host that the request does
     documents = protected_resources(
         catalogue, url=settings.url, issuer=settings.issuer, agencies=frozenset(proxy.agencies)

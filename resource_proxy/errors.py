@@ -97,7 +97,9 @@ def register(app: Flask, proxy: Proxy, *, described: Collection[str]) -> None:
         status = http.HTTPStatus(error.code or 500)
         response = problem(status, f"http_{status}", status.phrase)
         if valid_methods := getattr(error, "valid_methods", None):
-            response.headers["Allow"] = ", ".join(sorted(set(valid_methods) - {"HEAD", "OPTIONS"}))
+            # Of a fetch there is no HEAD, and its OPTIONS is for a page's browser alone: see `routes`.
+            hidden = {"HEAD", "OPTIONS"} if request.path.startswith("/data/") else set()
+            response.headers["Allow"] = ", ".join(sorted(set(valid_methods) - hidden))
         return response
 
     @app.errorhandler(Exception)

@@ -32,7 +32,7 @@ def register(app: Flask, proxy: Proxy, *, metadata: Mapping[str, bytes], secure:
         origin: whose pages may fetch by a script; no cookie is involved.
     """
 
-    @app.get("/data/<dataset_id>", provide_automatic_options=False)
+    @app.get("/data/<dataset_id>")
     def data(dataset_id: str) -> Response:
         asked = Asked(
             dataset_id=dataset_id,
@@ -44,7 +44,7 @@ def register(app: Flask, proxy: Proxy, *, metadata: Mapping[str, bytes], secure:
         )
         return respond(fetch(asked, proxy))
 
-    @app.route("/data/<dataset_id>", methods=["OPTIONS"], provide_automatic_options=False)
+    @app.route("/data/<dataset_id>", methods=["OPTIONS"])
     def preflight(dataset_id: str) -> Response:
         del dataset_id  # which there are, the catalogue says
         if request.headers.get("Origin") != origin or "Access-Control-Request-Method" not in request.headers:
@@ -54,12 +54,12 @@ def register(app: Flask, proxy: Proxy, *, metadata: Mapping[str, bytes], secure:
         return response
 
     # The resource's path comes after the well-known one (RFC 9728 section 3.1).
-    @app.get(METADATA_PATH, provide_automatic_options=False)
-    @app.get(f"{METADATA_PATH}/data/<dataset_id>", provide_automatic_options=False)
+    @app.get(METADATA_PATH)
+    @app.get(f"{METADATA_PATH}/data/<dataset_id>")
     def protected_resource(dataset_id: str = "") -> Response:
         return describe(metadata.get(f"/data/{dataset_id}" if dataset_id else ""))
 
-    @app.get("/health", provide_automatic_options=False)
+    @app.get("/health")
     def health() -> Response:
         return Response(b'{"status":"ok"}', mimetype="application/json")
 

@@ -176,7 +176,7 @@ def init_app(app: Flask, services: Services) -> None:
     keys = jose.public_jwks(services.keys)
 
     def route(rule: str, name: str, view: View, *methods: str) -> None:
-        app.add_url_rule(rule, f"oauth.{name}", view, methods=methods, provide_automatic_options=False)
+        app.add_url_rule(rule, f"oauth.{name}", view, methods=methods)
 
     back = back_channel
     route("/.well-known/openid-configuration", "discovery", lambda: public_json(document), "GET")

@@ -398,6 +398,15 @@ def test_what_is_not_served_has_no_metadata_and_a_challenge_names_the_proxys(htt
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
 
 
+@pytest.mark.parametrize("path", ["/health", "/.well-known/oauth-protected-resource"])
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
+def test_x08_what_is_for_everybody_to_read_is_only_read(http: FlaskClient, path: str, method: str) -> None:
+    answer = http.open(path, method=method, headers={"Origin": "https://a.example"})
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET, HEAD")
+    assert http.head(path).status_code == 200
+    assert not [name for name, _ in answer.headers if name.startswith("Access-Control-")]
+
+
 def test_health_says_ok_and_nothing_else(http: FlaskClient) -> None:
     assert http.get("/health").json == {"status": "ok"}
 

@@ -10,6 +10,8 @@ from authz_server.oauth.routes import CALLERS
 from authz_server.portal.errors import MACHINES, PAGES
 from tests.security import test_27_what_a_weak_session_reaches as weakest
 
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
+
 
 def rules_of(app: Flask) -> list[Rule]:
     return list(app.url_map.iter_rules())
@@ -44,6 +46,19 @@ def test_routes_for_citizens_turn_strangers_away(app: Flask) -> None:
             refused = answer.status_code in {400, 401, 403}
             sent_away = answer.status_code == 303 and (answer.location == "/" or answer.location.startswith("/sign-in"))
             assert refused or sent_away, f"{method} {path}: {answer.status}"
+
+
+def test_every_address_tells_who_asks_what_it_can_the_same_way(app: Flask) -> None:
+    """OPTIONS is refused as every method that an address has not, with those that it has (RFC 9110 section 15.5.6)."""
+    client, asked = app.test_client(), {"Origin": "https://a.example", "Access-Control-Request-Method": "GET"}
+    for path in {re.sub(r"<[^>]*>", "1", rule.rule) for rule in rules_of(app)}:
+        answer = client.options(path, headers=asked)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (405, "no-store"), path
+        assert not [name for name, _ in answer.headers if name.startswith("Access-Control-")]
+        allowed = set(answer.headers["Allow"].split(", "))
+        done = {method for method in METHODS if client.open(path, method=method).status_code != 405}
+        assert allowed == done, path
+    assert client.options("/nothing").status_code == 404
 
 
 @pytest.mark.parametrize("path", ["/token", "/par", "/introspect", "/revoke", "/outcomes"])
