@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from authz_server.catalogue.views import MAX_AGE_S
 from authz_server.clients.document import Context, read_agency
+from authz_server.clients.registry import CHECK_EVERY, OLDEST
 from authz_server.core import clock, jose
 from client_examples.sandbox.sandbox import Sandbox
 from client_examples.sandbox.settings import AGENCIES
@@ -83,7 +85,7 @@ def test_its_registration_is_one(platform: Platform) -> None:
 
 def test_its_way_to_new_keys_keeps_what_the_old_ones_signed(platform: Platform) -> None:
     assert "new keys **before** the old ones" in SECTIONS["Replace your keys"]
-    assert "Five minutes later" in SECTIONS["Replace your keys"]
+    assert "Five minutes and five seconds later" in SECTIONS["Replace your keys"]
     assert platform.browser().get("/catalogue").cache_control.max_age == 5 * 60, "for so long it may be an old one"
     new, old = jwks("ES256", "ECDH-ES")["keys"], [key.public_jwk() for key in platform.agency_keys[AGENCY]]
     document = {"id": AGENCY, "connector": "jose", "jwks": {"keys": [*new, *old]}}
@@ -134,3 +136,10 @@ def test_what_it_says_of_maintenance_is_taken(own_platform: Platform) -> None:
     agencies = own_platform.browser().get("/catalogue").get_json()["agencies"]
     (described,) = (agency for agency in agencies if agency["id"] == AGENCY)
     assert described["maintenance"]["datasets"] == json.loads(text)["datasets"]
+
+
+def test_how_long_to_wait_before_the_new_key_signs_is_said() -> None:
+    said = SECTIONS["Replace your keys"].partition("\n2. ")[2].partition("\n3. ")[0]
+    assert (CHECK_EVERY.total_seconds(), OLDEST.total_seconds(), MAX_AGE_S) == (1, 5, 5 * 60)
+    for words in ("For up to 5 s", "once a second", "for 5 min"):
+        assert words in said
