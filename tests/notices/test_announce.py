@@ -70,6 +70,12 @@ def test_what_happened_before_an_address_was_verified_does_not_go_there(hands: H
     assert made(hands, SAFE) == {"web": 2, "email": 1}
 
 
+@pytest.mark.parametrize("event", ["counter.announced", "sign_in.code_sent"])
+def test_a_code_goes_to_an_address_also_where_the_clock_is_behind_that_verified_it(hands: Hands, event: str) -> None:
+    hands.change(email_verified_at=clock.now() + timedelta(seconds=10))
+    assert made(hands, event)["email"] == 1
+
+
 @pytest.mark.parametrize(("event", "reason"), [("token.revoked", "withdrawn"), ("consent.withdrawn", "frozen")])
 def test_what_ended_with_something_else_is_told_with_it(hands: Hands, event: str, reason: str) -> None:
     hands.happened(event, reason=reason)

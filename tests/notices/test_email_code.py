@@ -23,6 +23,7 @@ from tests.support.smtp import PostOffice
 
 PATH = "/sign-in/email-code"
 MAILBOX = "citizen1@citizen.example"
+AHEAD = timedelta(seconds=10)  # of another host's clock
 
 
 @pytest.fixture
@@ -185,6 +186,30 @@ def test_a_code_that_was_asked_for_before_the_address_changed_goes_nowhere_and_o
     clock.advance(timedelta(seconds=1))
     hands.change(**now_where_it_says(change))
     assert answer(sent_before, page, code).status_code == 400
+    assert not rows(own_platform, CitizenSession)
+
+
+def test_a_code_that_a_host_sends_right_after_another_whose_clock_is_ahead_has_verified_the_address_opens(
+    browser: FlaskClient, own_platform: Platform, hands: Hands, office: PostOffice
+) -> None:
+    hands.change(email_verified_at=clock.now() + AHEAD)
+    page = ask(browser)
+    assert answer(browser, page, code_of(hands, office)).status_code == 303
+    assert rows(own_platform, CitizenSession)
+
+
+def test_a_code_for_an_address_that_a_host_replaces_whose_clock_is_behind_goes_nowhere_and_opens_nothing(
+    browser: FlaskClient, own_platform: Platform, hands: Hands, office: PostOffice
+) -> None:
+    page = ask(browser)
+    code = code_of(hands, office)
+    clock.advance(timedelta(minutes=1))
+    unsent = own_platform.browser()
+    ask(unsent)
+    clock.advance(timedelta(seconds=1))
+    hands.change(email="thief@elsewhere.example", email_verified_at=clock.now() - AHEAD)
+    assert letters(hands, office) == []
+    assert answer(browser, page, code).status_code == 400
     assert not rows(own_platform, CitizenSession)
 
 

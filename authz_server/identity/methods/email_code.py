@@ -95,7 +95,7 @@ def _send(visit: Visit, form: Form) -> Response:
     session, limits, now = db.session(), services().settings.limits, clock.now()
     page = partial(entry.page, visit, EMAIL_CODE, typed=form)
     try:
-        citizen_id = sign_in_codes.ask(session, username, address=request.remote_addr, limits=limits, now=now)
+        asked = sign_in_codes.ask(session, username, address=request.remote_addr, limits=limits, now=now)
     except SignInLocked:
         session.commit()
         return page(error="wrong", told=NO_MORE, status=429, shown=_typing(form.get("handle", "")))
@@ -105,8 +105,8 @@ def _send(visit: Visit, form: Form) -> Response:
         kind=sign_in_codes.KIND,
         ttl=timedelta(seconds=limits.email_code_ttl_s),
         now=now,  # that of its entry, by which the worker finds it
-        payload={"account": sign_in_codes.account_of(username)},
-        citizen_id=citizen_id,
+        payload=asked.payload,
+        citizen_id=asked.citizen_id,
     )
     session.commit()
     return page(shown=_typing(handle))
@@ -147,7 +147,7 @@ class EmailCodeAttempt:
 
         Raises: as `Attempt.accept`.
         """
-        if self.now is None or self.citizen_id is None:
+        if self.now is None or self.asked is None or self.citizen_id is None:
             raise WrongCredentials("not_proved")
         spent = challenges.spend(
             session,
@@ -161,7 +161,7 @@ class EmailCodeAttempt:
             raise WrongCredentials("used_code")
         known = select(CITIZEN.c.suspended_at, CITIZEN.c.email_verified_at).where(CITIZEN.c.id == self.citizen_id)
         row = session.execute(known).one()
-        if row.email_verified_at is None or row.email_verified_at > spent.created_at:
+        if not self.asked.is_of(row.email_verified_at):
             raise WrongCredentials("address_changed")
         if row.suspended_at is not None:
             raise CitizenSuspended("suspended")

@@ -68,11 +68,12 @@ class Email:
 
     def entitled(self) -> ColumnElement[bool]:
         declined = exists().where(CHOICE.c.citizen_id == Citizen.id, CHOICE.c.channel == self.id, ~CHOICE.c.wanted)
+        reached = Citizen.email.is_not(None) & Citizen.email_verified_at.is_not(None)
         # What happened before the address was verified was told elsewhere.
-        verified = Citizen.email.is_not(None) & (Citizen.email_verified_at <= AuditEntry.at)
-        own = TOLD_HERE & or_(is_one_of(SECURITY), ~declined)
+        told = TOLD_HERE & or_(is_one_of(SECURITY), ~declined) & (Citizen.email_verified_at <= AuditEntry.at)
+        # Of a code its sender asks, and not two hosts' clocks: somebody waits for it.
         code = is_one_of((ANNOUNCED, SENT))
-        return (verified & (own | code)) | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
+        return (reached & (told | code)) | ((AuditEntry.event == PROPOSED) & (AuditEntry.reason == "email"))
 
     def send(self, errand: Errand) -> None:
         recipient = self.address(errand)
