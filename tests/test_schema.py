@@ -67,12 +67,12 @@ def test_of_two_versions_none_is_taken(database_url: str) -> None:
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_no_server_starts_where_its_connections_share_sessions(database_url: str, tmp_path: Path) -> None:
+def test_no_server_starts_where_its_connections_share_sessions(database_url: str) -> None:
     """What one has prepared under a name is there for the other, whose statement of that name is another one."""
-    with pgbouncer.in_front_of(database_url, tmp_path / "session", mode="session") as url:
+    with pgbouncer.in_front_of(database_url, mode="session") as url:
         schema.check(url)
     told = "^database_url: connections share sessions of PostgreSQL"
-    shared = pgbouncer.in_front_of(database_url, tmp_path / "transaction", mode="transaction")
+    shared = pgbouncer.in_front_of(database_url, mode="transaction")
     with shared as url, pytest.raises(SettingsError, match=told):
         schema.check(url)
 

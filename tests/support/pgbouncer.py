@@ -1,6 +1,8 @@
 """A PgBouncer of Debian's package in front of the run's PostgreSQL."""
 
 import os
+import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,13 +17,16 @@ PORT = 6432  # a part of the name of its socket
 
 
 @contextmanager
-def in_front_of(url: str, folder: Path, *, mode: str) -> Iterator[str]:
+def in_front_of(url: str, *, mode: str) -> Iterator[str]:
     """The SQLAlchemy URL of the same database, through it.
 
-    Args: folder: for its files, made now; mode: what it gives a session of PostgreSQL for: session or transaction.
+    Args: mode: what it gives a session of PostgreSQL for: session or transaction.
     """
     parsed = make_url(url)
+    # Beside PostgreSQL's own files: whoever that runs as can go there.
+    folder = Path(str(parsed.query["host"])) / f"pgbouncer-{secrets.token_hex(4)}"
     folder.mkdir()
+    folder.chmod(0o777)
     settings = folder / "pgbouncer.ini"
     settings.write_text(
         f"[databases]\n* = host={parsed.query['host']} user=postgres\n"
@@ -29,10 +34,6 @@ def in_front_of(url: str, folder: Path, *, mode: str) -> Iterator[str]:
         f"pool_mode = {mode}\nignore_startup_parameters = options\n"
     )
     user = "nobody" if os.geteuid() == 0 else None  # it runs as root no more than PostgreSQL does
-    if user:
-        folder.chmod(0o777)
-        for above in folder.parents[:3]:  # of pytest's own, closed to others
-            above.chmod(above.stat().st_mode | 0o011)
     started = subprocess.Popen(
         ["/usr/sbin/pgbouncer", "-q", settings],
         user=user,
@@ -48,6 +49,7 @@ def in_front_of(url: str, folder: Path, *, mode: str) -> Iterator[str]:
     finally:
         started.terminate()
         started.wait(30)
+        shutil.rmtree(folder)
 
 
 def _answers(folder: Path, database: str) -> bool:
