@@ -53,12 +53,13 @@ ONLY_ON = "only_on"
 # In the `info` of a pool's entry, which is empty again with each connection that is opened for it.
 _WAS_TAKEN = "was_taken"
 _FILE = "file"  # likewise: which one it leads to
-# It takes no changes, as a standby does. To what takes over leads another connection.
-TAKES_NO_CHANGES = psycopg.errors.ReadOnlySqlTransaction
-# The database is away, takes no changes, or all its connections are taken: by whichever way the statement went.
-UNREACHABLE = (OperationalError, psycopg.OperationalError, TAKES_NO_CHANGES, PoolTimeout)
-# Of the errors that PostgreSQL calls its own, those that are of this moment.
-_OF_THIS_MOMENT = (TAKES_NO_CHANGES, psycopg.errors.IdleInTransactionSessionTimeout)
+# It takes no changes, as a standby does, or none of our role, until somebody puts that right. To what takes over leads
+# another connection.
+UNWILLING = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
+# The database is away or unwilling, or all its connections are taken: by whichever way the statement went.
+UNREACHABLE = (OperationalError, psycopg.OperationalError, *UNWILLING, PoolTimeout)
+# What PostgreSQL does not class with these, but is no fault of the statement either.
+_AS_GOOD_AS_AWAY = (*UNWILLING, psycopg.errors.IdleInTransactionSessionTimeout)
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER
 
 
@@ -200,9 +201,9 @@ def why(error: Exception) -> dict[str, str]:
 
 
 def _take_for_away(context: ExceptionContext) -> OperationalError | None:
-    """Let a server that takes no changes, or has hung up, be one that is away, and none of its connections be kept."""
+    """Let a server that is unwilling, or has hung up, be one that is away, and none of its connections be kept."""
     error = context.original_exception
-    if not isinstance(error, _OF_THIS_MOMENT):
+    if not isinstance(error, _AS_GOOD_AS_AWAY):
         return None
     context.is_disconnect = True
     return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
-from authz_server.database import TAKES_NO_CHANGES, db, has_ended, reading
+from authz_server.database import UNWILLING, db, has_ended, reading
 
 _BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
@@ -70,7 +70,7 @@ class Lone:
             told = result.error_message.decode(errors="replace").strip()
             raise psycopg.OperationalError(f"the connection is lost: {told}")
         error = psycopg.errors.error_from_result(result)
-        if isinstance(error, TAKES_NO_CHANGES):
+        if isinstance(error, UNWILLING):
             self.connection.close()
         raise error
 

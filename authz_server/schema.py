@@ -9,9 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+import psycopg
 from sqlalchemy import Connection, Engine, column, func, inspect, select, table
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError
 
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine, reading
@@ -63,7 +64,7 @@ def check(url: str) -> None:
             found = _versions(connection)
         shared = engine.dialect.name == "postgresql" and _is_shared(engine)
     except DatabaseError as error:
-        if isinstance(error, OperationalError) and engine.dialect.name != "sqlite":
+        if isinstance(error.orig, psycopg.OperationalError):
             return
         raise SettingsError([first_line(error)]) from None  # also a file of SQLite: it comes from nowhere by itself
     finally:

@@ -9,7 +9,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine, bindparam, delete, event, false, literal, select, text
 
 from authz_server.consent.errors import NoSuchConsent
-from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, reading, why
+from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading, why
 from authz_server.installation import Installation
 from authz_server.portal.errors import handle_domain_error
 from authz_server.prepared import Executor, Prepared, lone_connection
@@ -114,6 +114,26 @@ def test_no_connection_to_a_database_that_takes_no_changes_is_kept(engine: Engin
         administrator.execute(turn.bindparams(bindparam("to", "off", literal_execute=True)))
         with connect() as connection:
             change.run(connection, {})
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["the pool's", "lone"])
+def test_a_role_that_has_lost_its_rights_is_told_as_a_database_that_is_away(engine: Engine, kind: str) -> None:
+    """As after a backup that somebody else has put back."""
+    with postgres.role() as role:
+        of_role = new_engine(engine.url.set(username=role).render_as_string(hide_password=False))
+        connect = partial(lone_connection, of_role) if kind == "lone" else of_role.connect
+        with pytest.raises(UNREACHABLE) as caught, connect() as connection:
+            Prepared(select(Installation.id)).run(connection, {})
+        told = {"reason": "InsufficientPrivilege", "detail": "permission denied for table installation"}
+        assert why(caught.value) == told
+        with engine.begin() as owner:
+            owner.execute(text(f"GRANT SELECT ON installation TO {role}"))
+        with connect() as connection:
+            Prepared(select(Installation.id)).run(connection, {})
+        of_role.dispose()
+        with engine.begin() as owner:
+            owner.execute(text(f"REVOKE ALL ON installation FROM {role}"))
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
