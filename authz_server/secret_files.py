@@ -16,7 +16,6 @@ from authz_server.core.settings import SettingsError, of
 from authz_server.database import session_for
 from authz_server.identity import service
 
-ALG = "ES256"
 STOLEN = "stolen"
 
 
@@ -24,7 +23,7 @@ STOLEN = "stolen"
 def keys() -> None:
     """Create the signing key and the secret file that the settings name; existing ones are kept."""
     settings = config.load()
-    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key(ALG)]}))
+    _write_once(settings.keys_file, orjson.dumps({"keys": [jose.generate_key(jose.OWN_ALG)]}))
     _write_once(settings.secret_file, os.urandom(installation.SECRET_BYTES))
 
 
@@ -43,9 +42,9 @@ def rotate_key(*, stolen: bool, kid: str | None) -> None:
     with of("keys_file"):
         parsed = jose.load_keys(settings.keys_file)  # what no server could read is not replaced, but told
         known = orjson.loads(settings.keys_file.read_bytes())
-        if kid is None or kid in {key.kid for key in parsed if key.is_private and key.alg == ALG}:
+        if kid is None or kid in {key.kid for key in parsed if key.is_private and key.alg == jose.OWN_ALG}:
             event, done = "platform.key_rotated", "rotated"
-            document = jose.rotated(known, jose.generate_key(ALG), now=clock.now(), keep=keep, stolen=stolen)
+            document = jose.rotated(known, jose.generate_key(jose.OWN_ALG), now=clock.now(), keep=keep, stolen=stolen)
         else:
             event, done = "platform.key_forgotten", "forgotten"
             document = jose.forgotten(known, kid)

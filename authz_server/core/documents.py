@@ -28,7 +28,6 @@ Kind = Literal["receipt", "record", "pdf"]
 TYP_OF: Final[Mapping[Kind, str]] = MappingProxyType(
     {"receipt": "mydata-receipt+jwt", "record": "mydata-record+jwt", "pdf": "mydata-receipt-pdf+jwt"}
 )
-ALG: Final = "ES256"
 MAX_BYTES: Final = 64 * 1024 * 1024
 _COMPACT: Final = re.compile(rb"[\w-]+\.[\w-]+\.[\w-]+")
 
@@ -64,7 +63,7 @@ class Genuine:
 
 
 def seal(kind: Kind, claims: dict[str, Any], key: Key) -> bytes:
-    """Return the file. `claims` have `iss` and `iat`; `key` is the issuer's, for ALG."""
+    """Return the file. `claims` have `iss` and `iat`; `key` is the issuer's, for `jose.OWN_ALG`."""
     return _written(kind, claims, jose.sign(claims, key, typ=TYP_OF[kind]))
 
 
@@ -124,7 +123,7 @@ def _token_of(octets: bytes) -> str:
 def _verified(token: str, keys: KeySet, issuer: str | None) -> Genuine:
     kind = _kind_of(token)
     try:
-        found = jose.verify(token, keys, algorithms=(ALG,), typ=TYP_OF[kind], max_bytes=len(token))
+        found = jose.verify(token, keys, algorithms=(jose.OWN_ALG,), typ=TYP_OF[kind], max_bytes=len(token))
     except KeyNotFound as error:
         raise NotGenuine("key", error.detail) from None
     except BadToken as error:

@@ -24,7 +24,6 @@ from authz_server.neighbours import RegistrySettings
 
 QUESTION_TYPE: Final = "registry-question+jwt"
 ANSWER_TYPE: Final = "registry-answer+jwt"
-SIGNING_ALG: Final = "ES256"
 QUESTION_LIFE: Final = timedelta(seconds=60)
 LONGEST_ANSWER_LIFE: Final = timedelta(minutes=5)
 SKEW: Final = timedelta(seconds=30)
@@ -58,7 +57,7 @@ class RegistryClient:
         self.id = settings.id
         self._url = f"{settings.url}/verifications"
         self._issuer = issuer
-        self._own_key = own_keys.get(SIGNING_ALG)
+        self._own_key = own_keys.get(jose.OWN_ALG)
         keys = _public_keys(settings)
         self._keys = jose.KeySet(signing_keys(keys))
         recipient = encryption_key(keys)

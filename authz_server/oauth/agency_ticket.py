@@ -6,8 +6,9 @@ from uuid import uuid4
 
 from authz_server.clients import keys
 from authz_server.core.identifiers import acr_of_level
+from authz_server.core.jose import OWN_ALG
 from authz_server.extensions import Services
-from authz_server.oauth.id_token import SIGNING_ALG, acting
+from authz_server.oauth.id_token import acting
 from authz_server.tokens.errors import TokenNotUsable
 from authz_server.tokens.leases import Lease
 
@@ -48,4 +49,4 @@ def issue(services: Services, lease: Lease, *, now: datetime) -> str:
         "recipient_jwk": lease.recipient_jwk,
         **acting(services.secret, row.client_id, agent_id=row.agent_id, clerk_citizen_id=row.clerk_citizen_id),
     }
-    return keys.seal(claims, agency, services.keys.get(SIGNING_ALG), typ=TYPE)
+    return keys.seal(claims, agency, services.keys.get(OWN_ALG), typ=TYPE)

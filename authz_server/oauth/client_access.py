@@ -18,7 +18,6 @@ from authz_server.core.secrets import equal
 from authz_server.extensions import Services
 from authz_server.oauth.dpop import DpopVerifier, presented_token
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
-from authz_server.oauth.id_token import SIGNING_ALG
 
 TTL_S: Final = 300
 TYPE: Final = "at+jwt"
@@ -49,7 +48,7 @@ def issue(services: Services, client_id: str, *, scope: str, jkt: str, now: date
         "scope": scope,
         "cnf": {"jkt": jkt},
     }
-    return jose.sign(claims, services.keys.get(SIGNING_ALG), typ=TYPE)
+    return jose.sign(claims, services.keys.get(jose.OWN_ALG), typ=TYPE)
 
 
 def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope: str) -> tuple[Client, Proof]:
@@ -72,7 +71,7 @@ def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope
 
 def _claims(services: Services, token: str) -> dict[str, Any]:
     try:
-        claims = jose.verify(token, services.keys, algorithms=(SIGNING_ALG,), typ=TYPE).claims
+        claims = jose.verify(token, services.keys, algorithms=(jose.OWN_ALG,), typ=TYPE).claims
     except BadToken as error:
         raise InvalidToken(error.detail) from None
     issuer = services.settings.issuer

@@ -11,7 +11,6 @@ from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth.errors import InvalidRequest
 
 TTL_S = 600
-SIGNING_ALG = "ES256"
 
 
 class Authentication(Protocol):
@@ -59,7 +58,7 @@ def issue(services: Services, code: Authentication, *, acr: str, asked: Mapping[
     }
     if code.nonce is not None:
         claims["nonce"] = code.nonce
-    return jose.sign(claims, services.keys.get(SIGNING_ALG))
+    return jose.sign(claims, services.keys.get(jose.OWN_ALG))
 
 
 def subject_of_hint(services: Services, hint: str) -> str:
@@ -68,7 +67,7 @@ def subject_of_hint(services: Services, hint: str) -> str:
     Raises: InvalidRequest.
     """
     try:
-        claims: Mapping[str, Any] = jose.verify(hint, services.keys, algorithms=(SIGNING_ALG,)).claims
+        claims: Mapping[str, Any] = jose.verify(hint, services.keys, algorithms=(jose.OWN_ALG,)).claims
     except BadToken:
         raise InvalidRequest("id_token_hint is not valid") from None
     subject = claims.get("sub")

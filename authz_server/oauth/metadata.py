@@ -7,7 +7,7 @@ from authz_server.core import jose
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL, acr_of_level
 from authz_server.extensions import Services
 from authz_server.identity.language import LOCALES
-from authz_server.oauth import client_access, id_token
+from authz_server.oauth import client_access
 from authz_server.oauth.authorization_request import PROMPTS
 from authz_server.oauth.scopes import CLAIMS, SCOPE_CLAIMS
 from authz_server.oauth.server import GRANTS
@@ -39,7 +39,7 @@ def document(services: Services) -> dict[str, Any]:
         "response_modes_supported": ["query"],
         "grant_types_supported": [grant.GRANT_TYPE for grant in GRANTS],
         "subject_types_supported": ["pairwise"],
-        "id_token_signing_alg_values_supported": [id_token.SIGNING_ALG],
+        "id_token_signing_alg_values_supported": [jose.OWN_ALG],
         "token_endpoint_auth_methods_supported": methods,
         "token_endpoint_auth_signing_alg_values_supported": algorithms,
         "introspection_endpoint_auth_methods_supported": methods,

@@ -25,13 +25,13 @@ from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import correction
 from authz_server.consent.outcome import DELIVERED, Decided
 from authz_server.core import clock
+from authz_server.core.jose import OWN_ALG
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import csrf, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
-from authz_server.notices.channels.webhook import SIGNING_ALG
 from authz_server.portal import locale
 from authz_server.portal.form_problem import too_old
 from authz_server.portal.outcome import approved, client_facts, moment
@@ -184,7 +184,7 @@ def _seal(wanted: correction.Wanted, offer: Offer, value: str, *, correction_id:
         "field": wanted.field_id,
         "claimed": value,
     }
-    return keys.seal(claims, offer.agency, here.keys.get(SIGNING_ALG), typ=TYPE)
+    return keys.seal(claims, offer.agency, here.keys.get(OWN_ALG), typ=TYPE)
 
 
 def _form(

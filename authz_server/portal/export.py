@@ -23,6 +23,7 @@ from authz_server.audit.service import NEWEST, Position, entries_of, places_of
 from authz_server.consent.receipt import ended_by, find_consents
 from authz_server.consent.wording import day
 from authz_server.core import clock, documents
+from authz_server.core.jose import OWN_ALG
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
@@ -93,7 +94,7 @@ def as_json(signed_in: SignedIn) -> Response:
         "entries": [_entry(entry) for entry in entries],
         "receipts": [claims_of(consent, actors) for consent in consents],
     }
-    octets = documents.seal("record", claims, known.keys.get(documents.ALG))
+    octets = documents.seal("record", claims, known.keys.get(OWN_ALG))
     return file(octets, "application/json", f"record-{clock.day_of(now):%Y%m%d}.json")
 
 

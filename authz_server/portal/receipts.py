@@ -14,6 +14,7 @@ from flask_babel import force_locale
 from authz_server.consent.models import Consent
 from authz_server.consent.receipt import ended_by, find_consent, receipt_of
 from authz_server.core import clock, documents
+from authz_server.core.jose import OWN_ALG
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity.guard import citizen_required
@@ -31,7 +32,7 @@ def as_json(signed_in: SignedIn, transaction_id: str) -> Response:
     """The receipt for programs, in one file: readable, and signed."""
     known, consent = services(), own_consent(signed_in, transaction_id)
     claims = claims_of(consent, ended_by(db.session(), [consent]))
-    octets = documents.seal("receipt", claims, known.keys.get(documents.ALG))
+    octets = documents.seal("receipt", claims, known.keys.get(OWN_ALG))
     return file(octets, "application/json", f"receipt-{transaction_id}.json")
 
 
@@ -58,7 +59,7 @@ def as_pdf(signed_in: SignedIn, transaction_id: str) -> Response:
         client = known.registry.client(consent.client_id)
         octets = receipt_pdf(consent, client, known.catalogue, issuer=known.settings.issuer)
     issued = {"iss": known.settings.issuer, "iat": int(clock.now().timestamp()), "receipt_id": transaction_id}
-    octets = documents.seal_pdf(octets, issued, known.keys.get(documents.ALG))
+    octets = documents.seal_pdf(octets, issued, known.keys.get(OWN_ALG))
     return file(octets, "application/pdf", f"receipt-{transaction_id}.pdf")
 
 

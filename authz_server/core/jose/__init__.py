@@ -22,7 +22,7 @@ from authz_server.core.jose.keys import (
     thumbprint,
 )
 from authz_server.core.jose.opening import decrypt
-from authz_server.core.jose.own_keys import forgotten, load_keys, rotated
+from authz_server.core.jose.own_keys import OWN_ALG, forgotten, load_keys, rotated
 from authz_server.core.jose.sealing import KEY_MANAGEMENT, encrypt
 from authz_server.core.jose.signed import (
     SIGNING,
@@ -36,6 +36,7 @@ from authz_server.core.jose.signed import (
 
 __all__ = [
     "KEY_MANAGEMENT",
+    "OWN_ALG",
     "SIGNING",
     "BadKey",
     "BadToken",

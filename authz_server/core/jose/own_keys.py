@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from authz_server.core.jose.errors import BadKey
 from authz_server.core.jose.keys import MAX_KEYS, PRIVATE_MEMBERS, KeySet, parse_private_keys, parse_public_key
+
+OWN_ALG: Final = "ES256"  # of whatever this platform signs, and of the key that is made for it
 
 
 def load_keys(path: Path) -> KeySet:

@@ -25,9 +25,9 @@ from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import preparation
 from authz_server.consent.correction import REQUESTED
 from authz_server.core import clock
+from authz_server.core.jose import OWN_ALG
 from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverable, is_one_of
 from authz_server.notices.channels.push import Pushed
-from authz_server.notices.channels.webhook import SIGNING_ALG
 
 ASK_TYPE: Final = "mydata-preparation+jwt"
 DROP_TYPE: Final = "mydata-preparation-drop+jwt"
@@ -83,7 +83,7 @@ class AgencyAhead(Agency):
             "txn": errand.entry.transaction_id,
         }
         typ, claims = (DROP_TYPE, claims) if dropping else (ASK_TYPE, claims | _asked(wanted))
-        sealed = keys.seal(claims, agency, self._services.keys.get(SIGNING_ALG), typ=typ)
+        sealed = keys.seal(claims, agency, self._services.keys.get(OWN_ALG), typ=typ)
         self._send(agency.preparation_endpoint, sealed.encode())
 
 

@@ -31,7 +31,6 @@ from authz_server.notices.channels.base import Errand, NotDelivered, Undeliverab
 from authz_server.notices.channels.push import Pushed
 
 TYPE: Final = "secevent+jwt"
-SIGNING_ALG: Final = "ES256"
 # RFC 8935 section 2.4: what a receiver may say of a token that it does not take. Its description is for nobody's log.
 ERRORS: Final = frozenset(
     {"invalid_request", "invalid_key", "invalid_issuer", "invalid_audience", "authentication_failed", "access_denied"}
@@ -86,7 +85,7 @@ class Webhook(Pushed):
             "sub_id": {"format": "opaque", "id": entry.consent_id},
             "events": {name: tell(entry)},
         }
-        return jose.sign(claims, self._services.keys.get(SIGNING_ALG), typ=TYPE)
+        return jose.sign(claims, self._services.keys.get(jose.OWN_ALG), typ=TYPE)
 
 
 def _error_in(answer: Answer) -> str | None:
