@@ -22,7 +22,7 @@ LONGEST_PERIOD_MONTHS = 60
 _PERIOD = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])/([0-9]{4})-(0[1-9]|1[0-2])")
 # Han (rare characters of place names included), ASCII letters and digits; joined by single spaces or hyphens.
 _PLACE = re.compile(r"[㐀-䶿一-鿿\U00020000-\U0003134FA-Za-z0-9]+(?:[ -][㐀-䶿一-鿿\U00020000-\U0003134FA-Za-z0-9]+)*")
-_MONTHS = (
+MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
     "December",
 )  # fmt: skip
@@ -76,7 +76,7 @@ def _display_period(value: str, locale: str) -> str:
     first, last = (divmod(month, 12) for month in _months(value))
     if _is_zh(locale):
         return "至 ".join(f"{year} 年 {month + 1} 月" for year, month in (first, last))
-    return " to ".join(f"{_MONTHS[month]} {year}" for year, month in (first, last))
+    return " to ".join(f"{MONTHS[month]} {year}" for year, month in (first, last))
 
 
 def _months(period: str) -> tuple[int, int]:

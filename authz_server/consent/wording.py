@@ -8,12 +8,8 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Final
 
+from authz_server.catalogue.parameters import MONTHS
 from authz_server.core.clock import LOCAL_TIME, day_of
-
-MONTHS: Final = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
 
 # name: (zh, en)
 SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
