@@ -20,6 +20,7 @@ from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
 from authz_server.core import identifiers, jose
 from authz_server.core.admission import LARGEST_BODY_BYTES
+from authz_server.core.identifiers import TRACE_HEADER
 from authz_server.core.logging import current_trace_id, event, set_trace_id
 from authz_server.core.settings import SettingsError, of
 from authz_server.database import close_session, db, engine_options, prepare_engine
@@ -33,7 +34,6 @@ from authz_server.portal.errors import unavailable
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-TRACE_HEADER = "X-FAPI-Interaction-ID"
 OTHER_SECRET_S = 60  # somebody has to put it right, and to start the server anew
 
 

@@ -10,7 +10,7 @@ import orjson
 
 from authz_server.core import clock, dpop, jose, secrets
 from authz_server.core.errors import DomainError
-from authz_server.core.identifiers import TraceId
+from authz_server.core.identifiers import TRACE_HEADER, TraceId
 from authz_server.core.jose.encoding import encode
 from resource_proxy.http_pool import Pool
 from resource_proxy.http_wire import NotConnected, WireError
@@ -193,7 +193,7 @@ class AuthzClient:
         return jose.sign(claims | {"exp": now + ASSERTION_TTL_S, "jti": secrets.new_secret("")}, self._key)
 
     def _post(self, path: str, form: str, trace_id: TraceId) -> _HttpAnswer:
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "X-FAPI-Interaction-ID": trace_id}
+        headers = {"Content-Type": "application/x-www-form-urlencoded", TRACE_HEADER: trace_id}
         return self._send("POST", path, headers, form)
 
     def _send(self, method: str, path: str, headers: Mapping[str, str], form: str) -> _HttpAnswer:

@@ -7,14 +7,12 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import MethodNotAllowed
 
 from authz_server.core import clock, dpop, identifiers, logging
+from authz_server.core.identifiers import TRACE_HEADER
 from authz_server.core.serving import HSTS
 from resource_proxy.connectors.base import NoRecord, Preparing
 from resource_proxy.errors import problem
 from resource_proxy.metadata import METADATA_PATH
 from resource_proxy.one_shot_fetch import Asked, DatasetUnknown, Delivery, Proxy, fetch
-
-TRACE_HEADER = "X-FAPI-Interaction-ID"
-
 
 # What a page that fetches may send and read (Fetch Standard, section 3.2: CORS protocol), besides what all may.
 PREFLIGHT = {

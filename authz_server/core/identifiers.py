@@ -14,6 +14,7 @@ TraceId = NewType("TraceId", str)
 
 # Crockford's base32: no I, L, O, U, so that a citizen can read a reference number over the telephone.
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+TRACE_HEADER = "X-FAPI-Interaction-ID"
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _ACR_PREFIX = "urn:mydata:acr:level-"
 
@@ -35,7 +36,7 @@ def crockford(number: int, length: int) -> str:
 
 
 def trace_id(received: str | None) -> TraceId:
-    """Return the received `X-FAPI-Interaction-ID` if it is a UUID, else a new one."""
+    """Return what came in `TRACE_HEADER` if it is a UUID, else a new one."""
     if received is not None and _UUID.fullmatch(received):
         return TraceId(received)
     return TraceId(str(uuid.uuid4()))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from authz_server.core.identifiers import TRACE_HEADER
 from authz_server.core.jose import KEY_MANAGEMENT, BadToken
 from authz_server.core.jose.encoding import json_segment
 from resource_proxy.connectors import http_answer
@@ -35,7 +36,7 @@ class JoseAgency:
             {
                 "Authorization": f"Bearer {question.ticket}",
                 "Accept": CONTENT_TYPE,
-                "X-FAPI-Interaction-ID": question.trace_id,
+                TRACE_HEADER: question.trace_id,
             },
         )
         package = StreamedPackage(response, limit_bytes=question.limit_bytes, transfer_s=self._transfer_timeout_s)

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from authz_server.catalogue.model import Dataset
 from authz_server.core import jose, text_file
-from authz_server.core.identifiers import AgencyId
+from authz_server.core.identifiers import TRACE_HEADER, AgencyId
 from resource_proxy.connectors import http_answer
 from resource_proxy.connectors.base import CHUNK_BYTES, AgencyGarbage, Answer, BadSignature, Question
 from resource_proxy.connectors.package_file import build
@@ -57,7 +57,7 @@ class PlainAgency:
                 "X-Api-Key": self._api_key,
                 "X-Citizen-Id": ticket.national_id,
                 "X-Transaction-Id": question.transaction,
-                "X-FAPI-Interaction-ID": question.trace_id,
+                TRACE_HEADER: question.trace_id,
                 "Connection": "close",
             },
         )
