@@ -21,6 +21,7 @@ from authz_server.core.secrets import new_secret
 from authz_server.counter import appointments
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.models import CITIZEN
+from authz_server.identity.service import id_of
 from authz_server.notices.channels.email import Email
 from authz_server.notices.channels.sms import Sms
 from authz_server.notices.letter import LEFT
@@ -88,9 +89,8 @@ def leave(session: Session, citizen_id: int, *, actor: str, settings: Settings, 
 
 def leave_by_name(session: Session, username: str, *, settings: Settings, now: datetime) -> bool:
     """The same, for the operator; whether a transfer was under way.  Raises: AccountProblem."""
-    found = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).scalar_one_or_none()
-    under_way = None if found is None else leave(session, found, actor="operator", settings=settings, now=now)
-    if under_way is None:
+    under_way = leave(session, id_of(session, username), actor="operator", settings=settings, now=now)
+    if under_way is None:  # they left in this very moment
         raise AccountProblem("no account has this user name")
     return under_way
 

@@ -128,9 +128,7 @@ def resume(session: Session, username: str, *, now: datetime) -> CitizenId:
 
 def add_certificate(session: Session, username: str, certificate: Certificate, *, now: datetime) -> CitizenId:
     """Bind a certificate that the operator knows to be this citizen's. The caller commits.  Raises: AccountProblem."""
-    citizen_id = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).scalar_one_or_none()
-    if citizen_id is None:
-        raise AccountProblem("no account has this user name")
+    citizen_id = id_of(session, username)
     bound = certificate_proof.described(certificate)
     added = credentials.add(
         session,
@@ -144,7 +142,16 @@ def add_certificate(session: Session, username: str, certificate: Certificate, *
     if added is None:
         raise AccountProblem("an account has this certificate already")
     _tell(session, citizen_id, "method.added", now=now, reason=certificate_proof.ID)
-    return CitizenId(citizen_id)
+    return citizen_id
+
+
+def id_of(session: Session, username: str) -> CitizenId:
+    """Whose account it is.  Raises: AccountProblem."""
+    named = select(CITIZEN.c.id).where(CITIZEN.c.username == username, CITIZEN.c.left_at.is_(None))
+    found = session.execute(named).scalar_one_or_none()
+    if found is None:
+        raise AccountProblem("no account has this user name")
+    return CitizenId(found)
 
 
 def set_locale(session: Session, citizen_id: int, *, locale: str) -> None:
@@ -162,8 +169,8 @@ def _set_suspended(session: Session, username: str, suspended_at: datetime | Non
     )
     citizen_id = session.execute(changed).scalar_one_or_none()
     if citizen_id is None:
-        known = session.execute(select(CITIZEN.c.id).where(CITIZEN.c.username == username)).first()
-        raise AccountProblem("it is so already" if known else "no account has this user name")
+        id_of(session, username)  # else there is none
+        raise AccountProblem("it is so already")
     return CitizenId(citizen_id)
 
 

@@ -1,15 +1,13 @@
 """`mydata consent revoke`, `mydata citizen freeze` and `unfreeze`: what an operator ends in the place of a citizen."""
 
 import click
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from authz_server import config
 from authz_server.core import clock, transfers
 from authz_server.database import session_for
 from authz_server.identity.commands import citizen
 from authz_server.identity.errors import AccountProblem
-from authz_server.identity.models import CITIZEN
+from authz_server.identity.service import id_of
 from authz_server.tokens import withdrawal
 
 
@@ -36,7 +34,7 @@ def revoke(reference: str, reason: str) -> None:
 def freeze(username: str) -> None:
     """Stop everything of a citizen, who can still sign in: what is open ends, and nothing is agreed to."""
     with session_for(config.load()) as session:
-        citizen_id = _id_of(session, username)
+        citizen_id = id_of(session, username)
         under_way = withdrawal.freeze(session, citizen_id, actor="operator", reason="by_operator", now=clock.now())
         transfers.commit_end(session, under_way=under_way)
     click.echo(f"citizen {username} frozen")
@@ -47,14 +45,6 @@ def freeze(username: str) -> None:
 def unfreeze(username: str) -> None:
     """Let a citizen agree to requests again; what was stopped stays stopped."""
     with session_for(config.load()) as session:
-        if not withdrawal.lift(session, _id_of(session, username), actor="operator", now=clock.now()):
+        if not withdrawal.lift(session, id_of(session, username), actor="operator", now=clock.now()):
             raise AccountProblem("it is not frozen")
     click.echo(f"citizen {username} unfrozen")
-
-
-def _id_of(session: Session, username: str) -> int:
-    known = select(CITIZEN.c.id).where(CITIZEN.c.username == username, CITIZEN.c.left_at.is_(None))
-    found: int | None = session.execute(known).scalar_one_or_none()
-    if found is None:
-        raise AccountProblem("no account has this user name")
-    return found
