@@ -1,6 +1,6 @@
 """What an agency can deliver, immutable: agencies, datasets, their fields and parameters."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
@@ -24,6 +24,12 @@ class Text:
 
     def to_json(self) -> dict[str, str]:
         return {"zh": self.zh, "en": self.en}
+
+
+def is_meant(query: str, identifier: str, texts: Iterable[Text]) -> bool:
+    """Whether a search finds what is called so: each of its words, in either language."""
+    whole = " ".join([identifier, *(f"{text.zh} {text.en}" for text in texts)]).lower()
+    return all(word in whole for word in query.lower().split())
 
 
 @dataclass(frozen=True, kw_only=True)

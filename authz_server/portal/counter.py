@@ -16,7 +16,7 @@ from flask import Blueprint, abort, make_response, redirect, render_template, re
 from werkzeug.exceptions import ServiceUnavailable
 from werkzeug.wrappers import Response
 
-from authz_server.catalogue.model import Dataset
+from authz_server.catalogue.model import Dataset, is_meant
 from authz_server.clients.model import Client, Purpose, PurposeDataset
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.wording import duration, listed
@@ -99,11 +99,10 @@ def _found(client_id: str, purpose_id: str) -> tuple[Client, Purpose]:
 
 
 def _meant(query: str, office: Client) -> bool:
-    """Whether a search finds it: each of its words, in names, addresses or services, in either language."""
+    """Whether a search finds it, in names, addresses or services."""
     places = [text for counter in office.counters.values() for text in (counter.name, counter.address)]
     texts = [office.name, *places, *(purpose.text for purpose in office.purposes.values())]
-    whole = " ".join([office.registered_id, *(f"{text.zh} {text.en}" for text in texts)]).lower()
-    return all(word in whole for word in query.lower().split())
+    return is_meant(query, office.registered_id, texts)
 
 
 def _office(office: Client) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from flask import Blueprint, make_response, redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from authz_server.catalogue.model import Agency, Dataset
+from authz_server.catalogue.model import Agency, Dataset, is_meant
 from authz_server.clients import own
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.download import MOST_DATASETS, open_request
@@ -129,10 +129,9 @@ def _catalogue(ticked: Sequence[Dataset], *, error: str | None = None, status: i
 
 
 def _meant(query: str, agency: Agency, dataset: Dataset) -> bool:
-    """Whether a search finds it: each of its words, in the names or the description, in either language."""
+    """Whether a search finds it, in the names or the description."""
     texts = [agency.name, dataset.name, dataset.description, *(field.name for field in dataset.fields)]
-    whole = " ".join([dataset.id, *(f"{text.zh} {text.en}" for text in texts)]).lower()
-    return all(word in whole for word in query.lower().split())
+    return is_meant(query, dataset.id, texts)
 
 
 def _card(dataset: Dataset) -> dict[str, Any]:
