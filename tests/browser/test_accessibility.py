@@ -566,3 +566,25 @@ def test_where_only_the_text_is_twice_as_large_a_word_longer_than_its_line_break
             links.evaluate_all("links => links.forEach(link => { link.textContent = 'Donaudampfschifffahrten' })")
             guest.page.evaluate("document.documentElement.style.fontSize = '200%'")
             assert not guest.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"), path
+
+
+@pytest.mark.parametrize("lang", LANGUAGES)
+def test_on_the_smallest_telephone_the_other_language_stands_in_the_line_of_the_account(
+    chromium: Browser, sandbox: Sandbox, lang: str
+) -> None:
+    with visitor(chromium, sandbox, lang=lang, who=1, width=NARROW) as guest:
+        guest.prove()
+        switches = []
+        for path, tag in (("/record", "a"), ("/verify", "button")):
+            guest.open(f"{path}?lang={lang}")
+            entries = [
+                *guest.page.locator(".masthead-menu > li").all(),
+                guest.page.locator(f".masthead-menu {tag}[lang]"),
+            ]
+            places = [box for entry in entries if (box := entry.bounding_box())]
+            assert len(places) == 4, "who is signed in, the way out, the other language, and what changes to it"
+            middles = [place["y"] + place["height"] / 2 for place in places]
+            assert max(middles) - min(middles) < 5, path
+            switches.append(places[-1]["width"])
+        # As wide whether it sends a form or not, with whatever fonts there are.
+        assert switches[0] == switches[1]
