@@ -16,6 +16,7 @@ from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
 from authz_server.config import Settings
+from authz_server.consent import correction
 from authz_server.consent.commands import figures
 from authz_server.consent.commands import verify as verify_file
 from authz_server.core import clock, logging, transfers
@@ -78,10 +79,14 @@ def migrate(back_to: str | None) -> None:
 
 
 def check_secret(settings: Settings) -> bool:
-    """False if the database can't be reached.  Raises: SettingsError if the secret file is not that of the database."""
+    """False if the database can't be reached.  Raises: SettingsError if the secret file is not that of the database.
+
+    What was sealed for an agency and not taken in time is destroyed: it may be that no worker has run since.
+    """
     try:
         with session_for(settings) as session:
             installation.own_secret(session, settings.secret_file)
+            correction.lapse(session, now=clock.now())
     except OperationalError:
         return False
     return True

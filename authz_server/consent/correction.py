@@ -81,8 +81,9 @@ def new_id() -> str:
 def request(session: Session, correction_id: str, wanted: Wanted, *, sealed: str, now: datetime) -> bool:
     """Keep what is sealed for the agency until that has taken it; False if it has an open request for this field.
 
-    The caller commits.
+    What has lapsed is destroyed first, for where no worker runs nobody else does. The caller commits.
     """
+    lapse(session, now=now)
     values = {**vars(wanted), "id": correction_id, "sealed": sealed.encode(), "requested_at": now}
     statement = insert_if_absent(session.get_bind().dialect.name, Correction).values(values)
     if not session.execute(statement.returning(CORRECTION.c.id)).all():
@@ -163,3 +164,8 @@ def corrections_of(session: Session, transaction_id: str, *, citizen_id: int) ->
     own = (CORRECTION.c.transaction_id == transaction_id, CORRECTION.c.citizen_id == citizen_id)
     columns = (CORRECTION.c[name] for name in SHOWN)
     return session.execute(select(*columns).where(*own).order_by(CORRECTION.c.requested_at)).all()
+
+
+def has_lapsed(row: Any, *, now: datetime) -> bool:
+    """Whether what was sealed for a request of `corrections_of` is to be destroyed: no worker was there to do so."""
+    return row.settled_at is None and row.delivered_at is None and row.requested_at <= now - SEALED_FOR

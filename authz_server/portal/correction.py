@@ -13,6 +13,7 @@ What the agency gets is a JWE to its key, in it a JWT of type mydata-correction+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from flask import Blueprint, Response, make_response, redirect, render_template, request
@@ -109,7 +110,12 @@ def _let_prove_more(signed_in: SignedIn, found: Decided) -> BaseResponse | None:
 
 def corrections_facts(signed_in: SignedIn, decided: Decided) -> list[dict[str, Any]]:
     """What was asked about a consent, for the page of it: dataset, field, requested, state (texts)."""
-    found = correction.corrections_of(db.session(), decided.transaction_id, citizen_id=signed_in.citizen_id)
+    now, find = clock.now(), partial(correction.corrections_of, db.session(), citizen_id=signed_in.citizen_id)
+    found = find(decided.transaction_id)
+    if any(correction.has_lapsed(row, now=now) for row in found):
+        correction.lapse(db.session(), now=now)
+        db.session.commit()
+        found = find(decided.transaction_id)
     return [_facts(row) for row in found]
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
+from authz_server import cli
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
 from authz_server.consent import correction
@@ -245,6 +246,26 @@ def test_after_eight_hours_it_is_destroyed_and_the_citizen_is_told(scene: Scene)
     assert (entry.actor, entry.success, entry.reason) == ("worker", False, "undelivered")
     scene.citizen = scene.platform.citizen(scene.citizen.username)
     assert "could not be reached" in scene.page()
+
+
+@pytest.mark.parametrize("who", ["its citizen, who looks", "the next one who asks", "a server that starts"])
+def test_after_eight_hours_it_is_destroyed_also_where_no_worker_runs(scene: Scene, who: str) -> None:
+    scene.ask()
+    clock.advance(timedelta(hours=8) - timedelta(seconds=1))
+    scene.citizen = scene.platform.citizen(scene.citizen.username)
+    assert "On its way to the agency." in scene.page()
+    assert scene.row.sealed is not None
+    clock.advance(timedelta(seconds=1))
+    if who == "its citizen, who looks":
+        assert "could not be reached" in scene.page()
+    elif who == "the next one who asks":
+        assert scene.ask("ris.personal/name", "測試市民").status_code == 303
+    else:
+        assert cli.check_secret(scene.platform.settings)
+    row = next(row for row in scene.rows if row.field_id == "national_id")
+    assert (row.sealed, row.outcome, row.settled_at) == (None, "undelivered", clock.now())
+    (entry,) = scene.entries("consent.correction_settled")
+    assert (entry.actor, entry.reason) == ("worker", "undelivered")
 
 
 def test_an_agency_that_will_never_take_it_is_not_asked_again(scene: Scene) -> None:
