@@ -10,8 +10,9 @@ import pytest
 from authz_server import leaving
 from authz_server.consent import erasure
 from authz_server.consent.models import Consent
-from authz_server.core import clock, jose
+from authz_server.core import clock, jose, outbound_http
 from authz_server.core.circuit import CircuitOpen
+from authz_server.core.outbound_http import Answer
 from authz_server.identity.models import Citizen
 from authz_server.notices import outbox
 from authz_server.tokens import withdrawal
@@ -203,6 +204,28 @@ def test_one_that_is_down_holds_the_others_up_no_longer_than_three_tries(world: 
     clock.advance(timedelta(minutes=5))
     assert down.told() == 5
     assert all(row.delivered_at for row in down.hands.notices("webhook"))
+
+
+def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post = outbound_http.post
+
+    def dawdle(*arguments: Any, **more: Any) -> Answer:
+        clock.advance(timedelta(seconds=outbound_http.TIMEOUT_S - 1))
+        return post(*arguments, **more)
+
+    monkeypatch.setattr(outbound_http, "post", dawdle)
+    for _ in range(5):
+        world.stop(world.consented())
+    world.told()
+    assert len(world.receiver.tokens) == 3
+    failures = [notice.failure for notice in world.hands.notices("webhook") if not notice.delivered_at]
+    assert failures == [CircuitOpen(60).detail] * 2
+    monkeypatch.undo()
+    clock.advance(timedelta(minutes=5))
+    world.told()
+    assert all(notice.delivered_at for notice in world.hands.notices("webhook"))
 
 
 def test_a_client_without_an_endpoint_is_told_nothing(own_platform: Platform) -> None:

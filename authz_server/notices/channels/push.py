@@ -1,10 +1,11 @@
 """One push to a URL that a client or an agency registered, and what its answer means."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import ClassVar, Final
 
 from authz_server.config import Settings
-from authz_server.core import outbound_http
+from authz_server.core import clock, outbound_http
 from authz_server.core.circuit import Circuit, CircuitOpen
 from authz_server.core.outbound_http import Answer, FetchError
 from authz_server.extensions import Services
@@ -12,10 +13,13 @@ from authz_server.notices.channels.base import NotDelivered, Undeliverable
 
 LATER: Final = frozenset({408, 425, 429})
 COOL_DOWN_S: Final = 60
+SLOW: Final = timedelta(seconds=outbound_http.TIMEOUT_S / 2)
 
 
 class Pusher:
-    """Pushes, for one thread. A receiver that hangs costs the others a wait a minute, however much it is to be told."""
+    """Pushes, for one thread. A receiver that hangs costs the others a wait a minute, however much it is to be told; so
+    does one that takes what it is told, but always just in time: it would hold up everybody else for as long as it
+    likes."""
 
     def __init__(self, services: Services) -> None:
         self._allowed = frozenset(services.settings.allowed_outbound_hosts)
@@ -46,7 +50,7 @@ class Pusher:
             permit = door.enter()
         except CircuitOpen as error:
             raise NotDelivered(error.detail) from None
-        works = False
+        works, began = False, clock.now()
         try:
             answer = outbound_http.post(
                 endpoint,
@@ -55,7 +59,7 @@ class Pusher:
                 headers={"Accept": "application/json"},
                 allowed_hosts=self._allowed,
             )
-            works = answer.status < 500
+            works = answer.status < 500 and clock.now() - began < SLOW
         except FetchError as error:
             raise NotDelivered(error.detail) from None
         finally:
