@@ -204,7 +204,7 @@ class AuthzClient:
             except NotConnected:
                 return self._call(method, path, headers, form)
         except WireError as error:
-            raise AuthorizationServerDown(f"{path}: {type(error).__name__}") from None
+            raise AuthorizationServerDown(f"{path}: {error}") from None
 
     def _call(self, method: str, path: str, headers: Mapping[str, str], form: str) -> _HttpAnswer:
         answer = self._pool.send(method, self._path + path, {"Accept": "application/json", **headers}, form.encode())

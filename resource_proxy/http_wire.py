@@ -32,7 +32,13 @@ WITHOUT_BODY = frozenset({204, 304})  # RFC 9112 section 6.3
 
 
 class WireError(Exception):
-    """No answer. What the peer did with the request is unknown, unless it is a `NotConnected`."""
+    """No answer. What the peer did with the request is unknown, unless it is a `NotConnected`.
+
+    As a text it is for a log: the kind, and what that comes from, of which nothing is the peer's own words.
+    """
+
+    def __str__(self) -> str:
+        return ": ".join((type(self).__name__, *map(str, self.args)))
 
 
 class NotConnected(WireError):

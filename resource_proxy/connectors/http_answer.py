@@ -78,7 +78,7 @@ def read_whole(response: Answer, limit_bytes: int) -> bytes:
 
 def wire_failure(error: WireError) -> AgencyError:
     """What a failure of the connection says about the agency."""
-    kind = type(error).__name__
+    kind = str(error)
     if isinstance(error, ConnectTimeout | AnswerTimeout):
         return AgencyTimeout(kind)
     return AgencyDown(kind) if isinstance(error, NotConnected | ConnectionLost) else AgencyGarbage(kind)

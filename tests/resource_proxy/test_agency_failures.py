@@ -1,5 +1,6 @@
 """An agency that is down, slow, refusing, answering garbage or too much: what client and record are told."""
 
+import logging
 import socket
 import ssl
 import struct
@@ -147,20 +148,37 @@ def test_nothing_is_sent_and_the_record_says_why(
     assert len(agency.requests) == 1
 
 
-def test_a_connection_that_is_refused_is_503(http: FlaskClient, authz: Authz, agency: Peer, client: Client) -> None:
+def test_a_connection_that_is_refused_is_503_and_told(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
     agency.stop()
-    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    with caplog.at_level(logging.INFO, "mydata"):
+        answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
     assert authz.outcomes[0]["reason"] == "agency_down"
+    assert detail_of(caplog) == "NotConnected: ConnectionRefusedError"
 
 
-def test_a_name_that_does_not_resolve_is_503(
-    settings: ProxySettings, real_catalogue: Catalogue, authz: Authz, client: Client
+def test_a_name_that_does_not_resolve_is_503_and_told(
+    settings: ProxySettings,
+    real_catalogue: Catalogue,
+    authz: Authz,
+    client: Client,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     agencies = {"ris": AgencySettings(url="https://agency.invalid", connector="jose")}
     http = create_app(replace(settings, agencies=agencies), catalogue=real_catalogue).test_client()
-    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+    with caplog.at_level(logging.INFO, "mydata"):
+        assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
     assert authz.outcomes[0]["reason"] == "agency_down"
+    assert detail_of(caplog) == "NotConnected: gaierror"
+
+
+def detail_of(caplog: pytest.LogCaptureFixture) -> str:
+    """What the log says of the request that was refused."""
+    (refused,) = (record for record in caplog.records if record.message == "request.refused")
+    told: str = refused.identifiers["detail"]  # type: ignore[attr-defined]  # as `logging.event` has it
+    return told
 
 
 def test_a_connection_that_is_never_accepted_is_504(
