@@ -97,7 +97,11 @@ class _Unhurried(logging.StreamHandler[TextIO]):
         self._torn = False  # the last line has no end
 
     def emit(self, record: logging.LogRecord) -> None:
-        told = [self.format(record)]
+        try:
+            told = [self.format(record)]
+        except Exception:  # a library's, whose arguments are not those that it names: no request goes down for that
+            self._lost += 1
+            return
         if self._lost:
             lost = logging.LogRecord(_LOGGER.name, logging.WARNING, "", 0, "log.lost", None, None)
             lost.identifiers = {"count": self._lost}
@@ -113,11 +117,11 @@ class _Unhurried(logging.StreamHandler[TextIO]):
             target = self.stream.fileno()
             room = select.poll()
             room.register(target, select.POLLOUT)
-            for begin in range(0, len(octets), _PIECE_BYTES):
+            while octets:
                 if not room.poll(patience_ms):
                     return False
-                os.write(target, octets[begin : begin + _PIECE_BYTES])
-                self._torn = begin + _PIECE_BYTES < len(octets)
+                octets = octets[os.write(target, octets[:_PIECE_BYTES]) :]  # a disk takes a part, and then no more
+                self._torn = bool(octets)
         except (OSError, ValueError, AttributeError):  # it is closed, its reader or disk is gone, or there is none
             return False
         return True

@@ -1,6 +1,7 @@
 """Log lines: JSON, listed identifiers, no values. Class of vulnerability: 25 (secrets in logs)."""
 
 import contextlib
+import errno
 import fcntl
 import json
 import logging
@@ -169,3 +170,30 @@ def test_a_log_whose_reader_is_gone_stops_nobody(pipe: tuple[int, TextIO], capfd
     for _ in range(2):
         log.event("server.busy")
     assert capfd.readouterr().err == ""
+
+
+def test_a_line_of_a_library_that_can_not_be_made_takes_no_request_down_and_is_counted(lines: Lines) -> None:
+    own = logging.getLogger().handlers[0]  # not pytest's, which may raise
+    own.handle(logging.LogRecord("some.library", logging.WARNING, "", 0, "got %d", ("no number",), None))
+    log.event("server.busy")
+    lost, last = lines()
+    assert (lost["event"], lost["count"], last["event"]) == ("log.lost", 1, "server.busy")
+
+
+def test_a_line_of_which_a_full_disk_takes_a_part_does_not_run_into_the_next(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    write, room = os.write, [10]
+
+    def full(target: int, octets: bytes) -> int:
+        if not room:
+            raise OSError(errno.ENOSPC, "full")
+        return write(target, octets[: room.pop()])
+
+    monkeypatch.setattr(os, "write", full)
+    log.event("request.refused")
+    monkeypatch.undo()
+    log.event("server.busy")
+    torn, lost, last = (tmp_path / "log").read_text().splitlines()
+    assert len(torn) == 10
+    assert (json.loads(lost)["count"], json.loads(last)["event"]) == (1, "server.busy")
