@@ -77,6 +77,19 @@ def test_no_server_starts_where_its_connections_share_sessions(database_url: str
         schema.check(url)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_tables_of_another_release_are_told_also_where_there_is_no_second_connection(database_url: str) -> None:
+    with postgres.role() as role:
+        as_owner(
+            database_url,
+            "GRANT SELECT ON alembic_version TO PUBLIC",
+            "UPDATE alembic_version SET version_num = '0001'",
+            f"ALTER ROLE {role} CONNECTION LIMIT 1",
+        )
+        with pytest.raises(SettingsError, match="tables of version 0001"):
+            schema.check(database_url.replace("postgres@", f"{role}@"))
+
+
 def as_owner(url: str, *statements: str) -> None:
     """Change a database as who owns it."""
     engine = new_engine(url)
