@@ -234,10 +234,14 @@ def _file_of(path: str) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _find_file(_dialect: Dialect, _entry: object, arguments: list[Any], _options: object) -> None:
-    """SQLite would make an empty one, which nobody could tell from the lost one when that comes back."""
+def _find_file(_dialect: Dialect, entry: ConnectionPoolEntry, arguments: list[Any], _options: object) -> None:
+    """SQLite would make an empty one, which nobody could tell from the lost one when that comes back.
+
+    By the name in the settings, which may be a link that leads to another file later, and before it is opened: should
+    another file come in its place meanwhile, the connection is none to the one that is remembered.
+    """
     try:
-        Path(arguments[0]).stat()
+        entry.info[_FILE] = arguments[0], _file_of(arguments[0])
     except OSError as error:
         raise sqlite3.OperationalError(f"{error.strerror}: {arguments[0]}") from None
 
@@ -252,9 +256,7 @@ def _refuse_another_file(connection: sqlite3.Connection, entry: ConnectionPoolEn
     raise InvalidatePoolError
 
 
-def _configure_sqlite(connection: Any, entry: ConnectionPoolEntry) -> None:
-    path = connection.execute("PRAGMA database_list").fetchone()[2]
-    entry.info[_FILE] = path, _file_of(path)
+def _configure_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver's own, implicit BEGIN would be a deferred one
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
         connection.execute(f"PRAGMA {pragma}")

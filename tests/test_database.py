@@ -164,6 +164,21 @@ def test_nothing_goes_to_a_file_that_is_gone_and_none_is_made(engine: Engine) ->
         connection.execute(select(Installation.id))
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_nothing_goes_to_a_file_to_which_a_link_leads_no_longer(engine: Engine, tmp_path: Path) -> None:
+    link, other = tmp_path / "link", tmp_path / "other"
+    link.symlink_to(str(engine.url.database))
+    of_link = new_engine(f"sqlite:///{link}")
+    with of_link.connect() as connection:
+        ask(connection)
+    other.touch()
+    link.unlink()
+    link.symlink_to(other)
+    with pytest.raises(UNREACHABLE, match="no such table"), of_link.connect() as connection:
+        connection.execute(select(Installation.id))
+    of_link.dispose()
+
+
 def ask(connection: Connection | Executor) -> None:
     """Ask for a row; an error of a dead connection passes."""
     (row,) = Prepared(select(literal(7).label("found"))).run(connection, {})
