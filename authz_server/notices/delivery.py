@@ -16,7 +16,7 @@ from authz_server.core import clock
 from authz_server.core.logging import event
 from authz_server.database import UNREACHABLE, reading, why
 from authz_server.notices import outbox
-from authz_server.notices.channels.base import Channel, Errand, NotDelivered, Undeliverable
+from authz_server.notices.channels.base import Channel, Errand, NotAsked, NotDelivered, Undeliverable
 from authz_server.notices.errands import Matter, errand_of, matters
 from authz_server.notices.letter import CODES
 from authz_server.notices.outbox import Claim
@@ -119,7 +119,8 @@ def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | 
         if isinstance(failure, Undeliverable):
             over = outbox.given_up(session, claim, failure.detail, now=now)
         else:
-            over = outbox.postponed(session, claim, failure.detail, now=now)
+            asked = not isinstance(failure, NotAsked)
+            over = outbox.postponed(session, claim, failure.detail, asked=asked, now=now)
         if over and carried is not None:
             correction.undelivered(session, carried.id, now=now)
     return over

@@ -5,7 +5,8 @@ else takes them meanwhile, and should their worker die, they are due again then.
 lost its claim, and changes nothing.
 
 What is not taken is tried again after half a minute, then after twice as long each time, up to four hours, each wait
-longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three days, it is given up.
+longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three days, it is given up, unless the last one
+was none, for the receiver was left alone at that moment.
 """
 
 from collections.abc import Sequence
@@ -114,11 +115,14 @@ def released(session: Session, claim: Claim, *, now: datetime) -> None:
     _settle(session, claim, due_at=now, attempts=claim.attempt - 1)
 
 
-def postponed(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:
-    """Try again later, or give up if it was tried often enough; whether it was given up. The caller commits."""
-    if claim.attempt >= MOST_ATTEMPTS:
+def postponed(session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime) -> bool:
+    """Try again later, or give up if it was tried often enough; whether it was given up. The caller commits.
+
+    Args: asked: whether the receiver was asked at all: only one that was, and at last, has not taken it.
+    """
+    if asked and claim.attempt >= MOST_ATTEMPTS:
         return given_up(session, claim, failure, now=now)
-    _settle(session, claim, due_at=now + claim.wait, failure=failure)
+    _settle(session, claim, due_at=now + claim.wait, failure=failure, attempts=min(claim.attempt, MOST_ATTEMPTS - 1))
     return False
 
 

@@ -243,7 +243,7 @@ def test_what_somebody_works_on_nobody_else_takes_until_the_lease_is_over(hands:
     clock.advance(timedelta(seconds=1))
     assert hands.deliver("email") == 1
     with Session(hands.platform.engine) as session, session.begin():
-        outbox.postponed(session, taken, "the late word of who was given up on", now=clock.now())
+        outbox.postponed(session, taken, "the late word of who was given up on", asked=True, now=clock.now())
     assert hands.notices("email")[-1].delivered_at is not None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from authz_server import leaving
 from authz_server.consent import erasure
@@ -15,6 +16,7 @@ from authz_server.core.circuit import CircuitOpen
 from authz_server.core.outbound_http import Answer
 from authz_server.identity.models import Citizen
 from authz_server.notices import outbox
+from authz_server.notices.models import NOTICE
 from authz_server.tokens import withdrawal
 from tests.notices.support import Hands
 from tests.notices.test_processes import settings_of, worker
@@ -206,9 +208,8 @@ def test_one_that_is_down_holds_the_others_up_no_longer_than_three_tries(world: 
     assert all(row.delivered_at for row in down.hands.notices("webhook"))
 
 
-def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_either(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def take_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every answer come a second before it would be too late."""
     post = outbound_http.post
 
     def dawdle(*arguments: Any, **more: Any) -> Answer:
@@ -216,6 +217,12 @@ def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_ei
         return post(*arguments, **more)
 
     monkeypatch.setattr(outbound_http, "post", dawdle)
+
+
+def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_either(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take_just_in_time(monkeypatch)
     for _ in range(5):
         world.stop(world.consented())
     world.told()
@@ -225,6 +232,23 @@ def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_ei
     monkeypatch.undo()
     clock.advance(timedelta(minutes=5))
     world.told()
+    assert all(notice.delivered_at for notice in world.hands.notices("webhook"))
+
+
+def test_nothing_is_given_up_at_a_moment_at_which_its_receiver_was_left_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many things that are due together a slow one is asked about one; it has not refused the others."""
+    take_just_in_time(monkeypatch)
+    for _ in range(5):
+        world.stop(world.consented())
+    world.told()
+    with writing(world.platform) as session:
+        session.execute(update(NOTICE).where(NOTICE.c.due_at.is_not(None)).values(attempts=outbox.MOST_ATTEMPTS - 1))
+    for taken in (4, 5):
+        clock.advance(timedelta(hours=6))
+        world.told()
+        assert len(world.receiver.tokens) == taken
     assert all(notice.delivered_at for notice in world.hands.notices("webhook"))
 
 

@@ -43,6 +43,10 @@ class NotDelivered(DomainError):
     public = "The message could not be delivered yet."
 
 
+class NotAsked(NotDelivered):
+    """The receiver is left alone for a while, because of what it did with others: this attempt says nothing of it."""
+
+
 class Undeliverable(NotDelivered):
     """No attempt will ever succeed: the message is given up at once."""
 

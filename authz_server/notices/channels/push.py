@@ -9,7 +9,7 @@ from authz_server.core import clock, outbound_http
 from authz_server.core.circuit import Circuit, CircuitOpen
 from authz_server.core.outbound_http import Answer, FetchError
 from authz_server.extensions import Services
-from authz_server.notices.channels.base import NotDelivered, Undeliverable
+from authz_server.notices.channels.base import NotAsked, NotDelivered, Undeliverable
 
 LATER: Final = frozenset({408, 425, 429})
 COOL_DOWN_S: Final = 60
@@ -35,7 +35,7 @@ class Pusher:
     ) -> None:
         """Returns when it was taken: 2xx. 408, 425, 429, 5xx and no answer mean later; everything else never.
 
-        Args: error_in: the receiver's own reason, from a closed list.  Raises: Undeliverable, NotDelivered.
+        Args: error_in: the receiver's own reason, from a closed list.  Raises: Undeliverable, NotAsked, NotDelivered.
         """
         answer = self._post(endpoint, body, content_type)
         if 200 <= answer.status < 300:
@@ -49,7 +49,7 @@ class Pusher:
         try:
             permit = door.enter()
         except CircuitOpen as error:
-            raise NotDelivered(error.detail) from None
+            raise NotAsked(error.detail) from None
         works, began = False, clock.now()
         try:
             answer = outbound_http.post(
