@@ -144,6 +144,13 @@ def test_the_form_of_another_page_closes_nothing(own_platform: Platform, token: 
     assert rows(own_platform, Citizen, username="citizen1")[0].left_at is None
 
 
+def test_of_two_tokens_none_closes_anything(own_platform: Platform) -> None:
+    browser = browser_of(own_platform)
+    token = hidden_fields(browser.client.get(CONFIRM).text)["csrf"]
+    assert browser.client.post(CONFIRM, data={"csrf": [token, "x"]}).status_code == 400
+    assert rows(own_platform, Citizen, username="citizen1")[0].left_at is None
+
+
 def test_everything_ends_at_once(own_platform: Platform) -> None:
     waiting, leased = tokens(own_platform), tokens(own_platform)
     jkt = own_platform.bank.dpop_key.thumbprint
