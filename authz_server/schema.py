@@ -50,7 +50,7 @@ def _make_file(url: str) -> None:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         with suppress(OSError):  # told when it is looked for
-            Path(str(parsed.database)).touch()
+            Path(str(parsed.database)).touch(0o644)  # as SQLite would, however lax the umask
 
 
 def check(url: str) -> None:

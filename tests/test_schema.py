@@ -1,5 +1,6 @@
 """Whether the tables are those of this release: whatever else is found is told so that it can be mended."""
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -88,6 +89,15 @@ def test_tables_of_another_release_are_told_also_where_there_is_no_second_connec
         )
         with pytest.raises(SettingsError, match="tables of version 0001"):
             schema.check(database_url.replace("postgres@", f"{role}@"))
+
+
+def test_nobody_else_may_write_to_a_file_of_sqlite_that_is_made_however_lax_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        schema.migrate(f"sqlite:///{tmp_path / 'new.db'}")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new.db").stat().st_mode & 0o777 == 0o644
 
 
 def as_owner(url: str, *statements: str) -> None:
