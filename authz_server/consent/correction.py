@@ -134,7 +134,8 @@ def undelivered(session: Session, correction_id: str, *, now: datetime) -> None:
 
 def lapse(session: Executor, *, now: datetime) -> Sequence[Any]:
     """Give up what was not taken in time, and destroy what was sealed. The caller commits."""
-    entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED)
+    # Whose request it is that comes across them says nothing of those whom they are of.
+    entry = Entry(at=now, event=SETTLED, success=False, actor="worker", reason=UNDELIVERED, trace_id=None)
     return LAPSE.run(session, entry=entry, too_old=now - SEALED_FOR, ending=UNDELIVERED, now=now)
 
 

@@ -265,7 +265,7 @@ def test_after_eight_hours_it_is_destroyed_also_where_no_worker_runs(scene: Scen
     row = next(row for row in scene.rows if row.field_id == "national_id")
     assert (row.sealed, row.outcome, row.settled_at) == (None, "undelivered", clock.now())
     (entry,) = scene.entries("consent.correction_settled")
-    assert (entry.actor, entry.reason) == ("worker", "undelivered")
+    assert (entry.actor, entry.reason, entry.trace_id) == ("worker", "undelivered", None)
 
 
 def test_an_agency_that_will_never_take_it_is_not_asked_again(scene: Scene) -> None:
