@@ -48,9 +48,9 @@ def migrate(url: str, *, back_to: str | None = None) -> None:
 def _make_file(url: str) -> None:
     """Make an empty file for SQLite, if there is none: nothing else does."""
     parsed = make_url(url)
-    if parsed.get_backend_name() == "sqlite":
+    if parsed.get_backend_name() == "sqlite" and parsed.database:
         with suppress(OSError):  # told when it is looked for
-            Path(str(parsed.database)).touch(0o644)  # as SQLite would, however lax the umask
+            Path(parsed.database).touch(0o644)  # as SQLite would, however lax the umask
 
 
 def check(url: str) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import OperationalError
 
 from authz_server import schema
 from authz_server.audit.models import AuditEntry
@@ -89,6 +90,13 @@ def test_tables_of_another_release_are_told_also_where_there_is_no_second_connec
         )
         with pytest.raises(SettingsError, match="tables of version 0001"):
             schema.check(database_url.replace("postgres@", f"{role}@"))
+
+
+def test_a_database_in_memory_is_no_file_of_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OperationalError, match="No such file"):
+        schema.migrate("sqlite://")
+    assert not list(tmp_path.iterdir())
 
 
 def test_nobody_else_may_write_to_a_file_of_sqlite_that_is_made_however_lax_the_umask(tmp_path: Path) -> None:
