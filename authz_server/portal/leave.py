@@ -19,7 +19,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf, enrolment, levels, turns
 from authz_server.identity.guard import current
 from authz_server.identity.sessions import SignedIn
-from authz_server.identity.visits import FRESH, singles
+from authz_server.identity.visits import FRESH
 from authz_server.portal import locale
 from authz_server.portal.record import client_name
 from authz_server.tokens import withdrawal
@@ -53,7 +53,6 @@ def ask(signed_in: SignedIn) -> Response:
 @enrolment.unfrozen
 def leave(signed_in: SignedIn) -> Response:
     """Close the account, and forget the browser."""
-    singles(request.form)
     if not csrf.check_form(ACTION):
         return _question(signed_in, stale=True)
     if _lack(signed_in) is not None:

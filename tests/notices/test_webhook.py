@@ -208,8 +208,8 @@ def test_one_that_is_down_holds_the_others_up_no_longer_than_three_tries(world: 
     assert all(row.delivered_at for row in down.hands.notices("webhook"))
 
 
-def take_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let every answer come a second before it would be too late."""
+def take_just_in_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every answer come a second before it would be too late, and five things be told."""
     post = outbound_http.post
 
     def dawdle(*arguments: Any, **more: Any) -> Answer:
@@ -217,15 +217,15 @@ def take_just_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         return post(*arguments, **more)
 
     monkeypatch.setattr(outbound_http, "post", dawdle)
+    for _ in range(5):
+        world.stop(world.consented())
+    world.told()
 
 
 def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_either(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take_just_in_time(monkeypatch)
-    for _ in range(5):
-        world.stop(world.consented())
-    world.told()
+    take_just_in_time(world, monkeypatch)
     assert len(world.receiver.tokens) == 3
     failures = [notice.failure for notice in world.hands.notices("webhook") if not notice.delivered_at]
     assert failures == [CircuitOpen(60).detail] * 2
@@ -239,16 +239,15 @@ def test_nothing_is_given_up_at_a_moment_at_which_its_receiver_was_left_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of many things that are due together a slow one is asked about one; it has not refused the others."""
-    take_just_in_time(monkeypatch)
-    for _ in range(5):
-        world.stop(world.consented())
-    world.told()
+    take_just_in_time(world, monkeypatch)
     with writing(world.platform) as session:
         session.execute(update(NOTICE).where(NOTICE.c.due_at.is_not(None)).values(attempts=outbox.MOST_ATTEMPTS - 1))
     for taken in (4, 5):
         clock.advance(timedelta(hours=6))
         world.told()
         assert len(world.receiver.tokens) == taken
+        waiting = [notice.attempts for notice in world.hands.notices("webhook") if not notice.delivered_at]
+        assert waiting == [outbox.MOST_ATTEMPTS - 1] * (5 - taken)  # its last attempt is still to come
     assert all(notice.delivered_at for notice in world.hands.notices("webhook"))
 
 

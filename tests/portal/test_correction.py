@@ -305,6 +305,15 @@ def test_a_worker_that_was_slower_than_its_claim_gives_up_nothing(
         assert scene.answer().status_code == 204
 
 
+def test_what_its_agency_has_is_given_up_by_nobody(scene: Scene) -> None:
+    scene.ask()
+    scene.carry()
+    with writing(scene.platform) as session:
+        correction.undelivered(session, scene.row.id, now=clock.now())
+    assert scene.entries("consent.correction_settled") == []
+    assert scene.answer().status_code == 204
+
+
 def test_of_an_agency_that_takes_no_requests_the_citizen_learns_whom_to_call(scene: Scene) -> None:
     with writing(scene.platform) as session:
         session.execute(update(Agency).where(Agency.id == AGENCY).values(correction_endpoint=None))
