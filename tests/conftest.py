@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     And let tests talk to their servers alone, whatever proxy this machine's environment names.
     """
+    gc.disable()  # until all tests are known: nothing of them goes
     pass_by_proxies()
     if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
         postgres.start_for_workers(count)
@@ -49,6 +50,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
