@@ -36,7 +36,7 @@ class Circuit:
         self._lock = threading.Lock()
         self._max_concurrent = max_concurrent
         self._allowed_failures = failures
-        self._cool_down = timedelta(seconds=cool_down_s)
+        self._usual_cool_down = self._cool_down = timedelta(seconds=cool_down_s)
         self._inside = 0
         self._consecutive_failures = 0
         self._closed_at: datetime | None = None
@@ -56,7 +56,7 @@ class Circuit:
             self._inside += 1
             return Permit(self, probe=self._probing)
 
-    def _leave(self, permit: "Permit", peer_works: bool | None) -> None:
+    def _leave(self, permit: "Permit", peer_works: bool | None, cool_down: timedelta | None) -> None:
         with self._lock:
             self._inside -= 1
             if permit.probe:
@@ -66,7 +66,7 @@ class Circuit:
             elif peer_works is not None:
                 self._consecutive_failures += 1
                 if self._consecutive_failures >= self._allowed_failures:
-                    self._closed_at = clock.now()
+                    self._closed_at, self._cool_down = clock.now(), cool_down or self._usual_cool_down
 
 
 class Permit:
@@ -76,8 +76,11 @@ class Permit:
         self.probe = probe
         self._circuit: Circuit | None = circuit
 
-    def settle(self, *, peer_works: bool | None) -> None:
-        """Give the place back. `peer_works`: None if the peer was not asked, or was not the one that failed."""
+    def settle(self, *, peer_works: bool | None, cool_down: timedelta | None = None) -> None:
+        """Give the place back. `peer_works`: None if the peer was not asked, or was not the one that failed.
+
+        Args: cool_down: for how long the peer is left alone if this was one failure too many, if not the usual time.
+        """
         circuit, self._circuit = self._circuit, None
         if circuit is not None:
-            circuit._leave(self, peer_works)
+            circuit._leave(self, peer_works, cool_down)

@@ -1,6 +1,8 @@
 """The client is told that a consent of its has ended: by a signed token, again and again until it has taken it."""
 
+from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,8 @@ from authz_server.core.circuit import CircuitOpen
 from authz_server.core.outbound_http import Answer
 from authz_server.identity.models import Citizen
 from authz_server.notices import outbox
+from authz_server.notices.channels.base import NotDelivered
+from authz_server.notices.channels.push import SLOW, Pusher
 from authz_server.notices.models import NOTICE
 from authz_server.tokens import withdrawal
 from tests.notices.support import Hands
@@ -233,6 +237,46 @@ def test_one_that_takes_everything_just_in_time_holds_the_others_up_no_longer_ei
     clock.advance(timedelta(minutes=5))
     world.told()
     assert all(notice.delivered_at for notice in world.hands.notices("webhook"))
+
+
+def test_one_that_takes_its_time_is_left_alone_no_longer_than_it_has_taken(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of many things it could take, it is told as many as half of the time allows, and not one a minute."""
+    take_just_in_time(world, monkeypatch)
+    clock.advance(timedelta(seconds=48))  # all is due again
+    world.told()
+    assert len(world.receiver.tokens) == 4
+
+
+def test_all_that_are_slow_have_half_of_the_time_however_many_they_are(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Be it that they take everything just in time, or that they never answer."""
+    busy, asked = timedelta(), Counter[str]()
+
+    def dawdle(endpoint: str, *_: Any, **__: Any) -> Answer:
+        nonlocal busy
+        clock.advance(SLOW)
+        busy += SLOW
+        asked[endpoint] += 1
+        if int(endpoint) % 2:
+            raise outbound_http.FetchFailed("no answer")
+        return Answer(202, b"", "")
+
+    monkeypatch.setattr(outbound_http, "post", dawdle)
+    pusher = Pusher(services_of(platform))
+    with clock.frozen(clock.now()):
+        for _ in range(2):  # it takes a while until they are known
+            busy, began = timedelta(), clock.now()
+            asked.clear()
+            while clock.now() - began < timedelta(minutes=20):
+                clock.advance(timedelta(seconds=1))
+                for endpoint in range(30):
+                    with suppress(NotDelivered):
+                        pusher.push(str(endpoint), b"", content_type="text/plain")
+    assert timedelta(minutes=8) < busy < timedelta(minutes=10.5)
+    assert max(asked.values()) - min(asked.values()) <= 1, "all get the same"
 
 
 def test_nothing_is_given_up_at_a_moment_at_which_its_receiver_was_left_alone(

@@ -1,7 +1,7 @@
 """One push to a URL that a client or an agency registered, and what its answer means."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from authz_server.config import Settings
@@ -12,18 +12,21 @@ from authz_server.extensions import Services
 from authz_server.notices.channels.base import NotAsked, NotDelivered, Undeliverable
 
 LATER: Final = frozenset({408, 425, 429})
-COOL_DOWN_S: Final = 60
-SLOW: Final = timedelta(seconds=outbound_http.TIMEOUT_S / 2)
+COOL_DOWN: Final = timedelta(minutes=1)  # of one that fails
+LONGEST: Final = timedelta(seconds=outbound_http.TIMEOUT_S)
+SLOW: Final = LONGEST / 2
+SLOW_FOR: Final = timedelta(minutes=10)  # the last slow answer counts, for the share of the others
 
 
 class Pusher:
-    """Pushes, for one thread. A receiver that hangs costs the others a wait a minute, however much it is to be told; so
-    does one that takes what it is told, but always just in time: it would hold up everybody else for as long as it
-    likes."""
+    """Pushes, for one thread. All receivers that are slow, be it to take what they are told or to fail, have half of
+    its time, in equal shares, however many they are and however much they are to be told; the other half is for
+    everybody else. One that fails is asked once a minute at most."""
 
     def __init__(self, services: Services) -> None:
         self._allowed = frozenset(services.settings.allowed_outbound_hosts)
         self._doors: dict[str, Circuit] = {}
+        self._slow_at: dict[str, datetime] = {}
 
     def push(
         self,
@@ -45,7 +48,7 @@ class Pusher:
         raise Undeliverable(error_in(answer) or f"status {answer.status}")
 
     def _post(self, endpoint: str, body: bytes, content_type: str) -> Answer:
-        door = self._doors.setdefault(endpoint, Circuit(max_concurrent=1, failures=3, cool_down_s=COOL_DOWN_S))
+        door = self._doors.setdefault(endpoint, Circuit(max_concurrent=1, failures=3, cool_down_s=COOL_DOWN.seconds))
         try:
             permit = door.enter()
         except CircuitOpen as error:
@@ -59,12 +62,23 @@ class Pusher:
                 headers={"Accept": "application/json"},
                 allowed_hosts=self._allowed,
             )
-            works = answer.status < 500 and clock.now() - began < SLOW
+            works = answer.status < 500
         except FetchError as error:
             raise NotDelivered(error.detail) from None
         finally:
-            permit.settle(peer_works=works)
+            took = min(clock.now() - began, LONGEST)  # whatever becomes of the clock
+            share = self._share(endpoint, took)
+            permit.settle(peer_works=works and took < SLOW, cool_down=share if works else max(share, COOL_DOWN))
         return answer
+
+    def _share(self, endpoint: str, took: timedelta) -> timedelta:
+        """For how long to leave this receiver alone, so that all that are slow have half of the time in equal parts."""
+        self._slow_at.pop(endpoint, None)
+        now = clock.now()
+        others = sum(clock.is_within(SLOW_FOR, since=at, now=now) for at in self._slow_at.values())
+        if took >= SLOW:
+            self._slow_at[endpoint] = now
+        return took * (2 * others + 1)
 
 
 class Pushed:
