@@ -79,7 +79,8 @@ class Claim:
     def wait(self) -> timedelta:
         """How long to wait after this attempt failed; spread, so that not all come back at the same moment."""
         seed = sha256(f"{self.audit_entry_id} {self.channel} {self.attempt}".encode()).digest()
-        return min(FIRST_WAIT * (1 << self.attempt - 1), LONGEST_WAIT) * (0.5 + seed[0] / 255)
+        doubled = min(self.attempt, MOST_ATTEMPTS) - 1  # there may be more, of those that asked nobody
+        return min(FIRST_WAIT * (1 << doubled), LONGEST_WAIT) * (0.5 + seed[0] / 255)
 
 
 def is_anything_due(executor: Executor, channel: str, *, now: datetime) -> bool:
@@ -122,7 +123,7 @@ def postponed(session: Session, claim: Claim, failure: str, *, asked: bool, now:
     """
     if asked and claim.attempt >= MOST_ATTEMPTS:
         return given_up(session, claim, failure, now=now)
-    _settle(session, claim, due_at=now + claim.wait, failure=failure, attempts=min(claim.attempt, MOST_ATTEMPTS - 1))
+    _settle(session, claim, due_at=now + claim.wait, failure=failure)
     return False
 
 
