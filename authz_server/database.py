@@ -53,13 +53,15 @@ ONLY_ON = "only_on"
 # In the `info` of a pool's entry, which is empty again with each connection that is opened for it.
 _WAS_TAKEN = "was_taken"
 _FILE = "file"  # likewise: which one it leads to
-# It takes no changes, as a standby does, or none of our role, until somebody puts that right. To what takes over leads
-# another connection.
-UNWILLING = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InsufficientPrivilege)
+# It takes no changes, as a standby does. To what takes over leads another connection.
+UNWILLING = (psycopg.errors.ReadOnlySqlTransaction,)
+# A table is closed to our role, or gone since the start. What is idle is as good as before; should it be closed for
+# what has taken over, one connection after the other comes to lead there.
+LOCKED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable)
 # The database is away or unwilling, or all its connections are taken: by whichever way the statement went.
-UNREACHABLE = (OperationalError, psycopg.OperationalError, *UNWILLING, PoolTimeout)
+UNREACHABLE = (OperationalError, psycopg.OperationalError, *UNWILLING, *LOCKED, PoolTimeout)
 # What PostgreSQL does not class with these, but is no fault of the statement either.
-_AS_GOOD_AS_AWAY = (*UNWILLING, psycopg.errors.IdleInTransactionSessionTimeout)
+_AS_GOOD_AS_AWAY = (*UNWILLING, *LOCKED, psycopg.errors.IdleInTransactionSessionTimeout)
 BigKey = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only in a column of type INTEGER
 
 
@@ -206,6 +208,7 @@ def _take_for_away(context: ExceptionContext) -> OperationalError | None:
     if not isinstance(error, _AS_GOOD_AS_AWAY):
         return None
     context.is_disconnect = True
+    context.invalidate_pool_on_disconnect = not isinstance(error, LOCKED)
     return OperationalError(context.statement, None, error, hide_parameters=True, connection_invalidated=True)
 
 

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
-from authz_server.database import UNWILLING, db, has_ended, reading
+from authz_server.database import LOCKED, UNWILLING, db, has_ended, reading
 
 _BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
@@ -38,6 +38,7 @@ class Lone:
         self._server = connection.pgconn
         self._adapt = Transformer(connection)
         self._names: dict[str, bytes] = {}
+        self.is_locked = False
 
     def run(self, text: str, types: Sequence[int], values: Sequence[Any]) -> PGresult:
         """Run a statement that returns rows, with PostgreSQL's own placeholders.
@@ -72,6 +73,7 @@ class Lone:
         error = psycopg.errors.error_from_result(result)
         if isinstance(error, UNWILLING):
             self.connection.close()
+        self.is_locked = isinstance(error, LOCKED)
         raise error
 
 
@@ -181,11 +183,13 @@ class _Idle:
         return _open(engine)
 
     def give_back(self, lone: Lone) -> None:
-        if not lone.connection.closed:
-            self._free.append(lone)
-        else:
+        if lone.connection.closed:
             # The server has gone or come anew: what is idle will be of no use either.
             self._close_all()
+        elif lone.is_locked:
+            lone.connection.close()
+        else:
+            self._free.append(lone)
 
     def _close_all(self, _engine: object = None) -> None:
         while self._free:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, Engine, bindparam, delete, event, false, literal, select, text
+from sqlalchemy import Connection, Engine, bindparam, delete, event, false, func, literal, select, text
 
 from authz_server.consent.errors import NoSuchConsent
 from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading, why
@@ -119,14 +119,18 @@ def test_no_connection_to_a_database_that_takes_no_changes_is_kept(engine: Engin
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("kind", ["the pool's", "lone"])
 def test_a_role_that_has_lost_its_rights_is_told_as_a_database_that_is_away(engine: Engine, kind: str) -> None:
-    """As after a backup that somebody else has put back."""
+    """As after a backup that somebody else has put back. Of what is idle only the connection that was refused goes."""
     with postgres.role() as role:
         of_role = new_engine(engine.url.set(username=role).render_as_string(hide_password=False))
         connect = partial(lone_connection, of_role) if kind == "lone" else of_role.connect
+        with connect() as one, connect() as other:
+            before = {process(one), process(other)}
         with pytest.raises(UNREACHABLE) as caught, connect() as connection:
             Prepared(select(Installation.id)).run(connection, {})
         told = {"reason": "InsufficientPrivilege", "detail": "permission denied for table installation"}
         assert why(caught.value) == told
+        with connect() as one, connect() as other:
+            assert len({process(one), process(other)} & before) == 1
         with engine.begin() as owner:
             owner.execute(text(f"GRANT SELECT ON installation TO {role}"))
         with connect() as connection:
@@ -134,6 +138,27 @@ def test_a_role_that_has_lost_its_rights_is_told_as_a_database_that_is_away(engi
         of_role.dispose()
         with engine.begin() as owner:
             owner.execute(text(f"REVOKE ALL ON installation FROM {role}"))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("kind", ["the pool's", "lone"])
+def test_tables_that_are_gone_are_told_as_a_database_that_is_away(engine: Engine, kind: str) -> None:
+    """As while a backup is put back; what was prepared before finds the new ones."""
+    connect = partial(lone_connection, engine) if kind == "lone" else engine.connect
+    statement = Prepared(select(Installation.id))
+    with connect() as connection:
+        statement.run(connection, {})
+    with engine.begin() as administrator:
+        administrator.execute(text("ALTER TABLE installation RENAME TO away"))
+    with pytest.raises(UNREACHABLE) as caught, connect() as connection:
+        statement.run(connection, {})
+    told = why(caught.value)
+    assert told["reason"] == "UndefinedTable"
+    assert told["detail"].startswith('relation "installation" does not exist')
+    with engine.begin() as administrator:
+        administrator.execute(text("ALTER TABLE away RENAME TO installation"))
+    with connect() as connection:
+        statement.run(connection, {})
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -177,6 +202,12 @@ def test_nothing_goes_to_a_file_to_which_a_link_leads_no_longer(engine: Engine, 
     with pytest.raises(UNREACHABLE, match="no such table"), of_link.connect() as connection:
         connection.execute(select(Installation.id))
     of_link.dispose()
+
+
+def process(connection: Connection | Executor) -> int:
+    """Which one serves this connection."""
+    (row,) = Prepared(select(func.pg_backend_pid().label("id"))).run(connection, {})
+    return int(row.id)
 
 
 def ask(connection: Connection | Executor) -> None:

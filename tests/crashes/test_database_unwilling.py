@@ -33,6 +33,20 @@ def taking_no_changes(world: World) -> Iterator[str]:
 
 
 @contextmanager
+def without_tables(world: World) -> Iterator[str]:
+    """As while a backup is put back."""
+    with world.engine.begin() as administrator:
+        administrator.exec_driver_sql("ALTER SCHEMA public RENAME TO away")
+        administrator.exec_driver_sql("CREATE SCHEMA public")
+    try:
+        yield "UndefinedTable"
+    finally:
+        with world.engine.begin() as administrator:
+            administrator.exec_driver_sql("DROP SCHEMA public")
+            administrator.exec_driver_sql("ALTER SCHEMA away RENAME TO public")
+
+
+@contextmanager
 def moved_away(world: World) -> Iterator[str]:
     """The files of SQLite; whoever has them open could still write to them."""
     path = Path(str(world.engine.url.database))
@@ -52,7 +66,7 @@ def moved_away(world: World) -> Iterator[str]:
 
 @pytest.mark.parametrize(
     ("world", "unwilling"),
-    [("postgresql", taking_no_changes), ("sqlite", moved_away)],
+    [("postgresql", taking_no_changes), ("postgresql", without_tables), ("sqlite", moved_away)],
     indirect=["world"],
 )
 def test_who_comes_while_the_database_is_unwilling_is_told_to_come_back_and_can(
