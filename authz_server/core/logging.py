@@ -9,8 +9,10 @@ import logging
 import os
 import re
 import select
+import stat
 import sys
 import traceback
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import TracebackType
@@ -95,6 +97,7 @@ class _Unhurried(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._lost = 0
         self._torn = False  # the last line has no end
+        self._own = _opened_anew(stream)
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -114,7 +117,7 @@ class _Unhurried(logging.StreamHandler[TextIO]):
         """Whether all of it was."""
         octets, patience_ms = text.encode(errors="backslashreplace"), 0 if self._lost else _PATIENCE_MS
         try:
-            target = self.stream.fileno()
+            target = self.stream.fileno() if self._own is None else self._own
             room = select.poll()
             room.register(target, select.POLLOUT)
             while octets:
@@ -125,6 +128,18 @@ class _Unhurried(logging.StreamHandler[TextIO]):
         except (OSError, ValueError, AttributeError):  # it is closed, its reader or disk is gone, or there is none
             return False
         return True
+
+
+def _opened_anew(stream: TextIO) -> int | None:
+    """A descriptor of our own for a pipe, which never waits, or None. It is as long there as the process.
+
+    Room that poll has seen, another process may have taken before we write. Not to wait is for all to whom the pipe was
+    handed, unless it was opened anew.
+    """
+    with suppress(OSError, ValueError, AttributeError):
+        if stat.S_ISFIFO(os.fstat(stream.fileno()).st_mode):
+            return os.open(f"/proc/self/fd/{stream.fileno()}", os.O_WRONLY | os.O_NONBLOCK)
+    return None
 
 
 class JsonLines(logging.Formatter):

@@ -6,12 +6,15 @@ import fcntl
 import json
 import logging
 import os
+import select
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from pathlib import Path
 from typing import Any, TextIO
+from unittest.mock import Mock
 
 import pytest
 
@@ -149,6 +152,26 @@ def test_a_log_that_nobody_reads_holds_up_nobody_and_tells_later_what_was_lost(p
     lost, last = map(json.loads, os.read(reading, 2**20).splitlines())
     assert (lost["event"], lost["count"]) == ("log.lost", 5000 - len(taken))
     assert last["event"] == "server.busy"
+
+
+def test_room_that_another_process_takes_first_holds_up_nobody(
+    pipe: tuple[int, TextIO], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, stream = pipe
+    size = fcntl.fcntl(stream.fileno(), fcntl.F_GETPIPE_SZ)
+    assert os.write(stream.fileno(), b"\n" * size) == size
+    monkeypatch.setattr(select, "poll", lambda: Mock(poll=lambda _: [1]))  # there was, a moment ago
+    writer = threading.Thread(target=log.event, args=["request.refused"])
+    writer.start()
+    writer.join(20)
+    held_up = writer.is_alive()
+    os.read(reading, size)
+    writer.join()
+    assert not held_up
+    assert os.get_blocking(stream.fileno()), "nobody else who writes there is told not to wait"
+    log.event("server.busy")
+    lost, last = map(json.loads, os.read(reading, 2**20).splitlines())
+    assert (lost["event"], lost["count"], last["event"]) == ("log.lost", 1, "server.busy")
 
 
 def test_a_line_that_was_taken_in_part_does_not_run_into_the_next(pipe: tuple[int, TextIO]) -> None:
