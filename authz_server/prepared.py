@@ -25,6 +25,7 @@ from sqlalchemy.sql.dml import ReturningDelete, ReturningInsert, ReturningUpdate
 
 from authz_server.database import LOCKED, UNWILLING, db, has_ended, reading
 
+SHARED = "connections share sessions of PostgreSQL; between, PgBouncer must have pool_mode = session"
 _BYTEA = psycopg.adapters.types["bytea"].oid
 Statement = Select[Any] | ReturningInsert[Any] | ReturningUpdate[Any] | ReturningDelete[Any]
 
@@ -201,6 +202,10 @@ def _open(engine: Engine) -> Lone:
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
+    # Something may have been put between since `schema.check` looked.
+    if connection.execute("SELECT FROM pg_prepared_statements WHERE name LIKE 'mydata%' LIMIT 1").rowcount:
+        connection.close()
+        raise psycopg.OperationalError(SHARED)
     return Lone(connection)
 
 

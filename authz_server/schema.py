@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine, reading
+from authz_server.prepared import SHARED
 
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
 _PROCESS: Final = select(func.pg_backend_pid())
@@ -70,8 +71,7 @@ def check(url: str) -> None:
     finally:
         engine.dispose()
     if shared:
-        told = "connections share sessions of PostgreSQL; between, PgBouncer must have pool_mode = session"
-        raise SettingsError([f"database_url: {told}"])
+        raise SettingsError([f"database_url: {SHARED}"])
     if len(found) > 1:
         told = f"alembic_version has {len(found)} rows, and only one can be true: {', '.join(found)}"
         raise SettingsError([f"database_url: {told}"])

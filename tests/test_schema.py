@@ -2,17 +2,20 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from sqlalchemy import Engine, insert, text
+from sqlalchemy import Engine, insert, literal, select, text
 from sqlalchemy.exc import OperationalError
 
 from authz_server import schema
 from authz_server.audit.models import AuditEntry
 from authz_server.core import clock
 from authz_server.core.settings import SettingsError
-from authz_server.database import new_engine
+from authz_server.database import UNREACHABLE, new_engine
+from authz_server.prepared import Prepared, lone_connection
 from tests.support import pgbouncer, postgres
 from tests.support.templates import Templates
 
@@ -77,6 +80,23 @@ def test_no_server_starts_where_its_connections_share_sessions(database_url: str
     shared = pgbouncer.in_front_of(database_url, mode="transaction")
     with shared as url, pytest.raises(SettingsError, match=told):
         schema.check(url)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("mode", ["session", "transaction"])
+def test_whoever_comes_to_share_a_session_later_takes_the_database_for_away(
+    database_url: str, mode: Literal["session", "transaction"]
+) -> None:
+    """What is put between while all run is found by the first connection that gets what another one has used."""
+    statement = Prepared(select(literal(7).label("found")))
+    refused = pytest.raises(UNREACHABLE, match="share sessions") if mode == "transaction" else nullcontext()
+    with pgbouncer.in_front_of(database_url, mode=mode) as url:
+        engine = new_engine(url)
+        with lone_connection(engine) as first:
+            statement.run(first, {})
+            with refused, lone_connection(engine) as second:
+                statement.run(second, {})
+        engine.dispose()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
