@@ -7,7 +7,7 @@ seen. So whoever starts with a secret first leaves its mark, and who comes with 
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import String, select, update
+from sqlalchemy import Engine, String, delete, false, select, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from authz_server.core.secrets import derive, equal
@@ -16,6 +16,7 @@ from authz_server.database import Base, insert_if_absent
 
 ONE: Final = 1
 SECRET_BYTES: Final = 32
+SOON_MS: Final = 3000  # whoever watches over a server gives up after some seconds
 
 
 class Installation(Base):
@@ -70,3 +71,14 @@ def check_secret(session: Session, secret: bytes) -> None:
 def set_secret(session: Session, secret: bytes) -> None:
     """Let this be the secret of the database from now on. The caller commits."""
     session.execute(update(Installation).values(secret_check=derive(secret, "installation")))
+
+
+def change_nothing(engine: Engine) -> None:
+    """Find out whether the database takes changes, soon, whoever holds a lock.  Raises: those of `UNREACHABLE`."""
+    with engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SET LOCAL lock_timeout = {SOON_MS}")
+        else:
+            connection.detach()  # nobody else is to give up as soon
+            connection.connection.cursor().execute(f"PRAGMA busy_timeout = {SOON_MS}")
+        connection.execute(delete(Installation).where(false()))

@@ -14,7 +14,8 @@ from unittest.mock import Mock
 
 import pytest
 from click.testing import CliRunner, Result
-from sqlalchemy import event, select, update
+from flask import Flask
+from sqlalchemy import Engine, event, select, text, update
 from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.orm import Session
 
@@ -184,6 +185,20 @@ AWAY = "postgresql+psycopg://nobody@/nothing?host=/nonexistent"
 def test_a_database_that_is_not_there_yet_is_waited_for_by_requests(settings: Settings) -> None:
     assert not check_secret(replace(settings, database_url=AWAY))
     assert check_secret(settings)
+
+
+def test_whoever_watches_is_told_soon_that_somebody_holds_the_lock(
+    app: Flask, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "SOON_MS", 100, raising=False)
+    browser = app.test_client()
+    with ThreadPoolExecutor(1) as pool, engine.connect() as holder:
+        if engine.dialect.name == "postgresql":
+            holder.execute(text("LOCK TABLE installation"))
+        else:
+            holder.execute(select(Installation.id))  # whatever begins, writes
+        assert pool.submit(browser.get, "/health").result(20).status_code == 503
+    assert browser.get("/health").status_code == 200
 
 
 @pytest.mark.parametrize("own", [True, False])
