@@ -1,6 +1,7 @@
 """Fixtures that every room uses: a migrated database of each kind, settings, the application, a populated platform."""
 
 import gc
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from authz_server.database import db, new_engine
 from client_examples.sandbox.processes import pass_by_proxies
 from tests.support import postgres
 from tests.support.compiled import CompiledPages, CompiledRule, CompiledStatements
+from tests.support.dealing import dealt
 from tests.support.platform import Platform, settings_for
 from tests.support.templates import Templates
 
@@ -40,6 +42,16 @@ def pytest_configure(config: pytest.Config) -> None:
     pass_by_proxies()
     if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
         postgres.start_for_workers(count)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Deal the tests out to the workers of the run.
+
+    After pytest has put those together that share a fixture's parameter.
+    """
+    if count := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+        items[:] = dealt(items, workers=int(count))
 
 
 def pytest_collection_finish() -> None:
