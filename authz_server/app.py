@@ -63,13 +63,13 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     _trace(app)
     if not secret_held:
         _hold_secret(app, services.secret)
-    portal.init_app(app, services)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
     registry_client.init_app(app, settings, services.keys)
     registry = services.registry
     app.register_blueprint(catalogue_blueprint(services.catalogue, registry.agency_jwks, registry.agency_state))
     app.register_blueprint(consent_blueprint)
+    portal.init_app(app, services)
     return app
 
 

@@ -41,7 +41,7 @@ from authz_server.portal import (
 
 
 def init_app(app: Flask, services: Services) -> None:
-    """Set an application up for pages."""
+    """Set an application up for pages. Call it when all routes are there that are not of this package."""
     settings = services.settings
     assert app.jinja_loader is not None  # noqa: S101 - Flask makes one for every application with a template folder
     components = PrefixLoader({"govuk_frontend_jinja": PackageLoader("govuk_frontend_jinja")})
@@ -51,7 +51,6 @@ def init_app(app: Flask, services: Services) -> None:
     context.init_app(app, issuer=settings.issuer, sandbox=settings.sandbox)
     members.init_app(app)
     headers.init_app(app, secure=settings.secure)
-    errors.init_app(app)
     refusals.init_app(app)
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
@@ -59,3 +58,4 @@ def init_app(app: Flask, services: Services) -> None:
         download, fetching,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)
+    errors.init_app(app)

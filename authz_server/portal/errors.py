@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from flask import Flask, Response, jsonify, make_response, render_template, request
+from flask import Flask, Response, current_app, jsonify, make_response, render_template, request
 from flask_babel import force_locale, lazy_gettext
 from flask_babel.speaklater import LazyString
 from werkzeug.exceptions import HTTPException
@@ -25,26 +25,7 @@ from authz_server.identity.guard import current
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 
-# First part of a path. What stands in neither is decided by the Accept header.
-PAGES: Final = frozenset(
-    {
-        "",
-        "account",
-        "agent",
-        "authorize",
-        "consent",
-        "consents",
-        "counter",
-        "download",
-        "messages",
-        "not-me",
-        "office",
-        "record",
-        "sign-in",
-        "sign-out",
-        "verify",
-    }
-)
+# First parts of the paths of programs. Those of all other routes are pages, and whoever asks elsewhere says by Accept.
 MACHINES: Final = frozenset(
     {
         ".well-known",
@@ -66,6 +47,7 @@ MACHINES: Final = frozenset(
         "userinfo",
     }
 )
+_PAGES: Final = "mydata.pages"
 # Not that of `core.admission`: what is busy is free again in a moment, a database that is away comes back less soon.
 DATABASE_AWAY_S: Final = 30
 
@@ -152,7 +134,12 @@ BY_STATUS: Final[Mapping[int, Explanation]] = {
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error that no view has answered: with a page for people, with JSON for everybody else."""
+    """Answer every error that no view has answered: with a page for people, with JSON for everybody else.
+
+    Call it when all routes are there.
+    """
+    places = {rule.rule.split("/")[1] for rule in app.url_map.iter_rules() if rule.endpoint != "static"}
+    app.extensions[_PAGES] = places - MACHINES
     app.register_error_handler(DomainError, handle_domain_error)
     app.register_error_handler(HTTPException, handle_http_exception)
     for unreachable in UNREACHABLE:
@@ -162,7 +149,7 @@ def init_app(app: Flask) -> None:
 def for_people() -> bool:
     """Whether a person reads the answer: at the addresses of our pages, or when HTML is asked for before JSON."""
     place = request.path.split("/")[1]
-    if place in PAGES:
+    if place in current_app.extensions[_PAGES]:
         return True
     return (
         place not in MACHINES and request.accept_mimetypes.best_match(["application/json", "text/html"]) == "text/html"

@@ -7,9 +7,10 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from authz_server.oauth.routes import CALLERS
-from authz_server.portal.errors import MACHINES, PAGES
+from authz_server.portal.errors import MACHINES
 from tests.security import test_27_what_a_weak_session_reaches as weakest
 
+PEOPLE = {"citizen", "holder of a link"}
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
@@ -22,12 +23,12 @@ def test_every_route_declares_who_may_call_it(app: Flask) -> None:
 
 
 def test_every_address_is_for_people_or_for_programs(app: Flask) -> None:
-    """Which decides on the form of its errors, and on what is refused before any view sees it."""
-    people = {"citizen", "holder of a link"}
-    callers = {(rule.rule.split("/")[1], CALLERS[rule.endpoint]) for rule in rules_of(app)}
-    assert {place for place, caller in callers if caller in people} <= PAGES
-    assert {place for place, caller in callers if caller not in {*people, "anyone"}} <= MACHINES
-    assert not PAGES & MACHINES
+    """Which decides on the form of its errors, whatever is accepted, and on what is refused before any view sees it."""
+    pages = {rule.rule.split("/")[1] for rule in rules_of(app) if CALLERS[rule.endpoint] in PEOPLE}
+    assert not pages & MACHINES
+    answers = {place: app.test_client().post(f"/{place}/none/of/ours") for place in pages | MACHINES}
+    assert {place for place, answer in answers.items() if answer.mimetype == "text/html"} == pages
+    assert {place for place, answer in answers.items() if answer.is_json} == MACHINES
 
 
 def test_every_route_of_citizens_says_whether_a_code_by_e_mail_alone_opens_it() -> None:
