@@ -18,11 +18,11 @@ from authz_server.core import clock
 from authz_server.counter import appointments
 from authz_server.identity.methods.registry import METHODS
 from authz_server.identity.models import Citizen
-from authz_server.oauth.routes import CALLERS
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import CLERK, LANGUAGES, NARROW, WIDE, Visitor, violations, visitor
+from tests.support.callers import ANYONE, CITIZEN, caller_of
 from tests.support.typography import spaced
 from tests.support.waiting import wait_until
 
@@ -467,7 +467,7 @@ def routes(sandbox: Sandbox) -> MapAdapter:
 def readable(routes: MapAdapter) -> set[str]:
     """What people can open."""
     rules = [rule for rule in routes.map.iter_rules() if "GET" in (rule.methods or ())]
-    return {rule.endpoint for rule in rules if CALLERS[rule.endpoint] in {"anyone", "citizen"}}
+    return {rule.endpoint for rule in rules if caller_of(rule.endpoint) in {ANYONE, CITIZEN}}
 
 
 def endpoint_of(routes: MapAdapter, url: str) -> str | None:

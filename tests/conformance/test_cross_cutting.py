@@ -17,9 +17,9 @@ from authz_server.config import Limits, Settings
 from authz_server.consent.models import Consent
 from authz_server.core import clock, outbound_http, secrets
 from authz_server.database import Base
-from authz_server.oauth.routes import CALLERS
 from authz_server.single_use import buckets
 from authz_server.tokens.models import DatasetToken
+from tests.support.callers import ANYONE, OTHERS
 from tests.support.platform import Platform
 from tests.support.protocol import dataset_token, refused, rows, userinfo
 from tests.support.tree import ROOT, python_files
@@ -206,7 +206,7 @@ def test_errors_never_repeat_what_was_sent(platform: Platform) -> None:
 def test_no_answer_about_somebody_may_be_kept(app: Flask) -> None:
     public = {"oauth.discovery", "oauth.authorization_server_metadata", "oauth.jwks", "catalogue.show", "static"}
     public |= {"verify.recipients"}
-    assert public <= set(CALLERS)
+    assert public <= set(OTHERS[ANYONE])
     for rule in app.url_map.iter_rules():
         if rule.endpoint in public:
             continue

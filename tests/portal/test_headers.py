@@ -7,9 +7,9 @@ from flask import Flask
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authz_server.oauth.routes import CALLERS
 from authz_server.portal.headers import PAGE, content_security_policy, source
 from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, addresses, belongings
+from tests.support.callers import CITIZEN, caller_of
 from tests.support.platform import Platform
 
 PAGES = ["/", "/sign-in", "/authorize", "/consent/unknown", "/no-such-page"]
@@ -53,7 +53,7 @@ def test_every_answer_at_an_address_of_a_citizen_keeps_itself_to_itself(platform
         told = f"{method} {rule.rule}: {answer.status}"
         assert answer.status_code < 500, told
         assert answer.headers["X-Content-Type-Options"] == "nosniff", told
-        if CALLERS[rule.endpoint] == "citizen":
+        if caller_of(rule.endpoint) == CITIZEN:
             assert answer.headers["Cache-Control"] == "no-store", told
         if answer.mimetype == "text/html":
             pages += 1

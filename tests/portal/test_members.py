@@ -8,8 +8,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from authz_server.identity.models import Citizen
-from authz_server.oauth.routes import CALLERS
 from authz_server.portal import members
+from tests.support.callers import ANYONE, CITIZEN, caller_of
 from tests.support.platform import Platform, hidden_fields
 from tests.support.protocol import rows
 
@@ -31,7 +31,7 @@ def entries() -> list[members.Entry]:
 def test_every_entry_is_a_page_for_citizens_and_stands_once(app: Flask) -> None:
     names = [entry.endpoint for entry in entries()]
     assert len(names) == len(set(names))
-    assert all(CALLERS[name] in {"citizen", "anyone"} and name in app.view_functions for name in names)
+    assert all(caller_of(name) in {CITIZEN, ANYONE} and name in app.view_functions for name in names)
 
 
 def test_the_account_lists_every_entry_and_no_empty_heading(own_platform: Platform) -> None:

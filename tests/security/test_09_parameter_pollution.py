@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 import pytest
 from flask import Flask
 
-from authz_server.oauth.routes import CALLERS
 from tests.support.belongings import addresses
+from tests.support.callers import ANYONE, CITIZEN, caller_of
 from tests.support.platform import ASSERTION_TYPE, Platform, hidden_fields
 from tests.support.protocol import dataset_token, opened, refused, userinfo
 
@@ -43,7 +43,7 @@ def test_a_parameter_that_comes_twice_is_refused(platform: Platform, path: str) 
 def test_a_field_of_a_page_that_comes_twice_is_refused(app: Flask) -> None:
     browser, looked_at = app.test_client(), set()
     for rule, method in addresses(app):
-        if method == "POST" and CALLERS[rule.endpoint] in {"anyone", "citizen"}:
+        if method == "POST" and caller_of(rule.endpoint) in {ANYONE, CITIZEN}:
             path = re.sub(r"<[^>]*>", "1", rule.rule)
             assert browser.post(path, data={"csrf": ["one", "other"]}).status_code == 400, path
             looked_at.add(rule.endpoint)

@@ -11,8 +11,8 @@ from sqlalchemy import update
 from authz_server.core import clock
 from authz_server.identity import csrf
 from authz_server.identity.models import Citizen
-from authz_server.oauth.routes import CALLERS
 from tests.support.belongings import addresses, belongings
+from tests.support.callers import ANYONE, PEOPLE, caller_of
 from tests.support.platform import Platform, answer_of, hidden_fields
 from tests.support.protocol import error_page, everything, opened, writing
 
@@ -26,7 +26,6 @@ ANSWERED_OTHERWISE = {
     "desk.start": 404,  # no desk's request; of one: tests/counter/test_clerks.py
     "upstream.set_up": 404,  # likewise: tests/identity/test_upstream.py
 }
-PAGES_CALLERS = frozenset({"citizen", "anyone", "holder of a link"})
 
 
 def action_of(page: str) -> str:
@@ -96,7 +95,7 @@ def test_no_form_of_any_page_is_taken_without_its_own_token(own_platform: Platfo
             session.execute(update(Citizen).where(Citizen.id == mine.citizen_id).values(email="old@citizen.example"))
         before = everything(own_platform)
         for rule, method in addresses(own_platform.app):
-            of_a_page = CALLERS[rule.endpoint] in PAGES_CALLERS
+            of_a_page = caller_of(rule.endpoint) in {ANYONE, *PEOPLE}
             if method == "GET" or not of_a_page:
                 continue
             answer = mine.browser.client.open(mine.path(rule), method=method, data=form)

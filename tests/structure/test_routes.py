@@ -6,11 +6,10 @@ import pytest
 from flask import Flask
 from werkzeug.routing import Rule
 
-from authz_server.oauth.routes import CALLERS
 from authz_server.portal.errors import MACHINES
 from tests.security import test_27_what_a_weak_session_reaches as weakest
+from tests.support.callers import CITIZEN, OTHERS, PEOPLE, caller_of
 
-PEOPLE = {"citizen", "holder of a link"}
 METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
@@ -18,28 +17,30 @@ def rules_of(app: Flask) -> list[Rule]:
     return list(app.url_map.iter_rules())
 
 
-def test_every_route_declares_who_may_call_it(app: Flask) -> None:
-    assert {rule.endpoint for rule in rules_of(app)} == set(CALLERS)
+def test_whoever_else_may_call_a_route_is_said_once_and_of_a_route_that_there_is(app: Flask) -> None:
+    named = [endpoint for endpoints in OTHERS.values() for endpoint in endpoints]
+    assert len(named) == len(set(named))
+    assert set(named) <= {rule.endpoint for rule in rules_of(app)}
 
 
 def test_every_address_is_for_people_or_for_programs(app: Flask) -> None:
     """Which decides on the form of its errors, whatever is accepted, and on what is refused before any view sees it."""
-    pages = {rule.rule.split("/")[1] for rule in rules_of(app) if CALLERS[rule.endpoint] in PEOPLE}
+    pages = {rule.rule.split("/")[1] for rule in rules_of(app) if caller_of(rule.endpoint) in PEOPLE}
     assert not pages & MACHINES
     answers = {place: app.test_client().post(f"/{place}/none/of/ours") for place in pages | MACHINES}
     assert {place for place, answer in answers.items() if answer.mimetype == "text/html"} == pages
     assert {place for place, answer in answers.items() if answer.is_json} == MACHINES
 
 
-def test_every_route_of_citizens_says_whether_a_code_by_e_mail_alone_opens_it() -> None:
+def test_every_route_of_citizens_says_whether_a_code_by_e_mail_alone_opens_it(app: Flask) -> None:
     said = [*weakest.READ, *weakest.PROTECT, *weakest.ASK_FOR_MORE, *weakest.SENT_TO_SIGN_IN]
-    assert sorted(said) == sorted(endpoint for endpoint, caller in CALLERS.items() if caller == "citizen")
+    assert sorted(said) == sorted({rule.endpoint for rule in rules_of(app) if caller_of(rule.endpoint) == CITIZEN})
 
 
 def test_routes_for_citizens_turn_strangers_away(app: Flask) -> None:
     client = app.test_client()
     for rule in rules_of(app):
-        if CALLERS[rule.endpoint] != "citizen":
+        if caller_of(rule.endpoint) != CITIZEN:
             continue
         for method in (rule.methods or set()) & {"GET", "POST"}:
             path = re.sub(r"<int[^>]*>", "1", rule.rule.replace("<request_id>", "unknown"))

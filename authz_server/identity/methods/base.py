@@ -61,9 +61,9 @@ with `csrf` as on every page (action `enrolment.action(PASSKEY)`), challenges by
 and `enrolment.answered`, and `enrolment.add(...)` at the end, which binds the credential and writes the record entry.
 The view commits, and redirects to `enrolment.ADDED`.
 
-Finally: each route a line in `CALLERS` (`oauth/routes.py`; `anyone` under /sign-in, `citizen` under /account), the
-texts translated, the method's tests in `tests/identity/test_<id>.py`, its settings in docs/deploy.md, its sign-in page
-in `tests/browser/test_accessibility.py`. A script is a file in `static/`, and allowed to the page whose template has
+Finally: each route under /sign-in named as open to anyone in `tests/support/callers.py`, the texts translated, the
+method's tests in `tests/identity/test_<id>.py`, its settings in docs/deploy.md, its sign-in page in
+`tests/browser/test_accessibility.py`. A script is a file in `static/`, and allowed to the page whose template has
 `{{ script('name') }}`.
 """
 
