@@ -8,6 +8,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import orjson
 
+from authz_server.catalogue.model import LONGEST_WAIT_S
 from authz_server.core import clock, dpop, jose, secrets
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import TRACE_HEADER, TraceId
@@ -21,7 +22,6 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105 - RFC 8693 section 2.1
 ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 section 3
 UNRESERVED = re.compile(r"[A-Za-z0-9_.~-]*")  # RFC 3986 section 2.3
-LONGEST_WAIT_S = 24 * 3600
 
 Outcome = Literal["delivering", "continuing", "delivered", "failed", "preparing", "no_record"]
 

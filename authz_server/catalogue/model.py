@@ -8,6 +8,8 @@ from typing import Any, Literal
 from authz_server.catalogue.parameters import TYPES, ParameterKind
 from authz_server.core.identifiers import AgencyId, DatasetId
 
+# For which an agency may put off who asks; then it may do so again, until the limit of its dataset.
+LONGEST_WAIT_S = 24 * 3600
 Sensitivity = Literal["normal", "sensitive", "special"]
 
 

@@ -2,6 +2,7 @@
 
 from flask import Request
 
+from authz_server.catalogue.model import LONGEST_WAIT_S
 from authz_server.core import clock
 from authz_server.extensions import services
 from authz_server.oauth.errors import InvalidRequest
@@ -23,7 +24,6 @@ REASONS = frozenset(
         "consent_ended",
     }
 )
-MAX_WAIT_S = 86400
 
 
 def report(request: Request) -> None:
@@ -45,6 +45,6 @@ def report(request: Request) -> None:
 
 
 def _seconds(value: str) -> int:
-    if not (value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= MAX_WAIT_S):
-        raise InvalidRequest("retry_after is not between 1 and 86400 seconds.")
+    if not (value.isascii() and value.isdigit() and len(value) <= 6 and 1 <= int(value) <= LONGEST_WAIT_S):
+        raise InvalidRequest(f"retry_after is not between 1 and {LONGEST_WAIT_S} seconds.")
     return int(value)

@@ -5,6 +5,7 @@ from typing import Final
 
 from flask import Request
 
+from authz_server.catalogue.model import LONGEST_WAIT_S
 from authz_server.core import clock
 from authz_server.database import db
 from authz_server.oauth import agencies
@@ -12,7 +13,7 @@ from authz_server.oauth.errors import InvalidRequest
 from authz_server.tokens import readiness
 
 TYPE: Final = "mydata-preparation-state+jwt"
-LONGEST_WAIT: Final = timedelta(days=1)
+LONGEST_WAIT: Final = timedelta(seconds=LONGEST_WAIT_S)
 
 
 def answer(request: Request, preparation_id: str) -> None:

@@ -5,6 +5,7 @@ from email.utils import parsedate_to_datetime
 
 import orjson
 
+from authz_server.catalogue.model import LONGEST_WAIT_S
 from authz_server.core import clock
 from resource_proxy.connectors.base import (
     AgencyDown,
@@ -22,7 +23,6 @@ from resource_proxy.http_wire import Answer, AnswerTimeout, ConnectionLost, Conn
 NO_RECORD_TYPE = "urn:mydata:problem:no-record"
 PROBLEM_LIMIT_BYTES = 16 * 1024
 RETRY_AFTER_DEFAULT_S = 60
-RETRY_AFTER_LIMIT_S = 24 * 3600
 
 
 def get(pool: Pool, path: str, headers: Mapping[str, str]) -> Answer:
@@ -94,7 +94,7 @@ def retry_after_s(header: str | None, *, default: int = RETRY_AFTER_DEFAULT_S) -
             seconds = round((parsedate_to_datetime(text) - clock.now()).total_seconds())
         except (ValueError, TypeError, IndexError, OverflowError):
             return default
-    return min(max(seconds, 1), RETRY_AFTER_LIMIT_S)
+    return min(max(seconds, 1), LONGEST_WAIT_S)
 
 
 def _is_no_record(response: Answer) -> bool:
