@@ -4,12 +4,10 @@
 page is shown as well as when the decision arrives. What is displayed = what is recorded = what is enforced.
 """
 
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from hashlib import sha256
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +22,7 @@ from authz_server.consent.question import Sentences
 from authz_server.consent.request import PendingRequest
 from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
+from authz_server.core.jose.encoding import sha256_of
 
 VERSION: Final = "2026-11.11"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
@@ -125,5 +124,4 @@ def _document(content: Sentences, *, locale: str) -> Sentences:
 
 
 def _digest(document: Sentences) -> str:
-    canonical = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    return urlsafe_b64encode(sha256(canonical).digest()).rstrip(b"=").decode("ascii")
+    return sha256_of(orjson.dumps(document, option=orjson.OPT_SORT_KEYS))

@@ -5,11 +5,9 @@ when. One changed bit in a file or in the manifest and it fails. What a ZIP says
 compression) is nobody's statement, and no file may be in it that the manifest does not name.
 """
 
-import hashlib
 import io
 import zipfile
 import zlib
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +16,7 @@ from typing import Any, Final
 from authz_server.core import jose
 from authz_server.core.documents import MAX_BYTES, NotGenuine
 from authz_server.core.jose import BadToken, KeyNotFound, KeySet
+from authz_server.core.jose.encoding import sha256_of
 
 MAGIC: Final = b"PK\x03\x04"
 MANIFEST_NAME: Final = "manifest.jws"
@@ -94,8 +93,3 @@ def _files(octets: bytes) -> dict[str, bytes]:
             return {entry.filename: archive.read(entry) for entry in entries}
     except (zipfile.BadZipFile, zlib.error, ValueError, EOFError, RuntimeError, OSError):
         raise NotGenuine("text", "the ZIP is damaged") from None
-
-
-def sha256_of(content: bytes) -> str:
-    """What a manifest says of a file."""
-    return urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode("ascii")

@@ -4,7 +4,6 @@ The question is a JWT signed by this server inside a JWE to the registry, the an
 names the question by its hash; client_examples/registry/README.md has every claim. Nothing of either is kept.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from authz_server.clients.keys import encryption_key, signing_keys
 from authz_server.config import Settings
 from authz_server.core import clock, jose, outbound_http, secrets
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL
-from authz_server.core.jose.encoding import encode
+from authz_server.core.jose.encoding import sha256_of
 from authz_server.core.settings import of
 from authz_server.identity.peer import Peer, PeerUnavailable
 from authz_server.neighbours import RegistrySettings
@@ -107,7 +106,7 @@ class RegistryClient:
         skew_s = int(SKEW.total_seconds())
         if claims["iss"] != self.id or claims["aud"] != self._issuer:
             raise PeerUnavailable("answer: of another registry, or for another platform")
-        if not secrets.equal(claims["question_hash"], encode(hashlib.sha256(question).digest())):
+        if not secrets.equal(claims["question_hash"], sha256_of(question)):
             raise PeerUnavailable("answer: to another question")
         if not now - skew_s < claims["exp"] <= claims["iat"] + LONGEST_ANSWER_LIFE.total_seconds():
             raise PeerUnavailable("answer: expired, or lives too long")

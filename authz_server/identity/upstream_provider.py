@@ -5,7 +5,6 @@ is missing. Sources: OpenID Connect Core and Discovery 1.0, RFC 7636 (PKCE), RFC
 """
 
 import base64
-import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 import orjson
 
 from authz_server.core import clock, jose, outbound_http, secrets
-from authz_server.core.jose.encoding import encode
+from authz_server.core.jose.encoding import sha256_of
 from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError, FetchFailed
 from authz_server.core.remote_keys import RemoteDocument, RemoteKeys
@@ -71,7 +70,7 @@ class Provider:
     def authorization_url(self, journey: Journey, *, acr_values: tuple[str, ...]) -> str:
         """Where the browser goes.  Raises: PeerUnavailable."""
         endpoint = self.metadata().authorization_endpoint
-        challenge = encode(hashlib.sha256(journey.code_verifier.encode("ascii")).digest()).decode("ascii")
+        challenge = sha256_of(journey.code_verifier.encode("ascii"))
         parameters = {
             "response_type": "code",
             "client_id": self.settings.client_id,

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from authz_server.core import clock, jose
-from authz_server.core.packages import MANIFEST_NAME, MANIFEST_TYPE, sha256_of
+from authz_server.core.jose.encoding import sha256_of
+from authz_server.core.packages import MANIFEST_NAME, MANIFEST_TYPE
 
 MEDIA_TYPES = {".json": "application/json", ".pdf": "application/pdf"}
 

@@ -1,6 +1,7 @@
 """base64url and JSON as JOSE wants them: one spelling per value, objects only."""
 
 import binascii
+import hashlib
 from typing import Any
 
 import orjson
@@ -15,6 +16,11 @@ _TO_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 def encode(octets: bytes) -> bytes:
     """Return unpadded base64url."""
     return binascii.b2a_base64(octets, newline=False).translate(_TO_URL_SAFE).rstrip(b"=")
+
+
+def sha256_of(octets: bytes) -> str:
+    """Return the SHA-256 digest in base64url, as RFC 7636, RFC 7638 and a package's manifest write it."""
+    return encode(hashlib.sha256(octets).digest()).decode("ascii")
 
 
 def decode(segment: bytes) -> bytes:

@@ -4,7 +4,6 @@ A key is known by its RFC 7638 thumbprint; so that one key has one thumbprint, e
 one way that RFC 7518 section 6 prescribes.
 """
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -15,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc import jwk
 from joserfc.errors import JoseError
 
-from authz_server.core.jose.encoding import decode, encode
+from authz_server.core.jose.encoding import decode, sha256_of
 from authz_server.core.jose.errors import BadKey
 
 PRIVATE_MEMBERS = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
@@ -221,7 +220,7 @@ def _labels(member: Mapping[str, Any]) -> tuple[str | None, str | None, str | No
 
 
 def _thumbprint(members: dict[str, str]) -> str:
-    return encode(hashlib.sha256(orjson.dumps(members)).digest()).decode("ascii")
+    return sha256_of(orjson.dumps(members))
 
 
 # A DPoP proof brings its key along: the same few keys again and again, 100 us each time to check, import and name.

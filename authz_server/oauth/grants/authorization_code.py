@@ -1,7 +1,5 @@
 """Authorization code grant (RFC 6749 section 4.1.3), with PKCE and DPoP always, and a token for each dataset."""
 
-import base64
-import hashlib
 import re
 from typing import Any
 
@@ -9,6 +7,7 @@ from authz_server.consent.codes import PREFIX, CodeRow, get_code, spend_misused
 from authz_server.consent.errors import CodeNotUsable, CodeReplayed
 from authz_server.core import clock
 from authz_server.core.identifiers import acr_of_level
+from authz_server.core.jose.encoding import sha256_of
 from authz_server.core.secrets import digest, equal
 from authz_server.counter import clerks
 from authz_server.database import db
@@ -100,7 +99,7 @@ def _challenge(payload: FormPayload) -> str:
     verifier = payload.find("code_verifier") or ""
     if not VERIFIER.fullmatch(verifier):
         return ""
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return sha256_of(verifier.encode())
 
 
 def _asked_claims(session: Executor, code: CodeRow) -> dict[str, Any]:
