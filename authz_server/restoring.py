@@ -15,12 +15,13 @@ from typing import Any, Final, cast
 from sqlalchemy import CursorResult, Table, Update, func, insert, select, text, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.service import AUDIT_ENTRY, Entry
+from authz_server.audit.models import AUDIT_ENTRY
+from authz_server.audit.service import Entry
 from authz_server.consent import service as consent
-from authz_server.consent.models import AuthorizationRequest
+from authz_server.consent.service import REQUEST
 from authz_server.core.settings import SettingsError
 from authz_server.counter.models import DESK_SESSION
-from authz_server.database import Base, table_of
+from authz_server.database import Base
 from authz_server.identity import turns
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION, CONTACT_CHANGE, IDENTITY_CHALLENGE
 from authz_server.leaving import shell
@@ -30,7 +31,6 @@ RESTORED: Final = "restored"  # why a consent ends
 EVENT: Final = "platform.restored"  # on no citizen's record
 AHEAD: Final = 10**9  # more than was numbered since any backup that one would put back
 SKIP: Final = text("SELECT setval(found, nextval(found) + :ahead) FROM pg_get_serial_sequence(:table, :column) found")
-REQUEST = table_of(AuthorizationRequest)
 
 
 @dataclass(frozen=True, kw_only=True)

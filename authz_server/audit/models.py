@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz_server.database import Base, BigKey
+from authz_server.database import Base, BigKey, table_of
 
 # How a request ended for its citizen. Found by an index of their own: one in ten entries, or fewer.
 DECISIONS = ("consent.approved", "consent.denied", "consent.expired")
@@ -29,7 +29,7 @@ class AuditEntry(Base):
     at: Mapped[datetime]
     event: Mapped[str] = mapped_column(String(40))
     success: Mapped[bool]
-    actor: Mapped[str] = mapped_column(String(200))  # citizen, worker, operator, or client:<client_id>
+    actor: Mapped[str] = mapped_column(String(200))  # citizen, worker, operator, client:<client_id>, agency:<id>, ...
     transaction_id: Mapped[str | None] = mapped_column(String(20), index=True, default=None)
     citizen_id: Mapped[int | None] = mapped_column(BigKey, default=None)
     client_id: Mapped[str | None] = mapped_column(String(100), default=None)
@@ -38,3 +38,6 @@ class AuditEntry(Base):
     consent_id: Mapped[str | None] = mapped_column(String(40), default=None)
     reason: Mapped[str | None] = mapped_column(String(80), default=None)  # a code from a closed list, never a value
     trace_id: Mapped[str | None] = mapped_column(String(36), default=None)
+
+
+AUDIT_ENTRY = table_of(AuditEntry)

@@ -9,11 +9,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, insert, literal, select, tuple_
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY, AuditEntry
 from authz_server.core.logging import current_trace_id
-from authz_server.database import table_of, unindexed
+from authz_server.database import unindexed
 
-AUDIT_ENTRY = table_of(AuditEntry)
 COLUMNS = tuple(column.name for column in AUDIT_ENTRY.columns if column.name != "id")
 INSERT = insert(AUDIT_ENTRY)
 

@@ -18,13 +18,13 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import and_, bindparam, exists, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry, record
 from authz_server.clients import own
 from authz_server.config import Limits
-from authz_server.consent.models import Anomaly, AnomalyWatch, Consent
+from authz_server.consent.models import CONSENT, Anomaly, AnomalyWatch
 from authz_server.core.clock import LOCAL_TIME
-from authz_server.database import insert_if_absent, table_of
+from authz_server.database import insert_if_absent
 
 KINDS: Final = ("first_time", "again", "unusual_hour", "many_denials")
 BATCH: Final = 500
@@ -32,11 +32,14 @@ SOON: Final = timedelta(seconds=10)  # almost every entry is visible by then
 LATEST: Final = timedelta(minutes=10)  # longer than a commit takes, and than the clocks of two hosts differ
 
 APPROVED, DENIED = "consent.approved", "consent.denied"
-ENTRY = table_of(AuditEntry).c
-CONSENT = table_of(Consent).c
+ENTRY = AUDIT_ENTRY.c
 PREVIOUS = (
-    select(func.max(CONSENT.decided_at))
-    .where(CONSENT.citizen_id == ENTRY.citizen_id, CONSENT.client_id == ENTRY.client_id, CONSENT.decided_at < ENTRY.at)
+    select(func.max(CONSENT.c.decided_at))
+    .where(
+        CONSENT.c.citizen_id == ENTRY.citizen_id,
+        CONSENT.c.client_id == ENTRY.client_id,
+        CONSENT.c.decided_at < ENTRY.at,
+    )
     .scalar_subquery()
 )
 KNOWN = (

@@ -13,7 +13,7 @@ from authz_server.clients import own
 from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
 from authz_server.consent.errors import CodeNotUsable, WrongProofKey
-from authz_server.consent.models import AuthorizationCode, Consent
+from authz_server.consent.models import CONSENT, AuthorizationCode
 from authz_server.core.secrets import derive
 from authz_server.database import table_of
 from authz_server.identity.models import held
@@ -24,7 +24,6 @@ from authz_server.single_use.identifiers import Identifier
 PREFIX = "mdc_"
 AT_COUNTER = "counter"  # the reason, on the record, of a decision that a barcode answers, not a code
 CODE = table_of(AuthorizationCode)
-CONSENT = table_of(Consent)
 
 
 class CodeRow(Protocol):

@@ -8,23 +8,22 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, bindparam, update
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own
 from authz_server.clients.model import RegisteredAgency
 from authz_server.config import Settings
 from authz_server.consent import download, preparation
-from authz_server.consent.codes import AT_COUNTER, PREFIX, collectable_s, unshown
+from authz_server.consent.codes import AT_COUNTER, CODE, PREFIX, collectable_s, unshown
 from authz_server.consent.details import DETAILS_TYPE
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
-from authz_server.consent.models import REFUSAL, AuthorizationCode, Consent
+from authz_server.consent.models import CONSENT, REFUSAL
 from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
 from authz_server.consent.service import REQUEST, WAITING, refusal
 from authz_server.consent.standing import is_for
 from authz_server.core.secrets import digest, new_secret
-from authz_server.database import table_of
 from authz_server.identity import levels, turns
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import Executor
@@ -38,13 +37,13 @@ def deciding(*conditions: ColumnElement[bool]) -> ReturningUpdate[Any]:
 
 
 OWN = REQUEST.c.citizen_id == bindparam("citizen")
-LEAVES = (table_of(Consent), table_of(AuthorizationCode), table_of(AuditEntry))
+LEAVES = (CONSENT, CODE, AUDIT_ENTRY)
 # With a turn: an approval and a freeze wait for each other, so that a freeze finds every code that was given before it.
 APPROVING = deciding(OWN, turns.STILL_SIGNED_IN)
 APPROVE = Decision(APPROVING, leaves=LEAVES)
 # Apart from the other, which most consents are, so that it costs them nothing.
 APPROVE_SLOW = Decision(APPROVING, leaves=[*LEAVES, preparation.PREPARATION])
-DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, table_of(AuditEntry)])
+DENY = Decision(deciding(REQUEST.c.citizen_id.is_(None) | OWN), leaves=[REFUSAL, AUDIT_ENTRY])
 # OpenID Connect Core section 3.1.2.1: the answer where the id_token_hint names another one.
 SOMEBODY_ELSE: Final = "login_required"
 # What may still happen to a consent.

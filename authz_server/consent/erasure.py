@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
 from authz_server.clients import model
 from authz_server.clients.models import Client
@@ -48,7 +48,7 @@ ERASED: Final = "erased"
 # Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
 # portal.record.
 REFUSALS: Final = ("not_held", "legal_obligation", "legal_claims", "contract")
-ENTRY = table_of(AuditEntry).c
+ENTRY = AUDIT_ENTRY.c
 Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "contract"]
 # A recipient that was asked just before its day, or after it, is not reminded of what it has just heard.
 REMINDED_AFTER: Final = timedelta(days=1)

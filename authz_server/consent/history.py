@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import DECISIONS, AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY, DECISIONS
 from authz_server.audit.service import NEWEST, Position, after
 from authz_server.clients import own
 from authz_server.config import Limits
@@ -34,7 +34,7 @@ from authz_server.consent.codes import AT_COUNTER, collectable_s
 from authz_server.consent.models import CONSENT, REFUSAL
 from authz_server.consent.outcome import DELIVERED, ENDED, UNDER_WAY, Decided, find_outcomes
 from authz_server.core.clock import day_of
-from authz_server.database import table_of, unindexed
+from authz_server.database import unindexed
 
 # active: something may still be fetched, or what was delivered may still be used or lie there, and nobody has said that
 # it is erased; none: nothing was sent, because it was refused, not decided in time, or because no delivery came about;
@@ -45,8 +45,8 @@ PER_PAGE: Final = 20
 LOOKED_AT: Final = 2000
 MOST_CLIENTS: Final = 200
 
-DECISION = table_of(AuditEntry).alias("decision")
-STEP = table_of(AuditEntry).alias("step")
+DECISION = AUDIT_ENTRY.alias("decision")
+STEP = AUDIT_ENTRY.alias("step")
 
 
 @dataclass(frozen=True, kw_only=True)

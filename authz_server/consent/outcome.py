@@ -10,13 +10,13 @@ from typing import Any, Final, Literal, Self
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent import erasure
 from authz_server.consent.codes import AT_COUNTER, collectable_s
-from authz_server.consent.models import REFUSAL, Consent
-from authz_server.database import table_of, unindexed
+from authz_server.consent.models import CONSENT, REFUSAL
+from authz_server.database import unindexed
 
 Decision = Literal["approved", "denied", "expired"]
 DECISIONS: dict[str, Decision] = {
@@ -49,7 +49,6 @@ DELIVERED: Final = frozenset({"delivered", "broken_off", "unknown"})
 
 # From the record, not from requests and tokens: those are tidied away after a while, and entries are not. Of what may
 # happen to a dataset any number of times the last entry is enough.
-AUDIT_ENTRY = table_of(AuditEntry)
 ENTRY = AUDIT_ENTRY.c
 STEP = AUDIT_ENTRY.alias("step").c
 LAST_STEPS = (
@@ -66,17 +65,16 @@ ENTRIES = (
     )
     .order_by(ENTRY.transaction_id, ENTRY.id)
 )
-CONSENT = table_of(Consent).c
 CONSENTS = select(
     *(
-        CONSENT[name]
+        CONSENT.c[name]
         for name in ("transaction_id", "granted", "use_until", "erase_by", "withdrawn_at", "notice_locale")
     ),
-    *(CONSENT[f"erasure_{name}"] for name in ("requested_at", "answered_at", "refusal")),
-    CONSENT.notice["content"]["why"]["text"].as_string().label("purpose"),
+    *(CONSENT.c[f"erasure_{name}"] for name in ("requested_at", "answered_at", "refusal")),
+    CONSENT.c.notice["content"]["why"]["text"].as_string().label("purpose"),
 ).where(
-    CONSENT.transaction_id.in_(bindparam("references", expanding=True)),
-    unindexed(CONSENT.citizen_id) == bindparam("citizen"),
+    CONSENT.c.transaction_id.in_(bindparam("references", expanding=True)),
+    unindexed(CONSENT.c.citizen_id) == bindparam("citizen"),
 )
 REFUSALS = select(REFUSAL.c.transaction_id, REFUSAL.c.purpose_id, REFUSAL.c.asked).where(
     REFUSAL.c.transaction_id.in_(bindparam("references", expanding=True)),

@@ -13,16 +13,16 @@ from typing import Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import Client
-from authz_server.consent.models import Consent
+from authz_server.consent.models import CONSENT, Consent
 from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import say
 from authz_server.core import jose
 from authz_server.core.clock import day_of
 from authz_server.core.identifiers import acr_of_level
-from authz_server.database import table_of, unindexed
+from authz_server.database import unindexed
 
 SCHEMA: Final = "mydata-receipt 2, after ISO/IEC TS 27560:2023"
 JURISDICTION: Final = "TW"
@@ -30,7 +30,7 @@ JURISDICTION: Final = "TW"
 
 def find_consents(session: Session, references: Sequence[str], *, citizen_id: int) -> Sequence[Consent]:
     """The citizen's own consents with these reference numbers, in the order of their decisions."""
-    own = (Consent.transaction_id.in_(references), unindexed(table_of(Consent).c.citizen_id) == citizen_id)
+    own = (Consent.transaction_id.in_(references), unindexed(CONSENT.c.citizen_id) == citizen_id)
     return session.scalars(select(Consent).where(*own).order_by(Consent.decided_at, Consent.id)).all()
 
 
@@ -46,7 +46,7 @@ def ended_by(session: Session, consents: Iterable[Consent]) -> Mapping[str, str]
     ended = [consent.transaction_id for consent in consents if consent.withdrawn_at is not None]
     if not ended:
         return {}
-    entry = table_of(AuditEntry).c
+    entry = AUDIT_ENTRY.c
     found = select(entry.transaction_id, entry.actor).where(entry.transaction_id.in_(ended), entry.event == WITHDRAWN)
     return {row.transaction_id: row.actor for row in session.execute(found)}
 

@@ -8,11 +8,9 @@ from typing import Any, Final, Literal, Protocol, cast
 from sqlalchemy import Column, ColumnElement, bindparam, select
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry
 from authz_server.consent.models import CONSENT
 from authz_server.counter.models import DELEGATION
-from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN
 
 # Of a step: on the record of the citizen, and of the agent.
@@ -22,7 +20,6 @@ OF_AGENT: Final = "agent."
 MIRRORED: Final = {"agent": "citizen", "citizen": "principal"}
 Stage = Literal["invited", "lapsed", "opened", "accepted", "in_force", "ended"]
 
-AUDIT_ENTRY = table_of(AuditEntry)
 AGENT = CITIZEN.alias("agent")
 AGENT_HELD = AGENT.c.suspended_at.is_not(None) | AGENT.c.frozen_at.is_not(None)
 UNENDED = DELEGATION.c.ended_at.is_(None)

@@ -6,7 +6,8 @@ from typing import Protocol, cast
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
-from authz_server.consent.codes import CODE, CONSENT, CodeRow
+from authz_server.consent.codes import CODE, CodeRow
+from authz_server.consent.models import CONSENT
 from authz_server.counter.agents import AGENT, AGENT_HELD, delegated_to
 from authz_server.counter.codes import barcode_digest, find_digits, find_short, short_digest
 from authz_server.counter.models import BARCODE

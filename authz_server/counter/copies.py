@@ -9,7 +9,8 @@ from typing import Final
 
 from sqlalchemy import bindparam, exists, select
 
-from authz_server.audit.service import AUDIT_ENTRY, Entry
+from authz_server.audit.models import AUDIT_ENTRY
+from authz_server.audit.service import Entry
 from authz_server.clients.model import Client
 from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits

@@ -16,11 +16,12 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, and_, bindparam, exists, literal, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry, record
 from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
 from authz_server.core.secrets import derive, digest, equal, new_secret
-from authz_server.counter.agents import AUDIT_ENTRY, UNENDED, DelegationRow, on_both
+from authz_server.counter.agents import UNENDED, DelegationRow, on_both
 from authz_server.counter.codes import find_short, short_digest, typeable
 from authz_server.counter.errors import DelegationNotUsable, InvitationNotUsable, NamedThemselves
 from authz_server.counter.models import BARCODE, DELEGATION, Delegation

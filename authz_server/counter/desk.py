@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 from sqlalchemy import bindparam, exists, or_, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry, record
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import standing
@@ -18,7 +19,7 @@ from authz_server.config import Limits
 from authz_server.consent.codes import CODE, OWNED
 from authz_server.consent.errors import CodeNotUsable, DatasetGone
 from authz_server.core.secrets import equal
-from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, on_both
+from authz_server.counter.agents import delegated_to, on_both
 from authz_server.counter.barcodes import AnnouncedRow, BarcodeRow, find
 from authz_server.counter.codes import one_time_code
 from authz_server.counter.delegation import use

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol, cast
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Dataset
 from authz_server.clients.model import Client, Purpose, PurposeDataset
@@ -16,20 +17,18 @@ from authz_server.config import Limits, Settings
 from authz_server.consent import service as consent
 from authz_server.consent.codes import AT_COUNTER, CODE, OWNED, unshown
 from authz_server.consent.details import RequestedDataset
-from authz_server.consent.models import Consent
-from authz_server.consent.outcome import ENTRY
+from authz_server.consent.models import CONSENT
 from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.core.secrets import digest, equal
-from authz_server.counter.agents import AUDIT_ENTRY, delegated_to, on_both
+from authz_server.counter.agents import delegated_to, on_both
 from authz_server.counter.codes import Face, barcode_digest, face, short_digest
 from authz_server.counter.models import BARCODE
-from authz_server.database import BigKey, table_of
+from authz_server.database import BigKey
 from authz_server.identity.models import held
 from authz_server.single_use.decision import Decision
 
 PATH: Final = "/counter"
 SHOWN: Final = "counter.shown"
-CONSENT = table_of(Consent).c
 
 SHOW = Decision(
     update(CODE)
@@ -49,13 +48,13 @@ SHOW = Decision(
     leaves=[BARCODE, AUDIT_ENTRY],
 )
 VISIT = (
-    select(CONSENT.id.label("consent_id"), CONSENT.client_id, CONSENT.granted)
-    .where(CONSENT.transaction_id == bindparam("reference"), CONSENT.citizen_id == bindparam("citizen"))
+    select(CONSENT.c.id.label("consent_id"), CONSENT.c.client_id, CONSENT.c.granted)
+    .where(CONSENT.c.transaction_id == bindparam("reference"), CONSENT.c.citizen_id == bindparam("citizen"))
     .where(
         exists().where(
-            ENTRY.transaction_id == bindparam("reference"),
-            ENTRY.event == "consent.approved",
-            ENTRY.reason == AT_COUNTER,
+            AUDIT_ENTRY.c.transaction_id == bindparam("reference"),
+            AUDIT_ENTRY.c.event == "consent.approved",
+            AUDIT_ENTRY.c.reason == AT_COUNTER,
         )
     )
 )

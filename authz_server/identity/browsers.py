@@ -12,17 +12,16 @@ from typing import Final
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.config import LEAST_RECORD_DAYS
 from authz_server.core import secrets
-from authz_server.database import insert_if_absent, table_of
+from authz_server.database import insert_if_absent
 from authz_server.identity.models import CITIZEN, CITIZEN_SESSION, KNOWN_BROWSER, KnownBrowser
 
 PREFIX: Final = "mdb_"
 KEPT: Final = timedelta(days=365)
 RECORD_KEPT: Final = timedelta(days=LEAST_RECORD_DAYS)
 SIGNED_IN: Final = "sign_in.succeeded"
-AUDIT_ENTRY = table_of(AuditEntry)
 
 # The first that is found counts: most browsers also call themselves what others are called.
 NAMES: Final = (

@@ -43,7 +43,7 @@ from sqlalchemy import column as sql_column
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import IntegrityError
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import COLUMNS, INSERT, Entry
 from authz_server.database import insert_if_absent, table_of
 from authz_server.prepared import Executor, Prepared, Statement, connection_of, is_sqlite
@@ -54,7 +54,6 @@ from authz_server.single_use.models import USED_IDENTIFIERS
 Rows = Sequence[Mapping[str, Any]]
 InsertOf = TypeVar("InsertOf", bound=Insert)
 
-ENTRY = table_of(AuditEntry)
 USED = tuple(table_of(model) for model in USED_IDENTIFIERS)
 USED_COLUMNS = ("digest", "kind")
 
@@ -136,10 +135,10 @@ class Decision:
 
     def _entry(self, decided: CTE) -> Insert:
         sources = [
-            decided.c[name] if name in self.from_row else bindparam(f"entry_{name}", type_=ENTRY.c[name].type)
+            decided.c[name] if name in self.from_row else bindparam(f"entry_{name}", type_=AUDIT_ENTRY.c[name].type)
             for name in COLUMNS
         ]
-        return insert(ENTRY).from_select(COLUMNS, select(*sources), include_defaults=False)
+        return insert(AUDIT_ENTRY).from_select(COLUMNS, select(*sources), include_defaults=False)
 
 
 def looked_up(column: Column[Any], *, where: Column[Any], equals: Column[Any]) -> ColumnElement[Any]:

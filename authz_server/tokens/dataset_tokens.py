@@ -22,7 +22,7 @@ from authz_server.catalogue.model import Dataset
 from authz_server.clients.models import Agency, SuspendedDataset
 from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
-from authz_server.consent.models import Consent
+from authz_server.consent.models import CONSENT
 from authz_server.core.clock import EVER
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
@@ -63,8 +63,7 @@ RECORDED = tuple(
 
 
 def _of_consent(name: str) -> ColumnElement[Any]:
-    consent = table_of(Consent).c
-    return looked_up(consent[name], where=consent.id, equals=TOKEN.c.consent_id)
+    return looked_up(CONSENT.c[name], where=CONSENT.c.id, equals=TOKEN.c.consent_id)
 
 
 def _edge(*conditions: ColumnElement[bool], returning: Sequence[ColumnElement[Any]] = (), **values: Any) -> Decision:

@@ -13,13 +13,12 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, bindparam, case, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
 from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import CONSENT
 from authz_server.consent.preparation import CONSENT_STANDS, DROPPED, OWNER, PLACE, PREPARATION
 from authz_server.core.errors import DomainError
-from authz_server.database import table_of
 from authz_server.prepared import Executor
 from authz_server.single_use.decision import Decision
 from authz_server.tokens.dataset_tokens import TOKEN
@@ -27,7 +26,7 @@ from authz_server.tokens.dataset_tokens import TOKEN
 READY: Final = "preparation.ready"
 REFUSED: Final = "preparation.refused"
 GRACE: Final = timedelta(hours=1)  # in which whoever was told can come
-ENTRY = table_of(AuditEntry).c
+ENTRY = AUDIT_ENTRY.c
 OF_ITS_TOKEN = (TOKEN.c.consent_id == PREPARATION.c.consent_id, TOKEN.c.position == PREPARATION.c.position)
 # Nobody knows how that fetch went, so the agency may still have it. Which of two of the same dataset it was, for two
 # years, the record does not say; then it is both.

@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue, Dataset
 from authz_server.config import Limits, Settings
@@ -23,7 +23,7 @@ from authz_server.single_use.identifiers import Identifier
 from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
-LEAVES = (table_of(AccessToken), table_of(DatasetToken), table_of(AuditEntry))
+LEAVES = (table_of(AccessToken), table_of(DatasetToken), AUDIT_ENTRY)
 REDEEM = Decision(spending(), leaves=LEAVES)
 
 
