@@ -24,7 +24,7 @@ from authz_server.single_use.decision import Decision
 
 REQUESTED: Final = "consent.correction_requested"
 SETTLED: Final = "consent.correction_settled"
-# What an agency may answer; what citizens read of it is in portal.record.
+# What an agency may answer; what citizens read of it is in portal.record_wording.
 OUTCOMES: Final = ("corrected", "refused", "in_person")
 UNDELIVERED: Final = "undelivered"
 Outcome = Literal["corrected", "refused", "in_person"]

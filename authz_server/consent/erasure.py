@@ -46,7 +46,7 @@ DUE: Final = "consent.erasure_due"  # the day has come, and there is no way to r
 ANSWERED: Final = "consent.erasure_acknowledged"
 ERASED: Final = "erased"
 # Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
-# portal.record.
+# portal.record_wording.
 REFUSALS: Final = ("not_held", "legal_obligation", "legal_claims", "contract")
 ENTRY = AUDIT_ENTRY.c
 Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "contract"]

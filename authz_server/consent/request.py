@@ -54,7 +54,7 @@ class AuthorizationParameters:
         return acr_of_level(min((one for one in asked if one >= level), default=level))
 
     def to_json(self) -> dict[str, Any]:
-        """The members that differ from their defaults, as kept in the request's row."""
+        """As kept in the request's row."""
         return {
             "redirect_uri": self.redirect_uri,
             "scopes": self.scopes,

@@ -19,11 +19,12 @@ Templates and what they are given
         reason              why a signed-in citizen sees this page: "level" (the session's level does not suffice),
                             "second" (one more method is demanded), "again" (a fresh sign-in is), or None
         signed_in           SignedIn or None
-        error               None, or one of: "wrong" (`told`, else `method.refused`), "locked", "busy" (503),
-                            "unavailable" (503), "form" (stale or foreign form, cookies off: try again), "suspended"
-                            (the operator was asked), "other" (the proof of another citizen than the signed-in one)
+        error               None, or one of: "wrong" (`told`, else `method.refused`), "locked", "closed" (to
+                            everybody, by what many did), "busy" (503), "unavailable" (503), "form" (stale or foreign
+                            form, cookies off: try again), "suspended" (by the operator), "other" (the proof of another
+                            citizen than the signed-in one)
         told                Text or None: what of it was wrong, where only who was asked learns from it
-        locked_minutes      whole minutes, at least 1, when error is "locked", else None
+        locked_minutes      whole minutes, at least 1, when error is "locked" or "closed", else None
         typed               by name of the field, what was typed and may be repeated; no password, no code
         shown               what the method's own routes give to its template
         csrf                for the hidden field `csrf`
@@ -33,8 +34,8 @@ Templates and what they are given
     sign_out.html
         csrf, signed_in     form posts to /sign-out; ids `logout-confirm`, `logout-cancel` (a link to /)
 
-Answers: 303 when done; 400 wrong, 403 form, suspended and other, 429 locked, 503 busy and unavailable (the last three
-with Retry-After).
+Answers: 303 when done; 400 wrong, 403 form, suspended and other, 429 locked and closed, 503 busy and unavailable
+(these four with Retry-After).
 """
 
 from functools import partial

@@ -71,7 +71,7 @@ def _hold(*conditions: ColumnElement[bool], frozen_at: Any) -> Decision:
 
 FREEZE = _hold(CITIZEN.c.frozen_at.is_(None), frozen_at=bindparam("now"))
 UNFREEZE = _hold(CITIZEN.c.frozen_at.is_not(None), frozen_at=None)
-# Why an operator ends a consent: what the record has, and what citizens read of it in portal.record.
+# Why an operator ends a consent: what the record has, and what citizens read of it in portal.record_wording.
 REVOKED_FOR: Final = ("on_request", "misuse", "security", "by_law", "mistake")
 
 
