@@ -3,10 +3,10 @@
 Routes; <errand>: the reference number of a visit whose invitation the agent has opened
     GET  /agent                         whom one goes for, and the form for an invitation
     POST /agent                         form: csrf, invitation; opens it
-    GET  /agent/<errand>             what it is about; then the barcode, the one-time code, what the office did
-    POST /agent/<errand>             form: csrf, step: accept, end (also: decline, give back), show
-    GET  /agent/<errand>/state       as of a visit
-    GET  /agent/<errand>/<picture>   as of a visit
+    GET  /agent/<errand>                what it is about; then the barcode, the one-time code, what the office did
+    POST /agent/<errand>                form: csrf, step: accept, end (also: decline, give back), show
+    GET  /agent/<errand>/state          as of a visit
+    GET  /agent/<errand>/<picture>      as of a visit
 
 Nothing of the data is shown here, only which data it is about. A sign-in must be as strong as the citizen's was.
 """
@@ -39,8 +39,9 @@ from authz_server.oauth.responses import json_response
 from authz_server.portal import locale
 from authz_server.portal.delegation import MEANWHILE
 from authz_server.portal.form_problem import too_old
+from authz_server.portal.locale import moment
 from authz_server.portal.not_accepted import said_of
-from authz_server.portal.outcome import moment, preparations_of
+from authz_server.portal.outcome import preparations_of
 from authz_server.portal.record import client_name, dataset_name, line_of
 from authz_server.portal.visit import STEPS, code_of, counters_of, drawn, face_of, show_anew, state_of, visit_of
 

@@ -6,7 +6,7 @@ from flask_babel import gettext
 
 from authz_server.catalogue.model import Dataset
 from authz_server.extensions import services
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,8 @@ from authz_server.portal import locale
 from authz_server.portal.consent_search import AGENCY, query
 from authz_server.portal.correction import corrections_facts
 from authz_server.portal.erasure import erasure_facts
-from authz_server.portal.outcome import client_facts, fetches_of, last_days, moment, stopped_by
+from authz_server.portal.locale import moment
+from authz_server.portal.outcome import client_facts, fetches_of, last_days, stopped_by
 from authz_server.portal.paging import position
 from authz_server.portal.receipt_pdf import parts_of
 from authz_server.portal.record import Line, client_name, dataset_name, line_of

@@ -31,7 +31,7 @@ from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import FRESH
 from authz_server.notices.channels import kinds
 from authz_server.portal.form_problem import too_old
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 
 blueprint = Blueprint("contact", __name__)
 PATH: Final = "/account/contact"

@@ -35,7 +35,8 @@ from authz_server.identity.models import Citizen
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.form_problem import too_old
-from authz_server.portal.outcome import approved, client_facts, moment
+from authz_server.portal.locale import moment
+from authz_server.portal.outcome import approved, client_facts
 from authz_server.portal.receipts import own_consent
 from authz_server.portal.record import dataset_name
 from authz_server.portal.record_wording import REASONS

@@ -23,7 +23,7 @@ from authz_server.identity import cookies, csrf, national_id, turns
 from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal.form_problem import FormProblem, too_old
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 from authz_server.portal.record import client_name
 from authz_server.portal.visit import state_of, visit_of
 

@@ -22,7 +22,8 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.notices.channels.email import EmailToClient
 from authz_server.portal import locale
-from authz_server.portal.outcome import approved, client_facts, fetches_of, moment
+from authz_server.portal.locale import moment
+from authz_server.portal.outcome import approved, client_facts, fetches_of
 from authz_server.portal.record_wording import REASONS
 
 blueprint = Blueprint("erasure", __name__)

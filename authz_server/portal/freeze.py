@@ -22,7 +22,7 @@ from authz_server.identity import csrf, levels, turns
 from authz_server.identity.enrolment import UNFREEZE_PATH, prove_more_url
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 from authz_server.portal.record import client_name
 from authz_server.tokens import withdrawal
 

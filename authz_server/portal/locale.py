@@ -5,6 +5,7 @@ what their account says if one was chosen there, what the client asked for (`ui_
 else 繁體中文.
 """
 
+from datetime import datetime
 from typing import Final
 
 from babel import Locale
@@ -12,9 +13,10 @@ from flask import Flask, Response, g, request
 from flask_babel import Babel
 from werkzeug.exceptions import HTTPException
 
+from authz_server.consent import wording
 from authz_server.identity.language import DEFAULT, HTML_LANG, current
 
-__all__ = ["CATALOGUE_OF", "DEFAULT", "HTML_LANG", "chosen", "current", "init_app", "select", "supported"]
+__all__ = ["CATALOGUE_OF", "DEFAULT", "HTML_LANG", "chosen", "current", "init_app", "moment", "select", "supported"]
 
 # The tag in cookies and records, and the name of its gettext catalogue.
 CATALOGUE_OF: Final = {"zh-TW": "zh_Hant_TW", "en": "en"}
@@ -67,3 +69,8 @@ def supported(wish: str | None) -> str | None:
     """Match a BCP 47 tag with one of ours: any English, and any Chinese (all of it better served by zh-TW)."""
     language = (wish or "").lower().replace("_", "-").partition("-")[0]
     return {"zh": "zh-TW", "en": "en"}.get(language)
+
+
+def moment(at: datetime | None) -> str | None:
+    """A day and a time in the language of the page; None if there is none."""
+    return wording.moment(at, current()) if at else None

@@ -29,7 +29,7 @@ from authz_server.notices.channels.base import Channel
 from authz_server.notices.letter import Writer
 from authz_server.portal import locale
 from authz_server.portal.form_problem import too_old
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 from authz_server.portal.paging import before_id, id_of
 
 blueprint = Blueprint("messages", __name__)

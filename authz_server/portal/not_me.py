@@ -16,7 +16,7 @@ from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.notices import not_me
 from authz_server.notices.not_me import Link, NoSuchLink
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 
 blueprint = Blueprint("not_me", __name__)
 ACTION: Final = "not-me"

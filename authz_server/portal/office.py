@@ -29,7 +29,7 @@ from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
 from authz_server.portal.form_problem import too_old
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 from authz_server.portal.record import client_name
 
 blueprint = Blueprint("office", __name__)

@@ -7,14 +7,13 @@ Routes, all by reference number
     POST /consent/<reference>/stop      form: csrf; stops it and leads to the outcome
 """
 
-from datetime import datetime
 from typing import Any
 
 from flask import Blueprint, abort, make_response, redirect, render_template, request
 from flask_babel import gettext
 from werkzeug.wrappers import Response
 
-from authz_server.consent import preparation, wording
+from authz_server.consent import preparation
 from authz_server.consent.client_home import home_of
 from authz_server.consent.outcome import DELIVERED, STOPPABLE, Decided, find_outcome
 from authz_server.consent.wording import day, duration, time_of_day
@@ -26,6 +25,7 @@ from authz_server.identity import csrf
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
+from authz_server.portal.locale import moment
 from authz_server.portal.record import dataset_name
 from authz_server.tokens.withdrawal import withdraw
 
@@ -195,11 +195,6 @@ def stopped_by(actor: str | None) -> str:
         "client": gettext("Ended by the recipient"),
     }
     return words.get(kind) or gettext("Stopped")
-
-
-def moment(at: datetime | None) -> str | None:
-    """A day and a time, for people; None if there is none."""
-    return wording.moment(at, locale.current()) if at else None
 
 
 def _action(transaction_id: str) -> str:

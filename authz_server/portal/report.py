@@ -21,7 +21,8 @@ from authz_server.identity import csrf, turns
 from authz_server.identity.guard import citizen_required
 from authz_server.identity.sessions import SignedIn
 from authz_server.portal import locale
-from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment
+from authz_server.portal.locale import moment
+from authz_server.portal.outcome import client_facts, decided_of, fetches_of
 
 blueprint = Blueprint("report", __name__)
 REPORTED = "consent.reported"

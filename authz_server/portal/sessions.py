@@ -22,8 +22,8 @@ from authz_server.identity.open_sessions import Open, open_sessions
 from authz_server.identity.sessions import SignedIn
 from authz_server.identity.visits import singles
 from authz_server.portal.form_problem import too_old
+from authz_server.portal.locale import moment
 from authz_server.portal.methods import worth
-from authz_server.portal.outcome import moment
 from authz_server.portal.record import method_name
 
 blueprint = Blueprint("sessions", __name__)

@@ -31,7 +31,7 @@ from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import current
 from authz_server.portal import locale
 from authz_server.portal.form_problem import FormProblem
-from authz_server.portal.outcome import moment
+from authz_server.portal.locale import moment
 
 blueprint = Blueprint("verify", __name__)
 ACTION: Final = "verify"

@@ -37,8 +37,9 @@ from authz_server.identity.enrolment import identified, let_prove_more
 from authz_server.identity.sessions import SignedIn
 from authz_server.oauth.responses import json_response
 from authz_server.portal import barcode, locale, pdf
+from authz_server.portal.locale import moment
 from authz_server.portal.not_accepted import said_of
-from authz_server.portal.outcome import client_facts, decided_of, fetches_of, moment, preparations_of
+from authz_server.portal.outcome import client_facts, decided_of, fetches_of, preparations_of
 from authz_server.portal.record import actor_name, line_of
 
 blueprint = Blueprint("visit", __name__)
