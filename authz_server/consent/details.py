@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from authz_server.catalogue.model import Dataset
-from authz_server.clients.model import PurposeDataset
+from authz_server.clients.model import Purpose, PurposeDataset
 from authz_server.core.identifiers import DatasetId
 
 DETAILS_TYPE = "dataset"
@@ -62,6 +62,17 @@ class RequestedDataset:
             return ()
         asked = {*self.fields_required, *self.fields_optional}
         return dataset.in_order(frozenset(chosen | (dataset.required_fields & asked)))
+
+
+def as_registered(purpose: Purpose, ceiling: PurposeDataset, dataset: Dataset, **more: Any) -> RequestedDataset:
+    """What a purpose asks of a dataset: all that it registered. Args: more: parameters, recipient_jwk, actions."""
+    return RequestedDataset(
+        dataset_id=dataset.id,
+        purpose_id=purpose.id,
+        fields_required=dataset.in_order(ceiling.fields_required),
+        fields_optional=dataset.in_order(ceiling.fields_optional),
+        **more,
+    )
 
 
 def check_within_ceiling(requested: RequestedDataset, ceiling: PurposeDataset) -> bool:

@@ -10,8 +10,7 @@ from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AUDIT_ENTRY
 from authz_server.audit.service import Entry
-from authz_server.catalogue.model import Dataset
-from authz_server.clients.model import Client, Purpose, PurposeDataset
+from authz_server.clients.model import Client
 from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits, Settings
 from authz_server.consent import service as consent
@@ -122,17 +121,6 @@ class Visit:
             return None
         shown = face(session_secret, self.transaction_id, row.shown_at)
         return shown if equal(barcode_digest(shown.digits), row.digest) else None
-
-
-def requested(purpose: Purpose, ceiling: PurposeDataset, dataset: Dataset, **more: Any) -> RequestedDataset:
-    """What a purpose asks of a dataset: all that it registered. Args: more: parameters, recipient_jwk, actions."""
-    return RequestedDataset(
-        dataset_id=dataset.id,
-        purpose_id=purpose.id,
-        fields_required=dataset.in_order(ceiling.fields_required),
-        fields_optional=dataset.in_order(ceiling.fields_optional),
-        **more,
-    )
 
 
 def open_request(

@@ -15,7 +15,7 @@ from typing import Any
 from authz_server.catalogue.model import Catalogue, Dataset
 from authz_server.clients.keys import recipient_jwk
 from authz_server.clients.model import Client, PurposeDataset
-from authz_server.consent.details import DETAILS_TYPE, RequestedDataset, check_within_ceiling
+from authz_server.consent.details import DETAILS_TYPE, RequestedDataset, as_registered, check_within_ceiling
 from authz_server.core.jose import BadKey
 from authz_server.oauth.errors import InvalidRequest, InvalidScope
 
@@ -107,14 +107,7 @@ def _default(scope: str, client: Client, catalogue: Catalogue, key: "_Once") -> 
     ceiling = purposes[0].datasets[dataset.id]
     if ceiling.parameters or any(parameter.required for parameter in dataset.parameters):
         raise InvalidScope("This dataset needs parameters: ask for it in authorization_details.")
-    return RequestedDataset(
-        dataset_id=dataset.id,
-        purpose_id=purposes[0].id,
-        fields_required=dataset.in_order(ceiling.fields_required),
-        fields_optional=dataset.in_order(ceiling.fields_optional),
-        parameters=(),
-        recipient_jwk=key.get(),
-    )
+    return as_registered(purposes[0], ceiling, dataset, parameters=(), recipient_jwk=key.get())
 
 
 def _check_together(requested: list[RequestedDataset]) -> None:

@@ -18,12 +18,12 @@ from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Dataset, is_meant
 from authz_server.clients.model import Client, Purpose, PurposeDataset
-from authz_server.consent.details import RequestedDataset
+from authz_server.consent.details import RequestedDataset, as_registered
 from authz_server.consent.wording import duration, listed
 from authz_server.core import clock
 from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError
-from authz_server.counter.service import open_request, requested
+from authz_server.counter.service import open_request
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import csrf
@@ -178,7 +178,7 @@ def _requested(office: Client, purpose: Purpose) -> tuple[list[RequestedDataset]
         given, wrong = parameters.read(dataset, ceiling.parameters)
         errors |= wrong
         wanted.append(
-            requested(purpose, ceiling, dataset, parameters=given, recipient_jwk=recipient, actions=office.desk_may)
+            as_registered(purpose, ceiling, dataset, parameters=given, recipient_jwk=recipient, actions=office.desk_may)
         )
     return wanted, errors
 
