@@ -7,27 +7,23 @@ from typing import Any
 
 from cryptography.x509 import Certificate
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry, record
 from authz_server.core import clock
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
+from authz_server.database import insert_if_absent
 from authz_server.identity import credentials, national_id, passwords, recovery, sessions, totp
 from authz_server.identity.contact import EMAIL, PHONE, normal
 from authz_server.identity.errors import AccountProblem
 from authz_server.identity.language import LOCALES
 from authz_server.identity.methods import certificate_proof
 from authz_server.identity.methods.password_totp import USERNAME, set_totp
-from authz_server.identity.models import CITIZEN
+from authz_server.identity.models import CITIZEN, Citizen
 
 BATCH = 1000
 _TOTP_SECRET = re.compile(r"([A-Z2-7]{8}){2,8}")  # at least 80 bits; RFC 4226 section 4, R6 recommends 160
 _RESEAL = update(CITIZEN).where(CITIZEN.c.id == bindparam("citizen")).values(totp_secret_encrypted=bindparam("sealed"))
-_INSERT = {
-    name: dialect.insert(CITIZEN).on_conflict_do_nothing().returning(CITIZEN.c.id)
-    for name, dialect in (("postgresql", postgresql), ("sqlite", sqlite))
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +74,8 @@ def create_citizen(
         values["phone"] = normal("phone", person.phone)
     # What the operator enters comes from a register.
     values |= {f"{name}_verified_at": now for name in ("email", "phone") if values[name] is not None}
-    citizen_id = session.execute(_INSERT[session.get_bind().dialect.name], values).scalar_one_or_none()
+    add = insert_if_absent(session.get_bind().dialect.name, Citizen).returning(CITIZEN.c.id)
+    citizen_id = session.execute(add, values).scalar_one_or_none()
     if citizen_id is None:
         raise AccountProblem("the user name or the national id belongs to an account already")
     _tell(session, citizen_id, "account.created", now=now)
