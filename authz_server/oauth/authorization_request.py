@@ -17,8 +17,7 @@ from authz_server.oauth.errors import InvalidRequest, InvalidScope, RequestNotSu
 from authz_server.oauth.params import FormPayload
 from authz_server.oauth.scopes import IDENTITY_SCOPES
 
-CODE_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")  # RFC 7636 section 4.2: a SHA-256 in base64url
-THUMBPRINT = CODE_CHALLENGE
+SHA256 = re.compile(r"[A-Za-z0-9_-]{43}")  # in base64url: RFC 7636 section 4.2, RFC 7638 section 3
 MAX_CHARS = {
     "state": 1000,
     "nonce": 1000,
@@ -67,7 +66,7 @@ def validate(
         code_challenge=_code_challenge(payload),
         state=_visible(payload, "state"),
         nonce=_visible(payload, "nonce"),
-        dpop_jkt=_thumbprint(payload.find("dpop_jkt")),
+        dpop_jkt=thumbprint(jkt) if (jkt := payload.find("dpop_jkt")) else None,
         prompt=_prompt(payload.find("prompt")),
         max_age_s=_max_age(payload.find("max_age")),
         acr_values=claims.essential_acr or _known_acr(payload.find("acr_values")),
@@ -94,7 +93,7 @@ def _code_challenge(payload: FormPayload) -> str:
     if payload.find("code_challenge_method") != "S256":
         raise InvalidRequest("code_challenge_method must be S256.")
     challenge = payload.get("code_challenge")
-    if not CODE_CHALLENGE.fullmatch(challenge):
+    if not SHA256.fullmatch(challenge):
         raise InvalidRequest("code_challenge is not a base64url SHA-256.")
     return challenge
 
@@ -132,8 +131,9 @@ def _visible(payload: FormPayload, name: str) -> str | None:
     return value
 
 
-def _thumbprint(value: str | None) -> str | None:
-    if value is not None and not THUMBPRINT.fullmatch(value):
+def thumbprint(value: str) -> str:
+    """A `dpop_jkt` (RFC 9449 section 10), as it was sent.  Raises: InvalidRequest."""
+    if not SHA256.fullmatch(value):
         raise InvalidRequest("dpop_jkt is not a thumbprint.")
     return value
 

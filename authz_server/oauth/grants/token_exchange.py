@@ -11,7 +11,7 @@ from authz_server.core import clock
 from authz_server.core.dpop import MAX_AGE_S, MAX_AHEAD_S
 from authz_server.extensions import Services, services
 from authz_server.oauth import agency_ticket
-from authz_server.oauth.authorization_request import THUMBPRINT
+from authz_server.oauth.authorization_request import thumbprint
 from authz_server.oauth.clerk import ACCESS_TOKEN
 from authz_server.oauth.errors import InvalidRequest
 from authz_server.oauth.grants.base import ClientGrant
@@ -44,7 +44,7 @@ class TokenExchangeGrant(ClientGrant):
             lease = dataset_tokens.lease(
                 connection,
                 payload.get("subject_token"),
-                jkt=_thumbprint(payload.get("dpop_jkt")),
+                jkt=thumbprint(payload.get("dpop_jkt")),
                 dataset_id=dataset.id,
                 needed_level=dataset.level,
                 actor=f"client:{self.client.client_id}",
@@ -90,12 +90,6 @@ def _dataset(resource: str, proxy_url: str) -> Dataset:
     if dataset is None or services().registry.agency(dataset.agency_id) is None:
         raise TokenNotUsable("no such dataset, or its agency is not registered")
     return dataset
-
-
-def _thumbprint(value: str) -> str:
-    if not THUMBPRINT.fullmatch(value):
-        raise InvalidRequest("dpop_jkt is not a thumbprint.")
-    return value
 
 
 def _octets(value: str) -> bytes:
