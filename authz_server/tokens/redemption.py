@@ -24,12 +24,14 @@ from authz_server.tokens import access_tokens, dataset_tokens
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 LEAVES = (table_of(AccessToken), table_of(DatasetToken), AUDIT_ENTRY)
-REDEEM = Decision(spending(), leaves=LEAVES)
 
 
 def redeeming(*conditions: ColumnElement[bool]) -> Decision:
-    """As REDEEM, where more has to hold."""
+    """The decision that redeems a code. Args: conditions: what has to hold besides."""
     return Decision(spending(*conditions), leaves=LEAVES)
+
+
+REDEEM = redeeming()
 
 
 @dataclass(frozen=True, kw_only=True)
