@@ -1,4 +1,4 @@
-"""The proxy's two calls to the authorization server: swap a token for a ticket, and say how the fetch went."""
+"""The proxy's calls to the authorization server: swap a token for a ticket, say how the fetch went, read its keys."""
 
 import re
 from collections.abc import Mapping

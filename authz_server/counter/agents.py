@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from authz_server.audit.service import Entry
 from authz_server.consent.models import CONSENT
 from authz_server.counter.models import DELEGATION
-from authz_server.identity.models import CITIZEN
+from authz_server.identity.models import CITIZEN, held_in
 
 # Of a step: on the record of the citizen, and of the agent.
 OF_CITIZEN: Final = "delegation."
@@ -21,7 +21,7 @@ MIRRORED: Final = {"agent": "citizen", "citizen": "principal"}
 Stage = Literal["invited", "lapsed", "opened", "accepted", "in_force", "ended"]
 
 AGENT = CITIZEN.alias("agent")
-AGENT_HELD = AGENT.c.suspended_at.is_not(None) | AGENT.c.frozen_at.is_not(None)
+AGENT_HELD = held_in(AGENT)
 UNENDED = DELEGATION.c.ended_at.is_(None)
 
 

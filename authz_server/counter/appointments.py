@@ -17,7 +17,7 @@ from authz_server.counter.models import APPOINTMENT, Appointment
 from authz_server.database import insert_if_absent
 from authz_server.identity import lockout
 from authz_server.identity.lockout import usual_door
-from authz_server.identity.models import CITIZEN, HELD
+from authz_server.identity.models import CITIZEN, HELD, held_in
 
 CLERK: Final = "clerk"
 ADMINISTRATOR: Final = "administrator"
@@ -149,12 +149,11 @@ def _administers(by: int | None, office: str) -> ColumnElement[bool]:
         return literal(True)
     own = APPOINTMENT.alias("own")  # of whoever does it; the statement is about another one
     administrator = CITIZEN.alias("administrator")
-    at_liberty = administrator.c.suspended_at.is_(None) & administrator.c.frozen_at.is_(None)
     return exists(
         select(own.c.id)
         .join(administrator, administrator.c.id == own.c.citizen_id)
         .where(own.c.id == by, own.c.client_id == office, own.c.role == ADMINISTRATOR, own.c.ended_at.is_(None))
-        .where(at_liberty)
+        .where(~held_in(administrator))
     )
 
 

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 from authz_server.clients.registry import Registry
 
-CLERK: Final = {"zh-TW": "承辦人{name}", "en": "clerk {name}"}
+SPOKEN_CLERK: Final = {"zh-TW": "承辦人{name}", "en": "clerk {name}"}
 
 
 class Presented(NamedTuple):
@@ -34,5 +34,5 @@ def desk_name(actor: str, registry: Registry, locale: str, *, clerk: str) -> str
     parts = [counter.name.get(locale) if counter else "", office.name.get(locale)]
     if locale != "en":
         parts.reverse()
-    parts.append(CLERK[locale].format(name=clerk) if clerk else "")
+    parts.append(SPOKEN_CLERK[locale].format(name=clerk) if clerk else "")
     return (", " if locale == "en" else " ").join(part for part in parts if part)

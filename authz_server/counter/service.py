@@ -71,8 +71,8 @@ ANNOUNCED = select(BARCODE.c.digest, BARCODE.c.announced_at, BARCODE.c.code_expi
 STATE = select(CODE.c.used_at, CODE.c.expires_at).where(CODE.c.digest == bindparam("present"))
 
 
-class AnnouncedRow(Protocol):
-    """A barcode that an office announced: what its one-time code derives from, and until when that is good."""
+class AnnouncedCode(Protocol):
+    """The one-time code of a barcode that an office announced: what it derives from, and until when it is good."""
 
     digest: bytes
     announced_at: datetime
@@ -164,10 +164,10 @@ def find_visit(
     )
 
 
-def find_announced(session: Session, consent_id: str | None, at: datetime) -> AnnouncedRow | None:
+def find_announced(session: Session, consent_id: str | None, at: datetime) -> AnnouncedCode | None:
     """The barcode of a consent that was announced at that moment, if none was since."""
     found: Any = session.execute(ANNOUNCED, {"consent": consent_id, "at": at}).one_or_none()
-    return cast(AnnouncedRow | None, found)
+    return cast(AnnouncedCode | None, found)
 
 
 def show(

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, Index, LargeBinary, String, exists, text
+from sqlalchemy import JSON, BigInteger, ColumnElement, ForeignKey, FromClause, Index, LargeBinary, String, exists, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from authz_server.database import Base, BigKey, table_of
@@ -168,8 +168,14 @@ CITIZEN_SESSION = table_of(CitizenSession)
 KNOWN_BROWSER = table_of(KnownBrowser)
 CONTACT_CHANGE = table_of(ContactChange)
 SIGN_IN_ATTEMPT = table_of(SignInAttempt)
-# Nothing of this citizen's is shared: a part of every statement that decides on a code, a token or a transfer.
-HELD = CITIZEN.c.suspended_at.is_not(None) | CITIZEN.c.frozen_at.is_not(None)
+
+
+def held_in(citizen: FromClause) -> ColumnElement[bool]:
+    """Of the table of citizens, or an alias of it: whether nothing of theirs is shared."""
+    return citizen.c.suspended_at.is_not(None) | citizen.c.frozen_at.is_not(None)
+
+
+HELD = held_in(CITIZEN)  # a part of every statement that decides on a code, a token or a transfer
 
 
 def held(citizen_id: ColumnElement[Any]) -> ColumnElement[bool]:

@@ -11,7 +11,7 @@ from authz_server.audit.models import AuditEntry
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core.errors import DomainError
-from authz_server.counter.service import AnnouncedRow
+from authz_server.counter.service import AnnouncedCode
 from authz_server.extensions import Services
 from authz_server.identity.contact import CHANGED, Change, Kind
 from authz_server.identity.models import CONTACT_CHANGE
@@ -79,7 +79,7 @@ class Errand:
     created_at: datetime
     first_time: bool = False
     change: Change | None = None
-    barcode: AnnouncedRow | None = None
+    barcode: AnnouncedCode | None = None
     sign_in_code: SignInCode | None = None
     erase_by: date | None = None
     correction: Any | None = None
