@@ -60,7 +60,7 @@ from authz_server.catalogue.document import Problem, Table
 from authz_server.catalogue.model import Catalogue, Text
 from authz_server.clients import keys, uris
 from authz_server.clients.model import COPYING, Client, Connector, Counter, Purpose, RegisteredAgency
-from authz_server.clients.policy import POLICIES, Policy
+from authz_server.clients.policy import POLICIES
 from authz_server.clients.purposes import read_purpose
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
@@ -109,7 +109,7 @@ def read_client(
     policy = POLICIES.get(table.one_of("profile", tuple(POLICIES), default="fapi2"), POLICIES["fapi2"])
     client_id = table.text("client_id", pattern=_CLIENT_ID, shape="3 to 64 small letters, digits and hyphens")
     read = _read_full if policy.may_ask_for_datasets else _read_resource_server
-    rest = read(table, context, policy)
+    rest = read(table, context)
     jwks, jwks_uri = _read_keys(table, context)
     if jwks is not None and not keys.signing_keys(jwks):
         table.note(f"has no key for the client's assertions ({SIGNING_KEYS})", "jwks")
@@ -161,7 +161,7 @@ def read_agency(document: Mapping[str, Any], context: Context, *, suspended: boo
     )
 
 
-def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]:
+def _read_full(table: Table, context: Context) -> dict[str, Any]:
     """What people are shown of a client, and what it may do with them."""
     redirect_uris = table.texts("redirect_uris", most=_MOST_REDIRECT_URIS, longest=uris.LONGEST)
     if table.raw("redirect_uris") in (None, []):
@@ -186,7 +186,7 @@ def _read_full(table: Table, context: Context, policy: Policy) -> dict[str, Any]
     }
 
 
-def _read_resource_server(table: Table, _context: Context, _policy: Policy) -> dict[str, Any]:
+def _read_resource_server(table: Table, _context: Context) -> dict[str, Any]:
     """A resource server is a part of the platform: pages call it that, and it asks nobody for anything."""
     client_id = str(table.raw("client_id"))
     return {

@@ -39,7 +39,6 @@ UNTICKED = "birth_place"
 LARGE = "ris.id-card-image"
 SLOW = "fia.income"
 WITHOUT_RECORD = "bli.pension"
-PLAIN = "nhi.enrolment"
 
 
 @dataclass
