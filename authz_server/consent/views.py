@@ -67,7 +67,7 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     form = request.form
     pending = _asked(signed_in, request_id)
     ticked = form.getlist("optional")
-    if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
+    if not csrf.check_form(_action(request_id)):
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
     if decision == "approve" and signed_in.frozen_at is None:
@@ -97,9 +97,8 @@ def extended(request_id: str) -> Response:
 @citizen_required
 def extend(signed_in: SignedIn, request_id: str) -> Response:
     """Give a slow reader the full time again, and the same page with what was ticked."""
-    form = request.form
     pending = _asked(signed_in, request_id)
-    if not csrf.check(cookies.session_secret(), _action(request_id), form.get("csrf")):
+    if not csrf.check_form(_action(request_id)):
         return show(pending, signed_in, problem="form", status=403)
     deadline_at = service.extend(
         db.session(), request_id, citizen_id=signed_in.citizen_id, settings=services().settings, now=clock.now()
@@ -107,7 +106,7 @@ def extend(signed_in: SignedIn, request_id: str) -> Response:
     db.session.commit()
     if deadline_at is None:
         raise RequestNotUsable("expired or decided meanwhile")
-    return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=form.getlist("optional"))
+    return show(replace(pending, deadline_at=deadline_at), signed_in, ticked=request.form.getlist("optional"))
 
 
 def show(
@@ -130,7 +129,7 @@ def show(
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
     words = {
         "name": signed_in.name,
-        "csrf": csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+        "csrf": csrf.form_token(_action(pending.request_id)),
         "request_id": pending.request_id,
         "transaction_id": pending.transaction_id,
         "deadline": time_of_day(pending.deadline_at),
@@ -172,7 +171,7 @@ def _frozen(pending: PendingRequest, signed_in: SignedIn) -> Response:
         client_name=_client(pending).name.get(language.current()),
         own=pending.client_id == own.CLIENT_ID,
         at_counter=pending.parameters.at_counter,
-        csrf=csrf.csrf_token(cookies.session_secret() or "", _action(pending.request_id)),
+        csrf=csrf.form_token(_action(pending.request_id)),
     )
     return make_response(page, 403)
 
