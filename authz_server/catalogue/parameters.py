@@ -16,6 +16,7 @@ from authz_server.core import clock
 ParameterKind = Literal["year", "period", "county", "town", "section"]
 
 YEAR = re.compile(r"[1-9][0-9]{1,2}")
+ROC_OFFSET = 1911  # year 1 of the Republic of China is 1912
 FIRST_YEAR = 90  # ROC, 2001: nothing older is on line
 LONGEST_PERIOD_MONTHS = 60
 
@@ -38,7 +39,7 @@ class ParameterType:
 
 def this_year() -> int:
     """The current year of the Republic of China, in Taiwan."""
-    return clock.day_of(clock.now()).year - 1911
+    return clock.day_of(clock.now()).year - ROC_OFFSET
 
 
 def months_of(period: str) -> int:
@@ -56,7 +57,7 @@ def _parse_year(value: str) -> str:
 
 
 def _display_year(value: str, locale: str) -> str:
-    return f"民國 {value} 年" if _is_zh(locale) else f"{int(value) + 1911} (ROC year {value})"
+    return f"民國 {value} 年" if _is_zh(locale) else f"{int(value) + ROC_OFFSET} (ROC year {value})"
 
 
 def _parse_period(value: str) -> str:
@@ -64,8 +65,8 @@ def _parse_period(value: str) -> str:
         raise ValueError("a period is YYYY-MM/YYYY-MM, first and last month")
     first, last = _months(value)
     today = clock.day_of(clock.now())
-    if first < (FIRST_YEAR + 1911) * 12 or last > today.year * 12 + today.month - 1:
-        raise ValueError(f"a period lies between {FIRST_YEAR + 1911}-01 and the current month")
+    if first < (FIRST_YEAR + ROC_OFFSET) * 12 or last > today.year * 12 + today.month - 1:
+        raise ValueError(f"a period lies between {FIRST_YEAR + ROC_OFFSET}-01 and the current month")
     if not 1 <= last - first + 1 <= LONGEST_PERIOD_MONTHS:
         raise ValueError(f"a period runs forward and covers at most {LONGEST_PERIOD_MONTHS} months")
     return value

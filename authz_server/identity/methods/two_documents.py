@@ -13,6 +13,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.catalogue import counties
 from authz_server.catalogue.model import Text
+from authz_server.catalogue.parameters import ROC_OFFSET
 from authz_server.core import clock
 from authz_server.identity import entry
 from authz_server.identity.methods import asked
@@ -20,7 +21,6 @@ from authz_server.identity.methods.asked import CARD_NUMBER, NATIONAL_ID
 from authz_server.identity.methods.base import Field, Form, Option
 from authz_server.identity.visits import Visit
 
-ROC_OFFSET = 1911  # year 1 of the calendar that the documents use is 1912
 KINDS = (
     Option(value="initial", label=Text(zh="初發", en="First issue")),
     Option(value="replacement", label=Text(zh="補發", en="Reissue after a loss")),
