@@ -1,4 +1,4 @@
-"""Every route says who may call it, and the routes for citizens let nobody else in."""
+"""A route lets nobody in but the citizen, unless it is named as open to others; and what else all routes keep to."""
 
 import re
 
