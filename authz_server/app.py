@@ -4,30 +4,26 @@ from logging import ERROR
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
-from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from authz_server import installation, portal
-from authz_server.catalogue import loader
 from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
-from authz_server.clients.document import Context
-from authz_server.clients.registry import Registry
 from authz_server.config import Settings
 from authz_server.consent.views import blueprint as consent_blueprint
 from authz_server.consent.waiting import PushedRequests
-from authz_server.core import identifiers, jose
+from authz_server.core import identifiers
 from authz_server.core.admission import LARGEST_BODY_BYTES
 from authz_server.core.identifiers import TRACE_HEADER
 from authz_server.core.logging import current_trace_id, event, set_trace_id
-from authz_server.core.settings import SettingsError, of
+from authz_server.core.settings import SettingsError
 from authz_server.database import close_session, db, engine_options, prepare_engine
-from authz_server.extensions import Services
 from authz_server.flask_app import LeanFlask
 from authz_server.identity import registry_client
 from authz_server.identity import views as identity_views
+from authz_server.loading import load_services
 from authz_server.oauth import routes
 from authz_server.portal.errors import unavailable
 
@@ -79,27 +75,6 @@ def behind_proxies(application: "WSGIApplication", hops: int) -> "WSGIApplicatio
     Only whom it comes from: scheme and host are the settings' affair.
     """
     return ProxyFix(application, x_for=hops, x_proto=0, x_host=0) if hops else application
-
-
-def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | None = None) -> Services:
-    """What requests and the worker read.  Raises: SettingsError, CatalogueError."""
-    catalogue = catalogue or loader.load()
-    return Services(
-        settings=settings,
-        catalogue=catalogue,
-        registry=Registry(
-            engine,
-            Context(catalogue, sandbox=settings.sandbox),
-            allowed_hosts=frozenset(settings.allowed_outbound_hosts),
-        ),
-        keys=_own_keys(settings),
-        secret=installation.read_secret(settings.secret_file),
-    )
-
-
-def _own_keys(settings: Settings) -> jose.KeySet:
-    with of("keys_file"):
-        return jose.load_keys(settings.keys_file)
 
 
 def _hold_secret(app: Flask, secret: bytes) -> None:

@@ -11,7 +11,6 @@ import click
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
 
 from authz_server import __version__, config, installation, leaving, restoring, schema, worker
-from authz_server.app import create_app, load_services
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
@@ -20,41 +19,20 @@ from authz_server.consent import correction
 from authz_server.consent.commands import figures
 from authz_server.consent.commands import verify as verify_file
 from authz_server.core import clock, logging, transfers
-from authz_server.core.admission import Room
 from authz_server.core.errors import DomainError
-from authz_server.core.serving import Served
-from authz_server.core.serving import serve as listen
 from authz_server.core.settings import SettingsError
 from authz_server.counter.commands import office
 from authz_server.database import new_engine, session_for
-from authz_server.identity import passwords
 from authz_server.identity.commands import citizen
+from authz_server.loading import load_services
 from authz_server.notices.channels import configured
 from authz_server.notices.commands import notices
-from authz_server.portal import busy, verify
 from authz_server.secret_files import keys, rotate_key, rotate_secret
 from authz_server.start import run_proxy
 from authz_server.tokens.commands import consent
 
-# Of their own, so that passwords, which are slow to check on purpose, never take the turns of tokens.
-SIGN_INS = Room(
-    at_once=passwords.MOST_AT_ONCE, waiting=16, paths=("/sign-in", "/account/methods/password_totp/password")
-)
-# Of their own again, for they wait for the authorities that issued the certificates, ten seconds at worst.
-CERTIFICATES = Room(at_once=4, waiting=8, paths=("/sign-in/certificate", "/account/methods/certificate"))
-# And again, for they wait for registries and other providers.
-NEIGHBOURS = Room(
-    at_once=8,
-    waiting=8,
-    paths=("/sign-in/health-card", "/sign-in/two-documents", "/sign-in/provider", "/account/methods/provider"),
-)
-# And for documents, which take a while to make: one at a time, so that no number of wishes takes turns of tokens.
-DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
-# And for files to be verified, which are larger than any other form; few, for they are taken into memory.
-VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=verify.MAX_BYTES)
 WORKER = "mydata worker"
 WORKER_NICENESS = 10  # what the worker does may wait a moment, requests may not: where cores are scarce, they go first
-THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
 def _not_empty(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
@@ -95,26 +73,10 @@ def check_secret(settings: Settings) -> bool:
 @cli.command()
 def serve() -> None:
     """Run the authorization server."""
+    from authz_server import server  # all pages: a third of the time that every command took to start
+
     settings = config.load()
-    create_app(settings)  # every problem is told before anything listens
-    schema.check(settings.database_url)
-    listen(
-        "authz_server",
-        partial(_worker_app, settings, secret_held=check_secret(settings)),
-        bind=settings.bind,
-        workers=settings.workers,
-        bind_cores=settings.bind_cores,
-        rooms=[
-            CERTIFICATES,
-            NEIGHBOURS,
-            SIGN_INS,
-            DOCUMENTS,
-            VERIFYING,
-            Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
-        ],
-        tls_cert=settings.tls_cert,
-        tls_key=settings.tls_key,
-    )
+    server.run(settings, secret_held=partial(check_secret, settings))
 
 
 @cli.command()
@@ -220,9 +182,3 @@ def _database_problem(error: DatabaseError) -> SettingsError:
     except DatabaseError:
         pass
     return SettingsError(list(dict.fromkeys(problems)))
-
-
-def _worker_app(settings: Settings, *, secret_held: bool) -> Served:
-    logging.configure(settings.log_level)
-    app = create_app(settings, secret_held=secret_held)
-    return Served(app, busy.refusal(app))

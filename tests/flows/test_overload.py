@@ -11,7 +11,7 @@ import pytest
 import requests
 from flask import Flask
 
-from authz_server.cli import SIGN_INS, THREADS
+from authz_server.server import SIGN_INS, THREADS
 from client_examples.bank_web.client import client_assertion
 from client_examples.sandbox.checker import CLIENT_ID
 from client_examples.sandbox.sandbox import Sandbox
