@@ -1,8 +1,8 @@
 """The scenes: what `make journey SCENE=<name>` drives. Each module here is one, and its first line says what it shows.
 
 A scene is a function `drive(sandbox, canary, say) -> str`: it drives the sandbox, which was started with that canary in
-every record and with the scene's CLIENTS (else the banks), says each step, and returns in one line what it verified; it
-raises PromiseBroken where something is not as it has to be.
+every record and with the web sites of the module's CLIENTS, if it names any; says each step, and returns in one line
+what it verified; it raises PromiseBroken where something is not as it has to be.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +28,6 @@ def drive_of(name: str) -> Drive:
 
 
 def clients_of(name: str) -> Sequence[str]:
-    """Which clients' web sites a scene needs: its CLIENTS, else the banks'."""
-    needed: Sequence[str] = getattr(import_module(f"{__name__}.{name}"), "CLIENTS", ("bank", "node-bank"))
+    """Which clients' web sites a scene needs."""
+    needed: Sequence[str] = getattr(import_module(f"{__name__}.{name}"), "CLIENTS", ())
     return needed

@@ -18,6 +18,7 @@ from ..promises import Say, check
 from ..sandbox import Sandbox
 from ..settings import new_key
 
+CLIENTS = ("bank",)
 RECIPIENT = "mydata-download"  # the name by which agencies know a citizen who downloads
 LARGE, SLOW, WITHOUT_RECORD = "ris.id-card-image", "fia.income", "bli.pension"
 WITHOUT_JOSE = "nhi.enrolment"  # whose data the proxy's connector encrypts

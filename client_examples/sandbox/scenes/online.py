@@ -6,6 +6,8 @@ from ..citizens import Citizen
 from ..promises import Say, check
 from ..sandbox import Sandbox
 
+CLIENTS = ("bank", "node-bank")
+
 
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Drive both journeys and check everything; return what was verified, in a line."""
