@@ -170,16 +170,22 @@ def visitor(
         context.close()
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, *, colours: bool = True) -> list[str]:
     """What axe-core finds wrong with the page as it stands, on a desk and on a telephone, and whether it scrolls
-    sideways, there also with text of twice the size."""
+    sideways, there also with text of twice the size.
+
+    Args: colours: whether to look at their contrast too, which takes as long as all else and is that of any language.
+    """
     page.evaluate(AXE.read_text(encoding="utf-8"))
     problems = []
     for width, rules in (WIDE, RULES), (NARROW, RULES_OF_LAYOUT):
         page.set_viewport_size({"width": width, "height": 800})
         found = page.evaluate(
-            "rules => axe.run({runOnly: rules, resultTypes: ['violations'], preload: false}).then(r => r.violations)",
-            rules,
+            """([rules, colours]) => axe.run({
+                runOnly: rules, rules: {'color-contrast': {enabled: colours}},
+                resultTypes: ['violations'], preload: false,
+            }).then(r => r.violations)""",
+            [rules, colours and rules is RULES],
         )
         problems += [f"{page.url}, {width}: {item['id']}: {[node['html'] for node in item['nodes']]}" for item in found]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):

@@ -510,7 +510,7 @@ def test_axe_finds_nothing_on_any_page(
             assert guest.page.get_attribute("html", "lang") == LANGUAGES[lang], name
             assert guest.page.locator("h1").count() == 1, name
             gaps += [f"{name}: {place}" for place in spaced(guest.page.inner_text("body"))]
-            found += [f"{name}: {problem}" for problem in violations(guest.page)]
+            found += [f"{name}: {problem}" for problem in violations(guest.page, colours=lang == "zh-TW")]
             if answers[-1].ok and answers[-1].request.method == "GET":
                 seen.add(endpoint_of(routes, answers[-1].url))
     assert not found
