@@ -83,7 +83,7 @@ programs:
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(READY)
 	@echo "== Node.js packages of $*"
-	cd $* && npm ci --no-fund --no-audit
+	cd $* && npm ci --no-fund --no-audit --no-update-notifier
 	@touch $@
 
 $(LOCKED): requirements.lock
