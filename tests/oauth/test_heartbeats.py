@@ -102,6 +102,7 @@ def test_who_falls_silent_is_said_to_be_and_who_never_spoke_is_not(scene: Scene)
     services_of(platform).registry.reload()
     page = scene.page("/download")
     assert page.count("no sign of life") == len(scene.described()["datasets"]), "the others never spoke"
+    assert scene.page("/download/basket?dataset=fia.property").count("no sign of life") == 1
     assert "silent_since" in scene.described()
     assert "Under maintenance" not in page, "silence is no reason not to try"
     scene.beat()
