@@ -18,6 +18,7 @@ from authz_server.core.circuit import CircuitOpen
 from authz_server.core.outbound_http import Answer
 from authz_server.identity.models import Citizen
 from authz_server.notices import outbox
+from authz_server.notices.channels import push
 from authz_server.notices.channels.base import NotDelivered
 from authz_server.notices.channels.push import SLOW, Pusher
 from authz_server.notices.models import NOTICE
@@ -249,8 +250,9 @@ def test_one_that_takes_its_time_is_left_alone_no_longer_than_it_has_taken(
     assert len(world.receiver.tokens) == 4
 
 
+@pytest.mark.parametrize("known_for", [push.SLOW_FOR, timedelta(minutes=1)])  # in which all are asked, or not nearly
 def test_all_that_are_slow_have_half_of_the_time_however_many_they_are(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, known_for: timedelta
 ) -> None:
     """Be it that they take everything just in time, or that they never answer."""
     busy, asked = timedelta(), Counter[str]()
@@ -265,6 +267,7 @@ def test_all_that_are_slow_have_half_of_the_time_however_many_they_are(
         return Answer(202, b"", "")
 
     monkeypatch.setattr(outbound_http, "post", dawdle)
+    monkeypatch.setattr(push, "SLOW_FOR", known_for)
     pusher = Pusher(services_of(platform))
     with clock.frozen(clock.now()):
         for _ in range(2):  # it takes a while until they are known

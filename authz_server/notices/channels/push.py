@@ -15,7 +15,7 @@ LATER: Final = frozenset({408, 425, 429})
 COOL_DOWN: Final = timedelta(minutes=1)  # of one that fails
 LONGEST: Final = timedelta(seconds=outbound_http.TIMEOUT_S)
 SLOW: Final = LONGEST / 2
-SLOW_FOR: Final = timedelta(minutes=10)  # the last slow answer counts, for the share of the others
+SLOW_FOR: Final = timedelta(minutes=10)  # at least, a slow answer counts for the share of the others
 
 
 class Pusher:
@@ -26,7 +26,7 @@ class Pusher:
     def __init__(self, services: Services) -> None:
         self._allowed = frozenset(services.settings.allowed_outbound_hosts)
         self._doors: dict[str, Circuit] = {}
-        self._slow_at: dict[str, datetime] = {}
+        self._slow: dict[str, tuple[datetime, timedelta]] = {}  # since when and for how long
 
     def push(
         self,
@@ -73,12 +73,13 @@ class Pusher:
 
     def _share(self, endpoint: str, took: timedelta) -> timedelta:
         """For how long to leave this receiver alone, so that all that are slow have half of the time in equal parts."""
-        self._slow_at.pop(endpoint, None)
+        self._slow.pop(endpoint, None)
         now = clock.now()
-        others = sum(clock.is_within(SLOW_FOR, since=at, now=now) for at in self._slow_at.values())
+        others = sum(clock.is_within(span, since=at, now=now) for at, span in self._slow.values())
+        share = took * (2 * others + 1)
         if took >= SLOW:
-            self._slow_at[endpoint] = now
-        return took * (2 * others + 1)
+            self._slow[endpoint] = now, max(SLOW_FOR, 2 * share)  # until it has been asked again, even if that is late
+        return share
 
 
 class Pushed:
