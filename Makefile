@@ -86,6 +86,7 @@ programs:
 	cd $* && npm ci --no-fund --no-audit --no-update-notifier
 	@touch $@
 
+# Compiled, as pip does it: whoever runs it may not be allowed to write here, and would compile all of it at each start.
 $(LOCKED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 		|| { echo "Python 3.11 or newer is needed, not $$($(PYTHON) --version 2>&1): make PYTHON=python3.12 ..."; exit 1; }
@@ -94,10 +95,11 @@ $(LOCKED): requirements.lock
 	@echo "== environment in .venv: downloads about 250 MB, half a minute or so"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@awk '/^[^ ]/ { wanted = /^uv==/ } wanted' requirements.lock | $(PIP) --quiet --require-hashes -r /dev/stdin
-	$(UV) --system-certs --require-hashes -r requirements.lock || $(PIP) --require-hashes -r requirements.lock
+	$(UV) --system-certs --compile-bytecode --require-hashes -r requirements.lock || $(PIP) --require-hashes -r requirements.lock
 	@touch $@
 
 $(READY): $(LOCKED) setup.cfg pyproject.toml
 	@echo "== this project, as it lies here, and its command $(BIN)/mydata"
-	$(UV) --quiet --offline --no-deps --no-build-isolation --editable .
+	$(UV) --quiet --offline --no-deps --no-build-isolation --editable . \
+		|| $(PIP) --quiet --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -39,6 +39,17 @@ def test_make_help_lists_every_target_that_people_call() -> None:
     assert set(DESCRIBED.findall(makefile())) == set(phony[1].split()) - inner
 
 
+def test_what_is_installed_is_compiled_and_pip_installs_what_uv_can_not() -> None:
+    """As root installs it, for services that may not write there: they would compile everything at each start."""
+    by_uv = re.findall(r"^\t\$\(UV\) (.*)$", makefile().replace("\\\n", " "), re.MULTILINE)
+    assert len(by_uv) == 2
+    assert "--compile-bytecode" in by_uv[0]
+    for recipe in by_uv:
+        first, _, instead = recipe.partition("|| $(PIP) ")
+        only_uv = {"--system-certs", "--offline", "--compile-bytecode"}
+        assert instead.split() == [word for word in first.split() if word not in only_uv]
+
+
 def test_every_link_in_a_document_leads_somewhere() -> None:
     known = {str(path) for path in tracked_files()}
     folders = {str(parent) for path in tracked_files() for parent in path.parents}
