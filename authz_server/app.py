@@ -4,11 +4,10 @@ from logging import ERROR
 from typing import TYPE_CHECKING
 
 from flask import Flask, Response, request
-from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authz_server import installation, portal
+from authz_server import installation, portal, schema
 from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
 from authz_server.config import Settings
@@ -58,7 +57,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     app.extensions["mydata"] = services = load_services(settings, engine, catalogue)
     _trace(app)
     if not secret_held:
-        _hold_secret(app, services.secret)
+        _hold_secret(app, services.secret, url=settings.database_url)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
     registry_client.init_app(app, settings, services.keys)
@@ -77,18 +76,20 @@ def behind_proxies(application: "WSGIApplication", hops: int) -> "WSGIApplicatio
     return ProxyFix(application, x_for=hops, x_proto=0, x_host=0) if hops else application
 
 
-def _hold_secret(app: Flask, secret: bytes) -> None:
-    """Let requests be answered only once the secret was found to be that of the database.
+def _hold_secret(app: Flask, secret: bytes, *, url: str) -> None:
+    """Let requests be answered only once the database was found to be of this release, and the secret to be its own.
 
     From then on the step is gone, and no request pays for it.
     """
 
     def hold() -> Response | None:
+        told = "database.of_another_release"
         try:
+            schema.check(url)  # it was away when that was looked at
+            told = "secret.of_another_database"
             with Session(db.engine) as session, session.begin():
                 installation.check_secret(session, secret)
-        except (SettingsError, ProgrammingError) as error:
-            told = "secret.of_another_database" if isinstance(error, SettingsError) else "database.of_another_release"
+        except SettingsError:
             event(told, level=ERROR)
             return unavailable(retry_after_s=OTHER_SECRET_S)
         steps = app.before_request_funcs
