@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import click
 from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
+from sqlalchemy.orm import Session
 
 from authz_server import __version__, config, installation, leaving, restoring, schema, worker
 from authz_server.catalogue import loader
@@ -95,7 +96,11 @@ def run_worker() -> None:
     engine = new_engine(settings.database_url, program=WORKER)
     services = load_services(settings, engine)
     channels = configured(services)
-    first = partial(installation.check_secret, secret=services.secret)
+
+    def first(session: Session) -> None:
+        schema.check(settings.database_url)  # once more, should the database have been away
+        installation.check_secret(session, services.secret)
+
     worker.run(engine, limits=settings.limits, channels=channels, first=first)
 
 

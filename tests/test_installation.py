@@ -257,6 +257,21 @@ def test_a_worker_waits_for_its_database_and_ends_under_another_secret(
     engine.dispose()
 
 
+def test_a_worker_that_started_without_its_database_does_nothing_in_tables_of_another_release(
+    settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+    monkeypatch.setattr("authz_server.cli.give_way", lambda _: None)
+    monkeypatch.setattr(worker, "run", run := Mock())
+    assert CliRunner().invoke(cli, ["worker"], catch_exceptions=False).exit_code == 0
+    set_version(engine, "0001")
+    with Session(engine) as session, pytest.raises(SettingsError, match="tables of version 0001"):
+        run.call_args.kwargs["first"](session)
+    set_version(engine, schema.newest())
+    with Session(engine) as session:
+        run.call_args.kwargs["first"](session)
+
+
 def test_of_two_rotations_at_once_one_is_refused_and_its_secret_written_nowhere(
     own_platform: Platform, rotate: Callable[[], Result]
 ) -> None:
