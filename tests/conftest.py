@@ -38,10 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
     And let tests talk to their servers alone, whatever proxy this machine's environment names.
     """
-    gc.disable()  # until all tests are known: nothing of them goes
     pass_by_proxies()
     if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
         postgres.start_for_workers(count)
+    else:
+        gc.disable()  # until all tests are known: nothing of them goes
 
 
 @pytest.hookimpl(trylast=True)
