@@ -53,8 +53,8 @@ ONLY_ON = "only_on"
 # In the `info` of a pool's entry, which is empty again with each connection that is opened for it.
 _WAS_TAKEN = "was_taken"
 _FILE = "file"  # likewise: which one it leads to
-# It takes no changes, as a standby does. To what takes over leads another connection.
-UNWILLING = (psycopg.errors.ReadOnlySqlTransaction,)
+# It takes no changes, as a standby does, or is another session than ours. To what takes over leads a new connection.
+UNWILLING = (psycopg.errors.ReadOnlySqlTransaction, psycopg.errors.InvalidSqlStatementName)
 # A table is closed to our role, or gone since the start. What is idle is as good as before; should it be closed for
 # what has taken over, one connection after the other comes to lead there.
 LOCKED = (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedTable)

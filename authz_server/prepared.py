@@ -11,6 +11,7 @@ import contextlib
 from collections import deque, namedtuple
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from secrets import token_hex
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -38,6 +39,8 @@ class Lone:
         self.connection = connection
         self._server = connection.pgconn
         self._adapt = Transformer(connection)
+        # Of this connection alone: whoever is led to the session of another one finds nothing there to run.
+        self._prefix = f"mydata_{token_hex(8)}_"
         self._names: dict[str, bytes] = {}
         self.is_locked = False
 
@@ -57,7 +60,7 @@ class Lone:
         return self._adapt.load_rows(0, result.ntuples, make)
 
     def _prepare(self, text: str, types: Sequence[int]) -> bytes:
-        name = b"mydata_%d" % len(self._names)
+        name = f"{self._prefix}{len(self._names)}".encode()
         self._checked(self._server.prepare(name, text.encode(), types), ExecStatus.COMMAND_OK)
         self._names[text] = name
         return name

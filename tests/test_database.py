@@ -12,7 +12,7 @@ from authz_server.consent.errors import NoSuchConsent
 from authz_server.database import GIVEN_UP_AFTER, UNREACHABLE, db, engine_options, new_engine, reading, why
 from authz_server.installation import Installation
 from authz_server.portal.errors import handle_domain_error
-from authz_server.prepared import Executor, Prepared, lone_connection
+from authz_server.prepared import Executor, Lone, Prepared, lone_connection
 from tests.support import postgres
 from tests.support.waiting import wait_until
 
@@ -138,6 +138,26 @@ def test_a_role_that_has_lost_its_rights_is_told_as_a_database_that_is_away(engi
         of_role.dispose()
         with engine.begin() as owner:
             owner.execute(text(f"REVOKE ALL ON installation FROM {role}"))
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_whoever_is_led_to_the_session_of_another_connection_runs_nothing_of_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by a pooler that was put between while all ran: the database is as good as away."""
+    one, other = (Prepared(select(literal(number).label("found"))) for number in (1, 2))
+    with lone_connection(engine) as ours, lone_connection(engine) as theirs:
+        assert isinstance(ours, Lone)
+        assert isinstance(theirs, Lone)
+        one.run(ours, {})
+        other.run(theirs, {})
+        with monkeypatch.context() as led:
+            led.setattr(ours, "_server", theirs._server)
+            with pytest.raises(UNREACHABLE) as caught:
+                one.run(ours, {})
+        assert why(caught.value)["reason"] == "InvalidSqlStatementName"
+        assert ours.connection.closed
+        assert [row.found for row in other.run(theirs, {})] == [2]
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
