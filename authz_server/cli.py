@@ -3,20 +3,17 @@
 import contextlib
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import click
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, DataError, IntegrityError
 from sqlalchemy.orm import Session
 
 from authz_server import __version__, config, installation, leaving, restoring, schema, worker
 from authz_server.catalogue import loader
 from authz_server.catalogue.loader import CatalogueError
 from authz_server.clients.commands import agency, client, dataset
-from authz_server.config import Settings
-from authz_server.consent import correction
 from authz_server.consent.commands import figures
 from authz_server.consent.commands import verify as verify_file
 from authz_server.core import clock, logging, transfers
@@ -57,27 +54,12 @@ def migrate(back_to: str | None) -> None:
     schema.migrate(config.load().database_url, back_to=back_to)
 
 
-def check_secret(settings: Settings) -> bool:
-    """False if the database can't be reached.  Raises: SettingsError if the secret file is not that of the database.
-
-    What was sealed for an agency and not taken in time is destroyed: it may be that no worker has run since.
-    """
-    try:
-        with session_for(settings) as session:
-            installation.own_secret(session, settings.secret_file)
-            correction.lapse(session, now=clock.now())
-    except OperationalError:
-        return False
-    return True
-
-
 @cli.command()
 def serve() -> None:
     """Run the authorization server."""
     from authz_server import server  # all pages: a third of the time that every command took to start
 
-    settings = config.load()
-    server.run(settings, secret_held=partial(check_secret, settings))
+    server.run(config.load())
 
 
 @cli.command()

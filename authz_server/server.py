@@ -1,14 +1,17 @@
 """What `mydata serve` runs: the application in its worker processes, and how many requests of each kind at once."""
 
-from collections.abc import Callable
 from functools import partial
 
-from authz_server import schema
+from sqlalchemy.exc import OperationalError
+
+from authz_server import installation, schema
 from authz_server.app import create_app
 from authz_server.config import Settings
-from authz_server.core import logging
+from authz_server.consent import correction
+from authz_server.core import clock, logging
 from authz_server.core.admission import Room
 from authz_server.core.serving import Served, serve
+from authz_server.database import session_for
 from authz_server.identity import passwords
 from authz_server.portal import busy, verify
 
@@ -31,16 +34,13 @@ VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=ve
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
-def run(settings: Settings, *, secret_held: Callable[[], bool]) -> None:
-    """Serve until told to stop.  Raises: SettingsError, CatalogueError.
-
-    Args: secret_held: finds out whether the secret file is that of the database; False if nobody can tell yet.
-    """
+def run(settings: Settings) -> None:
+    """Serve until told to stop.  Raises: SettingsError, CatalogueError."""
     create_app(settings)  # every problem is told before anything listens
     schema.check(settings.database_url)
     serve(
         "authz_server",
-        partial(_worker_app, settings, secret_held=secret_held()),
+        partial(_worker_app, settings, secret_held=check_secret(settings)),
         bind=settings.bind,
         workers=settings.workers,
         bind_cores=settings.bind_cores,
@@ -55,6 +55,20 @@ def run(settings: Settings, *, secret_held: Callable[[], bool]) -> None:
         tls_cert=settings.tls_cert,
         tls_key=settings.tls_key,
     )
+
+
+def check_secret(settings: Settings) -> bool:
+    """False if the database can't be reached.  Raises: SettingsError if the secret file is not that of the database.
+
+    What was sealed for an agency and not taken in time is destroyed: it may be that no worker has run since.
+    """
+    try:
+        with session_for(settings) as session:
+            installation.own_secret(session, settings.secret_file)
+            correction.lapse(session, now=clock.now())
+    except OperationalError:
+        return False
+    return True
 
 
 def _worker_app(settings: Settings, *, secret_held: bool) -> Served:

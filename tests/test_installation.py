@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from authz_server import installation, schema, worker
 from authz_server.app import create_app
 from authz_server.audit.models import AuditEntry
-from authz_server.cli import check_secret, cli
+from authz_server.cli import cli
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.secrets import derive
@@ -31,6 +31,7 @@ from authz_server.database import db, new_engine
 from authz_server.identity import recovery, service, totp
 from authz_server.identity.models import CITIZEN
 from authz_server.installation import Installation
+from authz_server.server import check_secret
 from tests.support.commands import settings_file
 from tests.support.platform import Platform
 
@@ -195,7 +196,7 @@ def test_a_database_that_is_not_there_yet_is_waited_for_by_requests(settings: Se
 def test_whoever_watches_is_told_soon_that_somebody_holds_the_lock(
     app: Flask, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(installation, "SOON_MS", 100, raising=False)
+    monkeypatch.setattr(installation, "SOON_MS", 100)
     browser = app.test_client()
     with ThreadPoolExecutor(1) as pool, engine.connect() as holder:
         if engine.dialect.name == "postgresql":

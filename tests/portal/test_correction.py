@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from authz_server import cli
+from authz_server import server
 from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Agency
 from authz_server.consent import correction
@@ -261,7 +261,7 @@ def test_after_eight_hours_it_is_destroyed_also_where_no_worker_runs(scene: Scen
     elif who == "the next one who asks":
         assert scene.ask("ris.personal/name", "測試市民").status_code == 303
     else:
-        assert cli.check_secret(scene.platform.settings)
+        assert server.check_secret(scene.platform.settings)
     row = next(row for row in scene.rows if row.field_id == "national_id")
     assert (row.sealed, row.outcome, row.settled_at) == (None, "undelivered", clock.now())
     (entry,) = scene.entries("consent.correction_settled")
