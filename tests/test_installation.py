@@ -207,6 +207,14 @@ def test_whoever_watches_is_told_soon_that_somebody_holds_the_lock(
     assert browser.get("/health").status_code == 200
 
 
+def test_nobody_else_gives_up_as_soon_as_whoever_watches(app: Flask, engine: Engine) -> None:
+    assert app.test_client().get("/health").status_code == 200
+    limits = {"postgresql": ("SHOW lock_timeout", "0"), "sqlite": ("PRAGMA busy_timeout", 30_000)}
+    asked, usual = limits[engine.dialect.name]
+    with app.app_context(), db.engine.connect() as the_next:
+        assert the_next.exec_driver_sql(asked).scalar_one() == usual
+
+
 @pytest.mark.parametrize("own", [True, False])
 def test_a_server_that_started_without_its_database_answers_nothing_under_another_secret(
     settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, own: bool
