@@ -456,15 +456,19 @@ def test_an_administrator_can_not_find_out_who_has_an_account(platform: Platform
     assert len(rows(platform, Appointment, client_id=office.client_id)) == 2
 
 
-def test_an_administrator_who_was_dismissed_changes_nothing_in_that_very_moment(
-    platform: Platform, office: Office
+@pytest.mark.parametrize("by_then", ["dismissed", "suspended_at", "frozen_at"])
+def test_an_administrator_who_may_do_nothing_any_more_changes_nothing_in_that_very_moment(
+    platform: Platform, office: Office, by_then: str
 ) -> None:
     administered(platform, office)
     (own,) = (one for one in rows(platform, Appointment, client_id=office.client_id) if one.role == ADMINISTRATOR)
     (clerk,) = (one for one in rows(platform, Appointment, client_id=office.client_id) if one.role == CLERK)
     newcomer = new_citizen(platform)
     with Session(platform.engine) as session, session.begin():
-        assert appointments.end(session, own.id, office=office.client_id, now=clock.now())
+        if by_then == "dismissed":
+            assert appointments.end(session, own.id, office=office.client_id, now=clock.now())
+        else:
+            session.execute(update(Citizen).where(Citizen.id == own.citizen_id).values({by_then: clock.now()}))
         by: dict[str, Any] = {"office": office.client_id, "by": own.id, "now": clock.now()}
         assert appointments.appoint(session, username=newcomer, role=CLERK, **by) is None
         assert not appointments.end(session, clerk.id, **by)
