@@ -57,7 +57,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     app.extensions["mydata"] = services = load_services(settings, engine, catalogue)
     _trace(app)
     if not secret_held:
-        _hold_secret(app, services.secret, url=settings.database_url)
+        _hold_secret(app, services.secret)
     routes.init_app(app, services)
     identity_views.init_app(app, PushedRequests())
     registry_client.init_app(app, settings, services.keys)
@@ -76,7 +76,7 @@ def behind_proxies(application: "WSGIApplication", hops: int) -> "WSGIApplicatio
     return ProxyFix(application, x_for=hops, x_proto=0, x_host=0) if hops else application
 
 
-def _hold_secret(app: Flask, secret: bytes, *, url: str) -> None:
+def _hold_secret(app: Flask, secret: bytes) -> None:
     """Let requests be answered only once the database was found to be of this release, and the secret to be its own.
 
     From then on the step is gone, and no request pays for it.
@@ -85,9 +85,9 @@ def _hold_secret(app: Flask, secret: bytes, *, url: str) -> None:
     def hold() -> Response | None:
         told = "database.of_another_release"
         try:
-            schema.check(url)  # it was away when that was looked at
-            told = "secret.of_another_database"
             with Session(db.engine) as session, session.begin():
+                schema.check_version(session.connection())  # it was away when that was looked at
+                told = "secret.of_another_database"
                 installation.check_secret(session, secret)
         except SettingsError:
             event(told, level=ERROR)

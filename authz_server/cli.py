@@ -80,7 +80,7 @@ def run_worker() -> None:
     channels = configured(services)
 
     def first(session: Session) -> None:
-        schema.check(settings.database_url)  # once more, should the database have been away
+        schema.check_version(session.connection())  # once more, should the database have been away
         installation.check_secret(session, services.secret)
 
     worker.run(engine, limits=settings.limits, channels=channels, first=first)

@@ -62,7 +62,7 @@ def check(url: str) -> None:
     engine = new_engine(url)
     try:
         with reading(engine).connect() as connection:  # else SQLite's one writer would have to be waited for
-            found = _versions(connection)
+            check_version(connection)
         shared = engine.dialect.name == "postgresql" and _is_shared(engine)
     except DatabaseError as error:
         if isinstance(error.orig, psycopg.OperationalError):
@@ -72,6 +72,11 @@ def check(url: str) -> None:
         engine.dispose()
     if shared:
         raise SettingsError([f"database_url: {SHARED}"])
+
+
+def check_version(connection: Connection) -> None:
+    """Raises: SettingsError if the tables are not those of this release; those of `UNREACHABLE`."""
+    found = _versions(connection)
     if len(found) > 1:
         told = f"alembic_version has {len(found)} rows, and only one can be true: {', '.join(found)}"
         raise SettingsError([f"database_url: {told}"])

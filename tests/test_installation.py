@@ -276,6 +276,11 @@ def test_a_worker_that_started_without_its_database_does_nothing_in_tables_of_an
     set_version(engine, "0001")
     with Session(engine) as session, pytest.raises(SettingsError, match="tables of version 0001"):
         run.call_args.kwargs["first"](session)
+    if file := engine.url.database if engine.dialect.name == "sqlite" else None:
+        away = Path(file).rename(tmp_path / "away")
+        with Session(engine) as session, pytest.raises(OperationalError):  # which is waited for
+            run.call_args.kwargs["first"](session)
+        away.rename(file)
     set_version(engine, schema.newest())
     with Session(engine) as session:
         run.call_args.kwargs["first"](session)
