@@ -79,7 +79,7 @@ clean: ## delete the environment and everything that was made
 	find . -name node_modules -prune -exec rm -rf {} +
 
 programs:
-	@sh .ci/debian-packages chromium fonts-noto-cjk nginx openssl pgbouncer
+	@sh .ci/debian-packages 'chromium-headless-shell|chromium' fonts-noto-cjk nginx openssl pgbouncer
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(READY)
 	@echo "== Node.js packages of $*"

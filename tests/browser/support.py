@@ -1,5 +1,6 @@
 """A citizen at a browser: the pages of one journey, by the buttons that a person presses."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ from client_examples.sandbox.citizens import Citizen
 from client_examples.sandbox.sandbox import Sandbox
 from tests.support.tree import ROOT
 
-CHROMIUM = "/usr/bin/chromium"
+# Debian builds both from one source. The one without a window takes half the processor: nobody looks at tabs and menus.
+CHROMIUM = shutil.which("chromium-headless-shell") or "/usr/bin/chromium"
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -145,12 +147,14 @@ def visitor(
     who: int = 0,
     scripts: bool = False,
     strict: bool = False,
+    judged: bool = False,
     scale: float = 1,
 ) -> Iterator[Visitor]:
     """A new visitor.
 
     Args: who: a citizen of the sandbox, or CLERK; scripts: let scripts run, also axe, which no page of ours allows;
-        strict: only those that the page allows; scale: page zoom.
+        strict: only those that the page allows; judged: each page has axe from the start, for `violations`;
+        scale: page zoom.
     """
     context = chromium.new_context(
         viewport={"width": int(width / scale), "height": int(800 / scale)},
@@ -160,6 +164,8 @@ def visitor(
         bypass_csp=scripts and not strict,
     )
     context.set_default_timeout(LIMIT_MS)
+    if judged:  # sent once, not for each page
+        context.add_init_script(path=AXE)
     engine, citizen = new_engine(sandbox.database_url), (*sandbox.citizens, *sandbox.staff)[who]
     with Session(engine) as session:
         citizen_id = session.scalars(select(CITIZEN.c.id).where(CITIZEN.c.username == citizen.username)).one()
@@ -171,12 +177,11 @@ def visitor(
 
 
 def violations(page: Page, *, colours: bool = True) -> list[str]:
-    """What axe-core finds wrong with the page as it stands, on a desk and on a telephone, and whether it scrolls
+    """What axe-core finds wrong with a judged page as it stands, on a desk and on a telephone, and whether it scrolls
     sideways, there also with text of twice the size.
 
     Args: colours: whether to look at their contrast too, which takes as long as all else and is that of any language.
     """
-    page.evaluate(AXE.read_text(encoding="utf-8"))
     problems = []
     for width, rules in (WIDE, RULES), (NARROW, RULES_OF_LAYOUT):
         page.set_viewport_size({"width": width, "height": 800})

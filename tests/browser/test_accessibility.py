@@ -500,7 +500,7 @@ def test_axe_finds_nothing_on_any_page(
     gaps: list[str] = []
     answers: list[Response] = []
     seen: set[str | None] = set()
-    with visitor(chromium, sandbox, lang=lang, who=who, scripts=True) as guest:
+    with visitor(chromium, sandbox, lang=lang, who=who, scripts=True, judged=True) as guest:
         guest.page.on(
             "response", lambda answer: answers.append(answer) if answer.request.is_navigation_request() else None
         )

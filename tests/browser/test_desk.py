@@ -86,7 +86,7 @@ def test_all_of_the_work_at_a_desk(chromium: Browser, sandbox: Sandbox, lang: st
     said = SAID[lang]
     with (
         visitor(chromium, sandbox, lang=lang, who=who, scripts=True) as guest,
-        visitor(chromium, sandbox, lang=lang, who=CLERK, scripts=True) as clerk,
+        visitor(chromium, sandbox, lang=lang, who=CLERK, scripts=True, judged=True) as clerk,
     ):
         page, looks = clerk.page, Looks(clerk.page, lang)
         page.add_init_script(PRINTS)

@@ -264,7 +264,7 @@ def test_fields_of_the_same_name_are_told_apart_by_whoever_hears_the_page(
     chromium: Browser, sandbox: Sandbox, lang: str
 ) -> None:
     chosen = ("fia.income", "fia.house-tax", "bli.contributions", "nhi.premiums")
-    with visitor(chromium, sandbox, lang=lang, who=1, scripts=True, strict=True) as guest:
+    with visitor(chromium, sandbox, lang=lang, who=1, scripts=True, strict=True, judged=True) as guest:
         guest.prove()
         guest.open(f"/download/basket?lang={lang}&" + "&".join(f"dataset={one}" for one in chosen))
         cards = guest.page.locator("#basket .card").all()
