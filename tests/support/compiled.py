@@ -1,6 +1,6 @@
 """What one application of this process compiled serves all others: a run makes some two thousand of them."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from typing import Any, ClassVar
 
 from jinja2 import BytecodeCache
@@ -24,17 +24,20 @@ class CompiledPages(BytecodeCache):
 
 
 class CompiledRule(Rule):
-    """A route whose URL is built by code that was compiled before, which is nine tenths of making an application."""
+    """A route as another application compiled it: that is nine tenths of making one."""
 
-    _builders: ClassVar[dict[object, Callable[..., tuple[str, str]]]] = {}
+    _compiled: ClassVar[dict[tuple[object, ...], Rule]] = {}
 
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        if self.defaults:  # they would be part of the code, and no route of ours has any
-            return super()._compile_builder(append_unknown)
-        made_of = (self.rule, *self._trace, append_unknown)
-        if made_of not in self._builders:
-            self._builders[made_of] = super()._compile_builder(append_unknown)
-        return self._builders[made_of]
+    def compile(self) -> None:
+        # No map of ours has converters or settings of its own; a default would become part of the code.
+        first = self._compiled.setdefault((self.rule, self.subdomain, self.host, self.merge_slashes), self)
+        if first is self or self.defaults or first.defaults:
+            super().compile()
+            return
+        self._parts, self._trace, self._converters = first._parts, first._trace, first._converters
+        self.arguments |= first.arguments
+        self._build = first._build.__func__.__get__(self)  # type: ignore[attr-defined]  # it is a method
+        self._build_unknown = first._build_unknown.__func__.__get__(self)  # type: ignore[attr-defined]
 
 
 class CompiledStatements(dict[tuple[Hashable, ...], Compiled]):
