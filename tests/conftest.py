@@ -21,6 +21,7 @@ from client_examples.sandbox.processes import pass_by_proxies
 from tests.support import postgres
 from tests.support.compiled import CompiledPages, CompiledRule, CompiledStatements
 from tests.support.dealing import dealt
+from tests.support.memory import memory
 from tests.support.platform import Platform, settings_for
 from tests.support.templates import Templates
 
@@ -39,6 +40,9 @@ def pytest_configure(config: pytest.Config) -> None:
     And let tests talk to their servers alone, whatever proxy this machine's environment names.
     """
     pass_by_proxies()
+    if place := memory():
+        # To wait for a disk at each commit took a fifth of the time of SQLite's tests, none of which cuts the power.
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(place))
     if not hasattr(config, "workerinput") and (count := getattr(config.option, "numprocesses", None)):
         postgres.start_for_workers(count)
     else:

@@ -8,7 +8,6 @@ owner.
 import atexit
 import os
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -18,12 +17,11 @@ import psycopg
 from psycopg import sql
 
 from client_examples.sandbox.postgres import PostgresServer
+from tests.support.memory import memory
 from tests.support.waiting import wait_until
 
 _ENVIRONMENT = "MYDATA_TEST_POSTGRES"
 _TEMPLATE_LOCK = 7_001
-_MEMORY = Path("/dev/shm")  # noqa: S108 - the server makes a folder of its own there
-_ROOM_BYTES = 4 * 2**30
 _CONNECTIONS = 100  # of one process and its racers; 41 were seen
 
 
@@ -97,18 +95,9 @@ def _own_server(processes: int = 1) -> PostgresServer:
     # A database is some hundred files, and more than a thousand come and go in a run: a file system on a disk can spend
     # a quarter of the run on that. What a crash leaves is tested on servers of the tests' own.
     settings = {"max_connections": str(_CONNECTIONS * processes)}
-    server = PostgresServer(settings=settings, place=_MEMORY if _has_room(_MEMORY) else None).start()
+    server = PostgresServer(settings=settings, place=memory()).start()
     atexit.register(server.stop)
     return server
-
-
-def _has_room(place: Path) -> bool:
-    """Whether any user may make a folder there and start programs in it, and it has more room than a run needs."""
-    try:
-        is_open = place.stat().st_mode & 0o1777 == 0o1777 and not os.statvfs(place).f_flag & os.ST_NOEXEC
-        return is_open and shutil.disk_usage(place).free >= _ROOM_BYTES
-    except OSError:
-        return False
 
 
 def _directory() -> Path:
