@@ -12,6 +12,8 @@ PEER ?= node-oidc-provider
 ROUNDS ?= 10000
 # Two more than there are cores: many tests wait for processes, locks and clocks, and use none meanwhile.
 JOBS ?= $(shell expr $$(nproc) + 2)
+# Tests of pages and messages meet one of the two databases, by turns, unless only some tests are named.
+DATABASES ?= $(if $(TESTS),both,turns)
 
 BIN := .venv/bin
 # uv, of the lock itself, takes a tenth of pip's time. Pip where uv can't: behind a mirror that only pip is told of, say.
@@ -48,8 +50,8 @@ demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep ser
 journey: $(READY) $(BANK_PACKAGES) ## one scene against fresh servers on free ports; SCENE=online, DB=postgresql for the real database
 	@$(BIN)/python -m client_examples.sandbox journey --scene $(SCENE) --db $(DB)
 
-test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) programs ## every test: both databases, several processes, browser, Node.js
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(TESTS)
+test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) programs ## every test: both databases, several processes, browser, Node.js; DATABASES=both for pages on each, too
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal --databases $(DATABASES) $(TESTS)
 
 check: $(READY) ## lint, format, types, import walls
 	$(BIN)/ruff check

@@ -24,6 +24,7 @@ from tests.support.dealing import dealt
 from tests.support.memory import memory
 from tests.support.platform import Platform, settings_for
 from tests.support.templates import Templates
+from tests.support.turns import by_turns
 
 COMPILED_PAGES = CompiledPages()
 Flask.url_rule_class = CompiledRule
@@ -32,6 +33,12 @@ CompiledStatements().serve()
 # How long one example takes says more about the machine than about the code.
 hypothesis_settings.register_profile("untimed", deadline=None)
 hypothesis_settings.load_profile("untimed")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which databases pages and protocol messages meet."""
+    told = "both: every test meets SQLite and PostgreSQL; turns: those of pages and messages only one of them"
+    parser.addoption("--databases", choices=["both", "turns"], default="both", help=told)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -50,11 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Deal the tests out to the workers of the run.
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose what meets which database, and deal the tests out to the workers of the run.
 
     After pytest has put those together that share a fixture's parameter.
     """
+    if config.getoption("databases") == "turns":
+        items[:], left = by_turns(items)
+        config.hook.pytest_deselected(items=left)
     if count := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
         items[:] = dealt(items, workers=int(count))
 

@@ -1,4 +1,4 @@
-"""What a run of several workers does at the same time."""
+"""What a run does at the same time, and on which database."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from tests.support.dealing import KEPT_TOGETHER, dealt
+from tests.support.tree import ROOT
+from tests.support.turns import BY_TURNS, DECIDED, KINDS, by_turns
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3, 4])
@@ -19,3 +21,26 @@ def test_every_test_is_dealt_once_and_what_shares_servers_begins_the_share_of_on
     for folder in KEPT_TOGETHER[:workers]:
         (share,) = [share for share in shares if any(item.nodeid.startswith(folder) for item in share)]
         assert share[0].nodeid.startswith(KEPT_TOGETHER)
+
+
+def test_a_page_meets_one_database_and_what_a_statement_decides_both() -> None:
+    def there_for(module: str, test: str, kind: str | None, *, race: bool = False) -> Any:
+        asked = SimpleNamespace(params={"database_url": kind} if kind else {"lang": "en"})
+        name = f"{module}::{test}[{kind}]" if kind else f"{module}::{test}[en]"
+        return SimpleNamespace(nodeid=name, callspec=asked, get_closest_marker=lambda _: race or None)
+
+    page, decided, elsewhere = f"{BY_TURNS[0]}test_x.py", DECIDED[0], "tests/single_use/test_x.py"
+    items = [there_for(page, f"test_{number}", kind) for kind in KINDS for number in range(5)]
+    both = [there_for(module, "test_0", kind) for module in (decided, elsewhere) for kind in KINDS]
+    races = [there_for(page, "test_race", kind, race=True) for kind in KINDS]
+    kept, left = by_turns([*items, *both, *races, there_for(page, "test_5", None)])
+    turns = [KINDS[number % 2] for number in range(5)]
+    assert {item.nodeid for item in kept if item in items} == {
+        f"{page}::test_{number}[{kind}]" for number, kind in enumerate(turns)
+    }
+    assert len(kept) == 5 + len(both) + len(races) + 1
+    assert len(left) == 5
+
+
+def test_what_a_statement_decides_is_where_it_is_said_to_be() -> None:
+    assert [module for module in DECIDED if not (ROOT / module).is_file()] == []

@@ -1,0 +1,56 @@
+"""Which tests of a run meet which database."""
+
+from collections.abc import Sequence
+
+import pytest
+
+# Pages and messages of the protocol, whose statements are few and plain.
+BY_TURNS = ("tests/conformance/", "tests/identity/", "tests/portal/", "tests/security/")
+# Among them what a statement decides: that something ends for good, is refused from then on, or is somebody else's.
+# These meet both databases, as everything else does, and every race.
+DECIDED = (
+    "tests/identity/test_credentials.py",
+    "tests/identity/test_lockout.py",
+    "tests/identity/test_sessions.py",
+    "tests/portal/test_correction.py",
+    "tests/portal/test_ended_by_operator.py",
+    "tests/portal/test_erasure.py",
+    "tests/portal/test_freeze.py",
+    "tests/portal/test_leave.py",
+    "tests/portal/test_stop.py",
+    "tests/security/test_01_a_secret_of_another_kind.py",
+    "tests/security/test_04_every_revocation_policy.py",
+    "tests/security/test_26_somebody_elses_objects.py",
+)
+KINDS = ("sqlite", "postgresql")
+_ASKED_OF = ("database_url", "platform")  # the fixtures that there are for both
+
+
+def by_turns(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
+    """The tests to run, and those to leave: of a test of pages that is there for both databases, one of the two.
+
+    In each module the first test meets one database, the second the other, and so on.
+    """
+    kept: list[pytest.Item] = []
+    left: list[pytest.Item] = []
+    met: dict[str, list[str]] = {}
+    for item in items:
+        kind = _kind_of(item)
+        module, _, test = item.nodeid.partition("::")
+        if kind is None or not module.startswith(BY_TURNS) or module in DECIDED:
+            kept.append(item)
+            continue
+        tests = met.setdefault(module, [])
+        without = test.replace(kind, "")
+        if without not in tests:
+            tests.append(without)
+        turn = KINDS[tests.index(without) % len(KINDS)]
+        (kept if kind == turn else left).append(item)
+    return kept, left
+
+
+def _kind_of(item: pytest.Item) -> str | None:
+    """The database that a test meets, if it is there for both and no race."""
+    asked: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
+    found = [value for name in _ASKED_OF if (value := asked.get(name)) in KINDS]
+    return str(found[0]) if found and item.get_closest_marker("race") is None else None
