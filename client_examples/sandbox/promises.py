@@ -67,6 +67,14 @@ def arrive(browser: Browser, address: str, citizen: Citizen, say: Say) -> Page:
     return sign_in(browser, page, citizen, say) if asked_to_sign_in(page) else page
 
 
+def unfreeze(sandbox: Sandbox, browser: Browser, citizen: Citizen, say: Say) -> None:
+    """Open a frozen account again, proving once more who one is if that is asked on the way."""
+    page = browser.submit(browser.open(f"{sandbox.issuer}/account/unfreeze"), "unfreeze-confirm")
+    if asked_to_sign_in(page):
+        page = browser.submit(sign_in(browser, page, citizen, say), "unfreeze-confirm")
+    check("no longer frozen" in page.text, f"the account is open again: {page.text[:300]}")
+
+
 def decide(browser: Browser, page: Page, checker: Checker, say: Say) -> str:
     """Read the consent page, tick one optional field, agree; return the reference number that the page shows."""
     say(f"the platform asks: {page.title}")
@@ -117,16 +125,18 @@ def read_record(browser: Browser, sandbox: Sandbox, reference: str = "") -> list
     return [sentence for _, sentence in reversed(entries)]
 
 
-def wait_for_letter(sandbox: Sandbox, to: str, words: str, *, whole: bool = False) -> str:
+def wait_for_letter(sandbox: Sandbox, to: str, words: str, *, about: str = "", whole: bool = False) -> str:
     """The text of the newest message to an address or number with these words in its subject, once it has arrived.
 
-    Args: whole: they are all that its subject says, in one of the languages.
+    Args: about: the reference number that its text has to name; whole: the words are all that its subject says, in one
+    of the languages.
     """
     deadline = time.monotonic() + LETTER_LIMIT_S
     while time.monotonic() < deadline:
         letters = requests.get(f"{sandbox.mailbox_url}/letters.json", params={"to": to}, timeout=30).json()
         for letter in letters:
-            if words in (letter["subject"].split(" / ") if whole else letter["subject"]):
+            said = letter["subject"].split(" / ") if whole else letter["subject"]
+            if words in said and about in letter["text"]:
                 return str(letter["text"])
         time.sleep(LOOK_EVERY_S)
     raise PromiseBroken(f"a message about {words!r} arrives within {LETTER_LIMIT_S} s")

@@ -24,7 +24,8 @@ LARGE, SLOW, WITHOUT_RECORD = "ris.id-card-image", "fia.income", "bli.pension"
 WITHOUT_JOSE = "nhi.enrolment"  # whose data the proxy's connector encrypts
 DATASETS = ("ris.personal", LARGE, SLOW, WITHOUT_RECORD, WITHOUT_JOSE)
 PARAMETERS = {
-    "fia.income/tax_year": str(date.today().year - 1912),
+    # Not the year that others ask for: what was prepared for somebody is there at once for who asks for the same.
+    "fia.income/tax_year": str(date.today().year - 1913),
     "nhi.enrolment/period/first": "2025-01",
     "nhi.enrolment/period/last": "2025-06",
 }
@@ -69,6 +70,8 @@ class Download:
 
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Download five datasets, try everything a second time and as somebody else; return what was verified."""
+    # What it encrypted in other scenes, for the agency without JOSE, may still be in its memory.
+    sandbox.restart("proxy")
     browser = Browser("en")
     page = choose(sandbox, browser, sandbox.citizens[1], say)
     reference = page.url.rsplit("/", 1)[-1]

@@ -9,7 +9,7 @@ from joserfc.jwk import ECKey
 from client_examples.bank_web.client import Journey, Refused, client_assertion, dpop_proof
 
 from .. import promises
-from ..browser import Browser, Page
+from ..browser import Browser
 from ..promises import Say, check
 from ..sandbox import Sandbox
 from ..settings import PROXY_CLIENT_ID
@@ -37,8 +37,7 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     everything_is_refused(sandbox, fetched[0], waiting[0], coming, say)
     reference = nothing_can_be_agreed_to(sandbox, browser, say)
     say("unfreezing, with a sign-in of level 3 or stronger, not older than five minutes")
-    page = unfreeze(sandbox, browser)
-    check("no longer frozen" in page.text, f"the account is open again: {page.text[:300]}")
+    promises.unfreeze(sandbox, browser, sandbox.citizens[0], say)
     check(status(waiting[0]) == 401, "what was stopped stays stopped")
     again, answer = agree(sandbox, browser, say)
     sandbox.checker.take_answer(again, answer)
@@ -113,11 +112,6 @@ def nothing_can_be_agreed_to(sandbox: Sandbox, browser: Browser, say: Say) -> st
     browser.submit(page, "consent-deny")
     check("error=access_denied" in browser.stopped_at, f"refusing works: {browser.stopped_at}")
     return reference[0] if reference else "no reference number"
-
-
-def unfreeze(sandbox: Sandbox, browser: Browser) -> Page:
-    """Press the button that opens the account again."""
-    return browser.submit(browser.open(f"{sandbox.issuer}/account/unfreeze"), "unfreeze-confirm")
 
 
 def _get(asked: Journey, url: str, token: str) -> int:

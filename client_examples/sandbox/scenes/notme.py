@@ -16,14 +16,15 @@ AGREED, FROZEN = "You agreed to share data with Sandbox Checker", "Your account 
 
 def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     """Somebody agrees in a citizen's name; the citizen reads the e-mail and stops it. Return what was verified."""
-    citizen, checker = sandbox.citizens[0], sandbox.checker
+    # Nobody else freezes this one's account: letters about that name no reference number.
+    citizen, checker = sandbox.citizens[2], sandbox.checker
     request, address = checker.ask()
     intruder = Browser(stop_at=checker.redirect_uri)
     page = promises.sign_in(intruder, intruder.open(address), citizen, say)
-    promises.decide(intruder, page, checker, say)
+    reference = promises.decide(intruder, page, checker, say)
     checker.take_answer(request, intruder.stopped_at)
     first, second, *_ = (checker.granted(fetch) for fetch in request.fetches)
-    link = link_in(sandbox, citizen, AGREED, say)
+    link = link_in(sandbox, citizen, AGREED, say, about=reference)
     reader = Browser(language="en")
     page = followed(reader, link, say)
     check(checker.try_again(request, first) == 200, "following the link changed nothing: a token still works")
@@ -33,7 +34,9 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     refused = refused_token(sandbox, request, second, say)
     check("login-submit" in intruder.open(f"{sandbox.issuer}/record").html, "the intruder is signed out")
     link_in(sandbox, citizen, FROZEN, say)
-    nothing_more(sandbox, citizen, reader, page, say)
+    own = nothing_more(sandbox, citizen, reader, page, say)
+    say("the citizen opens the account again, which takes a second way to prove who one is")
+    promises.unfreeze(sandbox, own, citizen, say)
     promises.nothing_left_behind(sandbox, canary, say)
     return (
         "consent told by e-mail over SMTP; following the link changed nothing; its button froze the account without a "
@@ -41,9 +44,9 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     )
 
 
-def link_in(sandbox: Sandbox, citizen: Citizen, subject: str, say: Say) -> str:
+def link_in(sandbox: Sandbox, citizen: Citizen, subject: str, say: Say, *, about: str = "") -> str:
     """The "not me" link of a letter that has arrived."""
-    text = promises.wait_for_letter(sandbox, citizen.email, subject)
+    text = promises.wait_for_letter(sandbox, citizen.email, subject, about=about)
     say(f"an e-mail to {citizen.email}: {subject}")
     found = re.search(r"http\S+/not-me\?key=\S+&lang=en", text)
     check(found, f"the e-mail has the link: {text}")
@@ -67,8 +70,8 @@ def refused_token(sandbox: Sandbox, request: Request, got: Got, say: Say) -> int
     return status
 
 
-def nothing_more(sandbox: Sandbox, citizen: Citizen, reader: Browser, page: Page, say: Say) -> None:
-    """Using the link again neither ends a session nor leaves an entry."""
+def nothing_more(sandbox: Sandbox, citizen: Citizen, reader: Browser, page: Page, say: Say) -> Browser:
+    """Using the link again neither ends a session nor leaves an entry; the browser with that session."""
     own = Browser(language="en")
     promises.sign_in(own, own.open(f"{sandbox.issuer}/sign-in"), citizen, say)
     # The entries alone: how many messages are unread stands on the page, too, and the worker has some on their way.
@@ -80,3 +83,4 @@ def nothing_more(sandbox: Sandbox, citizen: Citizen, reader: Browser, page: Page
     check(not again.forms, "there is no button any more")
     after = promises.read_record(own, sandbox)
     check(after == before, f"the second use changed nothing, and signed nobody out: {before}, {after}")
+    return own

@@ -65,7 +65,7 @@ def offered_everywhere(sandbox: Sandbox, browser: Browser, reference: str, say: 
         check(receipt in links, f"the receipt is offered at {url}: {list(links)}")
     # To its end: at night there is another one, about the hour.
     subject = "You agreed to share data with Sandbox Checker"
-    letter = promises.wait_for_letter(sandbox, sandbox.citizens[0].email, subject, whole=True)
+    letter = promises.wait_for_letter(sandbox, sandbox.citizens[0].email, subject, about=reference, whole=True)
     say("the message of the consent offers it")
     check(receipt in letter, f"the message offers the receipt: {letter}")
 
