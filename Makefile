@@ -47,7 +47,7 @@ setup: $(READY) ## create the environment in .venv (the other targets do it by t
 demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep serving until Ctrl-C
 	@$(BIN)/python -m client_examples.sandbox demo --db $(DB)
 
-journey: $(READY) $(BANK_PACKAGES) ## one scene against fresh servers on free ports; SCENE=online, DB=postgresql for the real database
+journey: $(READY) $(BANK_PACKAGES) ## scenes against fresh servers on free ports; SCENE=all or SCENE="online freeze", DB=postgresql for the real database
 	@$(BIN)/python -m client_examples.sandbox journey --scene $(SCENE) --db $(DB)
 
 test: $(READY) $(BANK_PACKAGES) $(TEST_PACKAGES) programs ## every test: both databases, several processes, browser, Node.js; DATABASES=both for pages on each, too

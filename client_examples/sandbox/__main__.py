@@ -1,7 +1,7 @@
 """`python -m client_examples.sandbox demo|journey|up`: what `make demo` and `make journey` call.
 
 demo     start everything, drive one journey, keep serving until Ctrl-C
-journey  start everything on free ports, drive one scene, stop everything; exit 0 only if every promise held
+journey  start everything on free ports, drive scenes, stop everything; exit 0 only if every promise held
 up       start everything and keep serving, without a journey
 code     print a one-time code of a synthetic citizen, for signing in by hand
 """
@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from client_examples.bank_web.client import Refused
@@ -29,6 +30,7 @@ LOOK_EVERY_S = 1
 # As it is typed in any folder: these programs are not installed.
 PYTHON = f"PYTHONPATH={shlex.quote(str(ABOVE))} {shlex.quote(sys.executable)}"
 ALL_CLIENTS = ("bank", "node-bank", "desk")
+ALL = "all"
 
 
 def main() -> int:
@@ -42,7 +44,6 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
     canary = "" if options.command == "up" else promises.new_canary()
-    drive = drive_of(options.scene)
     by_hand = options.command != "journey"
     sandbox = Sandbox(
         db=options.db,
@@ -55,10 +56,11 @@ def main() -> int:
     try:
         with sandbox:
             if options.command == "journey":
-                verified = drive(sandbox, canary, sandbox.say)
+                verified = drive(sandbox, options.scene, canary)
             else:
                 if options.command == "demo":
-                    verified = drive(sandbox, canary, sandbox.say)
+                    verified = drive(sandbox, options.scene, canary)
+                    sandbox.resume()
                     answer_plainly(sandbox, canary)
                     print(f"\njourney ok: {verified}\n")
                 show(sandbox)
@@ -72,6 +74,24 @@ def main() -> int:
     if options.command == "journey":
         print(f"journey ok: {verified}", flush=True)
     return 0
+
+
+def drive(sandbox: Sandbox, names: Sequence[str], canary: str) -> str:
+    """Drive scenes, one after the other; return what they verified, in a line.
+
+    Raises: PromiseBroken, whatever went wrong, with the name of the scene before it.
+    """
+    verified = []
+    for name in names:
+        sandbox.say(f"{name}: {scenes()[name]}")
+        try:
+            sandbox.resume()
+            verified.append(drive_of(name)(sandbox, canary, sandbox.say))
+        except BROKEN as error:
+            raise promises.PromiseBroken(f"{name}: {error}") from error
+        if len(names) > 1:
+            print(f"{name} ok: {verified[-1]}", flush=True)
+    return "; ".join(verified)
 
 
 def stop(_number: int, _frame: object) -> None:
@@ -90,14 +110,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("citizen", nargs="?", choices=names, default=names[0], help="of `code`")
     parser.add_argument(
         "--scene",
-        choices=list(scenes()),
-        default="online",
+        nargs="+",
+        choices=[*scenes(), ALL],
+        default=["online"],
         metavar="NAME",
-        help="of `journey`, one of:\n" + "\n".join(f"{name:12} {shows}" for name, shows in scenes().items()),
+        help="of `journey`, one or more, or all:\n"
+        + "\n".join(f"{name:12} {shows}" for name, shows in scenes().items()),
     )
     parser.add_argument("--db", choices=["sqlite", "postgresql"], default="sqlite")
     parser.add_argument("--work", type=Path, help="folder for everything, kept afterwards (default: a temporary one)")
-    return parser.parse_args()
+    options = parser.parse_args()
+    options.scene = list(scenes() if ALL in options.scene else dict.fromkeys(options.scene))
+    return options
 
 
 def say() -> promises.Say:
@@ -168,8 +192,7 @@ def watch(sandbox: Sandbox) -> None:
     ended = threading.Event()
     while not ended.wait(LOOK_EVERY_S):
         for process in sandbox.processes.values():
-            if not process.is_running():
-                raise ProcessFailed(f"{process.name} has ended by itself:\n{process.log_tail()}")
+            process.check()
 
 
 if __name__ == "__main__":

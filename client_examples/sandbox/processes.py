@@ -79,6 +79,12 @@ class Process:
         """Whether the program's first process still runs."""
         return self._running is not None and self._running.poll() is None
 
+    def check(self) -> bool:
+        """Whether it runs; if not, it was stopped or killed.  Raises: ProcessFailed, if it has ended by itself."""
+        if self._running is not None and not self.is_running():
+            raise ProcessFailed(f"{self.name} has ended by itself:\n{self.log_tail()}")
+        return self._running is not None
+
     @property
     def pid(self) -> int:
         """Process id of the first process, which is also the id of the group.  Raises: ProcessFailed."""

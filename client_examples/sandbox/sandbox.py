@@ -139,6 +139,13 @@ class Sandbox(Addresses):
         process.start()
         process.wait_until_healthy()
 
+    def resume(self) -> None:
+        """Start what was stopped or killed; returns when it serves again.
+
+        Raises: ProcessFailed, also if one has ended by itself.
+        """
+        self._launch(*[process for process in self.processes.values() if not process.check()])
+
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal to one process and its children, and wait for its end."""
         self.processes[name].kill(number)

@@ -26,7 +26,7 @@ def drive(sandbox: Sandbox, canary: str, say: Say) -> str:
     asked, address = checker.ask(ENOUGH, MORE, locale="en", claims=demand(f"{ACR}1"))
     page = browser.open(address)
     reference = asks_for_more(sandbox, page, say)
-    page = promises.sign_in(browser, page, sandbox.citizens[0], say)
+    page = promises.sign_in(browser, page, sandbox.citizens[2], say)
     check("consent-approve" in page.html and reference in page.text, f"the same request goes on: {page.text[:300]}")
     check(weak and browser.cookie("mydata") not in {"", weak}, "the session id changed")
     old = requests.get(f"{sandbox.issuer}/record", cookies={"mydata": weak}, allow_redirects=False, timeout=60)
@@ -51,7 +51,7 @@ def signed_in_with_less(sandbox: Sandbox, say: Say) -> Browser:
     browser = Browser("en", stop_at=sandbox.checker.redirect_uri)
     page = browser.open(f"{sandbox.issuer}/sign-in?method=password_totp&lang=en")
     check("one_time_code" in page.html, "the password is offered for the own pages")
-    promises.sign_in(browser, page, sandbox.citizens[0], say)
+    promises.sign_in(browser, page, sandbox.citizens[2], say)
     check("/sign-in" not in browser.open(f"{sandbox.issuer}/record").url, "the citizen is signed in")
     return browser
 
@@ -81,7 +81,8 @@ def nobody_can_meet(sandbox: Sandbox, say: Say) -> None:
         check(False, "an unknown acr is refused when it is pushed")
     say("the operator takes certificates out of the settings; demanding level 1")
     settings = sandbox.work / "server" / "mydata.toml"
-    settings.write_text(settings.read_text().replace("certificate = 1\n", ""))
+    before = settings.read_text()
+    settings.write_text(before.replace("certificate = 1\n", ""))
     sandbox.restart("server")
     browser = Browser("en", stop_at=sandbox.checker.redirect_uri)
     _, address = sandbox.checker.ask(ENOUGH, locale="en", claims=demand(f"{ACR}1"))
@@ -89,6 +90,8 @@ def nobody_can_meet(sandbox: Sandbox, say: Say) -> None:
     check("is strong enough for this request" in page.text, f"the page says why it ends: {page.text[:600]}")
     browser.submit(page, "login-cancel")
     check(f"error={UNMET}" in browser.stopped_at, f"the client is told: {browser.stopped_at}")
+    settings.write_text(before)
+    sandbox.processes["server"].stop()  # the next scene starts it with these
 
 
 def demand(acr: str) -> str:
