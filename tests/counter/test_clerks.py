@@ -13,7 +13,6 @@ from typing import Any
 
 import jsonschema
 import pytest
-import schemathesis
 from click.testing import CliRunner, Result
 from sqlalchemy import update
 from sqlalchemy.orm import Session
@@ -32,6 +31,7 @@ from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
 from tests.counter.office import Errand, Office, agree, announce, new_office, redeem, signed_in_clerk
 from tests.support.commands import settings_file
+from tests.support.openapi import document
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields, new_key
 from tests.support.protocol import (
     everything,
@@ -45,7 +45,6 @@ from tests.support.protocol import (
     shut_out_once_seen,
     writing,
 )
-from tests.support.tree import ROOT
 from tests.support.waiting import locks_waited_for, wait_until
 
 DESK = {"scope": "openid desk"}
@@ -115,7 +114,7 @@ def test_a_clerk_signs_in_at_a_desk_and_the_citizen_reads_who_it_was(own_platfor
     assert citizen.client.get("/account").location.startswith("/sign-in"), "the computer is not the clerk's own"
     body = office.redeem(answer_of(answer)["code"]).get_json()
     assert body["scope"] == "openid desk"
-    described = schemathesis.openapi.from_path(ROOT / "docs" / "openapi.yaml").raw_schema["components"]["schemas"]
+    described = document()["components"]["schemas"]
     jsonschema.validate(body, described["ClerkToken"])
     claims = jose.verify(body["id_token"], services_of(platform).keys, algorithms=("ES256",)).claims
     assert (claims["nickname"], claims["nonce"]) == ("測○○○丙", "nonce-of-the-bank")
