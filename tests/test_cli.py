@@ -20,7 +20,7 @@ from authz_server.config import Settings
 from authz_server.core import jose
 from authz_server.core.settings import SettingsError
 from authz_server.database import new_engine
-from tests.support.commands import settings_file
+from tests.support.commands import refused, settings_file
 from tests.support.ports import free_port
 from tests.support.self_signed import self_signed
 
@@ -132,13 +132,11 @@ def test_a_rotation_of_the_key_is_on_the_record_unless_the_database_is_away(
 
 
 def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Settings, tmp_path: Path) -> None:
-    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
+    file = str(settings_file(settings, tmp_path))
 
     def told(*arguments: str, **more: str) -> list[str]:
-        command = [sys.executable, "-c", "from authz_server.start import main; main()", *arguments]
-        done = subprocess.run(command, env=environment | more, capture_output=True, text=True, check=False)
-        assert done.returncode == 2
-        return [line for line in done.stderr.splitlines() if not line.startswith("{")]  # the log
+        lines = refused(*arguments, MYDATA_SETTINGS=file, **more).splitlines()
+        return [line for line in lines if not line.startswith("{")]  # the log
 
     assert "Can't locate revision identified by 'x'" in told("migrate", "--back-to", "x")[-1]
     schema.migrate(settings.database_url, back_to="base")
@@ -194,12 +192,9 @@ def test_a_database_that_takes_no_changes_is_told_in_a_line(settings: Settings, 
     with engine.begin() as connection:
         connection.execute(text(f"ALTER DATABASE {engine.url.database} SET default_transaction_read_only = on"))
     engine.dispose()
-    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
-    command = [sys.executable, "-c", "from authz_server.start import main; main()", "restored", "--yes"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    (line,) = done.stderr.splitlines()
+    told = refused("restored", "--yes", MYDATA_SETTINGS=str(settings_file(settings, tmp_path)))
+    (line,) = told.splitlines()
     assert line.startswith("mydata: database_url: cannot execute ")
-    assert done.returncode == 2
 
 
 OF_ANY_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -207,13 +202,8 @@ OF_ANY_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=T
 
 def told_by_serve(settings: Settings, folder: Path, **changes: str) -> str:
     """The one line in which a server says why it does not start."""
-    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, folder))}
-    changes = {"bind": f"127.0.0.1:{free_port()}", **changes}
-    environment |= {f"MYDATA_{name.upper()}": value for name, value in changes.items()}
-    command = [sys.executable, "-c", "from authz_server.start import main; main()", "serve"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2, done.stderr
-    (line,) = done.stderr.splitlines()
+    changes = {"settings": str(settings_file(settings, folder)), "bind": f"127.0.0.1:{free_port()}", **changes}
+    (line,) = refused("serve", **{f"MYDATA_{name.upper()}": value for name, value in changes.items()}).splitlines()
     return line.removeprefix("mydata: ")
 
 

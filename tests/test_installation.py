@@ -3,8 +3,6 @@
 import errno
 import os
 import stat
-import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -32,7 +30,7 @@ from authz_server.identity import recovery, service, totp
 from authz_server.identity.models import CITIZEN
 from authz_server.installation import Installation
 from authz_server.server import check_secret
-from tests.support.commands import settings_file
+from tests.support.commands import refused, settings_file
 from tests.support.platform import Platform
 
 OTHER = bytes(31) + b"x"
@@ -52,11 +50,8 @@ def test_the_first_secret_is_the_one_and_no_other_starts_a_server(settings: Sett
 def test_neither_server_nor_worker_starts_with_another_one(settings: Settings, tmp_path: Path, program: str) -> None:
     check_secret(settings)
     settings.secret_file.write_bytes(OTHER)
-    command = [sys.executable, "-c", "from authz_server.start import main; main()", program]
-    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    assert "mydata: secret_file: this database was used with another one" in done.stderr
+    told = refused(program, MYDATA_SETTINGS=str(settings_file(settings, tmp_path)))
+    assert "mydata: secret_file: this database was used with another one" in told
 
 
 def test_no_credentials_are_given_out_under_another_one(
