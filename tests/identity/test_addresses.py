@@ -3,6 +3,8 @@
 The lines are as HAProxy 2.6, Caddy 2.6 and nginx 1.22 send them when they are set as it says.
 """
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -25,17 +27,14 @@ FORGED, CITIZEN, BALANCER = "198.51.100.9", "203.0.113.7", "10.0.0.5"
 def ports() -> Iterator[PORTS]:
     """Of a server for each number of hops."""
     found = {hops: free_port() for hops in range(3)}
-    servers = [
-        subprocess.Popen([sys.executable, "-m", echo.__name__, str(port), str(hops)]) for hops, port in found.items()
-    ]
-    try:
-        for port in found.values():
-            wait_until(lambda port=port: listens(port), "the server listens")  # type: ignore[misc]
-        yield found
-    finally:
-        for server in servers:
-            server.terminate()
-            server.wait()
+    command = [sys.executable, "-m", echo.__name__, *map(str, found.values())]
+    with subprocess.Popen(command, start_new_session=True) as servers:
+        try:
+            for port in found.values():
+                wait_until(lambda port=port: listens(port), "the server listens")  # type: ignore[misc]
+            yield found
+        finally:
+            os.killpg(servers.pid, signal.SIGTERM)
 
 
 def taken_for(port: int, lines: Sequence[str]) -> str:
