@@ -1,9 +1,8 @@
 """A real nginx by the configuration that operators get: what it hands on, and the certificate of a real handshake."""
 
 import re
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from client_examples.demo_ca.authority import Authority
-from client_examples.sandbox.processes import Process
+from client_examples.sandbox.processes import Process, run_commands
 from client_examples.sandbox.settings import write_toml
 from tests.support.platform import hidden_fields
 from tests.support.ports import free_port, listens
@@ -107,12 +106,6 @@ def example(site: Site, folder: Path, verify: str) -> str:
     return re.sub(r"^\s*listen \[::\].*\n", "", text, flags=re.MULTILINE)
 
 
-def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> None:
-    command = [str(Path(sys.executable).with_name("mydata")), *arguments]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
 @contextmanager
 def running(*processes: Process) -> Iterator[None]:
     try:
@@ -166,13 +159,13 @@ def open_site(folder: Path, verify: str = "optional_no_ca") -> Iterator[Site]:
     site.unpack("jia", authority)
     site.unpack("stranger", Authority.create(folder / "other", authority.url))
     person = ["--name", "測試市民甲", "--national-id", "A123456789", "--birthdate", "1980-01-02"]
-    for arguments in (
+    commands = (
         ["keys"],
         ["migrate"],
         ["citizen", "add", "jia", *person, "--password", "not used here"],
         ["citizen", "add-certificate", "jia", "jia.pem"],
-    ):
-        run(folder, environment, *arguments)
+    )
+    run_commands(commands, folder=folder, environment=environment)
 
     def process(name: str, *command: str | Path, health_url: str | None) -> Process:
         log = folder / f"{name}.log"
