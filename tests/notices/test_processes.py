@@ -3,13 +3,12 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from authz_server.notices.outbox import LEASE
 from client_examples.sandbox.settings import write_toml
 from tests.notices.conftest import SENDER
 from tests.notices.support import Hands
+from tests.support.commands import started
 from tests.support.smtp import PostOffice
 from tests.support.waiting import wait_until
 
@@ -51,22 +51,23 @@ def settings_file(hands: Hands, tmp_path: Path) -> Path:
 
 
 @contextmanager
-def worker(settings_file: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(settings_file: Path) -> Iterator[ForkServerProcess]:
     """A worker process; it is gone at the end, one way or the other."""
-    command = [str(Path(sys.executable).with_name("mydata")), "worker"]
-    process = subprocess.Popen(command, env=os.environ | {"MYDATA_SETTINGS": str(settings_file)})
+    process = started("worker", MYDATA_SETTINGS=str(settings_file))
     try:
         yield process
     finally:
         # It may hardly have begun, where another one has done all the work.
-        wait_until(lambda: process.poll() is not None or takes_sigterm(process.pid), "the worker is at work")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) in {0, -signal.SIGKILL}
+        wait_until(lambda: not process.is_alive() or takes_sigterm(process), "the worker is at work")
+        process.terminate()
+        process.join(60)
+        assert process.exitcode in {0, -signal.SIGKILL}
 
 
-def takes_sigterm(pid: int) -> bool:
+def takes_sigterm(process: ForkServerProcess) -> bool:
     """Whether the process has said what it does at SIGTERM; until then that ends it as any other."""
-    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
     return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)  # proc_pid_status(5)
 
 
@@ -77,7 +78,8 @@ def test_two_workers_send_each_letter_once(hands: Hands, office: PostOffice, set
         wait_until(lambda: len(office.letters) >= LETTERS, "all letters arrive")
         given_way = min(19, os.getpriority(os.PRIO_PROCESS, 0) + cli.WORKER_NICENESS)
         for process in (one, other):
-            wait_until(partial(takes_sigterm, process.pid), "both are at work")
+            wait_until(partial(takes_sigterm, process), "both are at work")
+            assert process.pid is not None
             assert os.getpriority(os.PRIO_PROCESS, process.pid) == given_way
         wait_until(lambda: all(row.delivered_at for row in hands.notices("email")), "all are known to have arrived")
     sent = Counter(letter["Message-ID"] for letter in office.letters)
@@ -93,7 +95,7 @@ def test_a_worker_killed_while_it_sends_leaves_the_letter_to_another(
     with worker(settings_file) as first:
         wait_until(lambda: office.held, "the letter is on its way")
         first.kill()
-        first.wait()
+        first.join()
     office.hold = ""
     assert hands.deliver("email") == 0, "for a while it may still be sent by the one that we do not know to be dead"
     clock.advance(LEASE + timedelta(minutes=5))
@@ -110,7 +112,7 @@ def test_a_worker_killed_before_it_hears_that_the_letter_was_taken_sends_the_ver
     with worker(settings_file) as first:
         wait_until(lambda: office.held, "the letter is there")
         first.kill()
-        first.wait()
+        first.join()
     office.hold = ""
     clock.advance(LEASE + timedelta(minutes=5))
     assert hands.deliver("email") == 1

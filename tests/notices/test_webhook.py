@@ -336,7 +336,7 @@ def test_a_worker_killed_before_it_hears_that_it_was_taken_sends_the_same_again(
     with worker(settings_of(world.hands, tmp_path)) as first:
         wait_until(lambda: world.receiver.server.requests, "the token is there")
         first.kill()
-        first.wait()
+        first.join()
     world.receiver.holding = False
     assert world.told() == 0, "for a while it may still be sent by the one that we do not know to be dead"
     clock.advance(outbox.LEASE + timedelta(minutes=5))
