@@ -1,7 +1,7 @@
-"""One of several processes that fight for one secret: `python -m tests.identity.racer THREADS`.
+"""One of several processes that fight for one secret.
 
-A line `open <citizen id> <url>` on its standard input says whose secrets they are, and in which database; `close` lets
-go of it. Every other line is a race: `totp <step>` spends a one-time code's step, `recovery <code>` uses a recovery
+A line `open <citizen id> <url>` says whose secrets they are, and in which database; `close` lets go of it. Every other
+line is a race: `totp <step>` spends a one-time code's step, `recovery <code>` uses a recovery
 code, `ask <number>` asks for a code by e-mail, `count <account>` makes an attempt at a door, `challenge <handle>`
 answers a challenge, `bind <external id>` binds a credential, `remove <id> <id>` removes one of two, `passkey <count>`
 uses the passkey of id `key` with what its device has counted.
@@ -9,12 +9,12 @@ The answer is how many of this process's threads succeeded.
 """
 
 import secrets
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import cycle
+from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Barrier
 
@@ -199,13 +199,12 @@ class Ground:
         return acts[kind]
 
 
-def main() -> None:
-    """Run the races that standard input names."""
-    threads = int(sys.argv[1])
+def work(connection: Connection, threads: int) -> None:
+    """Run the races that are named, each in a line, until None comes."""
     ground: Ground | None = None
     with ThreadPoolExecutor(threads) as pool:
-        for line in sys.stdin:
-            kind, _, value = line.strip().partition(" ")
+        while (line := connection.recv()) is not None:
+            kind, _, value = line.partition(" ")
             if kind == "open":
                 citizen_id, _, url = value.partition(" ")
                 ground = Ground(new_engine(url), int(citizen_id))
@@ -217,8 +216,4 @@ def main() -> None:
             else:
                 assert ground is not None
                 said = race(pool, threads, ground.act(kind, value))
-            print(said, flush=True)  # noqa: T201 - the answer to whoever started this process
-
-
-if __name__ == "__main__":
-    main()
+            connection.send(said)

@@ -1,10 +1,9 @@
 """Class 2 of published vulnerabilities: what may happen once happens once, with threads in several processes."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from datetime import timedelta
+from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -12,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from authz_server.identity import challenges, credentials, recovery
 from authz_server.identity.models import CITIZEN
-from tests.identity.racer import BROWSER
+from tests.identity.racer import BROWSER, work
 from tests.identity.support import NOW, SERVER_SECRET, enrol
-from tests.support.tree import ROOT
+from tests.support.commands import LOADED
 
 PROCESSES = 2
 THREADS = 8
@@ -23,40 +22,38 @@ pytestmark = pytest.mark.race
 
 
 class Racers:
-    """Processes that wait for a start signal."""
+    """Processes that wait for a start signal, by their connections."""
 
-    def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
-        self.processes = processes
+    def __init__(self, connections: list[Connection]) -> None:
+        self.connections = connections
 
     def race(self, command: str) -> int:
         """Let all go at once; how many succeeded in all."""
-        return sum(map(int, self.tell(command)))
+        return sum(self.tell(command))
 
-    def tell(self, command: str) -> list[str]:
+    def tell(self, command: str) -> list[Any]:
         """Say something to all at once; what each answers."""
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{command}\n")
-            process.stdin.flush()
-        return [line(process) for process in self.processes]
-
-
-def line(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    return process.stdout.readline().strip()
+        for connection in self.connections:
+            connection.send(command)
+        return [connection.recv() for connection in self.connections]
 
 
 @pytest.fixture(scope="module")
 def team() -> Iterator[Racers]:
     """Several processes with several threads each: to start them takes longer than their races."""
-    command = [sys.executable, "-m", "tests.identity.racer", str(THREADS)]
-    with ExitStack() as stack:
-        started = []
-        for _ in range(PROCESSES):
-            process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-            stack.enter_context(process)  # closes its input, which ends it, and waits
-            started.append(process)
-        yield Racers(started)
+    connections, processes = [], []
+    for _ in range(PROCESSES):
+        ours, theirs = LOADED.Pipe()
+        process = LOADED.Process(target=work, args=(theirs, THREADS), daemon=True)
+        process.start()
+        theirs.close()  # so that the process alone has it, and its end is seen here
+        connections.append(ours)
+        processes.append(process)
+    yield Racers(connections)
+    for connection, process in zip(connections, processes, strict=True):
+        connection.send(None)
+        process.join()
+        connection.close()
 
 
 @pytest.fixture

@@ -12,10 +12,10 @@ from authz_server.config import Settings
 from authz_server.start import main
 
 LIMIT_S = 60
-# To start Python and load everything takes longer than all that most commands do: that is done once, in a process from
-# which those of the commands are forked.
-_LOADED = multiprocessing.get_context("forkserver")
-_LOADED.set_forkserver_preload(["authz_server.server"])
+# To start Python and load everything takes longer than all that most processes of tests do: that is done once, in one
+# from which the others are forked.
+LOADED = multiprocessing.get_context("forkserver")
+LOADED.set_forkserver_preload(["authz_server.server"])
 
 
 def settings_file(settings: Settings, folder: Path) -> Path:
@@ -34,7 +34,7 @@ def started(*arguments: str, errors: str | None = None, limit_s: int = 0, **envi
     Args: errors: the file for its standard error, by default ours; limit_s: whole seconds until it is ended, 0 for no
     limit; environment: what it finds beside our own.
     """
-    process = _LOADED.Process(target=_become, args=(arguments, os.environ | environment, errors, limit_s))
+    process = LOADED.Process(target=_become, args=(arguments, os.environ | environment, errors, limit_s))
     process.start()
     return process
 
