@@ -18,23 +18,35 @@ from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import LARGE, Authz, Client, looks_sealed, new_token, opened, sealed
 from tests.resource_proxy.served import Served, read_all, read_body, read_head
 from tests.resource_proxy.wire import Peer, reply
+from tests.support.self_signed import self_signed
 from tests.support.waiting import wait_until
 
 PATH = f"/data/{LARGE}"
+NOBODY = "http://127.0.0.1:9"
 TWENTY_MB = 20_000_000
 MEMORY_LIMIT_BYTES = 8 * 1024 * 1024
 
 
 @pytest.fixture
 def proxy(tmp_path: Path, key_files: Path, authz: Authz, agency: Peer) -> Iterator[Served]:
-    served = start(tmp_path, key_files, authz, agency)
+    served = start(tmp_path, key_files, issuer=authz.peer.url, agency=agency.url)
     yield served
     served.stop()
 
 
-def start(folder: Path, key_files: Path, authz: Authz, agency: Peer, **more: Any) -> Served:
-    settings = {"issuer": authz.peer.url, "client_id": "resource-proxy", "keys_file": str(key_files / "proxy.jwks")}
-    served = Served(folder, settings | {"sandbox": True} | more, {"ris": {"url": agency.url, "connector": "jose"}})
+@pytest.fixture(scope="module")
+def over_tls(tmp_path_factory: pytest.TempPathFactory, key_files: Path) -> Iterator[Served]:
+    """One that speaks TLS itself, and has nobody to ask."""
+    folder = tmp_path_factory.mktemp("tls")
+    certificate = str(self_signed(folder, "127.0.0.1"))
+    served = start(folder, key_files, issuer=NOBODY, agency=NOBODY, tls_cert=certificate, tls_key=certificate)
+    yield served
+    served.stop()
+
+
+def start(folder: Path, key_files: Path, *, issuer: str, agency: str, **more: Any) -> Served:
+    settings = {"issuer": issuer, "client_id": "resource-proxy", "keys_file": str(key_files / "proxy.jwks")}
+    served = Served(folder, settings | {"sandbox": True} | more, {"ris": {"url": agency, "connector": "jose"}})
     try:
         served.wait()
     except BaseException:
@@ -179,25 +191,19 @@ def test_a_proxy_that_is_killed_in_mid_stream_has_not_delivered(
     assert authz.said == ["delivering"]
 
 
-def test_s01_to_s04_it_speaks_tls_1_2_and_1_3_with_modern_suites_only(
-    tmp_path: Path, key_files: Path, authz: Authz, agency: Peer, *, certificate: Path
-) -> None:
-    served = start(tmp_path, key_files, authz, agency, tls_cert=str(certificate), tls_key=str(certificate))
-    try:
-        assert handshake(served, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)[1] == "TLSv1.3"
-        suite, version = handshake(served, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
-        assert version == "TLSv1.2"
-        assert suite.startswith("ECDHE-")
-        assert "GCM" in suite or "CHACHA20" in suite
-        with pytest.raises(ssl.SSLError):
-            handshake(served, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, ciphers="AES128-SHA:AES256-GCM-SHA384")
-        with pytest.raises(ssl.SSLError):
-            handshake(served, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES128-SHA256")
-        with served.connect() as connection:
-            connection.sendall(b"GET /health HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n")
-            assert b"strict-transport-security: " in read_all(connection).lower()
-    finally:
-        served.stop()
+def test_s01_to_s04_it_speaks_tls_1_2_and_1_3_with_modern_suites_only(over_tls: Served) -> None:
+    assert handshake(over_tls, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)[1] == "TLSv1.3"
+    suite, version = handshake(over_tls, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2)
+    assert version == "TLSv1.2"
+    assert suite.startswith("ECDHE-")
+    assert "GCM" in suite or "CHACHA20" in suite
+    with pytest.raises(ssl.SSLError):
+        handshake(over_tls, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, ciphers="AES128-SHA:AES256-GCM-SHA384")
+    with pytest.raises(ssl.SSLError):
+        handshake(over_tls, ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2, ciphers="ECDHE-ECDSA-AES128-SHA256")
+    with over_tls.connect() as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: proxy\r\nConnection: close\r\n\r\n")
+        assert b"strict-transport-security: " in read_all(connection).lower()
 
 
 def handshake(
@@ -217,19 +223,13 @@ def handshake(
         return (cipher[0] if cipher else ""), str(secured.version())
 
 
-def test_s01_tls_1_0_and_1_1_are_refused(
-    tmp_path: Path, key_files: Path, authz: Authz, agency: Peer, *, certificate: Path
-) -> None:
-    served = start(tmp_path, key_files, authz, agency, tls_cert=str(certificate), tls_key=str(certificate))
-    try:
-        for version in (1, 2):
-            # A ClientHello by hand: the local library may not speak these versions any more.
-            body = bytes([3, version]) + bytes(32) + b"\x00" + b"\x00\x04\xc0\x13\x00\x2f" + b"\x01\x00"
-            hello = b"\x01" + len(body).to_bytes(3, "big") + body
-            record = bytes([22, 3, version]) + len(hello).to_bytes(2, "big") + hello
-            with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
-                connection.sendall(record)
-                answer = read_all(connection)
-            assert not answer.startswith(b"\x16")
-    finally:
-        served.stop()
+def test_s01_tls_1_0_and_1_1_are_refused(over_tls: Served) -> None:
+    for version in (1, 2):
+        # A ClientHello by hand: the local library may not speak these versions any more.
+        body = bytes([3, version]) + bytes(32) + b"\x00" + b"\x00\x04\xc0\x13\x00\x2f" + b"\x01\x00"
+        hello = b"\x01" + len(body).to_bytes(3, "big") + body
+        record = bytes([22, 3, version]) + len(hello).to_bytes(2, "big") + hello
+        with socket.create_connection(("127.0.0.1", over_tls.port), timeout=10) as connection:
+            connection.sendall(record)
+            answer = read_all(connection)
+        assert not answer.startswith(b"\x16")
