@@ -2,6 +2,7 @@
 
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -52,12 +53,12 @@ def with_policies(*policies: str) -> Callable[[pki.Builder], pki.Builder]:
     return lambda builder: builder.add_extension(found, critical=False)
 
 
-@pytest.mark.parametrize("key", [pki.ec_key(), pki.ec_key(ec.SECP384R1()), pki.rsa_key()])
+@pytest.mark.parametrize("new_key", [pki.ec_key, partial(pki.ec_key, ec.SECP384R1()), pki.rsa_key])
 @pytest.mark.parametrize("known", ["comes along", "is configured", "both"])
-def test_a_card_leads_up_to_the_anchor(tmp_path: Path, key: pki.Key, known: str) -> None:
+def test_a_card_leads_up_to_the_anchor(tmp_path: Path, new_key: Callable[[], pki.Key], known: str) -> None:
     root = pki.root(key=pki.rsa_key())
     issuing = pki.authority(root)
-    card = pki.issue("Card", issuing, key=key)
+    card = pki.issue("Card", issuing, key=new_key())
     configured = () if known == "comes along" else (issuing.certificate,)
     others = [] if known == "is configured" else [issuing.certificate, root.certificate]
     found = Trust(anchors=(root.certificate,), intermediates=configured).chain(card.certificate, others, now=NOW)
@@ -232,10 +233,16 @@ def test_a_card_may_be_for_non_repudiation_too_and_say_nothing_of_constraints() 
 
 
 @pytest.mark.parametrize(
-    "key", [pki.rsa_key(1024), pki.ec_key(ec.SECP224R1()), pki.ec_key(ec.SECP521R1()), pki.slow_key(2048, 40)]
+    "new_key",
+    [
+        partial(pki.rsa_key, 1024),
+        partial(pki.ec_key, ec.SECP224R1()),
+        partial(pki.ec_key, ec.SECP521R1()),
+        partial(pki.slow_key, 2048, 40),
+    ],
 )
-def test_a_key_that_we_do_not_take_is_refused(key: pki.Key) -> None:
-    assert refused(pki.issue("Card", ISSUING, key=key), ISSUING) == "algorithm"
+def test_a_key_that_we_do_not_take_is_refused(new_key: Callable[[], pki.Key]) -> None:
+    assert refused(pki.issue("Card", ISSUING, key=new_key()), ISSUING) == "algorithm"
 
 
 @pytest.mark.parametrize(("bits", "taken"), [(2048, True), (8192, True), (8200, False), (16384, False)])
