@@ -10,8 +10,8 @@ DB ?= sqlite
 SCENE ?= online
 PEER ?= node-oidc-provider
 ROUNDS ?= 10000
-# Two more than there are cores: many tests wait for processes, locks and clocks, and use none meanwhile.
-JOBS ?= $(shell expr $$(nproc) + 2)
+# One more than there are cores: many tests wait for processes, locks and clocks, and use none meanwhile.
+JOBS ?= $(shell expr $$(nproc) + 1)
 # Tests of pages and messages meet one of the two databases, by turns, unless only some tests are named.
 DATABASES ?= $(if $(TESTS),both,turns)
 
