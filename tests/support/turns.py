@@ -4,14 +4,28 @@ from collections.abc import Sequence
 
 import pytest
 
-# Pages and messages of the protocol, whose statements are few and plain.
-BY_TURNS = ("tests/conformance/", "tests/identity/", "tests/portal/", "tests/security/")
-# Among them what a statement decides: that something ends for good, is refused from then on, or is somebody else's.
-# These meet both databases, as everything else does, and every race.
+# Pages, letters and messages of the protocol, whose statements are few and plain.
+BY_TURNS = (
+    "tests/conformance/",
+    "tests/consent/",
+    "tests/identity/",
+    "tests/notices/",
+    "tests/portal/",
+    "tests/security/",
+)
+# Among them what a statement decides: that something happens once, ends for good, is refused from then on, or is
+# somebody else's; and what is found by an index. These meet both databases, as all else does, and every race.
 DECIDED = (
+    "tests/consent/test_anomalies.py",
+    "tests/consent/test_first_use.py",
+    "tests/consent/test_history.py",
+    "tests/consent/test_remembered.py",
     "tests/identity/test_credentials.py",
     "tests/identity/test_lockout.py",
     "tests/identity/test_sessions.py",
+    "tests/notices/test_announce.py",
+    "tests/notices/test_not_me.py",
+    "tests/notices/test_processes.py",
     "tests/portal/test_correction.py",
     "tests/portal/test_ended_by_operator.py",
     "tests/portal/test_erasure.py",
