@@ -36,7 +36,7 @@ SAID = {
 
 
 def environment(tmp_path: Path) -> dict[str, str]:
-    races = {"SANDBOX_RACES": os.environ.get("SANDBOX_RACES", "100")}  # by hand it is a thousand
+    races = {"SANDBOX_RACES": os.environ.get("SANDBOX_RACES", "50")}  # by hand it is a thousand
     return dict(os.environ) | races | {"TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"}
 
 
