@@ -33,12 +33,14 @@ def test_a_page_meets_one_database_and_what_a_statement_decides_both() -> None:
     items = [there_for(page, f"test_{number}", kind) for kind in KINDS for number in range(5)]
     both = [there_for(module, "test_0", kind) for module in (decided, elsewhere) for kind in KINDS]
     races = [there_for(page, "test_race", kind, race=True) for kind in KINDS]
-    kept, left = by_turns([*items, *both, *races, there_for(page, "test_5", None)])
+    alone = [there_for(f"{BY_TURNS[0]}test_y.py", f"test_{number}", KINDS[0]) for number in range(2)]
+    alone += [there_for(page, "test_6", KINDS[1])]
+    kept, left = by_turns([*alone, *items, *both, *races, there_for(page, "test_5", None)])
     turns = [KINDS[number % 2] for number in range(5)]
     assert {item.nodeid for item in kept if item in items} == {
         f"{page}::test_{number}[{kind}]" for number, kind in enumerate(turns)
     }
-    assert len(kept) == 5 + len(both) + len(races) + 1
+    assert len(kept) == 5 + len(alone) + len(both) + len(races) + 1
     assert len(left) == 5
 
 

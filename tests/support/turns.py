@@ -43,28 +43,24 @@ _ASKED_OF = ("database_url", "platform")  # the fixtures that there are for both
 def by_turns(items: Sequence[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item]]:
     """The tests to run, and those to leave: of a test of pages that is there for both databases, one of the two.
 
-    In each module the first test meets one database, the second the other, and so on.
+    In each module the first such test meets one database, the second the other, and so on.
     """
-    kept: list[pytest.Item] = []
-    left: list[pytest.Item] = []
-    met: dict[str, list[str]] = {}
+    modules: dict[str, dict[str, dict[str, str]]] = {}
     for item in items:
         kind = _kind_of(item)
         module, _, test = item.nodeid.partition("::")
-        if kind is None or not module.startswith(BY_TURNS) or module in DECIDED:
-            kept.append(item)
-            continue
-        tests = met.setdefault(module, [])
-        without = test.replace(kind, "")
-        if without not in tests:
-            tests.append(without)
-        turn = KINDS[tests.index(without) % len(KINDS)]
-        (kept if kind == turn else left).append(item)
-    return kept, left
+        if kind is not None and module.startswith(BY_TURNS) and module not in DECIDED:
+            modules.setdefault(module, {}).setdefault(test.replace(kind, ""), {})[kind] = item.nodeid
+    left = set()
+    for tests in modules.values():
+        # A test that is there for one database alone has no other that could stand for it.
+        twins = [met for met in tests.values() if len(met) == len(KINDS)]
+        left |= {met[KINDS[(number + 1) % len(KINDS)]] for number, met in enumerate(twins)}
+    return [item for item in items if item.nodeid not in left], [item for item in items if item.nodeid in left]
 
 
 def _kind_of(item: pytest.Item) -> str | None:
-    """The database that a test meets, if it is there for both and no race."""
+    """The database that a test meets, if it is no race."""
     asked: dict[str, object] = getattr(getattr(item, "callspec", None), "params", {})
     found = [value for name in _ASKED_OF if (value := asked.get(name)) in KINDS]
     return str(found[0]) if found and item.get_closest_marker("race") is None else None
