@@ -56,12 +56,13 @@ def worker(settings_file: Path) -> Iterator[ForkServerProcess]:
     process = started("worker", MYDATA_SETTINGS=str(settings_file))
     try:
         yield process
-    finally:
         # It may hardly have begun, where another one has done all the work.
         wait_until(lambda: not process.is_alive() or takes_sigterm(process), "the worker is at work")
         process.terminate()
         process.join(60)
         assert process.exitcode in {0, -signal.SIGKILL}
+    finally:
+        process.kill()  # one that does not end would be waited for, for ever, when the tests are over
 
 
 def takes_sigterm(process: ForkServerProcess) -> bool:
