@@ -182,6 +182,7 @@ def violations(page: Page, *, colours: bool = True) -> list[str]:
 
     Args: colours: whether to look at their contrast too, which takes as long as all else and is that of any language.
     """
+    page.wait_for_load_state()  # who pressed a button has waited for the page's first octets
     problems = []
     for width, rules in (WIDE, RULES), (NARROW, RULES_OF_LAYOUT):
         page.set_viewport_size({"width": width, "height": 800})
