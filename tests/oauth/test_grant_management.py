@@ -15,7 +15,7 @@ from tests.support.protocol import Fetch, new_bank, pushed, refused, rows, useri
 BOTH = "grant_management_query grant_management_revoke"
 
 
-def access(bank: Bank, scope: str = BOTH, **changes: Any) -> TestResponse:
+def access(bank: Bank, scope: str | None = BOTH, **changes: Any) -> TestResponse:
     headers = {"DPoP": bank.proof("POST", f"{bank.issuer}/token")}
     return bank.post("/token", {"grant_type": "client_credentials", "scope": scope} | changes, headers)
 
@@ -80,7 +80,7 @@ def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platf
     grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
     refused(call(platform.bank, "DELETE", grant_id, scope="grant_management_query"), 403, "insufficient_scope")
     refused(call(platform.bank, "GET", grant_id, scope="grant_management_revoke"), 403, "insufficient_scope")
-    for scope in ("openid", f"{BOTH} ris.personal"):
+    for scope in ("openid", f"{BOTH} ris.personal", None):  # none: RFC 6749 section 3.3
         refused(access(platform.bank, scope), 400, "invalid_scope")
     refused(platform.bank.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)
     refused(platform.proxy.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)

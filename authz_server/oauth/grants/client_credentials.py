@@ -18,7 +18,7 @@ class ClientCredentialsGrant(SenderConstrainedGrant):
 
     def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
         now = clock.now()
-        asked = dict.fromkeys(self.request.payload.get("scope").split(" "))
+        asked = dict.fromkeys((self.request.payload.find("scope") or "").split(" "))  # none: RFC 6749 section 3.3
         if not asked.keys() <= set(client_access.SCOPES):
             raise InvalidScope
         spend = [self.client.identifier, dpop.identifier(self.proof)]
