@@ -47,6 +47,7 @@ def presented_token(request: Request) -> str:
     if "Authorization" not in request.headers:
         raise TokenMissing("no Authorization header")
     scheme, _, token = request.headers["Authorization"].partition(" ")
+    token = token.strip(" ")  # RFC 9110 section 11.4: one space or more
     if scheme.lower() != "dpop" or not token:
         raise InvalidToken("not a DPoP token")
     return token

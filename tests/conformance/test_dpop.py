@@ -206,8 +206,8 @@ def test_without_a_proof_or_with_another_key_it_opens_nothing(platform: Platform
 
 
 @pytest.mark.row("DP-09")
-@pytest.mark.parametrize("scheme", ["dpop", "DPOP", "dPOP"])
-def test_the_scheme_is_compared_without_case(platform: Platform, scheme: str) -> None:
+@pytest.mark.parametrize("scheme", ["dpop", "DPOP", "dPOP", "DPoP  "])  # RFC 9110 section 11.4: any number of spaces
+def test_the_scheme_is_compared_without_case_and_may_stand_apart(platform: Platform, scheme: str) -> None:
     assert userinfo(platform.bank, platform.tokens()["access_token"], scheme=scheme).status_code == 200
 
 
