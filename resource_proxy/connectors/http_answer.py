@@ -38,9 +38,10 @@ def judge(response: Answer) -> Preparing | NoRecord | None:
 
     Raises: AgencyError for all else.
     """
-    if response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise AgencyGarbage("compressed, against our Accept-Encoding")
     status = response.status
+    # Of the others no body is read, so that it may be whatever a gateway in front of the agency makes of it.
+    if status in {200, 404} and response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise AgencyGarbage("compressed, against our Accept-Encoding")
     if status == 200:
         if response.size_bytes is None and not response.is_chunked:
             raise AgencyGarbage("neither Content-Length nor chunks: could end anywhere")

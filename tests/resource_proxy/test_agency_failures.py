@@ -82,6 +82,7 @@ def with_header(header: bytes) -> bytes:
 BEFORE_THE_FIRST_BYTE: dict[str, tuple[Any, int, str]] = {
     "500": (reply(500), 503, "agency_down"),
     "503": (reply(503, retry_after="120"), 503, "agency_down"),
+    "503-compressed": (reply(503, b"\x1f\x8b", content_encoding="gzip"), 503, "agency_down"),
     "429": (reply(429), 503, "agency_down"),
     "hangs-up": (None, 503, "agency_down"),
     "resets": (reset(b""), 503, "agency_down"),
