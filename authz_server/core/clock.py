@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from typing import TypeGuard
 from zoneinfo import ZoneInfo
 
 LOCAL_TIME = ZoneInfo("Asia/Taipei")  # in which people read days and hours
@@ -20,6 +21,15 @@ def now() -> datetime:
 def day_of(moment: datetime) -> date:
     """Return the day that an aware moment is in Taiwan."""
     return moment.astimezone(LOCAL_TIME).date()
+
+
+def is_numeric_date(value: object) -> TypeGuard[float]:
+    """Whether a JSON value is a moment as JWTs write it: seconds since 1970, which may have a fraction.
+
+    Source: RFC 7519 section 2. Not among them is what lies tens of thousands of years away.
+    """
+    # bool is an int in Python, not in JSON.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**40
 
 
 def is_within(span: timedelta, *, since: datetime, now: datetime) -> bool:

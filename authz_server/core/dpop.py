@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from authz_server.core import jose, secrets
+from authz_server.core import clock, jose, secrets
 from authz_server.core.errors import DomainError
 from authz_server.core.jose.encoding import encode as b64url_encode
 
@@ -124,8 +124,7 @@ def _check_token_hash(ath: object, access_token: str | None) -> None:
 
 
 def _issued_at(iat: object, now: datetime) -> int:
-    # RFC 7519 section 2: a NumericDate may have a fraction. bool is an int in Python, not in JSON.
-    if not isinstance(iat, int | float) or isinstance(iat, bool):
+    if not clock.is_numeric_date(iat):
         raise BadProof("no iat")
     if not -MAX_AHEAD_S <= now.timestamp() - iat <= MAX_AGE_S:
         raise BadProof("iat is outside the window")

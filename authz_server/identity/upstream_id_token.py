@@ -113,7 +113,7 @@ def _check_parties(claims: Mapping[str, Any], settings: UpstreamSettings) -> Non
 def _check_times(claims: Mapping[str, Any], *, begun_at: datetime, now: datetime) -> None:
     """`exp`, `iat`, and `auth_time`: the person has signed in there since the journey began."""
     for name in ("exp", "iat", "auth_time"):
-        if isinstance(claims.get(name), bool) or not isinstance(claims.get(name), int | float):
+        if not clock.is_numeric_date(claims.get(name)):
             raise AnswerRefused(f"id_token: {name} is missing, or no time")
     earliest, latest = (begun_at - SKEW).timestamp(), (now + SKEW).timestamp()
     if claims["exp"] <= (now - SKEW).timestamp():

@@ -40,7 +40,7 @@ def claims_of(request: Request, agency: RegisteredAgency, *, typ: str, **expecte
     if {name: claims.get(name) for name in known} != known:
         raise InvalidClient("by another agency, for another platform, or about something else")
     issued_at = claims.get("iat")
-    if not isinstance(issued_at, int) or not -MAX_SKEW_S <= clock.now().timestamp() - issued_at <= MAX_AGE_S:
+    if not clock.is_numeric_date(issued_at) or not -MAX_SKEW_S <= clock.now().timestamp() - issued_at <= MAX_AGE_S:
         raise InvalidClient("not of now")
     return claims
 
@@ -48,6 +48,6 @@ def claims_of(request: Request, agency: RegisteredAgency, *, typ: str, **expecte
 def moment_of(claims: dict[str, Any], name: str, *, within: timedelta) -> datetime:
     """A moment that it names (RFC 7519, NumericDate), from now at most so long.  Raises: InvalidRequest."""
     seconds, latest = claims.get(name), clock.now() + within
-    if not isinstance(seconds, int) or isinstance(seconds, bool) or not 0 <= seconds <= latest.timestamp():
+    if not clock.is_numeric_date(seconds) or not 0 <= seconds <= latest.timestamp():
         raise InvalidRequest(f"{name} must be seconds since 1970, {within.days} days from now at most.")
     return datetime.fromtimestamp(seconds, UTC)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any
 
 from authlib.oauth2.rfc6749 import ClientMixin
 
@@ -97,16 +97,12 @@ class PrivateKeyJwt:
             raise InvalidClient("aud is not the issuer")
         moment = now.timestamp()
         exp, jti = claims.get("exp"), claims.get("jti")
-        if not _is_time(exp) or not moment - SKEW_S < exp <= moment + MAX_LIFE_S:
+        if not clock.is_numeric_date(exp) or not moment - SKEW_S < exp <= moment + MAX_LIFE_S:
             raise InvalidClient("exp is missing, past, or too far ahead")
         for name in ("iat", "nbf"):
-            if name in claims and (not _is_time(claims[name]) or claims[name] > moment + SKEW_S):
+            if name in claims and (not clock.is_numeric_date(claims[name]) or claims[name] > moment + SKEW_S):
                 raise InvalidClient(f"{name} lies in the future")
         if not isinstance(jti, str) or not 0 < len(jti) <= MAX_JTI_CHARS:
             raise InvalidClient("jti is missing or too long")
         expires_at = datetime.fromtimestamp(exp + SKEW_S, UTC)
         return identifiers.client_assertion(client_id, jti, expires_at=expires_at)
-
-
-def _is_time(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**40

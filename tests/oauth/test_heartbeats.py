@@ -149,3 +149,10 @@ def test_only_the_agency_speaks_for_itself_and_of_its_own(scene: Scene) -> None:
     for status, claims in wrong:
         refused(scene.beat(status, **claims), 400, "invalid_request")
     assert rows(scene.platform, AgencyState) == []
+
+
+def test_a_time_may_have_a_fraction(scene: Scene) -> None:
+    moment = clock.now().timestamp() - 0.5  # RFC 7519 section 2: a NumericDate, as many libraries write it
+    assert scene.beat("maintenance", iat=moment, until=moment + 3600).status_code == 204
+    assert scene.beat(iat=True).status_code == 401
+    assert scene.beat("maintenance", until=True).status_code == 400
