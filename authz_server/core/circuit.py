@@ -48,8 +48,8 @@ class Circuit:
             now, closed_at = clock.now(), self._closed_at
             # After the cool-down one request may try whether the peer is back; the others still wait.
             if closed_at is not None and (self._probing or clock.is_within(self._cool_down, since=closed_at, now=now)):
-                remaining = min(closed_at + self._cool_down - now, self._cool_down).total_seconds()
-                raise CircuitOpen(max(1, round(remaining)))
+                remaining = min(closed_at + self._cool_down - now, self._cool_down)
+                raise CircuitOpen(clock.seconds_to_wait(remaining))
             if self._inside >= self._max_concurrent:
                 raise PeerBusy("max_concurrent reached")
             self._probing = closed_at is not None

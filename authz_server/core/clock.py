@@ -37,6 +37,11 @@ def is_within(span: timedelta, *, since: datetime, now: datetime) -> bool:
     return since <= now < since + span
 
 
+def seconds_to_wait(span: timedelta) -> int:
+    """What to say in Retry-After: whole seconds, at least one, after which the span is over."""
+    return max(1, -(-span // timedelta(seconds=1)))
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
     """Stand still at `at` (aware) for all threads until the block ends. For tests."""

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from authz_server.core import clock
 from authz_server.core.errors import DomainError
 
 
@@ -20,7 +21,7 @@ class DeskLocked(DomainError):
 
     def __init__(self, until: datetime, *, now: datetime) -> None:
         super().__init__("the desk is locked")
-        self.retry_after_s = max(1, round((until - now).total_seconds()))
+        self.retry_after_s = clock.seconds_to_wait(until - now)
 
 
 class CopyNotAllowed(DomainError):

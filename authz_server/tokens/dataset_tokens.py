@@ -23,7 +23,7 @@ from authz_server.clients.models import Agency, SuspendedDataset
 from authz_server.clients.standing import is_suspended
 from authz_server.config import Limits
 from authz_server.consent.models import CONSENT
-from authz_server.core.clock import EVER
+from authz_server.core import clock
 from authz_server.core.secrets import digest, new_secret
 from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN, held
@@ -215,7 +215,7 @@ def lease(
     if refused := REFUSED.run(session, asked):
         not_before, level = refused[0]
         if not_before is not None and not_before > now:
-            raise TokenNotReady(max(1, round((not_before - now).total_seconds())))
+            raise TokenNotReady(clock.seconds_to_wait(not_before - now))
         if level > needed_level:
             raise AuthenticationNotSufficient(needed_level)
     raise TokenNotUsable("unknown, expired, spent, bound to another key, or suspended")
@@ -288,7 +288,7 @@ def revoke_of_consent(session: Session, consent_id: str, *, actor: str, reason: 
     return any(token.first_byte_at is not None for token in killed)
 
 
-def tidy(session: Executor, *, look_back: timedelta = EVER, now: datetime) -> Sequence[Any]:
+def tidy(session: Executor, *, look_back: timedelta = clock.EVER, now: datetime) -> Sequence[Any]:
     """Record the leases that ran out, and the tokens that expired in the time looked back. The caller commits."""
     lapsed = Entry(at=now, event="token.spent_unknown", success=False, actor="worker", reason="lease_ran_out")
     expired = Entry(at=now, event="token.expired", success=False, actor="worker")

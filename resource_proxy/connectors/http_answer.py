@@ -92,7 +92,7 @@ def retry_after_s(header: str | None, *, default: int = RETRY_AFTER_DEFAULT_S) -
         seconds = int(text[:9])
     else:
         try:
-            seconds = round((parsedate_to_datetime(text) - clock.now()).total_seconds())
+            seconds = clock.seconds_to_wait(parsedate_to_datetime(text) - clock.now())
         except (ValueError, TypeError, IndexError, OverflowError):
             return default
     return min(max(seconds, 1), LONGEST_WAIT_S)

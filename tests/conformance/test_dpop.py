@@ -186,6 +186,18 @@ def test_a_proof_stays_used_when_its_token_is_free_again(
         assert fetch.exchange().status_code == 200
 
 
+@pytest.mark.row("DP-12")
+def test_a_token_that_is_waited_for_as_long_as_told_is_ready(platform: Platform) -> None:
+    fetch = dataset_token(platform)
+    with clock.frozen(clock.now()):
+        lease = fetch.exchange().get_json()["lease"]
+        assert platform.proxy.report(lease, "preparing", retry_after="60").status_code == 204
+        clock.advance(timedelta(seconds=10.6))
+        told = refused(fetch.exchange(), 400, "temporarily_unavailable")["retry_after"]
+        clock.advance(timedelta(seconds=told))
+        assert fetch.exchange().status_code == 200
+
+
 @pytest.mark.row("DP-08", "U-08", "U-12")
 @pytest.mark.parametrize("scheme", ["Bearer", "Basic", "", "DPoPX"])
 def test_a_bound_token_is_not_a_bearer_token(platform: Platform, scheme: str) -> None:

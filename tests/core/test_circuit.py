@@ -34,6 +34,15 @@ def test_it_opens_after_so_many_failures_in_a_row(circuit: Circuit) -> None:
     assert refused.value.retry_after_s == 30
 
 
+def test_whoever_waits_as_long_as_told_is_let_in(circuit: Circuit) -> None:
+    fail(circuit, 3)
+    clock.advance(timedelta(seconds=0.6))
+    with pytest.raises(CircuitOpen) as refused:
+        circuit.enter()
+    clock.advance(timedelta(seconds=refused.value.retry_after_s))
+    circuit.enter()
+
+
 def test_after_the_cool_down_one_may_try_and_the_others_wait(circuit: Circuit) -> None:
     fail(circuit, 3)
     clock.advance(timedelta(seconds=30))

@@ -71,3 +71,8 @@ def test_waiting_moves_a_clock_that_stands_still() -> None:
     before = clock.now()
     clock.wait(0.001)
     assert clock.now() > before
+
+
+def test_who_is_told_to_wait_comes_no_sooner() -> None:
+    told = {0.0: 1, -5.0: 1, 0.4: 1, 1.0: 1, 1.000001: 2, 1.4: 2, 59.6: 60, 60.0: 60}
+    assert {span: clock.seconds_to_wait(timedelta(seconds=span)) for span in told} == told
