@@ -244,11 +244,11 @@ def _sender(value: Any, base: Path) -> str:
 
 _level = settings.number(HIGHEST_LEVEL, MEMBER_AREA, "1 the highest, 5 for the member area only")
 READERS: Mapping[str, settings.Reader] = {
-    "issuer": settings.url,
+    "issuer": settings.origin,  # pages lead to each other by their paths
     "database_url": _database,
     "keys_file": settings.path,
     "secret_file": settings.path,
-    "proxy_url": settings.url,
+    "proxy_url": settings.origin,
     "bind": settings.bind,
     "workers": settings.count,
     "bind_cores": settings.boolean,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
-from urllib.parse import quote_plus, urlsplit
+from urllib.parse import quote_plus
 
 import orjson
 
@@ -124,7 +124,6 @@ class AuthzClient:
     def __init__(self, pool: Pool, *, issuer: str, client_id: str, key: jose.Key) -> None:
         self._pool = pool
         self._issuer = issuer
-        self._path = urlsplit(issuer).path
         self._client_id = client_id
         self._key = key
 
@@ -207,7 +206,7 @@ class AuthzClient:
             raise AuthorizationServerDown(f"{path}: {error}") from None
 
     def _call(self, method: str, path: str, headers: Mapping[str, str], form: str) -> _HttpAnswer:
-        answer = self._pool.send(method, self._path + path, {"Accept": "application/json", **headers}, form.encode())
+        answer = self._pool.send(method, path, {"Accept": "application/json", **headers}, form.encode())
         try:
             body = answer.read(ANSWER_LIMIT_BYTES + 1)
         finally:

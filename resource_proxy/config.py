@@ -87,11 +87,6 @@ def contradictions(parsed: ProxySettings) -> list[str]:
         urls["browser_origin"] = parsed.browser_origin
     urls |= {f"agencies.{name}.url": agency.url for name, agency in parsed.agencies.items()}
     problems = settings.insecure(urls, sandbox=parsed.sandbox)
-    if parsed.browser_origin and urlsplit(parsed.browser_origin).path:
-        problems.append("browser_origin: must be an origin, without a path")
-    if urlsplit(parsed.url).path:
-        # RFC 9728 section 3.1 would put the metadata of a resource with a path elsewhere.
-        problems.append("url: must be an origin, without a path")
     if (parsed.tls_cert is None) != (parsed.tls_key is None):
         problems.append("tls_cert, tls_key: both or neither")
     if parsed.nonce_secret_file and not parsed.nonce_secret_file.is_file():
@@ -107,8 +102,8 @@ def _agencies(value: Any, base: Path) -> Mapping[str, AgencySettings]:
 
 
 READERS: Mapping[str, settings.Reader] = {
-    "url": settings.url,
-    "issuer": settings.url,
+    "url": settings.origin,  # RFC 9728 section 3.1 would put the metadata of a resource with a path elsewhere
+    "issuer": settings.origin,
     "client_id": settings.text,
     "keys_file": settings.path,
     "bind": settings.bind,
@@ -117,7 +112,7 @@ READERS: Mapping[str, settings.Reader] = {
     "queue": settings.count,
     "tls_cert": settings.path,
     "tls_key": settings.path,
-    "browser_origin": settings.url,
+    "browser_origin": settings.origin,
     "ca_file": settings.path,
     "sandbox": settings.boolean,
     "nonce_secret_file": settings.path,

@@ -68,6 +68,13 @@ def test_an_issuer_that_could_be_written_in_two_ways_is_refused(tmp_path: Path, 
     assert problems_of(tmp_path, issuer=issuer)[0].startswith("issuer: ")
 
 
+@pytest.mark.parametrize("name", ["issuer", "proxy_url"])
+def test_what_is_reached_under_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    """Pages link to each other by their paths, and the proxy's metadata would lie elsewhere (RFC 9728 section 3.1)."""
+    (problem,) = problems_of(tmp_path, **{name: "https://gov.example/mydata"})
+    assert problem == f"{name}: must be an origin, without a path"
+
+
 def test_no_method_is_worth_more_than_it_may_be_at_best(tmp_path: Path) -> None:
     assert "level 3 at best" in problems_of(tmp_path, method_levels={"password_totp": 1})[0]
     assert "level 2 at best" in problems_of(tmp_path, method_levels={"passkey": 1})[0]

@@ -215,6 +215,13 @@ def url(value: Any, base: Path) -> str:
     return str(value)
 
 
+def origin(value: Any, base: Path) -> str:
+    """A base URL of a server that has its host and port to itself."""
+    if urlsplit(url(value, base)).path:
+        raise ValueError("must be an origin, without a path")
+    return str(value)
+
+
 def path(value: Any, base: Path) -> Path:
     """A path, relative to the settings file."""
     return base / text(value, base)
