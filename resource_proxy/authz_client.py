@@ -6,10 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote_plus
 
-import orjson
-
 from authz_server.catalogue.model import LONGEST_WAIT_S
-from authz_server.core import clock, dpop, jose, secrets
+from authz_server.core import clock, dpop, jose, json_text, secrets
 from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import TRACE_HEADER, TraceId
 from authz_server.core.jose.encoding import encode
@@ -111,11 +109,7 @@ class _HttpAnswer(NamedTuple):
 
     def json(self) -> dict[str, Any]:
         """The JSON object of the body, empty if it is anything else."""
-        try:
-            document = orjson.loads(self.body)
-        except ValueError:
-            return {}
-        return document if isinstance(document, dict) else {}
+        return json_text.object_or_empty(self.body)
 
 
 class AuthzClient:

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote_plus, urlencode, urlsplit
 
-import orjson
-
-from authz_server.core import clock, jose, outbound_http, secrets
+from authz_server.core import clock, jose, json_text, outbound_http, secrets
 from authz_server.core.jose.encoding import sha256_of
 from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError, FetchFailed
@@ -148,7 +146,7 @@ class Provider:
             headers["Authorization"] = self._credentials
         body = urlencode(form).encode("ascii")
         answer = self._peer.post(endpoint, body, content_type="application/x-www-form-urlencoded", headers=headers)
-        document = _json_object(answer.body)
+        document = json_text.object_or_empty(answer.body)
         if answer.status == 200:
             return document
         if answer.status == 400 and document.get("error") == "invalid_grant":  # RFC 6749 section 5.2
@@ -202,11 +200,3 @@ def _is_a_way(url: str, allowed_hosts: frozenset[str]) -> bool:
 def _texts(document: Mapping[str, Any], name: str) -> list[str]:
     found = document.get(name)
     return [each for each in found if isinstance(each, str)] if isinstance(found, list) else []
-
-
-def _json_object(body: bytes) -> Mapping[str, Any]:
-    try:
-        document = orjson.loads(body)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}

@@ -12,7 +12,6 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import orjson
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from webauthn import (
@@ -43,7 +42,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from authz_server.core import settings
+from authz_server.core import json_text, settings
 
 PATIENCE: Final = timedelta(minutes=5)  # section 15.1 recommends it where the user is verified
 ALGORITHMS: Final = [  # in order of preference: EdDSA, ES256, RS256 (which is what TPMs have)
@@ -148,11 +147,7 @@ def request_options(site: Site, *, challenge: bytes) -> dict[str, Any]:
 
 def parse(text: str) -> Mapping[str, Any]:
     """The JSON of `PublicKeyCredential.toJSON()`; empty if it is none."""
-    try:
-        document = orjson.loads(text)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
+    return json_text.object_or_empty(text)
 
 
 def unverified_id(answer: Mapping[str, Any]) -> str:

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
-import orjson
-
 from authz_server.catalogue.model import LONGEST_WAIT_S
-from authz_server.core import clock
+from authz_server.core import clock, json_text
 from resource_proxy.connectors.base import (
     AgencyDown,
     AgencyError,
@@ -102,7 +100,7 @@ def _is_no_record(response: Answer) -> bool:
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/problem+json":
         return False
     try:
-        problem = orjson.loads(read_whole(response, PROBLEM_LIMIT_BYTES))
-    except (ValueError, AgencyTooLarge):
+        problem = json_text.object_or_empty(read_whole(response, PROBLEM_LIMIT_BYTES))
+    except AgencyTooLarge:
         return False
-    return isinstance(problem, dict) and problem.get("type") == NO_RECORD_TYPE
+    return problem.get("type") == NO_RECORD_TYPE
