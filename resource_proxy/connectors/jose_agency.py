@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from authz_server.core.identifiers import TRACE_HEADER
-from authz_server.core.jose import KEY_MANAGEMENT, BadToken
+from authz_server.core.jose import BadToken
 from authz_server.core.jose.encoding import json_segment
+from authz_server.core.jose.opening import MAX_HEADER_CHARS, check_header
 from resource_proxy.connectors import http_answer
 from resource_proxy.connectors.base import (
     CHUNK_BYTES,
@@ -17,7 +18,6 @@ from resource_proxy.http_pool import Pool
 from resource_proxy.http_wire import Answer as HttpAnswer
 
 CONTENT_TYPE = "application/jose"
-HEADER_LIMIT_CHARS = 4096
 
 
 class JoseAgency:
@@ -93,15 +93,10 @@ class StreamedPackage:
 
 def _check_header(first: bytes) -> None:
     """RFC 7516 section 7.1: a JWE begins with its protected header; ours are of one kind, never compressed."""
-    segment, dot, _ = first[: HEADER_LIMIT_CHARS + 1].partition(b".")
+    segment, dot, _ = first[: MAX_HEADER_CHARS + 1].partition(b".")
     if not dot:
         raise AgencyGarbage("does not begin with a header")
     try:
-        header = json_segment(segment)
+        check_header(json_segment(segment))
     except BadToken as error:
         raise AgencyGarbage(f"header: {error.detail}") from None
-    # RFC 8725 section 3.6: compression tells lengths, and inflates at the recipient's.
-    if not {"zip", "crit"}.isdisjoint(header):
-        raise AgencyGarbage("a header member that is never taken")
-    if header.get("alg") not in KEY_MANAGEMENT or header.get("enc") != "A256GCM":
-        raise AgencyGarbage("alg or enc is not one of ours")

@@ -30,7 +30,7 @@ def decrypt(token: str, keys: Key | KeySet, *, max_bytes: int = MAX_PLAINTEXT_BY
     if len(header_segment) > MAX_HEADER_CHARS:
         raise BadToken("header too long")
     header = json_segment(header_segment)
-    key = _choose(keys, header.get("kid"), _check_header(header))
+    key = _choose(keys, header.get("kid"), check_header(header))
     try:
         plaintext = jwe.decrypt_compact(octets, key.native, registry=registry).plaintext
     # joserfc hands on whatever its parts raise on hostile input (InvalidTag, KeyError, AssertionError...), and any of
@@ -50,7 +50,8 @@ def _registry(max_plaintext_bytes: int) -> jwe.JWERegistry:
     return registry
 
 
-def _check_header(header: dict[str, Any]) -> str:
+def check_header(header: dict[str, Any]) -> str:
+    """Check that a JWE is of the one kind that is taken; its `alg`.  Raises: BadToken."""
     # RFC 8725 section 3.6: compression tells lengths, and inflates.
     if not {"zip", "crit"}.isdisjoint(header):
         raise BadToken("a header member that is never taken")
