@@ -9,15 +9,13 @@ from typing import Any, Final, Literal
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import DECISIONS, AuditEntry
 from authz_server.consent.anomalies import KINDS
 from authz_server.consent.models import Anomaly
 from authz_server.core.clock import LOCAL_TIME
 
 Span = Literal["day", "month", "all"]
-DECISIONS: Final = ("approved", "denied", "expired")
-COUNTED: Final = (*DECISIONS, *KINDS)
-_EVENTS: Final = [f"consent.{decision}" for decision in DECISIONS]
+COUNTED: Final = (*(event.removeprefix("consent.") for event in DECISIONS), *KINDS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,7 @@ def _counts(session: Session, first: date, last: date) -> dict[str, Counter[str]
 
 def _decisions(begin: datetime, end: datetime) -> Select[Any, str, int]:
     of, at = (AuditEntry.client_id, AuditEntry.event), AuditEntry.at
-    within = (at >= begin, at < end, AuditEntry.event.in_(_EVENTS), AuditEntry.client_id.is_not(None))
+    within = (at >= begin, at < end, AuditEntry.event.in_(DECISIONS), AuditEntry.client_id.is_not(None))
     return select(*of, func.count()).where(*within).group_by(*of)
 
 

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AUDIT_ENTRY
+from authz_server.audit.models import DECISIONS as DECISION_EVENTS
 from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent import erasure
@@ -19,11 +20,7 @@ from authz_server.consent.models import CONSENT, REFUSAL
 from authz_server.database import unindexed
 
 Decision = Literal["approved", "denied", "expired"]
-DECISIONS: dict[str, Decision] = {
-    "consent.approved": "approved",
-    "consent.denied": "denied",
-    "consent.expired": "expired",
-}
+DECISIONS: Final = {event: cast(Decision, event.removeprefix("consent.")) for event in DECISION_EVENTS}
 WITHDRAWN: Final = "consent.withdrawn"
 ASKED_TO_ERASE: Final = (erasure.REQUESTED, erasure.UNTOLD)
 

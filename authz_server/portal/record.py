@@ -7,9 +7,10 @@ from typing import Final
 from flask import Blueprint, g, render_template
 from flask_babel import gettext
 
-from authz_server.audit.models import AuditEntry
+from authz_server.audit.models import DECISIONS, AuditEntry
 from authz_server.audit.service import NEWEST, Position, entries_of
 from authz_server.clients import own
+from authz_server.consent.outcome import WITHDRAWN
 from authz_server.consent.wording import day, moment, time_of_day
 from authz_server.core.clock import LOCAL_TIME
 from authz_server.counter import clerks
@@ -28,7 +29,7 @@ PER_PAGE: Final = 20
 
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.
 DELIVERIES: Final = frozenset({"token.failed", "token.spent_unknown"})
-DECISIONS: Final = frozenset({"consent.approved", "consent.denied", "consent.expired", "consent.withdrawn"})
+ABOUT_CONSENTS: Final = frozenset({*DECISIONS, WITHDRAWN})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ def line_of(entry: AuditEntry) -> Line:
         failed=entry.event in DELIVERIES and not entry.success,
         reason=str(reason) if reason is not None else None,
         reference=entry.transaction_id,
-        consent_url=f"/consents/{entry.transaction_id}" if entry.event in DECISIONS else None,
+        consent_url=f"/consents/{entry.transaction_id}" if entry.event in ABOUT_CONSENTS else None,
     )
 
 
