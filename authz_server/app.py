@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from sqlalchemy.orm import Session
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from authz_server import installation, portal, schema
+from authz_server import extensions, installation, portal, schema
 from authz_server.catalogue.model import Catalogue
 from authz_server.catalogue.views import create_blueprint as catalogue_blueprint
 from authz_server.config import Settings
@@ -54,7 +54,7 @@ def create_app(settings: Settings, *, catalogue: Catalogue | None = None, secret
     with app.app_context():
         engine = db.engine
     prepare_engine(engine)
-    app.extensions["mydata"] = services = load_services(settings, engine, catalogue)
+    app.extensions[extensions.NAME] = services = load_services(settings, engine, catalogue)
     _trace(app)
     if not secret_held:
         _hold_secret(app, services.secret)

@@ -1,9 +1,10 @@
 """What every request may reach: the settings and the parsed, cached things that a request only reads."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from flask import current_app
+from flask.sansio.app import App
 
 from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
@@ -12,6 +13,8 @@ from authz_server.core.jose import KeySet
 if TYPE_CHECKING:
     # The registry's own domain is above this module (setup.cfg, import-linter).
     from authz_server.clients.registry import Registry
+
+NAME: Final = "mydata"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,5 +30,10 @@ class Services:
 
 def services() -> Services:
     """The services of the current application."""
-    found: Services = current_app.extensions["mydata"]
+    return services_of(current_app)
+
+
+def services_of(app: App) -> Services:
+    """The services of an application, in which `app.create_app` has put them."""
+    found: Services = app.extensions[NAME]
     return found

@@ -26,7 +26,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.database import db
-from authz_server.extensions import services
+from authz_server.extensions import services, services_of
 from authz_server.identity import challenges, entry, visits
 from authz_server.identity.certificates import client_cert, cms, holder
 from authz_server.identity.certificates.errors import UNREADABLE, CertificateRefused
@@ -91,7 +91,7 @@ CERTIFICATE = Certificate()
 @use.record_once
 def load(state: BlueprintSetupState) -> None:
     """Read whom we trust when the server starts.  Raises: SettingsError."""
-    settings: Settings = state.app.extensions["mydata"].settings
+    settings = services_of(state.app).settings
     if settings.certificate is not None:
         hosts = frozenset(settings.allowed_outbound_hosts)
         state.app.extensions[_VERIFIER] = Verifier.load(settings.certificate, allowed_hosts=hosts)

@@ -21,7 +21,7 @@ from authz_server.catalogue.model import Text
 from authz_server.config import Settings
 from authz_server.core import clock, secrets
 from authz_server.database import db
-from authz_server.extensions import services
+from authz_server.extensions import services, services_of
 from authz_server.identity import csrf, enrolment, entry, language
 from authz_server.identity.challenges import Challenge
 from authz_server.identity.errors import MethodUnavailable, ShutOut, WrongCredentials
@@ -76,7 +76,7 @@ UPSTREAM: Final = Upstream()
 @use.record_once
 def load(state: BlueprintSetupState) -> None:
     """Read our credentials at each provider when the server starts.  Raises: BadKey, SettingsError."""
-    settings: Settings = state.app.extensions["mydata"].settings
+    settings = services_of(state.app).settings
     hosts = frozenset(settings.allowed_outbound_hosts)
     state.app.extensions[_PROVIDERS] = {
         name: Provider(name, each, allowed_hosts=hosts) for name, each in settings.upstream.items()
