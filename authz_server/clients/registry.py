@@ -145,7 +145,7 @@ class Registry:
         return key.public_jwk() if key else None
 
     def reload(self) -> None:
-        """Read the tables now, whatever was read before: for the process that has just written to them."""
+        """Read the tables now, without waiting for the second: for tests, which stop the clock."""
         with self._reading:
             self._snapshot = self._read(None, clock.now())
 
