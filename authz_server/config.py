@@ -171,6 +171,8 @@ def contradictions(parsed: Settings) -> list[str]:
         problems.append("tls_cert, tls_key: both or neither")
     if parsed.bind_cores and not hasattr(os, "sched_setaffinity"):
         problems.append("bind_cores: this operating system binds no process to a core")
+    if parsed.limits.transaction_ttl_s < (told_s := parsed.limits.request_uri_ttl_s):
+        problems.append(f"limits.transaction_ttl_s: must not be less than request_uri_ttl_s, {told_s}")
     if parsed.mail is not None:
         problems += _mail_problems(parsed.mail, sandbox=parsed.sandbox)
     problems += certificate_settings.contradictions(parsed.certificate, issuer=parsed.issuer)

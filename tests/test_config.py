@@ -68,6 +68,13 @@ def test_an_issuer_that_could_be_written_in_two_ways_is_refused(tmp_path: Path, 
     assert problems_of(tmp_path, issuer=issuer)[0].startswith("issuer: ")
 
 
+def test_a_request_uri_is_good_for_as_long_as_its_client_is_told(tmp_path: Path) -> None:
+    """RFC 9126 section 2.2, `expires_in`: it can't be begun once the time to decide is over."""
+    config.parse(GOOD | {"limits": {"request_uri_ttl_s": 90, "transaction_ttl_s": 90}}, base=tmp_path)
+    (problem,) = problems_of(tmp_path, limits={"request_uri_ttl_s": 90, "transaction_ttl_s": 89})
+    assert problem == "limits.transaction_ttl_s: must not be less than request_uri_ttl_s, 90"
+
+
 @pytest.mark.parametrize("name", ["issuer", "proxy_url"])
 def test_what_is_reached_under_a_path_is_refused(tmp_path: Path, name: str) -> None:
     """Pages link to each other by their paths, and the proxy's metadata would lie elsewhere (RFC 9728 section 3.1)."""
