@@ -74,7 +74,7 @@ class Dataset:
     Args:
         level: identity level that the agency demands, 1 (highest) to 4.
         typical_wait_s: what a citizen is told; 0 = at once.
-        preparing_limit_s: how long after it was issued an agency that prepares may keep a token alive.
+        preparing_limit_s: for how long, beyond a token's own time, an agency that prepares may keep it alive.
         large: the package holds a scan of some 20 MB.
         members: what stands inside of fields that hold an object or a list of objects, by name.
         schema: JSON Schema (draft 2020-12) of data.json; its properties are exactly the fields. Not to be changed.
