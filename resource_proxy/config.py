@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from authz_server.core import settings
 
@@ -57,9 +56,8 @@ class ProxySettings:
 
     @property
     def allowed_origin(self) -> str:
-        """The one origin whose scripts may read what is fetched here, as browsers write it (RFC 6454 section 6.2)."""
-        parts = urlsplit(self.browser_origin or self.issuer)
-        return f"{parts.scheme}://{parts.netloc}".lower()
+        """The one origin whose scripts may read what is fetched here."""
+        return settings.origin_of(self.browser_origin or self.issuer)
 
     @property
     def secure(self) -> bool:

@@ -222,6 +222,13 @@ def origin(value: Any, base: Path) -> str:
     return str(value)
 
 
+def origin_of(url: str) -> str:
+    """The origin of a base URL as browsers write it: small letters, no usual port (RFC 6454 section 6.2)."""
+    parts = urlsplit(url.lower())
+    usual = parts.port == {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{parts.netloc.rpartition(':')[0] if usual else parts.netloc}"
+
+
 def path(value: Any, base: Path) -> Path:
     """A path, relative to the settings file."""
     return base / text(value, base)

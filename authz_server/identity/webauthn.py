@@ -98,12 +98,11 @@ def site_of(issuer: str) -> Site | None:
     Loopback by its name is the exception that lets developers try (section 13.4.9; Secure Contexts, section 3.1).
     """
     parts = urlsplit(issuer)
-    host, port = parts.hostname or "", parts.port
+    host = parts.hostname or ""
     named = not (":" in host or host.replace(".", "").isdecimal())
     if not named or (parts.scheme != "https" and host != settings.LOOPBACK_NAME):
         return None
-    standard = port is None or port == {"https": 443, "http": 80}[parts.scheme]
-    return Site(rp_id=host, origin=f"{parts.scheme}://{host}" + ("" if standard else f":{port}"))
+    return Site(rp_id=host, origin=settings.origin_of(issuer))
 
 
 def creation_options(

@@ -182,6 +182,23 @@ def test_authorities_that_can_not_be_read_are_told_at_the_start(
         create_app(wrong, catalogue=real_catalogue)
 
 
+@pytest.mark.parametrize(
+    ("issuer", "browser_origin", "origin"),
+    [
+        ("https://op.example", None, "https://op.example"),
+        ("https://OP.example:443", None, "https://op.example"),
+        ("https://op.example", "https://pages.example:443", "https://pages.example"),
+        ("https://op.example:8443", None, "https://op.example:8443"),
+        ("http://localhost:80", None, "http://localhost"),
+        ("https://[2001:DB8::443]:443", None, "https://[2001:db8::443]"),
+    ],
+)
+def test_the_pages_that_may_fetch_are_named_as_browsers_name_them(
+    settings: ProxySettings, issuer: str, browser_origin: str | None, origin: str
+) -> None:
+    assert replace(settings, issuer=issuer, browser_origin=browser_origin).allowed_origin == origin
+
+
 def test_secrets_are_not_in_the_repr(settings: ProxySettings) -> None:
     assert "synthetic-api-key" not in repr(settings)
 
