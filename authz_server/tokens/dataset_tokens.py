@@ -78,6 +78,7 @@ LEASE = _edge(
     TOKEN.c.jkt == bindparam("proof_jkt"),
     TOKEN.c.dataset_id == bindparam("asked_dataset"),
     _of_consent("level") <= bindparam("needed_level"),
+    ~is_suspended(bindparam("resource_server")),
     *STANDS,
     returning=(
         *(TOKEN.c[name] for name in ("position", "recipient_jwk", "agent_id", "clerk_citizen_id")),
@@ -187,7 +188,7 @@ def lease(
     jkt: str,
     dataset_id: str,
     needed_level: int,
-    actor: str,
+    resource_server: str,
     ttl_s: int,
     spend: Sequence[Identifier],
     now: datetime,
@@ -195,7 +196,8 @@ def lease(
     """Spend the right to fetch, for as long as the lease lasts. The caller commits before it uses the lease.
 
     Args: jkt: thumbprint of the key of the verified proof; needed_level: what the dataset demands now, which may be
-        more than it did when the citizen consented; spend: identifiers of the assertion and the proof.
+        more than it did when the citizen consented; resource_server: which client fetches; spend: identifiers of the
+        assertion and the proof.
     Raises: TokenNotReady, AuthenticationNotSufficient if all but the time that the agency named, or the level, is
         right; else TokenNotUsable.
     """
@@ -203,11 +205,12 @@ def lease(
     asked: dict[str, Any] = {"token": digest(token), "proof_jkt": jkt, "asked_dataset": dataset_id, "now": now}
     rows = LEASE.run(
         session,
-        entry=Entry(at=now, event="token.leased", success=True, actor=actor),
+        entry=Entry(at=now, event="token.leased", success=True, actor=f"client:{resource_server}"),
         spend=spend,
         lease=digest(handle),
         lease_until=now + timedelta(seconds=ttl_s),
         needed_level=needed_level,
+        resource_server=resource_server,
         **asked,
     )
     if rows:

@@ -150,7 +150,7 @@ def _lease(held: Held, now: datetime) -> None:
         jkt=JKT,
         needed_level=4,
         dataset_id=DATASET,
-        actor="client:proxy",
+        resource_server="proxy",
         ttl_s=60,
         spend=spend,
         now=now,

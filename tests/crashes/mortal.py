@@ -51,7 +51,7 @@ def lease(session: Session, token: str, dataset: str) -> str:
         jkt=JKT,
         needed_level=4,
         dataset_id=dataset,
-        actor="client:proxy",
+        resource_server="proxy",
         ttl_s=LIMITS.lease_s,
         spend=[proof],
         now=now,

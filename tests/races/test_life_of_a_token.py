@@ -68,7 +68,7 @@ class Life(RuleBasedStateMachine):
                     jkt=JKT,
                     needed_level=4,
                     dataset_id=self.seeds.dataset_id,
-                    actor="client:proxy",
+                    resource_server="proxy",
                     ttl_s=LIMITS.lease_s,
                     spend=(),
                     now=self.model.now,

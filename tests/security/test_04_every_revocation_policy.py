@@ -23,7 +23,17 @@ from authz_server.identity.models import Citizen
 from authz_server.tokens.models import DatasetToken
 from authz_server.tokens.withdrawal import freeze
 from tests.support.platform import PURPOSE, Bank, CitizenBrowser, Platform, answer_of, hidden_fields
-from tests.support.protocol import error_page, new_bank, new_citizen, opened, refused, rows, userinfo, writing
+from tests.support.protocol import (
+    dataset_token,
+    error_page,
+    new_bank,
+    new_citizen,
+    opened,
+    refused,
+    rows,
+    userinfo,
+    writing,
+)
 
 DATASET = "ris.personal"
 
@@ -312,3 +322,17 @@ def test_a_request_that_its_client_could_not_push_any_more_is_not_answered(
         answer = journey.browser.decide(journey.page, decision)
     error_page(answer)
     assert not rows(own_platform, Consent, client_id=journey.bank.client_id)
+
+
+def test_a_resource_server_that_is_suspended_uses_up_no_more_tokens(own_platform: Platform) -> None:
+    """Its assertion may still be taken for a second: the registry is looked at no more often."""
+    fetch = dataset_token(own_platform)
+    proxy = own_platform.proxy.client_id
+    with clock.frozen(clock.now()):
+        refused(fetch.exchange(subject_token="mdt_"), 400)  # what is known of the proxy is of this moment
+        with Session(own_platform.engine) as session, session.begin():
+            clients.suspend(session, proxy, now=clock.now())
+        refused(fetch.exchange(), 400, "invalid_request")
+        with writing(own_platform) as session:
+            clients.resume(session, proxy)
+        assert fetch.exchange().status_code == 200

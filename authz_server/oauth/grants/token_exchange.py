@@ -47,7 +47,7 @@ class TokenExchangeGrant(ClientGrant):
                 jkt=thumbprint(payload.get("dpop_jkt")),
                 dataset_id=dataset.id,
                 needed_level=dataset.level,
-                actor=f"client:{self.client.client_id}",
+                resource_server=self.client.client_id,
                 ttl_s=here.settings.limits.lease_s,
                 spend=[self.client.identifier, proof],
                 now=now,
