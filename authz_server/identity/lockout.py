@@ -171,6 +171,22 @@ def count(session: Session, door: Door, *, now: datetime) -> datetime | None:
     return locked_until
 
 
+def count_at(session: Session, doors: Iterable[Door], *, now: datetime) -> list[tuple[Door, datetime | None]]:
+    """Count an attempt at each of these doors, as `count` does, or at none that was open. The caller commits.
+
+    Raises: SignInLocked, if one was locked: nobody looks at the attempt then, so it is held against nobody else.
+    """
+    counted: list[tuple[Door, datetime | None]] = []
+    for door in doors:
+        try:
+            counted.append((door, count(session, door, now=now)))
+        except SignInLocked:
+            for open_door, _ in counted:
+                take_back(session, open_door)
+            raise
+    return counted
+
+
 def left(session: Session, door: Door, *, now: datetime) -> tuple[int, datetime | None]:
     """How many failures it takes until a door locks, and until when it is locked, if it is. Nothing is counted."""
     row = session.execute(_STATE, {"door_kind": door.kind, "door_key": door.key}).one_or_none()

@@ -48,8 +48,8 @@ def begin(
     """
     doors = tuple(method.doors(account, address, settings))
     # In this order here, in `complete` and in `give_up`: else two sign-ins could wait for each other.
-    locks = [(door.kind, lockout.count(session, door, now=now)) for door in doors]
-    ends = [until for kind, until in locks if kind == lockout.ACCOUNT and until is not None]
+    locks = lockout.count_at(session, doors, now=now)
+    ends = [until for door, until in locks if door.kind == lockout.ACCOUNT and until is not None]
     return Try(method=method, attempt=begin(session), doors=doors, locked_until=max(ends, default=None))
 
 

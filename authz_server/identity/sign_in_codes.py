@@ -77,8 +77,7 @@ def ask(session: Session, username: str, *, address: str | None, limits: Limits,
     Args: username: as it was typed.  Raises: SignInLocked, for accounts that are there and that are not.
     """
     account = account_of(username)
-    for door in _doors(account, address, limits):
-        lockout.count(session, door, now=now)
+    lockout.count_at(session, _doors(account, address, limits), now=now)
     # What can't be a user name is looked up as the empty one, which nobody has.
     known = username if USERNAME.fullmatch(username) else ""
     found = session.execute(_FIND, {"typed_username": known}).one_or_none()
@@ -122,7 +121,6 @@ def _doors(account: str, address: str | None, limits: Limits) -> tuple[Door, ...
         key = secrets.digest(f"{METHOD}\0{span}\0{account}")
         return Door(kind=lockout.ACCOUNT, key=key, most=most, window=span, lock=span)
 
-    # The address last: what the others refuse is not held against its neighbours.
     return (
         sending(1, timedelta(seconds=limits.email_code_pause_s)),
         sending(limits.email_codes_per_day, lockout.DAY),

@@ -332,6 +332,21 @@ def test_in_a_day_there_are_few_guesses_in_all_whoever_they_are_at_and_both_meth
     assert send(Browser(app), "health_card", typed("health_card")).status_code == 303
 
 
+@pytest.mark.parametrize("limits", [{"knowledge_registry_day": 4}])
+@both
+def test_what_nobody_looked_at_is_held_against_nobody(session: Session, app: Flask, method: str) -> None:
+    """While it is closed to everybody, people try again; it must not lock them out when it opens."""
+    enrol(session)
+    for national_id in OTHERS:
+        assert fail(Browser(app), method, national_id).status_code == 400
+    for _ in range(11):
+        browser = Browser(app)
+        assert send(browser, method, typed(method)).status_code == 429
+        assert browser.page["error"] == "closed"
+    clock.advance(timedelta(days=1))
+    assert send(Browser(app), method, typed(method)).status_code == 303
+
+
 @both
 def test_nothing_that_was_typed_is_left_in_the_database_the_record_or_a_log(
     session: Session, browser: Browser, registry: RunningRegistry, method: str, caplog: pytest.LogCaptureFixture

@@ -164,6 +164,21 @@ def test_one_address_asks_for_fifty_in_a_day(own_platform: Platform, hands: Hand
     assert statuses == [200] * 50 + [429]
 
 
+def test_who_asks_from_an_address_that_gets_no_more_codes_takes_none_from_anybody(
+    own_platform: Platform, hands: Hands, office: PostOffice
+) -> None:
+    for number in range(50):
+        assert ask(own_platform.browser(), f"name-{number}").status_code == 200
+    for _ in range(6):
+        assert ask(own_platform.browser()).status_code == 429
+        clock.advance(timedelta(minutes=1))
+    assert ask(own_platform.browser()).status_code == 429
+    elsewhere = own_platform.browser()
+    elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.77"
+    assert ask(elsewhere).status_code == 200
+    assert letters(hands, office) == [MAILBOX]
+
+
 @pytest.mark.parametrize(
     "change",
     [
