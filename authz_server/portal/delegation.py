@@ -2,7 +2,7 @@
 
 Routes, by reference number of the visit
     GET  /counter/<reference>/agent   how far it has come, and what can be done
-    POST /counter/<reference>/agent   form: csrf, step: invite (with national_id), confirm, end
+    POST /counter/<reference>/agent   form: csrf, step: invite (with national_id); confirm, end (with shown)
 """
 
 from typing import Final
@@ -54,6 +54,8 @@ def take_step(signed_in: SignedIn, reference: str) -> BaseResponse:
     if step == "invite":
         return _invite(signed_in, visit)
     row = _row(visit)
+    if row is not None and request.form.get("shown") != _shown(row):
+        return _too_late(signed_in, visit)
     if row is not None and step == "confirm" and (answer := let_prove_more(signed_in, row.level)):
         return answer
     turns.hold(db.session(), signed_in, frozen=True)
@@ -116,6 +118,7 @@ def _page(
         open_until=moment(visit.open_until),
         stage=stage,
         agent=masked(row.agent_name or "") if row is not None else "",
+        shown=_shown(row) if row is not None else "",
         invitation=_invitation(row) if row is not None and stage == "invited" else None,
         invited_until=moment(row.expires_at) if row is not None else None,
         agents_url=f"{services().settings.issuer}/agent",
@@ -130,6 +133,11 @@ def _page(
 def _invitation(row: agents.Delegated) -> str | None:
     short = delegation.find_invitation(row, cookies.session_secret() or "", services().secret)
     return grouped(short) if short else None
+
+
+def _shown(row: agents.Delegated) -> str:
+    """Which delegation a page speaks of, for its buttons: they must not decide on another one, with another agent."""
+    return row.invited_at.isoformat()
 
 
 def _row(visit: Visit) -> agents.Delegated | None:

@@ -24,7 +24,7 @@ from authz_server.oauth import agency_ticket
 from tests.counter.office import NATIONAL_IDS, Errand, Visit, agree, announce, new_office, press, redeem
 from tests.counter.test_visit import refused, said
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import everything, rows, shut_out_once_seen, writing
+from tests.support.protocol import everything, new_citizen, rows, shut_out_once_seen, writing
 
 NOBODYS = "F131232216"  # could have been given out, and has no account here
 
@@ -179,6 +179,20 @@ def test_what_has_gone_on_meanwhile_is_said_on_top_and_not_at_the_number(platfor
     assert page.status_code == 409
     assert 'id="national_id"' in page.text
     assert "national_id-error" not in page.text
+
+
+@pytest.mark.parametrize("step", ["confirm", "end"])
+def test_a_page_that_names_an_earlier_agent_decides_on_nobody_else(platform: Platform, office: Bank, step: str) -> None:
+    sent = errand(platform, office)
+    sent.accept()
+    earlier = hidden_fields(sent.citizen.client.get(sent.naming).text)
+    assert press(sent.citizen, sent.naming, "end").status_code == 303
+    username = new_citizen(platform)
+    (other,) = rows(platform, Citizen, username=username)
+    Errand(sent.visit, platform.citizen(username)).accept(other.national_id)
+    page = sent.citizen.client.post(sent.naming, data=earlier | {"step": step})
+    assert (page.status_code, "Let 測○○○丙 go for you?" in page.text) == (409, True), "who it is now, to be asked again"
+    assert told(platform, username, sent.visit.reference)[-1] == ("agent.accepted", "citizen")
 
 
 def test_an_agent_declines_and_the_citizen_may_ask_again(platform: Platform, office: Bank) -> None:
