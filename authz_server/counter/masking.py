@@ -1,14 +1,15 @@
 """A name that its bearer recognises, and nobody else reads: 王○明, 王○, W**."""
 
+import unicodedata
 from typing import Final
 
 HIDDEN: Final = "○"
 
 
 def masked(name: str) -> str:
-    """Han names keep their ends, others the first letter of each word."""
+    """Han names keep their ends, those of an alphabet with capitals the first letter of each word."""
     name = name.strip()
-    if name.isascii():
+    if all(unicodedata.category(character) != "Lo" for character in name):
         return " ".join(f"{word[0]}**" for word in name.split())
     if len(name) < 3:
         return name[:1] + HIDDEN * (len(name) - 1)

@@ -54,7 +54,17 @@ def test_what_people_mistake_and_how_they_group_it_does_not_matter(short: str) -
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [("王小明", "王○明"), ("王明", "王○"), ("歐陽小明", "歐○○明"), ("Wang Ming", "W** M**"), ("王", "王"), ("", "")],
+    [
+        ("王小明", "王○明"),
+        ("王明", "王○"),
+        ("歐陽小明", "歐○○明"),
+        ("Wang Ming", "W** M**"),
+        ("王", "王"),
+        ("", ""),
+        ("José  Núñez", "J** N**"),
+        ("Škoda", "Š**"),
+        ("瓦歷斯·諾幹", "瓦○○○○幹"),
+    ],
 )
 def test_a_clerk_sees_a_name_that_only_its_bearer_recognises(name: str, shown: str) -> None:
     assert masked(name) == shown
