@@ -87,6 +87,7 @@ def change(signed_in: SignedIn, client_id: str) -> Response:
 
 def _appoint(signed_in: SignedIn, client_id: str, own: int, form: Mapping[str, str]) -> Response:
     role, username, name = (form.get(field, "").strip() for field in ("role", "username", "name"))
+    username = username.lower()  # as at the sign-in
     if role not in ROLES or not username or not name:
         error = gettext("Give the user name and the name, and choose the role.")
         return _page(signed_in, client_id, own, error=error, status=400, typed=form)

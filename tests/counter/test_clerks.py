@@ -407,6 +407,12 @@ def test_an_administrator_appoints_and_dismisses_and_everybody_concerned_reads_i
     assert "was ended" in theirs.client.get("/record").text
 
 
+def test_a_user_name_is_taken_as_at_the_sign_in(platform: Platform, office: Office) -> None:
+    browser, newcomer = administered(platform, office), new_citizen(platform)
+    fields = {"username": newcomer.upper(), "name": "測試市民丙", "role": CLERK}
+    assert send(browser, office, **fields).location.endswith("?done=new")
+
+
 def test_nobody_administers_an_office_that_is_not_theirs(platform: Platform, office: Office) -> None:
     browser, other = administered(platform, office), new_office(platform)
     (elsewhere,) = rows(platform, Appointment, client_id=other.client_id)
