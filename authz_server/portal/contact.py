@@ -83,6 +83,8 @@ def propose(signed_in: SignedIn, kind: str) -> Response:
     kind, value = _kind(kind), request.form.get("value", "")
     if problem := _not_now(signed_in, kind):
         return _form(signed_in, kind, value=value, error=problem, status=403)
+    if "lang" in request.form:
+        return _form(signed_in, kind, value=value)
     now, limits = clock.now(), services().settings.limits
     try:
         normal = contact.normal(kind, value)

@@ -78,6 +78,8 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
         return answer
     if not csrf.check_form(_action(transaction_id)):
         return _form(signed_in, found, {"csrf": too_old()}, status=403)
+    if "lang" in request.form:
+        return _form(signed_in, found)
     if signed_in.frozen_at is not None:
         problem = gettext("Your account is frozen, so nothing of yours is sent. Unfreeze it first.")
         return _form(signed_in, found, {"csrf": problem}, status=403)

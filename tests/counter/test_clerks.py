@@ -407,6 +407,20 @@ def test_an_administrator_appoints_and_dismisses_and_everybody_concerned_reads_i
     assert "was ended" in theirs.client.get("/record").text
 
 
+def test_switching_the_language_keeps_whom_an_administrator_is_about_to_appoint(
+    platform: Platform, office: Office
+) -> None:
+    browser, newcomer = administered(platform, office), new_citizen(platform)
+    assert 'form="appoint" name="lang"' in browser.client.get(f"/office/{office.client_id}").text
+    page = send(browser, office, username=newcomer, name="測試市民丙", role=ADMINISTRATOR, lang="en")
+    assert page.status_code == 200
+    assert f'value="{newcomer}"' in page.text
+    assert 'value="測試市民丙"' in page.text
+    assert 'value="administrator" checked' in page.text
+    (citizen,) = rows(platform, Citizen, username=newcomer)
+    assert rows(platform, Appointment, citizen_id=citizen.id) == []
+
+
 def test_a_user_name_is_taken_as_at_the_sign_in(platform: Platform, office: Office) -> None:
     browser, newcomer = administered(platform, office), new_citizen(platform)
     fields = {"username": newcomer.upper(), "name": "測試市民丙", "role": CLERK}

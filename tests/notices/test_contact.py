@@ -277,6 +277,15 @@ def test_what_is_no_address_is_refused_and_kept_in_the_form(
     assert told(own_platform) == []
 
 
+def test_switching_the_language_keeps_what_was_typed_and_sends_nothing(
+    own_platform: Platform, citizen: CitizenBrowser
+) -> None:
+    assert 'form="contact" name="lang"' in citizen.client.get(EMAIL).text
+    page = submit(citizen, EMAIL, value=NEW, lang="en")
+    assert (page.status_code, told(own_platform)) == (200, [])
+    assert f'value="{NEW}"' in page.text
+
+
 @pytest.mark.parametrize("csrf", ["", "x"])
 def test_a_form_from_elsewhere_changes_nothing(own_platform: Platform, citizen: CitizenBrowser, csrf: str) -> None:
     for path in (EMAIL, f"{EMAIL}/remove"):

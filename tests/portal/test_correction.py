@@ -103,6 +103,14 @@ def test_whoever_is_weaker_than_the_dataset_demands_asks_for_nothing(scene: Scen
     assert not scene.rows
 
 
+def test_switching_the_language_keeps_what_was_typed_and_sends_nothing(scene: Scene) -> None:
+    assert 'form="correct" name="lang"' in scene.citizen.client.get(scene.path).text
+    page = scene.ask(lang="en")
+    assert (page.status_code, scene.rows) == (200, [])
+    assert f'value="{VALUE}"' in page.text
+    assert f'<option value="{FIELD}" selected>' in page.text
+
+
 def test_only_the_agency_learns_what_it_should_say_and_nothing_of_it_stays(scene: Scene) -> None:
     assert scene.path in scene.page()
     answer = scene.ask()
