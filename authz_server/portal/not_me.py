@@ -34,6 +34,8 @@ def stop() -> Response:
     key = request.form.get("key", "")
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
         return _page(key, stale=True)
+    if "lang" in request.form:
+        return _page(key)
     try:
         stopped = not_me.use(db.session(), _link(key), now=clock.now())
     except NoSuchLink:

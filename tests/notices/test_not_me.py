@@ -72,6 +72,21 @@ def test_following_the_link_changes_nothing_and_says_what_the_button_does(own_pl
     assert rows(own_platform, Citizen) + rows(own_platform, AuditEntry) == before
 
 
+def test_in_the_other_language_a_form_that_was_too_old_is_still_of_that_message(
+    own_platform: Platform, link: str
+) -> None:
+    browser = own_platform.browser()
+    form = hidden_fields(browser.get(link).text)
+    browser.delete_cookie("__Host-mydata-form")  # signed in elsewhere meanwhile
+    stale = browser.post("/not-me", data=form)
+    assert (stale.status_code, 'form="not-me" name="lang"' in stale.text) == (403, True)
+    switched = browser.post("/not-me", data=hidden_fields(stale.text) | {"lang": "zh-TW"})
+    assert (switched.status_code, "不是您嗎？" in switched.text) == (200, True)
+    assert not frozen(own_platform)
+    assert browser.post("/not-me", data=hidden_fields(switched.text)).status_code == 303
+    assert frozen(own_platform)
+
+
 def test_the_button_stops_everything_without_a_sign_in(own_platform: Platform, link: str) -> None:
     citizen = own_platform.citizen()
     (granted,) = own_platform.tokens(own_platform.detail("ris.personal"), citizen=citizen)["authorization_details"]
