@@ -5,7 +5,7 @@ Routes
     POST /office/desk/<request_id>   form: csrf, decision=start|cancel; leads back to the desk
 
 What follows is on the record under the clerk's number. The computer is one of several people, so the session that was
-opened for this ends here, and the clerk's own pages with it.
+opened for this ends with the answer, whichever it is, and the clerk's own pages with it.
 """
 
 from typing import Final
@@ -40,7 +40,9 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
     """Ask, for the record is about to name somebody; or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
     if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
-        return _back(pending, SOMEBODY_ELSE)
+        location = _failed(pending, SOMEBODY_ELSE)
+        db.session.commit()
+        return redirect(location, code=303)
     return _page(signed_in, pending) if _stated(pending, signed_in) else _sign_in(request_id)
 
 
@@ -53,9 +55,9 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
     if not csrf.check_form(_action(request_id)):
         return _page(signed_in, pending, stale=True)
     if form.get("decision") == "cancel":
-        return _back(pending, "access_denied")
+        return _leave(signed_in, _failed(pending, "access_denied"))
     if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
-        return _back(pending, SOMEBODY_ELSE)
+        return _leave(signed_in, _failed(pending, SOMEBODY_ELSE))
     stated, appointment_id = _stated(pending, signed_in), _appointment(pending, signed_in, CLERK)
     if stated is None:
         return _sign_in(request_id)
@@ -70,11 +72,7 @@ def start(signed_in: SignedIn, request_id: str) -> Response:
         settings=services().settings,
         now=now,
     )
-    sign_in.leave(db.session(), signed_in, now=now)
-    db.session.commit()
-    response = redirect(location, code=303)
-    cookies.delete_session(response)
-    return response
+    return _leave(signed_in, location)
 
 
 def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
@@ -86,11 +84,18 @@ def _open(signed_in: SignedIn, request_id: str) -> PendingRequest:
     return pending
 
 
-def _back(pending: PendingRequest, error: str) -> Response:
-    """End it, and lead back to the desk."""
-    location = fail(db.session(), pending, error, settings=services().settings, now=clock.now())
+def _failed(pending: PendingRequest, error: str) -> str:
+    """End it; where that leads. The caller commits."""
+    return fail(db.session(), pending, error, settings=services().settings, now=clock.now())
+
+
+def _leave(signed_in: SignedIn, location: str) -> Response:
+    """Sign out, commit, and lead back to the desk."""
+    sign_in.leave(db.session(), signed_in, now=clock.now())
     db.session.commit()
-    return redirect(location, code=303)
+    response = redirect(location, code=303)
+    cookies.delete_session(response)
+    return response
 
 
 def _stated(pending: PendingRequest, signed_in: SignedIn) -> Stated | None:

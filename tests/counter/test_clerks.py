@@ -343,6 +343,17 @@ def test_whoever_is_about_to_work_at_a_desk_is_not_led_elsewhere_and_reads_it_in
     assert (switched.status_code, "開始值班" in switched.text) == (200, True)
 
 
+def test_whoever_goes_back_to_the_desk_leaves_no_session_of_theirs_on_its_computer(
+    platform: Platform, office: Office
+) -> None:
+    citizen, address = asked(platform, office)
+    assert answer_of(press(citizen, address, "cancel"))["error"] == "access_denied"
+    assert citizen.client.get("/record").location.startswith("/sign-in")
+    citizen, address = asked(platform, office, username=new_citizen(platform))
+    assert answer_of(press(citizen, address, "cancel"))["error"] == "access_denied"
+    assert citizen.client.get("/record").location.startswith("/sign-in")
+
+
 def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None:
     office = new_office(platform, named_clerks=False)
     nobody: dict[str, Any] = {"actor_token": None, "actor_token_type": None}
