@@ -110,7 +110,8 @@ def propose(session: Session, citizen_id: int, kind: Kind, value: str, *, limits
     if (session.scalar(select(func.count()).where(*today)) or 0) >= limits.contact_codes_per_day:
         raise TooManyCodes(kind)
     # Over for long, for it must be so on a host, too, whose clock is behind: there is one to type, or none.
-    session.execute(update(CONTACT_CHANGE).where(*_open(citizen_id, kind, now)).values(expires_at=now - VOID_FOR))
+    over = now - VOID_FOR
+    session.execute(update(CONTACT_CHANGE).where(*_open(citizen_id, kind, over)).values(expires_at=over))
     expires_at = now + timedelta(seconds=limits.contact_code_ttl_s)
     _insert(session, citizen_id, kind, value, created_at=now, expires_at=expires_at)
     _tell(session, citizen_id, PROPOSED, kind, now=now)

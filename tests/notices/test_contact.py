@@ -211,6 +211,20 @@ def test_a_code_is_over_after_its_time_and_is_not_sent_any_more(
     assert own_platform.citizen().client.get(f"{EMAIL}/code").location == EMAIL
 
 
+def test_of_two_codes_the_newer_one_counts_on_every_host_whatever_its_clock_says(
+    own_platform: Platform, citizen: CitizenBrowser, hands: Hands, office: PostOffice
+) -> None:
+    with clock.frozen(clock.now()):
+        submit(citizen, EMAIL, value="elder@citizen.example")
+        clock.advance(timedelta(seconds=own_platform.settings.limits.contact_code_ttl_s + 1))
+        citizen = own_platform.citizen()
+        submit(citizen, EMAIL, value=NEW)
+        code = code_to(hands, office, NEW)
+        clock.advance(timedelta(seconds=-2))  # on another host
+        assert NEW in citizen.client.get(f"{EMAIL}/code").text
+        assert submit(citizen, f"{EMAIL}/code", code=code).location == "/account/contact?saved=1"
+
+
 def test_no_more_codes_than_five_a_day(own_platform: Platform, citizen: CitizenBrowser) -> None:
     for number in range(own_platform.settings.limits.contact_codes_per_day):
         assert submit(citizen, EMAIL, value=f"a{number}@citizen.example").status_code == 303
