@@ -27,7 +27,7 @@ from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL
 from authz_server.counter import agents
 from authz_server.counter.codes import Face, one_time_code
-from authz_server.counter.desk import Desk, tries_left
+from authz_server.counter.desk import REDEEMED, Desk, tries_left
 from authz_server.counter.masking import masked
 from authz_server.counter.service import Visit, find_visit, show
 from authz_server.database import db
@@ -44,6 +44,7 @@ from authz_server.portal.record import actor_name, line_of
 
 blueprint = Blueprint("visit", __name__)
 STEPS: Final = 30
+ACCEPTED: Final = (REDEEMED, f"{agents.OF_CITIZEN}redeemed")
 
 
 def _visitor_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
@@ -152,6 +153,8 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
     unasked = [find(one.dataset_id) for one in outcome.fetches if one.dataset_id not in asked]
     agent, code = _agent(visit), code_of(visit)
     brings = agent is None or agent["stage"] != "in_force"
+    # The barcode's row is kept for a day, the record for years.
+    used_at = visit.used_at or next((entry.at for entry in steps if entry.event in ACCEPTED), None)
     said, locked = said_of(visit, steps, has_code=code is not None, brings=brings)
     text = render_template(
         "visit.html",
@@ -160,7 +163,7 @@ def _page(signed_in: SignedIn, visit: Visit, *, stale: bool = False) -> Response
         client=client_facts(outcome),
         open_until=moment(visit.open_until),
         barcode_good_for_s=services().settings.limits.barcode_ttl_s,
-        used=moment(visit.used_at),
+        used=moment(used_at),
         face=face_of(visit),
         good_until=time_of_day(visit.barcode.expires_at) if visit.barcode else None,
         shown_before=shown_before(visit),

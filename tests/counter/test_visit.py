@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
+from authz_server import worker
 from authz_server.config import Limits, MailSettings
 from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.wording import day, time_of_day
@@ -61,6 +62,18 @@ def test_an_office_gets_the_tokens_for_a_barcode_and_its_one_time_code(platform:
     assert leased.status_code == 200, leased.text
     assert refused(redeem(office, barcode, code))
     assert refused(announce(office, barcode))
+
+
+def test_a_visit_of_long_ago_still_says_when_its_barcode_was_accepted(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(own_platform, office := new_office(own_platform))
+        assert redeem(office, barcode, code).status_code == 200
+        clock.advance(timedelta(days=3))
+        worker.purge(own_platform.engine, limits=own_platform.settings.limits)
+        assert not rows(own_platform, Barcode)
+        page = own_platform.citizen().client.get(visit.path).text
+    assert "Your barcode was accepted on" in page
+    assert "Its time is over." not in page
 
 
 @pytest.mark.parametrize("cause", ["wrong_office", "shown_again", "used", "too_late", "stopped", "no_such", "no_code"])
