@@ -3,10 +3,10 @@
 Routes
     GET  /download           the catalogue for people; q: search, dataset (any number): what is ticked
     GET  /download/basket    dataset (1 to 5): what was chosen, with the parameters that it needs
-    POST /download/basket    form: csrf, dataset, <dataset>/<parameter>; opens the request and leads to its question
+    POST /download/basket    dataset; form: csrf, <dataset>/<parameter>; opens the request and leads to its question
 
-What was chosen stands in the address, so that nothing has to be kept and the way back works. What parameters say,
-which may be a parcel of land, is posted. From the consent on: `portal.fetching`.
+What was chosen stands in the address, so that nothing has to be kept, and the way back and a new sign-in work. What
+parameters say, which may be a parcel of land, is posted. From the consent on: `portal.fetching`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -86,11 +86,16 @@ def ask(signed_in: SignedIn) -> Response:
 
 def catalogue_url(ticked: Sequence[Dataset]) -> str:
     """The address of the catalogue with these ticked."""
-    return "/download?" + urlencode([("dataset", dataset.id) for dataset in ticked])
+    return f"/download?{_named(ticked)}"
+
+
+def _named(datasets: Sequence[Dataset]) -> str:
+    """The part of an address that names these."""
+    return urlencode([("dataset", dataset.id) for dataset in datasets])
 
 
 def _ticked() -> tuple[Dataset, ...]:
-    named = request.values.getlist("dataset")
+    named = request.args.getlist("dataset")
     found = (services().catalogue.find_dataset(name) for name in dict.fromkeys(named))
     return tuple(dataset for dataset in found if dataset)
 
@@ -170,6 +175,7 @@ def _basket(
             for dataset in datasets
         ],
         level=min(dataset.level for dataset in datasets),
+        address=f"/download/basket?{_named(datasets)}",
         back=catalogue_url(datasets),
         problems=parameters.summary_of(errors),
         stale=stale,

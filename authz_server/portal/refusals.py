@@ -13,7 +13,7 @@ from flask import Flask, abort, request
 from authz_server.portal import verify
 from authz_server.portal.errors import for_people
 
-SEVERAL: Final = frozenset({"channel", "dataset", "optional"})  # fields of which a form has one for each choice
+SEVERAL: Final = frozenset({"channel", "optional"})  # fields of which a form has one for each choice
 
 
 def init_app(app: Flask) -> None:

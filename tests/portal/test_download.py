@@ -3,7 +3,9 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from html import unescape
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import orjson
 import pytest
@@ -69,7 +71,7 @@ def ask(citizen: CitizenBrowser, *datasets: str, **parameters: str) -> TestRespo
     """Send the form of the basket; `fia_income__tax_year` is a field of it."""
     page = citizen.client.get(BASKET, query_string={"dataset": datasets})
     fields = {name.replace("__", "/").replace("_", ".", 1): value for name, value in parameters.items()}
-    return citizen.client.post(BASKET, data=hidden_fields(page.text) | {"dataset": list(datasets)} | fields)
+    return citizen.client.post(BASKET, query_string={"dataset": datasets}, data=hidden_fields(page.text) | fields)
 
 
 def test_the_catalogue_is_shown_to_anybody_and_found_in_by_words_of_both_languages(platform: Platform) -> None:
@@ -163,6 +165,18 @@ def test_the_fields_of_a_period_are_months_as_html_has_them(platform: Platform) 
     assert not any("maxlength" in month for month in months)
 
 
+def test_whoever_is_signed_out_while_the_basket_is_open_comes_back_to_what_was_chosen(platform: Platform) -> None:
+    chosen = {"dataset": ("ris.personal", "fia.income")}
+    citizen = platform.citizen()
+    page = citizen.client.get(BASKET, query_string=chosen).text
+    action = re.search(r'<form id="basket" method="post" action="([^"]+)"', page)
+    assert action is not None
+    citizen.client.delete_cookie("__Host-mydata")
+    sent = citizen.client.post(unescape(action[1]), data=hidden_fields(page) | {"fia.income/tax_year": "113"})
+    back = dict(parse_qsl(urlsplit(sent.location).query))["return_to"]
+    assert platform.citizen().client.get(back).text.count('class="card"') == 2
+
+
 def test_the_consent_is_to_oneself_and_names_nobody_else(platform: Platform) -> None:
     given = Given(platform, "ris.personal", "fia.income", fia_income__tax_year=str(this_year() - 1))
     page = " ".join(given.question.text.split())
@@ -230,7 +244,7 @@ def test_a_basket_that_another_site_sends_opens_nothing(platform: Platform) -> N
     """Security line 11."""
     citizen = platform.citizen()
     before = len(rows(platform, AuthorizationRequest, client_id=own.CLIENT_ID))
-    answer = citizen.client.post(BASKET, data={"dataset": "ris.personal", "csrf": "x"})
+    answer = citizen.client.post(f"{BASKET}?dataset=ris.personal", data={"csrf": "x"})
     assert answer.status_code == 403
     assert len(rows(platform, AuthorizationRequest, client_id=own.CLIENT_ID)) == before
 

@@ -98,7 +98,7 @@ def going(platform: Platform, office: Bank, username: str, browser: CitizenBrows
 def downloading(citizen: CitizenBrowser) -> str:
     """The reference number of a download that they have agreed to and not fetched."""
     basket = citizen.client.get("/download/basket?dataset=ris.personal")
-    asked = citizen.client.post("/download/basket", data=hidden_fields(basket.text))
+    asked = citizen.client.post("/download/basket?dataset=ris.personal", data=hidden_fields(basket.text))
     return citizen.decide(citizen.client.get(asked.location)).location.rsplit("/", 1)[-1]
 
 
