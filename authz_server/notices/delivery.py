@@ -20,6 +20,7 @@ from authz_server.notices.channels.base import Channel, Errand, NotAsked, NotDel
 from authz_server.notices.errands import Matter, errand_of, matters
 from authz_server.notices.letter import CODES
 from authz_server.notices.outbox import Claim
+from authz_server.notices.service import AHEAD
 from authz_server.prepared import lone_connection
 
 EVERY_S = 1.0
@@ -64,7 +65,7 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
     for number, claim in enumerate(claims):
         now = clock.now()
         if (stopping is not None and stopping.is_set()) or now > last_begin:
-            _give_back(engine, claims[number:])
+            _give_back(engine, claims[number:], errands)
             return number
         if now - read_at > FRESH:
             errands, read_at = _errands(engine, claims[number:]), now
@@ -75,10 +76,11 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
     return len(claims)
 
 
-def _give_back(engine: Engine, claims: Sequence[Claim]) -> None:
+def _give_back(engine: Engine, claims: Sequence[Claim], errands: Mapping[Claim, Errand | NotDelivered]) -> None:
+    now = clock.now()
     with Session(engine) as session, session.begin():
         for claim in claims:
-            outbox.released(session, claim, now=clock.now())
+            outbox.released(session, claim, due_at=now - AHEAD if _brings_code(errands[claim]) else now)
 
 
 def _brings_code(errand: Errand | NotDelivered) -> bool:

@@ -111,9 +111,9 @@ def delivered(executor: Executor, claim: Claim, *, now: datetime) -> None:
     _DELIVER.run(executor, _identity(claim) | {"now": now})
 
 
-def released(session: Session, claim: Claim, *, now: datetime) -> None:
-    """Give it back as it was, without an attempt: it is due at once. The caller commits."""
-    _settle(session, claim, due_at=now, attempts=claim.attempt - 1)
+def released(session: Session, claim: Claim, *, due_at: datetime) -> None:
+    """Give it back without an attempt: it is due again since then. The caller commits."""
+    _settle(session, claim, due_at=due_at, attempts=claim.attempt - 1)
 
 
 def postponed(session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime) -> bool:

@@ -255,7 +255,7 @@ def test_who_was_slower_than_the_lease_closes_nothing_that_another_works_on(hand
         clock.advance(LEASE)
         (held,) = outbox.claim(session, "email", now=clock.now())
         outbox.delivered(session, slow, now=clock.now())
-        outbox.released(session, slow, now=clock.now())
+        outbox.released(session, slow, due_at=clock.now())
     notice = hands.notices("email")[-1]
     assert (notice.attempts, notice.due_at, notice.delivered_at) == (held.attempt, clock.now() + LEASE, None)
 
@@ -297,6 +297,22 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(hands: H
     assert sorted(row.attempts for row in hands.notices("email")[-3:]) == [0, 0, 1]
     assert hands.deliver("email") == 2, "at once, by whoever comes next"
     assert len({letter["Message-ID"] for letter in office.letters}) == len(office.letters) == 3
+
+
+def test_a_code_that_a_stopping_worker_gives_back_still_goes_before_what_waits(
+    hands: Hands, office: PostOffice
+) -> None:
+    for _ in range(2 * AT_ONCE):
+        hands.happened("sign_in.locked")
+    with Session(hands.platform.engine) as session, session.begin():
+        citizen_id = hands.citizen_id(session)
+        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    hands.tick()
+    stopping = threading.Event()
+    stopping.set()
+    assert deliver_some(hands.platform.engine, hands.channels["email"], stopping) == 0
+    hands.deliver("email")
+    assert office.recipients[0] == "new@citizen.example"
 
 
 def test_no_letter_is_begun_that_may_not_end_within_the_lease(hands: Hands, office: PostOffice) -> None:
