@@ -120,14 +120,16 @@ def fail(session: Session, tried: Try, refused: SignInRefused, *, now: datetime)
     entries = [_entry("sign_in.failed", tried, now, success=False, reason=refused.reason)]
     if refused.anomaly is not None:
         entries.append(_entry(refused.anomaly, tried, now, success=False, reason=tried.method.id))
-    if tried.locked_until:
+    if isinstance(refused, AnotherCitizen):  # whose proof was right: nobody has guessed
+        give_up(session, tried)
+    elif tried.locked_until:
         entries.append(_entry("sign_in.locked", tried, now, success=False, reason="too_many_failures"))
     record(session, *entries)
     logging.event("sign_in.failed", reason=refused.reason, citizen_id=tried.attempt.citizen_id)
 
 
 def give_up(session: Session, tried: Try) -> None:
-    """Take back an attempt that nobody looked at, because the server was busy. The caller commits."""
+    """Take back an attempt that was no wrong guess, or that nobody looked at. The caller commits."""
     for door in tried.doors:
         lockout.take_back(session, door)
 

@@ -178,6 +178,23 @@ def test_another_citizens_proof_does_not_step_up_a_session(
     assert session.scalars(failed).all() == ["another_citizen"]
 
 
+def test_whose_proof_was_right_is_not_locked_out_for_bringing_it_to_somebody_elses_session(
+    session: Session, browser: Browser, requests: KnownRequests
+) -> None:
+    enrol(session)
+    enrol(session, OTHER_PERSON, totp_secret=TOTP_SECRET[::-1])
+    requests.add("r1", needed_level=3)
+    browser.get("/sign-in")
+    second(browser)
+    browser.get("/sign-in?request=r1")
+    theirs = {"username": OTHER_PERSON.username, "one_time_code": code_at(NOW, TOTP_SECRET[::-1])}
+    for _ in range(5):
+        assert (browser.resend(**theirs).status_code, browser.page["error"]) == (403, "other")
+    own = Browser(browser.app)
+    own.get("/sign-in")
+    assert own.resend(**theirs).status_code == 303
+
+
 @pytest.mark.parametrize(
     ("query", "reason", "methods"),
     [
