@@ -17,12 +17,13 @@ Templates and what they are given
         pending             the WaitingRequest, or None when nobody but the citizen asked for the sign-in
         needed_level        1..4, or None; the level that the pending request demands
         reason              why a signed-in citizen sees this page: "level" (the session's level does not suffice),
-                            "second" (one more method is demanded), "again" (a fresh sign-in is), or None
+                            "second" (one more method is demanded), "again" (a fresh sign-in is), "wish" (the client
+                            would like a stronger one), or None
         signed_in           SignedIn or None
-        error               None, or one of: "wrong" (`told`, else `method.refused`), "locked", "closed" (to
-                            everybody, by what many did), "busy" (503), "unavailable" (503), "form" (stale or foreign
-                            form, cookies off: try again), "suspended" (by the operator), "other" (the proof of another
-                            citizen than the signed-in one)
+        error               None, or one of: "wrong" (`told`, else `method.refused`), "fields" (`shown.problems` says by
+                            field what can't be right), "locked", "closed" (to everybody, by what many did), "busy"
+                            (503), "unavailable" (503), "form" (stale or foreign form, cookies off: try again),
+                            "suspended" (by the operator), "other" (the proof of another citizen than the signed-in one)
         told                Text or None: what of it was wrong, where only who was asked learns from it
         locked_minutes      whole minutes, at least 1, when error is "locked" or "closed", else None
         typed               by name of the field, what was typed and may be repeated; no password, no code
