@@ -97,7 +97,7 @@ def test_what_is_suspended_is_said_to_be_and_can_not_be_chosen(own_platform: Pla
     page = own_platform.browser().get("/download?lang=en").text
     assert page.count("This platform does not provide it at present.") == 3
     assert "maintenance" not in page
-    assert own_platform.browser().get("/download?lang=zh-TW").text.count("本平台目前不提供這項資料。") == 3
+    assert own_platform.browser().get("/download?lang=zh-TW").text.count("本平臺目前不提供這項資料。") == 3
     closed = re.findall(r'value="([^"]+)"[^>]* disabled>', page)
     assert closed == ["nhi.enrolment", "nhi.premiums", "ris.kinship"]
     refused = own_platform.citizen().client.get(BASKET + "?lang=en&dataset=ris.kinship&dataset=nhi.premiums")

@@ -148,8 +148,8 @@ def number_problems(form: Form) -> list[tuple[str, Text]]:
     found = []
     if not national_id.check(plain(form.get("national_id", ""))):
         wanted = Text(
-            zh="請輸入統一編號：1 個英文字母和 9 個數字；請檢查每一個字",
-            en="Enter the ID number: one letter and 9 digits; check every character",
+            zh="請輸入國民身分證統一編號或統一證號：1 個英文字母和 9 個數字；請檢查每一個字",
+            en="Enter the national ID or resident certificate number: one letter and 9 digits; check every character",
         )
         found.append(("national_id", wanted))
     card_number = plain(form.get("card_number", ""))

@@ -51,7 +51,7 @@ class Certificate(Method):
     """Something had (a card, or a file) and, for a card, something known (its PIN)."""
 
     id = proof.ID
-    name = Text(zh="自然人憑證", en="Citizen certificate")
+    name = Text(zh="自然人憑證", en="Citizen Digital Certificate")
     amr = ("pop",)  # RFC 8176; `on_card` in the settings says more
     refused = Text(
         zh="沒有接受這張憑證或簽章。請取得新的文字再試一次。",
