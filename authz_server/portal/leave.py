@@ -93,6 +93,7 @@ def _lack(signed_in: SignedIn) -> levels.Lack | None:
 
 
 def _kept() -> dict[str, int]:
-    """How long the record is kept: in whole years if it is that, else in days."""
+    """How long the record is kept: in whole years if it is two or more of these, else in days."""
     days = services().settings.limits.record_days
-    return {"years": days // DAYS_OF_A_YEAR if days % DAYS_OF_A_YEAR == 0 else 0, "days": days}
+    years, more = divmod(days, DAYS_OF_A_YEAR)
+    return {"years": years if years > 1 and not more else 0, "days": days}

@@ -1,5 +1,6 @@
 """The real pages of the sign-in, in every state and both languages, in the whole application."""
 
+import re
 from collections.abc import Iterator
 
 import orjson
@@ -12,7 +13,7 @@ from authz_server.catalogue.model import Catalogue
 from authz_server.config import Settings
 from authz_server.core import jose
 from authz_server.database import db
-from authz_server.identity import passwords, service
+from authz_server.identity import entry, passwords, service, visits
 from tests.identity.support import NOW, PASSWORD, PERSON, SERVER_SECRET, Browser, enrol
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -102,3 +103,15 @@ def test_a_request_that_nobody_knows_is_an_error_page(browser: Browser) -> None:
     answer = browser.get("/sign-in?request=unknown")
     assert answer.status_code == 400
     assert "Location" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("minutes", "wait"), [(1, "1 minute"), (60, "60 minutes"), (91, "2 hours"), (24 * 60, "24 hours")]
+)
+def test_a_lock_is_told_in_a_unit_that_fits_and_no_shorter_than_it_is(app: Flask, minutes: int, wait: str) -> None:
+    with app.test_request_context("/sign-in?lang=en"):
+        for error in ("locked", "closed"):
+            told = entry.page(visits.visit_of({}), error=error, status=429, locked_minutes=minutes)
+            assert re.search(
+                rf"(wait|closed for you for|closed for everybody for) {wait}\b", told.get_data(as_text=True)
+            )

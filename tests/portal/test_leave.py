@@ -97,13 +97,14 @@ def test_the_first_page_says_what_it_means_and_closes_nothing(own_platform: Plat
     assert rows(own_platform, Citizen, username="citizen1")[0].left_at is None
 
 
-def test_a_record_that_is_not_kept_for_whole_years_is_told_in_days(own_platform: Platform) -> None:
+@pytest.mark.parametrize("days", [400, 365])
+def test_a_record_that_is_not_kept_for_several_whole_years_is_told_in_days(own_platform: Platform, days: int) -> None:
     known = services_of(own_platform)
-    limits = replace(known.settings.limits, record_days=400)
+    limits = replace(known.settings.limits, record_days=days)
     own_platform.app.extensions["mydata"] = replace(known, settings=replace(known.settings, limits=limits))
     browser = browser_of(own_platform)
-    assert "For 400 days" in browser.client.get(f"{LEAVE}?lang=en").text
-    assert "400 days" in own_platform.browser().get("/account/left?lang=en").text
+    assert f"For {days} days" in browser.client.get(f"{LEAVE}?lang=en").text
+    assert f"{days} days" in own_platform.browser().get("/account/left?lang=en").text
     still_there = browser.client.get("/account/left")
     assert (still_there.status_code, still_there.location) == (303, "/account"), "nothing was closed"
 
