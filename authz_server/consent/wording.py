@@ -30,7 +30,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "title_download": ("要下載您的這些資料嗎？", "Download your data?"),
     "lead_download": (
-        "您想把下列資料從機關取到這個瀏覽器，只給您自己。請讀完再決定；在您同意之前，什麼都不會取。",
+        "您想從機關把下列資料下載到這個瀏覽器，只給您自己。請讀完再決定；在您同意之前，什麼都不會取得。",
         "You want the data below in this browser, for yourself alone. Please read all of it, then decide. Nothing is "
         "fetched unless you agree.",
     ),
@@ -38,7 +38,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "own_browser": ("您的瀏覽器", "your browser"),
     "who": ("誰在要求", "Who is asking"),
     "registered_id": ("統一編號", "Registered ID"),
-    "registered_on": ("登記於本平臺", "Registered here since"),
+    "registered_on": ("本平臺登記日期", "Registered here since"),
     "phone": ("聯絡電話", "Telephone"),
     "privacy": ("{client}的隱私權政策", "Privacy policy of {client}"),
     "why": ("為什麼", "Why"),
@@ -94,7 +94,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "hours": ("{count} 小時", "{count} hours"),
     "unavailable": (
         "目前無法取得：本平臺暫停提供{agency}的資料。即使您同意，這項也不會提供。",
-        "Not available now: this platform provides no data of {agency} at present. It is not shared even if you agree.",
+        "Not available now: this platform provides no data from {agency} at present. It is not shared even if you "
+        "agree.",
     ),
     "unavailable_dataset": (
         "目前無法取得：本平臺暫停提供這項資料。即使您同意，這項也不會提供。",
@@ -122,7 +123,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "We fetch it once, when you show your barcode at the counter",
     ),
     "use_until": ("{client}可使用到 {date}", "They may use it until {date}"),
-    "erase_by": ("{client}必須在 {date}前刪除", "They must erase it by {date}"),
+    "erase_by": ("{client}必須在 {date}以前刪除", "They must erase it by {date}"),
     "desk": ("在櫃檯", "At the counter"),
     "desk_print": ("承辦人可以列印。", "The clerk may print it."),
     "desk_no_print": ("承辦人不會列印。", "The clerk does not print it."),
@@ -158,8 +159,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "stop": ("想停止時", "How to stop"),
     "stop_text": (
         "資料被取走之前，可在本平臺停止（連結在「我的同意」）；之後請致電{client} {phone}，並報上參考編號。",
-        "Until your data is fetched, you can stop it on this platform: the link is among your consents. Afterwards, "
-        "call {client} on {phone} and quote your reference number.",
+        'Until your data is fetched, you can stop it on this platform, under "My consents". Afterwards, call {client} '
+        "on {phone} and quote your reference number.",
     ),
     "stop_identity": (
         "想停止使用，請致電{client} {phone}，並報上畫面上的參考編號。",
@@ -167,8 +168,8 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     ),
     "stop_download": (
         "資料送達您的瀏覽器之前，可在本平臺停止（連結在「我的同意」）。存下來之後，就由您自己保管。",
-        "Until it has arrived in your browser, you can stop it on this platform: the link is among your consents. What "
-        "you have saved is in your own keeping.",
+        'Until it has arrived in your browser, you can stop it on this platform, under "My consents". What you have '
+        "saved is in your own keeping.",
     ),
     "leaving_download": (
         "同意之後，下一頁會立刻取得資料並在這個瀏覽器裡解密。請讓那一頁開著，直到存好：離開它，金鑰就沒了，得重新來過。",

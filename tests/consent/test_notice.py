@@ -33,6 +33,7 @@ WORDS = {
     "2026-11.9": "ab9b16b995127631ec05071b5c891561dcfcce7ec531b00ab2cb14e3d17fe9cc",
     "2026-11.10": "c16201f41d289c988303d479f0dac972d5e0b2900a351e228c74068142b5e98a",
     "2026-11.11": "4a651b98a6c2b1b8153267523fd8d5d70fe98774ccdb07edac8fdacd92732353",
+    "2026-11.12": "0af88b455d02c9d70473be7ca1dd9fb2d14f94eb895296c577ca2a95709a26d3",
 }
 
 BANK = Client(
@@ -252,7 +253,7 @@ def test_a_slow_dataset_tells_the_typical_wait(notice: Notice) -> None:
 def test_a_dataset_of_a_suspended_agency_is_told_with_the_reason(catalogue: Catalogue) -> None:
     notice = compose(pending(INCOME, PREMIUMS), BANK, catalogue, locale="en", suspended={"fia"})
     (income,) = notice.content["needed"]["datasets"]
-    assert "this platform provides no data of Fiscal Information Agency" in income["unavailable"]
+    assert "this platform provides no data from Fiscal Information Agency" in income["unavailable"]
     assert notice.unavailable == (0,)
     assert notice.content["optional"]["datasets"][1]["unavailable"] is None
 

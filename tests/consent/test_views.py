@@ -276,7 +276,7 @@ def test_a_suspended_agency_is_told_of_and_left_out(own_platform: Platform) -> N
     own_platform.app.extensions["mydata"].registry.reload()
     page = post(citizen, before, decision="approve")
     assert page.status_code == 409
-    assert "Not available now: this platform provides no data of Bureau of Labor Insurance" in page.text
+    assert "Not available now: this platform provides no data from Bureau of Labor Insurance" in page.text
     answer_of(post(citizen, page, decision="approve"))
     assert [granted["dataset"] for granted in consent_of(own_platform, page).granted] == ["ris.personal"]
 
