@@ -114,7 +114,7 @@ TOLD: Final[Mapping[str, Told]] = {
     "sign_in.locked": safe(
         "您的帳號暫時不能登入",
         "Sign-in to your account is locked for a while",
-        "因為試錯太多次。" + IF_NOT_YOU[0],
+        "因為錯誤太多次。" + IF_NOT_YOU[0],
         "There were too many wrong attempts. " + IF_NOT_YOU[1],
     ),
     "sign_in.new_device": safe(
@@ -188,7 +188,7 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.frozen": safe(
         "您的帳號已凍結",
         "Your account is frozen",
-        "尚未送達的同意都已停止，所有裝置都已登出，在您解除凍結之前什麼都不會送出。",
+        "尚未送達的都已停止，所有裝置都已登出；在您解除凍結之前，什麼都不會送出。",
         "What had not been delivered was stopped, and every device signed out; nothing is sent until you unfreeze it.",
     ),
     "account.unfrozen": safe(
@@ -207,7 +207,7 @@ TOLD: Final[Mapping[str, Told]] = {
     "anomaly.passkey_copied": safe(
         "您的一把通行密鑰可能遭人複製",
         "A passkey of yours may have been copied",
-        "它回應的次數比先前的還少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + IF_NOT_YOU[0],
+        "它記錄的使用次數比先前少，所以被拒絕了，沒有人因此登入。請移除它，並設定新的一把。" + IF_NOT_YOU[0],
         "It had counted fewer uses than before and was refused: nobody got in by it. Remove it and make a new one. "
         + IF_NOT_YOU[1],
     ),
@@ -276,8 +276,8 @@ TOLD: Final[Mapping[str, Told]] = {
     "consent.reported": told(
         "您向主管機關反映了{client}",
         "You reported {client} to the authority",
-        "您的反映已記在紀錄裡。",
-        "Your report is on the record.",
+        "您的紀錄記載您已反映，但沒有您說的內容。",
+        "Your record says that you reported it, and nothing of what you said.",
     ),
     **AT_COUNTERS,
 }

@@ -74,7 +74,10 @@ BY_ERROR: Final[Mapping[str, Explanation]] = {
     ),
     "client_id is unknown": Explanation(
         lazy_gettext("We don't know who sent you here"),
-        lazy_gettext("The site that sent you here is not registered with this platform. Nothing was sent to it."),
+        lazy_gettext(
+            "The site that sent you here is not registered with this platform. Nothing was sent to it. "
+            "Please tell its operator."
+        ),
     ),
     WrongCitizen.public: Explanation(
         lazy_gettext("Somebody else has opened this request"),
@@ -110,7 +113,10 @@ BY_STATUS: Final[Mapping[int, Explanation]] = {
     ),
     413: Explanation(
         lazy_gettext("That was too much at once"),
-        lazy_gettext("What your browser sent is larger than any of our forms. Nothing was changed or sent."),
+        lazy_gettext(
+            "What your browser sent is larger than any of our forms. Nothing was changed or sent. "
+            "Please go back, and send a smaller file or less text."
+        ),
     ),
     429: Explanation(
         lazy_gettext("Too many requests"),

@@ -55,7 +55,9 @@ NAVIGATION: Final = (
     Entry(
         "account.hub",
         lazy_gettext("Account"),
-        lazy_gettext("Your contact data, language and ways to sign in; and how to stop everything or leave."),
+        lazy_gettext(
+            "Your contact data, language and ways to sign in; downloads; how to stop everything or close your account."
+        ),
         also=("/agent", "/counter", "/download", "/office"),
     ),
 )

@@ -21,7 +21,9 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
         "You want %(client)s to erase your data, but it could not be told. Please call it"
     ),
     "consent.erasure_reminded": lazy_gettext("This platform reminds %(client)s that your data has to be erased"),
-    "consent.erasure_due": lazy_gettext("%(client)s has to erase your data by now, and could not be reminded"),
+    "consent.erasure_due": lazy_gettext(
+        "The day by which %(client)s must erase your data has come, but it could not be reminded"
+    ),
     "consent.erasure_acknowledged": lazy_gettext("%(client)s said what became of your data"),
     "consent.correction_requested": lazy_gettext('You asked the agency to correct "%(dataset)s"'),
     "consent.correction_settled": lazy_gettext('Your request to correct "%(dataset)s" was settled'),
@@ -102,7 +104,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "method.removed": lazy_gettext("You removed a way to sign in: %(method)s"),
     "account.verified": lazy_gettext("You proved who you are by two different ways, as the first use demands"),
     "anomaly.passkey_copied": lazy_gettext(
-        "A passkey of yours answered out of turn and was refused; it may have been copied. Remove it and make a new one"
+        "A passkey of yours had counted fewer uses than before and was refused; it may have been copied. "
+        "Remove it and make a new one"
     ),
     "account.created": lazy_gettext("Your account was opened"),
     "account.reset": lazy_gettext("Your ways to sign in were renewed"),
@@ -126,9 +129,11 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
 }
 # The same, where somebody else than the citizen did it.
 BY_OTHERS: Final[Mapping[str, LazyString]] = {
-    "consent.withdrawn": lazy_gettext("Your consent was ended for you; %(client)s can fetch nothing more with it"),
-    "account.unfrozen": lazy_gettext("Your account was unfrozen for you; requests can be agreed to again"),
-    "account.left": lazy_gettext("Your account was closed for you"),
+    "consent.withdrawn": lazy_gettext(
+        "Your consent was ended by another party; %(client)s can fetch nothing more with it"
+    ),
+    "account.unfrozen": lazy_gettext("The operator unfroze your account; requests can be agreed to again"),
+    "account.left": lazy_gettext("The operator closed your account"),
 }
 # The same, where the recipient is the citizen's own browser: it is nobody whom they agree with.
 OF_DOWNLOADS: Final[Mapping[str, LazyString]] = {

@@ -44,8 +44,8 @@ export function resultPage(zh, fetches, refreshSeconds) {
 
 export function refusedPage(zh, reason) {
   const text = reason === 'access_denied'
-    ? (zh ? '您選擇不同意，因此沒有任何資料被送出。' : 'You chose not to agree, so nothing was sent.')
-    : `${zh ? '無法完成與 MyData 平臺的連線。' : 'The request to the MyData platform was not completed.'} ${escape(reason)}`
+    ? (zh ? '您選擇不同意，因此沒有送出任何資料。' : 'You chose not to agree, so nothing was sent.')
+    : `${zh ? '沒有完成向 MyData 平臺提出的要求。' : 'The request to the MyData platform was not completed.'} ${escape(reason)}`
   const again = `<p><a href="/">${zh ? '重新開始' : 'Start again'}</a></p>`
   return page(zh, zh ? '沒有取得任何資料' : 'We received no data', `<p>${text}</p>${again}`)
 }

@@ -96,7 +96,7 @@ def test_a_result_read_again_fetches_nothing_again(visit: Visit) -> None:
 def test_a_citizen_who_refuses_sends_nothing(visit: Visit) -> None:
     page = visit.browser.submit(visit.apply("credit-card"), "consent-deny")
     assert page.status == 400
-    assert "您選擇不同意，因此沒有任何資料被送出。" in page.text
+    assert "您選擇不同意，因此沒有送出任何資料。" in page.text
 
 
 @pytest.mark.parametrize("mode", ["wrong-signature", "wrong-schema"])

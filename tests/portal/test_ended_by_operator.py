@@ -39,7 +39,7 @@ def test_a_consent_ends_at_once_and_its_citizen_reads_by_whom_and_why(own_platfo
     assert "consent.withdrawn  operator" in given.events()
     assert "Ended by the operator of this platform" in given.read("/consents?lang=en&state=history")
     page = given.read(f"/consents/{given.reference}?lang=en")
-    assert "Your consent was ended for you" in page
+    assert "Your consent was ended by another party" in page
     assert "Because of suspected misuse by the recipient." in page
     assert "You stopped" not in page + given.read()
     receipt = given.citizen.client.get(f"/consent/{given.reference}/receipt.json").get_json()["receipt"]
@@ -80,7 +80,7 @@ def test_an_account_is_frozen_and_opened_again(own_platform: Platform, run: Run)
         ("account.unfrozen", "operator"),
     ]
     given.citizen = own_platform.citizen("citizen1")
-    assert "Your account was unfrozen for you" in given.read("/record?lang=en")
+    assert "The operator unfroze your account" in given.read("/record?lang=en")
 
 
 def test_an_account_is_said_to_be_erased_only_once_nothing_more_of_it_can_leave(
