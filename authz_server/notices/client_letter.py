@@ -16,7 +16,7 @@ TO_CLIENTS: Final[Mapping[str, Told]] = {
         "有民眾請{client}刪除資料",
         "A citizen asks {client} to erase their data",
         "請刪除貴單位憑這次同意取得的資料，或確認不能刪除的原因，並依下列方式回覆。回覆會轉告民眾。",
-        "Please erase what you received by this consent, or find out why you must not, and answer as below. The "
+        "Please erase what you received by this consent, or find out why you must keep it, and answer as below. The "
         "citizen is told your answer.",
     ),
     erasure.REMINDED: told(
@@ -24,7 +24,7 @@ TO_CLIENTS: Final[Mapping[str, Told]] = {
         "Reminder: a citizen asked {client} to erase their data, and the day has come",
         "本平臺還沒有收到貴單位的回覆。請刪除貴單位憑這次同意取得的資料，或確認不能刪除的原因，並依下列方式回覆。",
         "There is no answer of yours yet. Please erase what you received by this consent, or find out why you must "
-        "not, and answer as below.",
+        "keep it, and answer as below.",
     ),
 }
 

@@ -24,7 +24,7 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
         "您的代理人接受了，請您確認",
         "Your agent accepted: please confirm",
         "您確認之後，代理人才能替您去{client}。您也可以不確認。",
-        "They can go to {client} for you only once you confirm it. You need not.",
+        "They can go to {client} for you only once you confirm it. You do not have to.",
     ),
     "delegation.declined": told(
         "您的代理人沒有接受",
@@ -42,7 +42,7 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
         "代理人不再替您去{client}",
         "Your agent does not go to {client} for you any more",
         "代理人的條碼已經失效。",
-        "The barcode of your agent is worth nothing now.",
+        "Your agent's barcode no longer works.",
     ),
     "delegation.redeemed": told(
         "{client}的櫃檯接受了您代理人的條碼",
@@ -68,7 +68,7 @@ AT_COUNTERS: Final[Mapping[str, Told]] = {
         "您不再替人去{client}",
         "You do not go to {client} for somebody any more",
         "您頁面上的條碼已經失效。",
-        "The barcode on your page is worth nothing now.",
+        "The barcode on your page no longer works.",
     ),
     "agent.redeemed": told(
         "您替人帶去的條碼，{client}的櫃檯接受了",

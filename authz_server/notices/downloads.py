@@ -44,13 +44,13 @@ DOWNLOADED: Final[Mapping[str, Told]] = {
         "您在短時間內再次同意下載自己的資料",
         "You agreed to download your data again within a short time",
         "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
+        "If you meant to, you do not need to do anything. " + IF_NOT_YOU[1],
     ),
     "anomaly.unusual_hour": safe(
         "您在不尋常的時段同意下載自己的資料",
         "You agreed to download your data at an unusual hour",
         "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
+        "If you meant to, you do not need to do anything. " + IF_NOT_YOU[1],
     ),
 }
 

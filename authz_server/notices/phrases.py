@@ -32,11 +32,11 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "這是與帳號安全有關的通知，無法關閉。",
         "This is about the security of your account. Such messages can't be switched off.",
     ),
-    "not_me": ("不是您？", "Was it not you?"),
+    "not_me": ("不是您？", "Not you?"),
     "not_me_more": (
         "用這個連結停止一切：凍結您的帳號，尚未送達的不再送出。會先說明再請您確認；不必登入；只能用一次，30 天內有效。",
-        "This link stops everything: it freezes your account, and what is not delivered yet never is. It explains and "
-        "asks first; no sign-in is needed; it works once, within 30 days.",
+        "This link stops everything: it freezes your account, and what has not been delivered yet is not sent. It "
+        "explains and asks first; no sign-in is needed; it works once, within 30 days.",
     ),
     "never_ask": (
         "本平臺不會在訊息中向您要密碼或驗證碼。",

@@ -15,7 +15,7 @@ from authz_server.notices.told import Told, safe, told
 
 _CALL_THEM: Final = (
     "已經送達的資料無法從這裡收回，請致電{client}並報上參考編號。",
-    "What was delivered can't be called back from here: call {client} and quote the reference number.",
+    "What was delivered can't be taken back from here: call {client} and quote the reference number.",
 )
 IF_NOT_YOU: Final = ("如果不是您，請立刻按下面的連結。", "If that was not you, use the link below at once.")
 
@@ -48,7 +48,7 @@ TOLD: Final[Mapping[str, Told]] = {
         "「{dataset}」未能送達{client}",
         '"{dataset}" could not be delivered to {client}',
         "您不必做什麼；原因記在您的紀錄裡。",
-        "You need do nothing; the reason is on your record.",
+        "You do not need to do anything; the reason is on your record.",
     ),
     "token.no_record": told(
         "機關沒有您的「{dataset}」",
@@ -84,13 +84,13 @@ TOLD: Final[Mapping[str, Told]] = {
         "有人第二次使用{client}的許可",
         "A permission of {client} was presented a second time",
         "已拒絕，並關閉了那次許可開放的一切。您不必做什麼。",
-        "It was refused, and what it had opened was closed. You need do nothing.",
+        "It was refused, and what it had opened was closed. You do not need to do anything.",
     ),
     "code.misused": safe(
         "有人冒用{client}的許可",
         "Somebody else presented a permission of {client}",
         "已拒絕，那次許可也已作廢。您不必做什麼。",
-        "It was refused, and the permission is void now. You need do nothing.",
+        "It was refused, and the permission is void now. You do not need to do anything.",
     ),
     "preparation.ready": told(
         "「{dataset}」準備好了",
@@ -119,7 +119,7 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "sign_in.new_device": safe(
         "您的帳號在新的瀏覽器登入",
-        "Your account was signed in to in a new browser",
+        "There was a sign-in to your account from a new browser",
         *IF_NOT_YOU,
     ),
     "session.ended": safe(
@@ -157,7 +157,7 @@ TOLD: Final[Mapping[str, Told]] = {
     ),
     "recovery.used": safe(
         "有人用復原碼登入您的帳號",
-        "Your account was signed in to with a recovery code",
+        "There was a sign-in to your account with a recovery code",
         "密碼也輸入正確了。" + IF_NOT_YOU[0],
         "The password was right, too. " + IF_NOT_YOU[1],
     ),
@@ -201,7 +201,7 @@ TOLD: Final[Mapping[str, Told]] = {
         "您的帳號已關閉",
         "Your account was closed",
         "除了法律要求保存的紀錄，您的資料都已刪除。如果不是您，請立刻洽詢本平臺的管理者。",
-        "Your data was erased, but for the record that the law has us keep. If that was not you, tell the operator of "
+        "Your data was erased, except the record that the law makes us keep. If that was not you, tell the operator of "
         "this platform at once.",
     ),
     "anomaly.passkey_copied": safe(
@@ -215,13 +215,13 @@ TOLD: Final[Mapping[str, Told]] = {
         "您在短時間內再次同意把資料提供給{client}",
         "You agreed to share data with {client} again within a short time",
         "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
+        "If you meant to, you do not need to do anything. " + IF_NOT_YOU[1],
     ),
     "anomaly.unusual_hour": safe(
         "您在不尋常的時段同意把資料提供給{client}",
         "You agreed to share data with {client} at an unusual hour",
         "如果這是您要的，您不必做什麼。" + IF_NOT_YOU[0],
-        "If you meant to, you need do nothing. " + IF_NOT_YOU[1],
+        "If you meant to, you do not need to do anything. " + IF_NOT_YOU[1],
     ),
     "anomaly.many_denials": told(
         "您沒有同意，{client}仍一再要求您的資料",

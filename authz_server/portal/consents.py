@@ -73,7 +73,7 @@ ACTIONS: Final = (
     Action(
         "erasure.ask",
         lazy_gettext("Ask them to erase your data"),
-        lazy_gettext("What was delivered can't be called back. The recipient is asked to erase it, and has to answer."),
+        lazy_gettext("What was delivered can't be taken back. The recipient is asked to erase it, and has to answer."),
         lambda decided: decided.erasable,
     ),
     Action(

@@ -209,7 +209,7 @@ def _words(error: DomainError, kind: Kind) -> str:
     if isinstance(error, TooManyCodes):
         return gettext("No more codes are sent today. Try again tomorrow.")
     if isinstance(error, WrongCode):
-        return gettext("The code is not right, or its time is over.")
+        return gettext("The code is not right, or it has expired.")
     if kind == "email":
         return gettext("Enter an e-mail address, as in: name@example.org")
     return gettext("Enter a telephone number, as in: 0900 000 000")

@@ -109,7 +109,7 @@ def _chosen() -> Chosen:
         error = gettext("Choose at most %(count)s at a time; get the others afterwards.", count=MOST_DATASETS)
     elif closed := [dataset.name.get(locale.current()) for dataset in datasets if availability_of(dataset).closed]:
         names = listed(closed, locale.current())
-        error = gettext("Not available at present: %(names)s. Choose without, or come back later.", names=names)
+        error = gettext("Not available at present: %(names)s. Choose without them, or come back later.", names=names)
     return Chosen(datasets, error)
 
 

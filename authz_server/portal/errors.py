@@ -130,7 +130,7 @@ BY_STATUS: Final[Mapping[int, Explanation]] = {
         ),
     ),
     503: Explanation(
-        lazy_gettext("We are busy or being maintained"),
+        lazy_gettext("We are busy or under maintenance"),
         lazy_gettext(
             "Nothing was sent, and nothing is lost: a decision that is not on your record was not made. "
             "Please try again in a few minutes."

@@ -42,7 +42,7 @@ NAVIGATION: Final = (
     Entry(
         "consents.index",
         lazy_gettext("Consents"),
-        lazy_gettext("Whom you gave which data, and what became of it."),
+        lazy_gettext("Who you gave your data to, and what became of it."),
         also=("/consent/",),
     ),
     Entry("audit.record", lazy_gettext("Record"), lazy_gettext("Every request, decision and use of your data.")),

@@ -25,7 +25,7 @@ OF_VISITS: Final = ("counter.", agents.OF_CITIZEN, agents.OF_AGENT)
 NEXT: Final[Mapping[str, LazyString]] = {
     "code_too_late": lazy_gettext("The clerk can have another one sent."),
     "dataset_gone": lazy_gettext("Choose the service again."),
-    "elsewhere": lazy_gettext("Go to that counter, or wait here until the one-time code is over."),
+    "elsewhere": lazy_gettext("Go to that counter, or wait here until the one-time code has expired."),
     "locked": lazy_gettext("The clerk can have another one sent."),  # for it is so no longer
     "own_clerk": lazy_gettext("Ask for another clerk."),
     "shown_again": lazy_gettext("Only the newest one counts."),
@@ -70,4 +70,4 @@ def _run_out(newest: AuditEntry) -> list[str]:
     """The code was there a moment ago, and nobody typed it."""
     if newest.event != ANNOUNCED:
         return []
-    return [gettext("The time of the one-time code is over."), str(NEXT["code_too_late"])]
+    return [gettext("The one-time code has expired."), str(NEXT["code_too_late"])]

@@ -50,8 +50,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "delegation.invited": lazy_gettext("You invited somebody to go to %(client)s for you"),
     "delegation.tried": lazy_gettext("Somebody whom you did not name tried to use your invitation"),
     "delegation.opened": lazy_gettext("The person you named opened your invitation to go to %(client)s for you"),
-    "delegation.accepted": lazy_gettext("Your agent accepted to go to %(client)s for you"),
-    "delegation.declined": lazy_gettext("Your agent did not accept to go to %(client)s for you"),
+    "delegation.accepted": lazy_gettext("Your agent agreed to go to %(client)s for you"),
+    "delegation.declined": lazy_gettext("Your agent did not agree to go to %(client)s for you"),
     "delegation.confirmed": lazy_gettext("You let your agent go to %(client)s for you"),
     "delegation.ended": lazy_gettext("Nobody goes to %(client)s for you any more"),
     "delegation.shown": lazy_gettext("A barcode for %(client)s was shown to your agent"),
@@ -64,8 +64,8 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
         "Your agent's barcode was locked for a while after too many wrong one-time codes"
     ),
     "agent.opened": lazy_gettext("You opened an invitation to go to %(client)s for somebody"),
-    "agent.accepted": lazy_gettext("You accepted to go to %(client)s for somebody"),
-    "agent.declined": lazy_gettext("You did not accept to go to %(client)s for somebody"),
+    "agent.accepted": lazy_gettext("You agreed to go to %(client)s for somebody"),
+    "agent.declined": lazy_gettext("You did not agree to go to %(client)s for somebody"),
     "agent.confirmed": lazy_gettext("You were confirmed to go to %(client)s for somebody"),
     "agent.ended": lazy_gettext("You do not go to %(client)s for somebody any more"),
     "agent.shown": lazy_gettext("A barcode of somebody for %(client)s was shown to you"),
@@ -102,7 +102,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "session.ended": lazy_gettext("You signed another browser out of your account"),
     "method.added": lazy_gettext("You added a way to sign in: %(method)s"),
     "method.removed": lazy_gettext("You removed a way to sign in: %(method)s"),
-    "account.verified": lazy_gettext("You proved who you are by two different ways, as the first use demands"),
+    "account.verified": lazy_gettext("You proved who you are in two different ways, as is required the first time"),
     "anomaly.passkey_copied": lazy_gettext(
         "A passkey of yours had counted fewer uses than before and was refused; it may have been copied. "
         "Remove it and make a new one"
@@ -156,7 +156,7 @@ BY_CITIZEN: Final = {"consent.requested": lazy_gettext("You chose a service of %
 OF_CODES: Final[Mapping[str, LazyString]] = {
     "counter.refused": lazy_gettext("Your one-time code was not accepted"),
     "delegation.refused": lazy_gettext("Your agent's one-time code was not accepted"),
-    "agent.refused": lazy_gettext("The one-time code that you told for somebody was not accepted"),
+    "agent.refused": lazy_gettext("The one-time code that you gave for somebody was not accepted"),
 }
 CODES_REFUSED: Final = frozenset({"wrong_code", "code_too_late"})
 # What a reader can do something with; other reasons (which of the credentials was wrong) are for the operator.
@@ -181,7 +181,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "agent_held": lazy_gettext("The agent's account was stopped."),
     "too_late": lazy_gettext("Its time was over."),
     "elsewhere": lazy_gettext("Another counter had just scanned it."),
-    "code_too_late": lazy_gettext("The one-time code was over, or none had been sent."),
+    "code_too_late": lazy_gettext("The one-time code had expired, or none had been sent."),
     "wrong_code": lazy_gettext("The one-time code was wrong."),
     "locked": lazy_gettext("It was locked after too many wrong one-time codes."),
     "withdrawn": lazy_gettext("You stopped it."),
@@ -208,7 +208,7 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "all_others": lazy_gettext("All browsers but the one that you used."),
     "clerk": lazy_gettext("As a clerk, who takes barcodes at its counters."),
     "administrator": lazy_gettext("As an administrator, who appoints and dismisses."),
-    "lease_ran_out": lazy_gettext("No word came of how it ended, so it counts as used."),
+    "lease_ran_out": lazy_gettext("Nobody reported how it ended, so it counts as used."),
 }
 
 

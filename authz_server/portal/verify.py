@@ -38,7 +38,7 @@ ACTION: Final = "verify"
 MAX_BYTES: Final = 4 * 1024 * 1024  # of the whole form; what is larger is for the command
 MOST_REPEATED: Final = 64 * 1024  # of what was pasted, shown again
 WRONG: Final[Mapping[Cause, LazyString]] = {
-    "form": lazy_gettext("It is no receipt and no record of this platform, or a part of it is missing."),
+    "form": lazy_gettext("It is not a receipt or a record of this platform, or a part of it is missing."),
     "key": lazy_gettext("It is signed with a key that this platform has not published."),
     "signature": lazy_gettext("Its signature is wrong: it was changed, or not signed by this platform."),
     "text": lazy_gettext(
@@ -127,7 +127,7 @@ def _of_receipt(claims: Mapping[str, Any]) -> list[tuple[str, str]]:
             listed([then(name, known.name if known else None) for name, known in datasets], locale.current()),
         ),
         (gettext("Given on"), moment(datetime.fromisoformat(given["event_time"])) or ""),
-        *((gettext("Taken back on"), moment(datetime.fromisoformat(event["event_time"])) or "") for event in later),
+        *((gettext("Stopped"), moment(datetime.fromisoformat(event["event_time"])) or "") for event in later),
     ]
     return [(name, value) for name, value in facts if value]
 

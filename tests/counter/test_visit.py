@@ -114,7 +114,7 @@ def test_whatever_is_wrong_looks_alike_to_the_desk_and_is_told_to_the_citizen(
         "used": "It had been used.",
         "too_late": "Its time was over.",
         "stopped": "The consent had ended.",
-        "no_code": "The one-time code was over, or none had been sent.",
+        "no_code": "The one-time code had expired, or none had been sent.",
         "no_such": "Your barcode was scanned",
     }
     assert told[cause] in steps
@@ -197,7 +197,7 @@ def test_who_stands_at_the_counter_reads_that_the_code_is_over_or_which_barcode_
     with clock.frozen(clock.now()):
         visit, barcode, code = announced(platform, office)
         clock.advance(timedelta(minutes=2))
-        assert said(visit.page().text) == "The time of the one-time code is over. The clerk can have another one sent."
+        assert said(visit.page().text) == "The one-time code has expired. The clerk can have another one sent."
         assert refused(redeem(office, barcode, code))
         assert said(visit.page().text).endswith("or none had been sent. The clerk can have another one sent.")
         visit.show()

@@ -65,8 +65,8 @@ def test_following_the_link_changes_nothing_and_says_what_the_button_does(own_pl
         page = own_platform.browser().open(link, method=method)
         assert page.status_code == 200
     page = own_platform.browser().get(link)
-    assert "Was it not you?" in page.text
-    assert "You need not sign in." in page.text
+    assert "Not you?" in page.text
+    assert "You do not need to sign in." in page.text
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert rows(own_platform, Citizen) + rows(own_platform, AuditEntry) == before

@@ -31,10 +31,10 @@ def test_the_back_channel_is_told_in_json_when_to_come_back(caller: Caller, path
 @pytest.mark.parametrize(
     ("path", "language", "headline"),
     [
-        ("/authorize", "en", "We are busy or being maintained"),
+        ("/authorize", "en", "We are busy or under maintenance"),
         ("/consent/x", "zh-TW", "系統忙碌或維護中"),
-        ("/record", "en-GB,zh;q=0.5", "We are busy or being maintained"),
-        ("/record?lang=en", "zh-TW", "We are busy or being maintained"),
+        ("/record", "en-GB,zh;q=0.5", "We are busy or under maintenance"),
+        ("/record?lang=en", "zh-TW", "We are busy or under maintenance"),
     ],
 )
 def test_people_are_told_on_a_page_in_their_language(caller: Caller, path: str, language: str, headline: str) -> None:

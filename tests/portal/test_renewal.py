@@ -170,7 +170,7 @@ def test_new_recovery_codes_are_shown_once_and_make_the_old_ones_void(
     worker.tick(own_platform.engine, now=clock.now())
     told = someone.client.get("/messages?lang=en").text
     assert "New recovery codes were made for your account" in told
-    assert "Your account was signed in to with a recovery code" in told
+    assert "There was a sign-in to your account with a recovery code" in told
 
 
 def test_the_language_of_the_page_with_new_codes_can_be_switched(someone: CitizenBrowser) -> None:

@@ -64,7 +64,7 @@ def test_a_link_only_asks(platform: Platform) -> None:
     assert "Stop your consent for First Sample Bank?" in page
     assert page.count("Not delivered yet") == 2
     assert "under way" not in page
-    assert "called back" not in page, "nothing was delivered"
+    assert "taken back" not in page, "nothing was delivered"
     assert "/erase" not in page
     assert fetch.exchange().status_code == 200
 
@@ -139,7 +139,7 @@ def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None
     page = given.read()
     assert re.search(r"Personal household registration.{0,60}Delivered on", page)
     assert re.search(r"Labour-insurance enrolment.{0,60}Stopped on", page)
-    assert "What was delivered can't be called back" in page
+    assert "What was delivered can't be taken back" in page
     assert second.exchange().status_code == 400
 
 

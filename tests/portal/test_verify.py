@@ -163,13 +163,13 @@ def test_what_is_not_genuine_is_said_precisely(platform: Platform) -> None:
         "receipt", document["receipt"] | {"iss": "https://other.example"}, services.keys.get("ES256")
     )
     for sent, words in {
-        b"hello": "It is no receipt and no record",
+        b"hello": "It is not a receipt or a record",
         octets[:-20]: "or a part of it is missing",
         octets.replace(b"First Sample Bank", b"Fifth Sample Bank"): "The part to read is not what was signed.",
         octets.replace(document["jws"][-8:].encode(), b"AAAAAAAA"): "Its signature is wrong",
         foreign: "a key that this platform has not published",
         another: "It is signed for another platform.",
-        b"\0\xff" * 20: "It is no receipt and no record",
+        b"\0\xff" * 20: "It is not a receipt or a record",
     }.items():
         answer = send(platform, sent)
         assert answer.status_code == 200

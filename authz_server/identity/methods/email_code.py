@@ -47,8 +47,8 @@ class EmailCode(Method):
     name = Text(zh="寄到電子郵件的驗證碼", en="Code by e-mail")
     amr = ("otp",)
     refused = Text(
-        zh="驗證碼不正確、已經用過或逾時。沒有發生其他事，請檢查後再試一次，或再寄一次。",
-        en="The code is not right, was used before, or its time is over. Nothing else happened: check it and try "
+        zh="驗證碼不正確、已經用過或已過期。沒有發生其他事，請檢查後再試一次，或再寄一次。",
+        en="The code is not right, was used before, or has expired. Nothing else happened: check it and try "
         "again, or have another one sent.",
     )
     fields = (USERNAME_FIELD,)

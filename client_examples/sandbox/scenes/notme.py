@@ -58,7 +58,7 @@ def followed(reader: Browser, link: str, say: Say) -> Page:
     say("the link is followed, twice: by a program that looks at mails, and by the citizen")
     reader.open(link)
     page = reader.open(link)
-    check(page.status == 200 and "Was it not you?" in page.title, f"the page asks first: {page.title}")
+    check(page.status == 200 and "Not you?" in page.title, f"the page asks first: {page.title}")
     return page
 
 
