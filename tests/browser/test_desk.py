@@ -23,7 +23,7 @@ SAID = {
         "camera": "There is no camera to use. Scan, upload or type instead.",
         "read": "The barcode was read, and a code sent to whoever brought it.",
         "shown": "This is cleared from this desk in 5 minutes.",
-        "print": "It is on the citizen’s record: print now.",
+        "print": "It is on the citizen’s record, and you can print it.",
         "cleared": "Cleared from this desk.",
     },
 }

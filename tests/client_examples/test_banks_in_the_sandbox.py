@@ -144,4 +144,4 @@ def test_a_large_scan_reaches_the_bank(sandbox: Sandbox) -> None:
     visit.citizen = sandbox.citizens[2]
     page = visit.agree("long-term-care")
     assert statuses(page) == ["done", "done"]
-    assert "scan.png (20.4 MB)" in page.text
+    assert "scan.png（20.4 MB）" in page.text
