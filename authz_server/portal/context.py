@@ -11,7 +11,7 @@ from flask import Flask, g, request
 from flask_babel import get_translations, gettext, ngettext
 from markupsafe import Markup, escape
 
-from authz_server.consent.wording import day, duration, gap
+from authz_server.consent.wording import day, duration, gap, listed
 from authz_server.identity.language import HTML_LANG
 from authz_server.portal import locale
 from authz_server.portal.form_problem import FormProblem
@@ -53,6 +53,7 @@ def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
         "duration": lambda seconds: duration(seconds, locale.current()),
         "field_error": field_error,
         "gap": lambda: gap(locale.current()),
+        "heard": heard,
         "html_lang": lambda: locale.HTML_LANG[locale.current()],
         "in_sandbox": lambda: sandbox,
         "issuer": lambda: issuer,
@@ -70,6 +71,14 @@ def translate(text: str) -> str:
     if found is None:
         found = g.translations = get_translations()
     return str(found.gettext(text))
+
+
+def heard(*texts: object) -> Markup:
+    """What a link or button is about, for who hears it alone: in the brackets of the page's language."""
+    language = locale.current()
+    said = listed([str(text) for text in texts], language)
+    bracketed = f" ({said})" if language == "en" else f"（{said}）"
+    return Markup('<span class="govuk-visually-hidden">{}</span>').format(bracketed)
 
 
 def field_error(text: object) -> dict[str, Markup | str] | None:

@@ -1,9 +1,13 @@
 """Which language a page speaks, in the order of who has the say."""
 
+import re
+
 import pytest
 from flask import Flask, g
 
 from authz_server.portal import locale
+from authz_server.portal.context import heard
+from tests.support.tree import ROOT
 
 
 @pytest.mark.parametrize(
@@ -49,3 +53,14 @@ def test_a_language_that_is_not_ours_is_not_remembered(app: Flask) -> None:
 def test_the_switch_keeps_the_page(app: Flask) -> None:
     page = app.test_client().get("/?a=1&a=2&lang=en&b=%22%3E")
     assert 'href="?a=1&amp;a=2&amp;b=%22%3E&amp;lang=zh-TW"' in page.text
+
+
+@pytest.mark.parametrize(("language", "expected"), [("zh-TW", "（甲 &lt;b&gt;、乙）"), ("en", " (甲 &lt;b&gt;, 乙)")])
+def test_what_is_heard_alone_stands_in_the_brackets_of_the_language(app: Flask, language: str, expected: str) -> None:
+    with app.test_request_context("/", query_string={"lang": language}):
+        assert heard("甲 <b>", "乙") == f'<span class="govuk-visually-hidden">{expected}</span>'
+
+
+def test_no_template_brackets_it_otherwise() -> None:
+    templates = (ROOT / "authz_server" / "templates").rglob("*.html")
+    assert not [path.name for path in templates if re.search(r'visually-hidden">[ (:,]+\{\{ (?!_\()', path.read_text())]
