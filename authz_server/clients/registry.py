@@ -31,7 +31,6 @@ CHECK_EVERY = timedelta(seconds=1)
 OLDEST = timedelta(seconds=5)
 PATIENCE_S = 5.0
 T = TypeVar("T")
-NO_KEYS: Mapping[str, Any] = MappingProxyType({"keys": []})
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Registry:
     def agency_jwks(self, agency_id: str) -> Mapping[str, Any]:
         """The public signing keys of an agency, for everybody; an empty set if it is not registered."""
         agency = self.agency(agency_id)
-        return agency.signing_jwks if agency else NO_KEYS
+        return agency.signing_jwks if agency else {"keys": []}
 
     def suspended_agencies(self) -> frozenset[str]:
         """Ids of the agencies of the catalogue that answer nothing at present: suspended, or not registered yet."""

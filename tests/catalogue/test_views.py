@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import delete
 
 from authz_server.catalogue.loader import load
 from authz_server.catalogue.parameters import TYPES
 from authz_server.catalogue.views import create_blueprint
+from authz_server.clients.models import Agency
+from tests.support.platform import Platform
+from tests.support.protocol import services_of, writing
 
 KEY = {"kty": "EC", "crv": "P-256", "x": "x", "y": "y", "use": "sig", "kid": "fia-1"}
 
@@ -53,3 +57,12 @@ def test_an_unchanged_catalogue_is_not_sent_again(client: FlaskClient, keys: dic
     assert again.data == b""
     keys["nhi"] = {"keys": [KEY]}
     assert client.get("/catalogue", headers={"If-None-Match": etag}).status_code == 200
+
+
+def test_an_agency_that_is_not_registered_yet_has_no_keys(own_platform: Platform) -> None:
+    with writing(own_platform) as session:
+        session.execute(delete(Agency).where(Agency.id == "ris"))
+    services_of(own_platform).registry.reload()
+    answer = own_platform.browser().get("/catalogue")
+    assert answer.status_code == 200
+    assert [agency["id"] for agency in answer.get_json()["agencies"] if not agency["jwks"]["keys"]] == ["ris"]
