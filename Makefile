@@ -37,7 +37,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo journey test check format race bench css lock clean programs
+.PHONY: help setup demo sandbox journey test check format race bench css lock clean programs
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ setup: $(READY) ## create the environment in .venv (the other targets do it by t
 
 demo: $(READY) $(BANK_PACKAGES) ## start everything, drive one journey, keep serving until Ctrl-C
 	@$(BIN)/python -m client_examples.sandbox demo --db $(DB)
+
+sandbox: $(READY) $(BANK_PACKAGES) ## the same without a journey; goes on with what lies in the folder sandbox
+	@$(BIN)/python -m client_examples.sandbox up --work sandbox --db $(DB)
 
 journey: $(READY) $(BANK_PACKAGES) ## scenes against fresh servers on free ports; SCENE=all or SCENE="online freeze", DB=postgresql for the real database
 	@$(BIN)/python -m client_examples.sandbox journey --scene $(SCENE) --db $(DB)
