@@ -17,8 +17,8 @@ from authz_server.core.logging import event
 from authz_server.core.outbound_http import FetchError, FetchFailed
 
 MAX_AGE = timedelta(minutes=10)
-# While one request fetches, others go on with what is hardly older than that, and with nothing of days ago: whoever has
-# stolen a key that its owner has replaced since would only have to send two requests at once.
+# While one request fetches, or its host is away, others go on with what is hardly older than that, and with nothing of
+# days ago: whoever has stolen a key that its owner has replaced since would only have to send two requests at once.
 OLDEST = MAX_AGE + timedelta(minutes=1)
 FIRST_WAIT_S = 1.0
 REFETCH_EVERY = timedelta(seconds=60)
@@ -49,13 +49,12 @@ class Kept(Generic[T]):
     def get(self, *, suits: Callable[[T], bool] = lambda _known: True) -> T:
         """What is known, fetched after ten minutes, and once more when it does not suit, at most once a minute.
 
+        Where it can't be fetched again, what is known counts for a minute more.
         Raises: FetchError if it can't be had.
         """
         # While one request fetches, the others go on with what is known, or give up soon: the slow host of one owner
         # must not hold everybody's turns.
-        known = self._known
-        if known is not None and not clock.is_within(OLDEST, since=known.at, now=clock.now()):
-            known = None
+        known = self._countable(clock.now())
         if not self._lock.acquire(timeout=FIRST_WAIT_S if known is None else 0):
             if known is None:
                 raise FetchFailed("being fetched by another request")
@@ -65,26 +64,36 @@ class Kept(Generic[T]):
         finally:
             self._lock.release()
 
+    def _countable(self, now: datetime) -> _Found[T] | None:
+        known = self._known
+        return known if known is not None and clock.is_within(OLDEST, since=known.at, now=now) else None
+
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
         """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
-        known = self._known
+        known = self._countable(now)
         if known is None or not clock.is_within(MAX_AGE, since=known.at, now=now):
-            if known is None and not _is_due(self._tried_at, now, self._again_after):
+            if _is_due(self._tried_at, now, self._again_after):
+                self._tried_at = now
+                return self._fetched(known, now)
+            if known is None:
                 raise FetchFailed("failed a moment ago")
-            self._tried_at = now
-            try:
-                known = self._known = _Found(self._fetch(), now)
-            except FetchError:
-                self._known = None
-                raise
         elif not suits(known.value) and _is_due(self._refetched_at, now):
             self._refetched_at = now
-            try:
-                known = self._known = _Found(self._fetch(), now)
-            except FetchError as error:
-                # What is known stays good: else anybody with a made-up kid could cut the owner off for a minute.
-                event("remote.not_fetched", level=WARNING, detail=error.detail)
+            return self._fetched(known, now)
         return known.value
+
+    def _fetched(self, known: _Found[T] | None, now: datetime) -> T:
+        """What there is now, or else what is known: anybody with a made-up kid, or a moment in which its host is away,
+        could cut the owner off for a minute.  Raises: FetchError if nothing is known.
+        """
+        try:
+            found = self._known = _Found(self._fetch(), now)
+        except FetchError as error:
+            if known is None:
+                raise
+            event("remote.not_fetched", level=WARNING, detail=error.detail)
+            found = known
+        return found.value
 
 
 class RemoteDocument(Kept[T]):

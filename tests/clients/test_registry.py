@@ -306,6 +306,24 @@ def test_keys_are_asked_for_again_after_ten_minutes(remote: Registry, site: Jwks
     assert old not in keys_of(remote, None)
 
 
+def test_a_host_that_is_away_for_a_moment_cuts_nobody_off(remote: Registry, site: JwksSite) -> None:
+    kid = site.publish("ES256")
+    keys_of(remote, kid)
+    site.body = None
+    clock.advance(timedelta(minutes=10))
+    for _ in range(3):
+        assert kid in keys_of(remote, kid)
+    assert site.asked == 2
+    clock.advance(timedelta(minutes=1))
+    for _ in range(3):
+        with pytest.raises(FetchError):
+            keys_of(remote, kid)
+    assert site.asked == 3
+    rotated = site.publish("ES256")
+    clock.advance(timedelta(minutes=1))
+    assert keys_of(remote, None) == {rotated}
+
+
 def test_what_was_known_or_had_failed_while_the_clock_was_fast_is_asked_for_again(
     remote: Registry, site: JwksSite
 ) -> None:
