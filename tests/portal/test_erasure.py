@@ -275,7 +275,8 @@ def test_who_can_t_be_told_is_not_said_to_be_and_the_page_says_whom_to_call(plat
         assert (len(scene.entries("due")), scene.entries("reminded")) == (1, [])
         scene.citizen = platform.citizen(scene.citizen.username)
         record = scene.citizen.client.get("/record?lang=en").text
-        assert "First Sample Bank has to erase your data by now, and could not be reminded" in record
+        said = "The day by which First Sample Bank must erase your data has come, but it could not be reminded"
+        assert said in record
         assert scene.asked().get_json()["status"] == "requested", "who asks by itself sees it"
         assert scene.answer(status="erased").status_code == 204
         assert call not in scene.page()
