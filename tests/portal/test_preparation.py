@@ -331,8 +331,8 @@ def test_ready_many_times_and_stopped_in_one_moment_is_told_at_most_once_and_nev
 def test_who_has_closed_the_page_of_a_download_is_led_to_ask_again(scene: Scene) -> None:
     platform, citizen = scene.platform, scene.visit.citizen
     path = f"/download/basket?dataset={DATASET}"
-    form = hidden_fields(citizen.client.get(path).text) | {"dataset": DATASET, f"{DATASET}/tax_year": "113"}
-    answer = citizen.client.post("/download/basket", data=form)
+    form = hidden_fields(citizen.client.get(path).text) | {f"{DATASET}/tax_year": "113"}
+    answer = citizen.client.post(path, data=form)
     decided = citizen.decide(citizen.client.get(answer.location))
     reference = decided.location.rpartition("/")[2]
     (row,) = rows(platform, Preparation, transaction_id=reference)
