@@ -345,5 +345,5 @@ def test_who_has_closed_the_page_of_a_download_is_led_to_ask_again(scene: Scene)
     assert f"/download/{reference}" in message
     elsewhere = platform.citizen(citizen.username)
     page = elsewhere.client.get(f"/download/{reference}?lang=en").text
-    assert "asked for again, it comes sooner" in page
+    assert "if you ask again, it comes sooner" in page
     assert f"/download?dataset={DATASET}" in page
