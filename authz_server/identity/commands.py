@@ -92,7 +92,10 @@ def add(
 @click.argument("username")
 @_credentials
 def reset(username: str, password: str, totp_secret: str | None) -> None:
-    """Give an account a new password and a new secret for its one-time codes; end all its sessions."""
+    """Give an account a new password and a new secret for its one-time codes.
+
+    Nothing else opens it any more: its sessions end, and passkeys, certificates and providers are removed.
+    """
     settings = config.load()
     with session_for(settings) as session:
         secret = installation.own_secret(session, settings.secret_file)

@@ -132,5 +132,11 @@ def remove(session: Session, citizen_id: int, credential_id: int, *, now: dateti
     return found
 
 
+def remove_all(session: Session, citizen_id: int, *, now: datetime) -> None:
+    """Take all of a citizen's credentials out of force for good. The caller commits."""
+    removed = update(CREDENTIAL).where(_credential.citizen_id == citizen_id, _credential.removed_at.is_(None))
+    session.execute(removed.values(removed_at=now))
+
+
 def _bound(row: Any) -> Bound:
     return Bound(**row._mapping)

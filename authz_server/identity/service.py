@@ -91,9 +91,10 @@ def reset_credentials(
     now: datetime,
     totp_secret: str | None = None,
 ) -> Enrolment:
-    """Give an account a new password and one-time code secret, end its sessions and void its recovery codes.
+    """Give an account a new password and one-time code secret, end its sessions and whatever else opens it.
 
-    The caller commits.  Raises: AccountProblem.
+    For whoever has their passkey, certificate or provider bound to it has the account. The caller commits.
+    Raises: AccountProblem.
     """
     if problems := _credential_problems(password, totp_secret):
         raise AccountProblem("; ".join(problems))
@@ -102,8 +103,8 @@ def reset_credentials(
     citizen_id = session.execute(changed.returning(CITIZEN.c.id)).scalar_one_or_none()
     if citizen_id is None:
         raise AccountProblem("no account has this user name")
-    sessions.end_all(session, citizen_id, now=now)
-    recovery.void(session, citizen_id, now=now)
+    credentials.remove_all(session, citizen_id, now=now)
+    sessions.end_all(session, citizen_id, now=now)  # whoever just signed in by one of them has been waited for
     _tell(session, citizen_id, "account.reset", now=now)
     return _enrol(session, citizen_id, username, totp_secret=totp_secret, server_secret=server_secret)
 

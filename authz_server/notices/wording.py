@@ -170,8 +170,9 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.reset": safe(
         "您的登入方式已重新設定",
         "Your ways to sign in were renewed",
-        "由本平臺的管理者辦理。" + IF_NOT_YOU[0],
-        "The operator of this platform did it. " + IF_NOT_YOU[1],
+        "由本平臺的管理者辦理。密碼與驗證器是新的，其他登入方式都已移除，請重新加入。" + IF_NOT_YOU[0],
+        "The operator of this platform did it. Password and authenticator are new; all other ways were removed, so "
+        "please add them again. " + IF_NOT_YOU[1],
     ),
     "account.suspended": safe(
         "您的帳號已停用",
@@ -188,8 +189,8 @@ TOLD: Final[Mapping[str, Told]] = {
     "account.frozen": safe(
         "您的帳號已凍結",
         "Your account is frozen",
-        "尚未送達的都已停止，所有裝置都已登出；在您解除凍結之前，什麼都不會送出。",
-        "What had not been delivered was stopped, and every device signed out; nothing is sent until you unfreeze it.",
+        "尚未送達的都已停止，其他裝置都已登出；在您解除凍結之前，什麼都不會送出。",
+        "What had not been delivered was stopped, and other devices signed out; nothing is sent until you unfreeze it.",
     ),
     "account.unfrozen": safe(
         "您的帳號已解除凍結",

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
-from authz_server.identity import contact, national_id, passwords, service, sessions, totp
+from authz_server.identity import contact, credentials, national_id, passwords, recovery, service, sessions, totp
 from authz_server.identity.errors import AccountProblem, WrongCredentials
 from authz_server.identity.methods.password_totp import PasswordTotp, set_totp
 from authz_server.identity.models import CITIZEN
@@ -144,6 +144,19 @@ def test_a_reset_ends_sessions_and_old_credentials(session: Session) -> None:
     assert not passwords.check_password(row.password_hash, PASSWORD)
     assert passwords.check_password(row.password_hash, "another password")
     assert sessions.find(session, cookie, now=NOW) is None
+
+
+def test_after_a_reset_nothing_that_was_bound_opens_the_account(session: Session) -> None:
+    """Whoever had it in hand may have bound a passkey of their own."""
+    citizen_id, other_id = enrol(session).citizen_id, enrol(session, OTHER_PERSON).citizen_id
+    for owner in (citizen_id, other_id):
+        for method in ("passkey", "certificate", "upstream"):
+            external_id = f"{method} of {owner}"
+            credentials.add(session, owner, method=method, external_id=external_id, label="", data={}, now=NOW)
+        recovery.renew(session, owner, server_secret=SERVER_SECRET, now=NOW)
+    service.reset_credentials(session, PERSON.username, password=PASSWORD, server_secret=SERVER_SECRET, now=NOW)
+    assert credentials.of_citizen(session, citizen_id) == []
+    assert len(credentials.of_citizen(session, other_id)) == 3 + recovery.COUNT
 
 
 def test_suspending_and_resuming_twice_is_told(session: Session) -> None:
