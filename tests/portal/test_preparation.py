@@ -120,7 +120,9 @@ def test_the_agency_is_asked_at_once_and_the_page_says_when_to_go_and_that_it_is
     assert scene.visit.citizen.client.get(f"{scene.visit.path}/state").get_json() != state
     assert scene.say("preparing", ready_at=in_s(600)).status_code == 204
     clock.advance(timedelta(minutes=11))
-    assert "It should be ready about now." in scene.visit.page().text
+    page = scene.visit.page().text
+    assert "It should be ready about now." in page
+    assert "It is best to go to the counter then." in page
     for _ in range(2):
         assert scene.say("ready").status_code == 204, "the same again is fine"
     page = scene.visit.page().text
@@ -140,7 +142,9 @@ def test_what_was_prepared_is_fetched_as_ever_and_only_once(scene: Scene) -> Non
     fetch, own = Fetch(scene.platform, granted["access_token"], DATASET), scene.office.dpop_key.thumbprint
     fetch.deliver(dpop_jkt=own)
     refused(fetch.exchange(dpop_jkt=own), 400, "invalid_request")
-    assert "You can go now." not in scene.visit.page().text
+    page = scene.visit.page().text
+    assert "You can go now." not in page
+    assert "It is best to go" not in page
     assert scene.say("ready").status_code == 204, "as it was said before"
 
 
