@@ -274,5 +274,6 @@ def test_fields_of_the_same_name_are_told_apart_by_whoever_hears_the_page(
         ]
         names = [name for _, names in heard for name in names]
         assert len(names) == len(set(names)) == 7
-        assert [name for dataset, names in heard for name in names if not name.endswith(f" ({dataset})")] == []
+        bracketed = "({})" if lang == "en" else "（{}）"
+        assert [one for dataset, names in heard for one in names if not one.endswith(bracketed.format(dataset))] == []
         assert violations(guest.page) == []

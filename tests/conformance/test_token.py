@@ -124,7 +124,7 @@ def test_without_the_verifier_a_code_is_refused_and_gone(platform: Platform, ver
     ("grant_type", "error"),
     [
         (None, "invalid_request"),
-        ("client_credentials", "invalid_request"),  # for Grant Management alone: a scope of it is missing
+        ("client_credentials", "invalid_scope"),  # for Grant Management alone: a scope of it is missing
         ("refresh_token", "unsupported_grant_type"),
         ("password", "unsupported_grant_type"),
         ("測試", "unsupported_grant_type"),

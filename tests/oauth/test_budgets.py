@@ -34,7 +34,7 @@ BUDGET = {
     "userinfo": (1, 3, 0, 1, 670, 6),
     "introspection": (1, 3, 0, 1, 760, 6),
     "revocation": (1, 4, 0, 1, 770, 16),
-    "sign_in_page": (0, 0, 0, 0, 8000, 0),
+    "sign_in_page": (0, 0, 0, 0, 8800, 0),
     "discovery": (0, 0, 0, 0, 470, 0),
     "jwks": (0, 0, 0, 0, 470, 0),
     "catalogue": (0, 0, 0, 0, 550, 0),
