@@ -71,6 +71,9 @@ class Kept(Generic[T]):
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
         """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
         known = self._countable(now)
+        if known is None and self._known is not None:
+            # What failed while they counted was held against nobody, and is not now that they count no more.
+            self._known = self._tried_at = None
         if known is None or not clock.is_within(MAX_AGE, since=known.at, now=now):
             if _is_due(self._tried_at, now, self._again_after):
                 self._tried_at = now

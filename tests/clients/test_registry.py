@@ -324,6 +324,17 @@ def test_a_host_that_is_away_for_a_moment_cuts_nobody_off(remote: Registry, site
     assert keys_of(remote, None) == {rotated}
 
 
+def test_a_host_that_is_back_when_its_keys_count_no_more_is_asked_at_once(remote: Registry, site: JwksSite) -> None:
+    keys_of(remote, site.publish("ES256"))
+    known, site.body = site.body, None
+    clock.advance(timedelta(minutes=10, seconds=45))
+    assert keys_of(remote, None)
+    site.body = known
+    clock.advance(timedelta(seconds=15))
+    assert keys_of(remote, None)
+    assert site.asked == 3
+
+
 def test_what_was_known_or_had_failed_while_the_clock_was_fast_is_asked_for_again(
     remote: Registry, site: JwksSite
 ) -> None:
