@@ -47,6 +47,8 @@ _PAGES: Remembered[Slotted] = Remembered()
 def page(signed_in: SignedIn, request_id: str) -> Response:
     """Show the question, or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
+    if pending.parameters.at_desk:  # nothing is consented to there
+        return redirect(f"/office/desk/{request_id}", code=303)
     if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
         with lone_connection() as connection:
             location = fail(connection, pending, SOMEBODY_ELSE, settings=services().settings, now=clock.now())
@@ -55,8 +57,6 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
         require_identity(pending, signed_in, catalogue=services().catalogue)
     except IdentityNotSufficient:
         return redirect(sign_in_url(), code=303)
-    if pending.parameters.at_desk:  # nothing is consented to there
-        return redirect(f"/office/desk/{request_id}", code=303)
     return show(pending, signed_in)
 
 

@@ -224,8 +224,12 @@ def _cancel(visit: Visit) -> Response:
         unmet=not visit.methods,
         now=clock.now(),
     )
+    response = redirect(location, code=303)
+    if visit.waiting.at_desk and visit.signed_in:  # one more proof was demanded; its computer is one of several people
+        sign_in.leave(db.session(), visit.signed_in, now=clock.now())
+        cookies.delete_session(response)
     db.session.commit()
-    return redirect(location, code=303)
+    return response
 
 
 def _refused_page(visit: Visit, tried: sign_in.Try, refused: SignInRefused, *, now: datetime, **again: Any) -> Response:

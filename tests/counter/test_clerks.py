@@ -354,6 +354,34 @@ def test_whoever_goes_back_to_the_desk_leaves_no_session_of_theirs_on_its_comput
     assert citizen.client.get("/record").location.startswith("/sign-in")
 
 
+def test_whoever_is_not_whom_the_desk_waits_for_leaves_no_session_on_its_computer_either(
+    own_platform: Platform,
+) -> None:
+    office = new_office(own_platform)
+    hint = signed_in(own_platform, office)["id_token"]
+    before, citizen = own_platform.citizen("citizen2"), own_platform.citizen("citizen2", signed_in=False)
+    sign_in = opened(citizen, office, office.push(**DESK, id_token_hint=hint)).location
+    answer = citizen.sign_in(sign_in)
+    while answer.location.startswith("/"):
+        answer = citizen.client.get(answer.location)
+    assert answer_of(answer)["error"] == "login_required"
+    assert citizen.client.get("/record").location.startswith("/sign-in")
+    sign_in = opened(citizen, office, office.push(**DESK, id_token_hint=hint)).location
+    answer = before.client.get(f"/office/desk/{sign_in.partition('=')[2]}")
+    assert answer_of(answer)["error"] == "login_required"
+    assert before.client.get("/record").status_code == 200, "a link ends no session that was not opened for it"
+
+
+def test_whoever_cancels_the_next_proof_that_a_desk_demands_is_signed_out_too(
+    platform: Platform, office: Office
+) -> None:
+    citizen = platform.citizen(office.clerk)
+    page = citizen.client.get(opened(citizen, office, office.push(**DESK)).location)
+    cancelled = citizen.client.post("/sign-in", data=hidden_fields(page.text) | {"action": "cancel"})
+    assert answer_of(cancelled)["error"] == "access_denied"
+    assert citizen.client.get("/record").location.startswith("/sign-in")
+
+
 def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None:
     office = new_office(platform, named_clerks=False)
     nobody: dict[str, Any] = {"actor_token": None, "actor_token_type": None}
