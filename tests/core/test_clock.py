@@ -73,6 +73,17 @@ def test_waiting_moves_a_clock_that_stands_still() -> None:
     assert clock.now() > before
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        *((value, True) for value in (0, -1.5, 1_900_000_000, 1_900_000_000.25)),
+        *((value, False) for value in (True, None, "0", float("nan"), float("inf"), -float("inf"), 2**40, -(10**400))),
+    ],
+)
+def test_a_numeric_date_is_a_number_that_can_be_a_moment(value: object, expected: bool) -> None:
+    assert clock.is_numeric_date(value) is expected
+
+
 def test_who_is_told_to_wait_comes_no_sooner() -> None:
     told = {0.0: 1, -5.0: 1, 0.4: 1, 1.0: 1, 1.000001: 2, 1.4: 2, 59.6: 60, 60.0: 60}
     assert {span: clock.seconds_to_wait(timedelta(seconds=span)) for span in told} == told

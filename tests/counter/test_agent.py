@@ -104,6 +104,19 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
 
 
+def test_a_visit_of_long_ago_still_says_when_the_barcode_of_its_agent_was_accepted(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        sent = errand(own_platform, office := new_office(own_platform))
+        sent.confirm()
+        assert announce(office, barcode := sent.show()).status_code == 200
+        assert redeem(office, barcode, sent.code()).status_code == 200
+        clock.advance(timedelta(days=3))
+        worker.purge(own_platform.engine, limits=own_platform.settings.limits)
+        assert not rows(own_platform, Barcode)
+        page = own_platform.citizen().client.get(sent.visit.path).text
+    assert "Your barcode was accepted on" in page
+
+
 def test_a_wrong_code_tells_the_agent_what_to_do_and_the_citizen_only_what_it_was(
     platform: Platform, office: Bank
 ) -> None:

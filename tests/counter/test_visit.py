@@ -216,6 +216,8 @@ def test_five_wrong_barcodes_lock_the_counter_for_a_quarter_of_an_hour(platform:
         locked = announce(office, barcode)
         assert (locked.status_code, locked.get_json()["error"]) == (400, "slow_down")
         assert locked.headers["Retry-After"] == str(locked.get_json()["retry_after"]) == "900"
+        clock.advance(timedelta(seconds=0.6))
+        assert announce(office, barcode).headers["Retry-After"] == "900", "after 899 s it would be locked still"
         assert announce(office, barcode, "desk-2").status_code == 200
         clock.advance(timedelta(minutes=15))
         assert announce(office, barcode).status_code == 200

@@ -325,3 +325,8 @@ def test_tls_is_verified_and_ca_file_adds_an_authority(
 def test_retry_after_is_a_time_from_a_second_to_a_day(header: str | None, seconds: int) -> None:
     with clock.frozen(datetime(2030, 1, 1, tzinfo=UTC)):
         assert retry_after_s(header) == seconds
+
+
+def test_who_is_told_a_moment_to_come_back_at_comes_no_sooner() -> None:
+    with clock.frozen(datetime(2030, 1, 1, microsecond=600_000, tzinfo=UTC)):
+        assert retry_after_s("Tue, 01 Jan 2030 00:02:00 GMT") == 120
