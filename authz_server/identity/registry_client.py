@@ -30,8 +30,8 @@ SKEW: Final = timedelta(seconds=30)
 ANSWER_MEMBERS: Final[Mapping[str, type]] = {
     "iss": str,
     "aud": str,
-    "iat": int,
-    "exp": int,
+    "iat": float,  # a NumericDate
+    "exp": float,
     "jti": str,
     "question_hash": str,
     "verified": bool,
@@ -143,5 +143,6 @@ def _check_members(claims: Mapping[str, Any]) -> None:
     if set(claims) - set(ANSWER_MEMBERS):
         raise PeerUnavailable("answer: says more than it was asked")
     for name, kind in ANSWER_MEMBERS.items():
-        if name not in claims or type(claims[name]) is not kind:
+        value = claims.get(name)
+        if not (clock.is_numeric_date(value) if kind is float else type(value) is kind):
             raise PeerUnavailable(f"answer: {name} is missing, or of another type")

@@ -167,6 +167,8 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "with a word for a yes": ({"verified": "true"}, "verified"),
     "with a number for a yes": ({"verified": 1}, "verified"),
     "with a yes for a level": ({"assurance": True}, "assurance"),
+    "with a yes for a time": ({"iat": True}, "iat"),
+    "of no moment": ({"exp": 1e300}, "exp"),
 }
 
 
@@ -175,6 +177,11 @@ def test_no_answer_is_one(client: RegistryClient, forger: Forger, changed: dict[
     assert ask(client) == Verdict(verified=True, assurance=3)  # the forger's hand is good
     forger.changed = changed
     refused(client, why)
+
+
+def test_the_times_of_an_answer_may_have_fractions(client: RegistryClient, forger: Forger) -> None:
+    forger.changed = {"iat": NOW.timestamp() - 0.5, "exp": NOW.timestamp() + 59.5}
+    assert ask(client) == Verdict(verified=True, assurance=3)
 
 
 @pytest.mark.parametrize("name", sorted(ANSWER_MEMBERS))
