@@ -37,10 +37,8 @@ def judge(response: Answer) -> Preparing | NoRecord | None:
     Raises: AgencyError for all else.
     """
     status = response.status
-    # Of the others no body is read, so that it may be whatever a gateway in front of the agency makes of it.
-    if status in {200, 404} and response.headers.get("content-encoding", "identity").lower() != "identity":
-        raise AgencyGarbage("compressed, against our Accept-Encoding")
     if status == 200:
+        _check_readable(response)
         if response.size_bytes is None and not response.is_chunked:
             raise AgencyGarbage("neither Content-Length nor chunks: could end anywhere")
         return None
@@ -96,9 +94,16 @@ def retry_after_s(header: str | None, *, default: int = RETRY_AFTER_DEFAULT_S) -
     return min(max(seconds, 1), LONGEST_WAIT_S)
 
 
+def _check_readable(response: Answer) -> None:
+    # Where no body is read, it may be whatever a gateway in front of the agency makes of it.
+    if response.headers.get("content-encoding", "identity").lower() != "identity":
+        raise AgencyGarbage("compressed, against our Accept-Encoding")
+
+
 def _is_no_record(response: Answer) -> bool:
     if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/problem+json":
         return False
+    _check_readable(response)
     try:
         problem = json_text.object_or_empty(read_whole(response, PROBLEM_LIMIT_BYTES))
     except AgencyTooLarge:

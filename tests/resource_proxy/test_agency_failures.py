@@ -95,6 +95,16 @@ BEFORE_THE_FIRST_BYTE: dict[str, tuple[Any, int, str]] = {
     "403": (reply(403), 502, "agency_refused"),
     "404-without-its-type": (reply(404, b"{}", content_type="application/problem+json"), 502, "agency_refused"),
     "404-html": (reply(404, b"<p>urn:mydata:problem:no-record", content_type="text/html"), 502, "agency_refused"),
+    "404-html-compressed": (
+        reply(404, b"\x1f\x8b", content_type="text/html", content_encoding="gzip"),
+        502,
+        "agency_refused",
+    ),
+    "404-compressed": (
+        reply(404, b"\x1f\x8b", content_type="application/problem+json", content_encoding="gzip"),
+        502,
+        "agency_garbage",
+    ),
     "404-too-long": (reply(404, b" " * 20_000, content_type="application/problem+json"), 502, "agency_refused"),
     "301": (reply(301, location="http://127.0.0.1:1/"), 502, "agency_garbage"),
     "204": (reply(204), 502, "agency_garbage"),
