@@ -106,7 +106,7 @@ def test_a_request_that_nobody_knows_is_an_error_page(browser: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("minutes", "wait"), [(1, "1 minute"), (60, "60 minutes"), (91, "2 hours"), (24 * 60, "24 hours")]
+    ("minutes", "wait"), [(1, "1 minute"), (60, "60 minutes"), (91, "2 hours"), (130, "3 hours"), (24 * 60, "24 hours")]
 )
 def test_a_lock_is_told_in_a_unit_that_fits_and_no_shorter_than_it_is(app: Flask, minutes: int, wait: str) -> None:
     with app.test_request_context("/sign-in?lang=en"):

@@ -72,6 +72,7 @@ class TestWhereNothingIsThatStrong:
         answer = answer_of(citizen.client.post("/sign-in", data=fields))
         assert answer["error"] == "unmet_authentication_requirements"
         assert (answer["state"], answer["iss"]) == ("state-of-the-bank", own_platform.settings.issuer)
+        assert citizen.client.get("/record").status_code == 200, "signed in, as before"
 
 
 def test_a_dataset_that_demands_more_by_now_says_so_and_nothing_is_spent(platform: Platform) -> None:
