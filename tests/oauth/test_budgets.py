@@ -180,8 +180,11 @@ def test_a_request_keeps_to_its_budget(platform: Platform, operation: str) -> No
         with counting(scene.engine) as counts:
             response = send()
         records = log_records(scene.engine) - before
-        if records > BUDGET[operation][-1]:
-            # Once in some hundred rows a page of an index is full and split, which is written as well: not twice.
+        # Now and then a page is full and split, or what nobody sees any more is taken out of it, which is written as
+        # well: not each time.
+        for _ in range(5):
+            if records <= BUDGET[operation][-1]:
+                break
             send = scene.prepare(operation)
             before = log_records(scene.engine)
             send()
