@@ -74,9 +74,9 @@ def translate(text: str) -> str:
 
 
 def heard(*texts: object) -> Markup:
-    """What a link or button is about, for who hears it alone: in the brackets of the page's language."""
+    """What a link or button is about, as far as known, for who hears it alone: in brackets of the page's language."""
     language = locale.current()
-    said = listed([str(text) for text in texts], language)
+    said = listed([str(text) for text in texts if text], language)
     bracketed = f" ({said})" if language == "en" else f"（{said}）"
     return Markup('<span class="govuk-visually-hidden">{}</span>').format(bracketed)
 

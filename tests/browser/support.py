@@ -176,9 +176,17 @@ def visitor(
         context.close()
 
 
+# Enter presses a form's first button, from wherever in the form one is (HTML, implicit submission).
+SWITCHED = """[...document.forms].filter(form => {
+    const all = [...form.elements]
+    return all.some(one => one.matches('input:not([type=hidden], [type=submit], [type=file])'))
+        && all.find(one => one.type === 'submit' && !one.disabled)?.name === 'lang'
+}).map(form => form.id)"""
+
+
 def violations(page: Page, *, colours: bool = True) -> list[str]:
     """What axe-core finds wrong with a judged page as it stands, on a desk and on a telephone, and whether it scrolls
-    sideways, there also with text of twice the size.
+    sideways, there also with text of twice the size; and where Enter in a field would switch the language.
 
     Args: colours: whether to look at their contrast too, which takes as long as all else and is that of any language.
     """
@@ -196,6 +204,7 @@ def violations(page: Page, *, colours: bool = True) -> list[str]:
         problems += [f"{page.url}, {width}: {item['id']}: {[node['html'] for node in item['nodes']]}" for item in found]
         if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
             problems.append(f"{page.url}, {width}: scrolls sideways")
+    problems += [f"{page.url}: Enter in the form {form} switches the language" for form in page.evaluate(SWITCHED)]
     page.evaluate("document.documentElement.style.fontSize = '200%'")
     if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
         problems.append(f"{page.url}, {NARROW}, text of 200 %: scrolls sideways")
