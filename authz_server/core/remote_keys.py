@@ -69,21 +69,18 @@ class Kept(Generic[T]):
         return known if known is not None and clock.is_within(OLDEST, since=known.at, now=now) else None
 
     def _current(self, suits: Callable[[T], bool], *, now: datetime) -> T:
-        """The caller holds the lock. A failed attempt counts as one: the next is `again_after` away."""
+        """The caller holds the lock. A failed attempt counts as one, so the next is a while away."""
         known = self._countable(now)
-        if known is None and self._known is not None:
-            # What failed while they counted was held against nobody, and is not now that they count no more.
-            self._known = self._tried_at = None
-        if known is None or not clock.is_within(MAX_AGE, since=known.at, now=now):
-            if _is_due(self._tried_at, now, self._again_after):
-                self._tried_at = now
-                return self._fetched(known, now)
-            if known is None:
+        if known is None:
+            if not _is_due(self._tried_at, now, self._again_after):
                 raise FetchFailed("failed a moment ago")
-        elif not suits(known.value) and _is_due(self._refetched_at, now):
-            self._refetched_at = now
-            return self._fetched(known, now)
-        return known.value
+            self._tried_at = now
+            return self._fetched(None, now)
+        fresh = clock.is_within(MAX_AGE, since=known.at, now=now) and suits(known.value)
+        if fresh or not _is_due(self._refetched_at, now):
+            return known.value
+        self._refetched_at = now
+        return self._fetched(known, now)
 
     def _fetched(self, known: _Found[T] | None, now: datetime) -> T:
         """What there is now, or else what is known: anybody with a made-up kid, or a moment in which its host is away,

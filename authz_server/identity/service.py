@@ -104,7 +104,7 @@ def reset_credentials(
     if citizen_id is None:
         raise AccountProblem("no account has this user name")
     credentials.remove_all(session, citizen_id, now=now)
-    sessions.end_all(session, citizen_id, now=now)  # whoever just signed in by one of them has been waited for
+    sessions.end_all(session, citizen_id, now=now)
     _tell(session, citizen_id, "account.reset", now=now)
     return _enrol(session, citizen_id, username, totp_secret=totp_secret, server_secret=server_secret)
 

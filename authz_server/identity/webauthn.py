@@ -42,7 +42,7 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from authz_server.core import json_text, settings
+from authz_server.core import settings
 
 PATIENCE: Final = timedelta(minutes=5)  # section 15.1 recommends it where the user is verified
 ALGORITHMS: Final = [  # in order of preference: EdDSA, ES256, RS256 (which is what TPMs have)
@@ -142,11 +142,6 @@ def request_options(site: Site, *, challenge: bytes) -> dict[str, Any]:
         user_verification=UserVerificationRequirement.REQUIRED,
     )
     return options_to_json_dict(options)
-
-
-def parse(text: str) -> Mapping[str, Any]:
-    """The JSON of `PublicKeyCredential.toJSON()`; empty if it is none."""
-    return json_text.object_or_empty(text)
 
 
 def unverified_id(answer: Mapping[str, Any]) -> str:

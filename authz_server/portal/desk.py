@@ -39,14 +39,14 @@ PATH: Final = "/office/desk"
 def page(signed_in: SignedIn, request_id: str) -> Response:
     """Ask, for the record is about to name somebody; or first the sign-in that it demands."""
     pending = _open(signed_in, request_id)
+    signed_in_for_it = _stated(pending, signed_in) is not None
     if not standing.is_for(pending, signed_in.citizen_id, server_secret=services().secret):
-        signed_in_for_it = _stated(pending, signed_in) is not None
         location = _failed(pending, SOMEBODY_ELSE)
         if signed_in_for_it:
             return _leave(signed_in, location)
         db.session.commit()  # a link must not end a session that it did not open
         return redirect(location, code=303)
-    return _page(signed_in, pending) if _stated(pending, signed_in) else _sign_in(request_id)
+    return _page(signed_in, pending) if signed_in_for_it else _sign_in(request_id)
 
 
 @blueprint.post(f"{PATH}/<request_id>")

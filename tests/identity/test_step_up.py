@@ -162,16 +162,22 @@ def test_the_page_says_where_a_method_is_enough_in_the_sandbox_only(
     assert (offered(browser), browser.page["in_sandbox_only"]) == (["password_totp"], lifted)
 
 
-def test_another_citizens_proof_does_not_step_up_a_session(
-    session: Session, browser: Browser, requests: KnownRequests
-) -> None:
+def asked_of_another(session: Session, browser: Browser, requests: KnownRequests) -> dict[str, str]:
+    """A session is to be stepped up; the proof of somebody else, which is right."""
     enrol(session)
     enrol(session, OTHER_PERSON, totp_secret=TOTP_SECRET[::-1])
     requests.add("r1", needed_level=3)
     browser.get("/sign-in")
     second(browser)
     browser.get("/sign-in?request=r1")
-    answer = browser.resend(username="citizen-b", one_time_code=code_at(NOW, TOTP_SECRET[::-1]))
+    return {"username": OTHER_PERSON.username, "one_time_code": code_at(NOW, TOTP_SECRET[::-1])}
+
+
+def test_another_citizens_proof_does_not_step_up_a_session(
+    session: Session, browser: Browser, requests: KnownRequests
+) -> None:
+    theirs = asked_of_another(session, browser, requests)
+    answer = browser.resend(**theirs)
     assert (answer.status_code, browser.page["error"]) == (403, "other")
     assert (browser.get("/mine").json or {})["name"] == PERSON.name
     failed = select(AuditEntry.reason).where(AuditEntry.event == "sign_in.failed")
@@ -181,13 +187,7 @@ def test_another_citizens_proof_does_not_step_up_a_session(
 def test_whose_proof_was_right_is_not_locked_out_for_bringing_it_to_somebody_elses_session(
     session: Session, browser: Browser, requests: KnownRequests
 ) -> None:
-    enrol(session)
-    enrol(session, OTHER_PERSON, totp_secret=TOTP_SECRET[::-1])
-    requests.add("r1", needed_level=3)
-    browser.get("/sign-in")
-    second(browser)
-    browser.get("/sign-in?request=r1")
-    theirs = {"username": OTHER_PERSON.username, "one_time_code": code_at(NOW, TOTP_SECRET[::-1])}
+    theirs = asked_of_another(session, browser, requests)
     for _ in range(5):
         assert (browser.resend(**theirs).status_code, browser.page["error"]) == (403, "other")
     own = Browser(browser.app)

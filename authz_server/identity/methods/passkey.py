@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response
 
 from authz_server.catalogue.model import Text
 from authz_server.config import Settings
-from authz_server.core import clock
+from authz_server.core import clock, json_text
 from authz_server.core.identifiers import PLATFORM_NAME, CitizenId
 from authz_server.database import db
 from authz_server.extensions import services
@@ -100,7 +100,7 @@ def ask(visit: Visit, _form: Form) -> Response:
 @entry.received(PASSKEY)
 def answer(visit: Visit, form: Form) -> Response:
     """Sign in with what a passkey has answered."""
-    told = webauthn.parse(form.get("credential", ""))
+    told = json_text.object_or_empty(form.get("credential", ""))
     return entry.submit(visit, PASSKEY, account=None, begin=partial(_begin, told=told))
 
 
@@ -145,7 +145,7 @@ def add(signed_in: SignedIn) -> Response:
         return _set_up_page(signed_in, label=label)
     if not csrf.check_form(enrolment.action(PASSKEY)):
         return _set_up_page(signed_in, error="form", status=403, label=label)
-    told, now = webauthn.parse(request.form.get("credential", "")), clock.now()
+    told, now = json_text.object_or_empty(request.form.get("credential", "")), clock.now()
     try:
         passkey = _made(signed_in, told)
     except NotVerified:
