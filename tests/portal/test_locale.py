@@ -58,7 +58,7 @@ def test_the_switch_keeps_the_page(app: Flask) -> None:
 @pytest.mark.parametrize(("language", "expected"), [("zh-TW", "（甲 &lt;b&gt;、乙）"), ("en", " (甲 &lt;b&gt;, 乙)")])
 def test_what_is_heard_alone_stands_in_the_brackets_of_the_language(app: Flask, language: str, expected: str) -> None:
     with app.test_request_context("/", query_string={"lang": language}):
-        assert heard("甲 <b>", "乙") == f'<span class="govuk-visually-hidden">{expected}</span>'
+        assert heard("甲 <b>", "", "乙") == f'<span class="govuk-visually-hidden">{expected}</span>'
 
 
 def test_no_template_brackets_it_otherwise() -> None:
