@@ -1,6 +1,6 @@
 # Two commands for a newcomer: `make demo` and `make test`.
 # Wanted of the machine: make, Python 3.11 or newer with its venv module. Everything else comes by hash from lock files into
-# .venv and node_modules; only the browser, nginx, OpenSSL and PgBouncer of `make test` are Debian packages.
+# .venv and node_modules; only what .ci/test-programs lists, the browser above all, are Debian packages that `make test` wants.
 
 # The distribution's Python where it will do, whichever is first on the PATH: it is built with what its compiler learned from
 # a profile, and a request costs it 8 % less than one that was built without (as pyenv does). Else python3.
@@ -84,7 +84,7 @@ clean: ## delete the environment and everything that was made
 	find . -name node_modules -prune -exec rm -rf {} +
 
 programs:
-	@sh .ci/debian-packages 'chromium-headless-shell|chromium' fonts-noto-cjk nginx openssl pgbouncer
+	@sh .ci/debian-packages $$(cat .ci/test-programs)
 
 %/node_modules/.package-lock.json: %/package-lock.json | $(READY)
 	@echo "== Node.js packages of $*"

@@ -64,7 +64,7 @@ def test_a_scene_that_there_is_not_is_answered_with_those_that_there_are() -> No
     done = subprocess.run([*SANDBOX, "journey", "--scene", "none"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     for scene in scenes():
-        assert repr(scene) in done.stderr
+        assert scene in done.stderr
 
 
 def test_ctrl_c_stops_every_process_and_deletes_every_file(open_tmp_path: Path) -> None:
