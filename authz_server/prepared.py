@@ -205,8 +205,9 @@ def _open(engine: Engine) -> Lone:
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
-    # Something may have been put between since `schema.check` looked.
-    if connection.execute("SELECT FROM pg_prepared_statements WHERE name LIKE 'mydata%' LIMIT 1").rowcount:
+    # Something may have been put between since `schema.check` looked. PgBouncer gives names of its own since 1.21.
+    used = "SELECT FROM pg_prepared_statements WHERE name LIKE ANY (ARRAY['mydata%', 'PGBOUNCER%']) LIMIT 1"
+    if connection.execute(used).rowcount:
         connection.close()
         raise psycopg.OperationalError(SHARED)
     return Lone(connection)
