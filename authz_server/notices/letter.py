@@ -111,7 +111,9 @@ class Writer:
         self._services = services
 
     def write(self, errand: Errand) -> Letter:
-        """The message in both languages."""
+        """The message in both languages.  Raises: LookupError: nobody is told of that any more."""
+        if errand.entry.event not in CODES and told_of(errand.entry) is None:
+            raise LookupError(f"nobody is told of {errand.entry.event}")
         order = sorted(LOCALES, key=lambda locale: locale != errand.reader.locale)
         return Letter(parts=tuple(self.part(errand, locale) for locale in order))
 
@@ -143,13 +145,11 @@ class Writer:
         return _sentence(told.title.get(locale), self._names(entry, datasets, locale))
 
     def part(self, errand: Errand, locale: str) -> Part:
-        """The message in one language."""
+        """The message in one language; one of an event that is told no more has a name and facts, and no sentence."""
         if errand.entry.event in CODES:
             return self._code_part(errand, locale)
         entry, issuer = errand.entry, self._services.settings.issuer
         told = told_of(entry)
-        if told is None:
-            raise LookupError(f"nobody is told of {entry.event}")
         client = self._services.registry.client(entry.client_id) if entry.client_id else None
         names = self._names(entry, errand.datasets, locale)
         facts = [
@@ -172,9 +172,9 @@ class Writer:
         if entry.event in WITH_RECEIPT:
             links.append(("get_receipt", f"{issuer}/consent/{entry.transaction_id}/receipt.pdf"))
         first_time = say("first_time", locale, **names) if errand.first_time else ""
-        more = _sentence(told.more.get(locale), names)
+        more = _sentence(told.more.get(locale), names) if told else ""
         gone = entry.event == LEFT
-        why = [_why(told)] if told.security else [_why(told), f"{issuer}/account/notices"]
+        why = [_why(told)] if told and told.security else [_why(told), f"{issuer}/account/notices"]
         return Part(
             locale=locale,
             title=self.title(entry, locale),

@@ -32,6 +32,13 @@ class InvalidScope(InvalidRequest):
     public = "A scope is unknown or not registered for this client."
 
 
+class InvalidTarget(DomainError):
+    """RFC 8693 section 2.2.2."""
+
+    code = "invalid_target"
+    public = "resource is not one of this platform's."
+
+
 class RequestNotSupported(DomainError):
     """RFC 9101 section 7: what is asked for comes as parameters, not in a request object."""
 

@@ -11,6 +11,7 @@ from flask import Request
 
 from authz_server.clients import standing
 from authz_server.consent import erasure
+from authz_server.consent.errors import NoSuchConsent
 from authz_server.consent.outcome import find_outcome
 from authz_server.core import clock, transfers
 from authz_server.core.dpop import Proof
@@ -37,8 +38,10 @@ def query(request: Request, verifier: DpopVerifier, grant_id: str) -> dict[str, 
     outcome = find_outcome(
         session, grant.transaction_id, citizen_id=grant.citizen_id, limits=here.settings.limits, now=now
     )
+    if outcome is None:  # a moment before the consent itself goes: see `retention`
+        raise NoSuchConsent("its record is gone")
     states: dict[str, deque[str]] = defaultdict(deque)
-    for fetch in outcome.fetches if outcome else ():
+    for fetch in outcome.fetches:
         states[fetch.dataset_id].append(fetch.state)
     details = [
         {**{name: detail[name] for name in SHOWN}, "state": states[detail["dataset"]].popleft()}

@@ -9,6 +9,7 @@ from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
 from authz_server.core import clock, jose
+from authz_server.database import table_of
 from tests.support.platform import Bank, Platform, new_key
 from tests.support.protocol import Fetch, new_bank, pushed, refused, rows, userinfo, writing
 
@@ -74,6 +75,13 @@ def test_another_clients_grant_is_as_unknown_as_one_that_never_was(platform: Pla
         assert len({answer.data for answer in answers}) == 1
         assert call(platform.other_bank, method, "%00").status_code in {401, 404}
     assert call(platform.bank, "GET", grant_id).status_code == 200
+
+
+def test_a_grant_whose_record_is_gone_is_over(own_platform: Platform) -> None:
+    grant_id = own_platform.tokens(own_platform.detail("ris.personal"))["grant_id"]
+    with writing(own_platform) as session:
+        session.execute(table_of(AuditEntry).delete())
+    refused(call(own_platform.bank, "GET", grant_id), 404, "not_found")
 
 
 def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platform) -> None:

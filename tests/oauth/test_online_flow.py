@@ -3,6 +3,7 @@
 import json
 
 import orjson
+import pytest
 
 from authz_server.core import jose
 from authz_server.core.identifiers import AgencyId
@@ -45,6 +46,16 @@ def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
     second = platform.proxy.exchange(granted["access_token"], "ris.personal", jkt=jkt)
     assert (second.status_code, second.get_json()["error"]) == (400, "invalid_request")
     assert platform.proxy.report(first.get_json()["lease"], "delivered").status_code == 409
+
+
+@pytest.mark.parametrize("resource", ["https://elsewhere.example/data/ris.personal", "/data/ris.personal", ""])
+def test_what_is_not_of_this_platform_is_no_target_and_spends_nothing(platform: Platform, resource: str) -> None:
+    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
+    token, jkt = granted["access_token"], platform.bank.dpop_key.thumbprint
+    refused = platform.proxy.exchange(token, "ris.personal", jkt=jkt, resource=resource)
+    assert refused.status_code == 400
+    assert refused.get_json()["error"] == ("invalid_target" if resource else "invalid_request")
+    assert platform.proxy.exchange(token, "ris.personal", jkt=jkt).status_code == 200
 
 
 def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform) -> None:

@@ -10,10 +10,11 @@ from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server import worker
+from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry, record
 from authz_server.clients import own
 from authz_server.core import clock
-from authz_server.database import db
+from authz_server.database import db, table_of
 from authz_server.identity.models import Citizen
 from authz_server.notices import inbox
 from authz_server.notices.models import NOTICE, Notice
@@ -67,6 +68,18 @@ def test_every_kind_of_message_can_be_opened_in_both_languages(own_platform: Pla
             assert page.status_code == 200
             closed = TOLD["account.left"].title.get(lang) in page.text  # then there is nothing left to stop
             assert ("/not-me?key=mdn_" in page.text) is not closed
+
+
+def test_one_that_a_newer_release_told_of_is_shown_by_its_name_and_its_facts(own_platform: Platform) -> None:
+    someone = Someone(own_platform, "sign_in.locked")
+    with writing(own_platform) as session:
+        session.execute(table_of(AuditEntry).update().values(event="later.invented"))
+    (number,) = someone.ids()
+    page = someone.get(f"/messages/{number}")
+    assert page.status_code == 200
+    assert "<h1>later.invented</h1>" in page.text
+    assert "Taiwan time" in page.text
+    assert "/not-me?key=mdn_" in page.text
 
 
 def test_of_a_download_it_speaks_of_the_citizens_own_browser(own_platform: Platform) -> None:

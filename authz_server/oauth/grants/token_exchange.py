@@ -13,7 +13,7 @@ from authz_server.extensions import Services, services
 from authz_server.oauth import agency_ticket
 from authz_server.oauth.authorization_request import thumbprint
 from authz_server.oauth.clerk import ACCESS_TOKEN
-from authz_server.oauth.errors import InvalidRequest
+from authz_server.oauth.errors import InvalidRequest, InvalidTarget
 from authz_server.oauth.grants.base import ClientGrant
 from authz_server.oauth.params import FormPayload
 from authz_server.prepared import lone_connection
@@ -84,7 +84,7 @@ def _ticket(here: Services, lease: Lease, *, now: datetime) -> str:
 def _dataset(resource: str, proxy_url: str) -> Dataset:
     prefix = f"{proxy_url}/data/"
     if not resource.startswith(prefix):
-        raise InvalidRequest("resource is not one of this platform's.")
+        raise InvalidTarget("another platform's")
     dataset = services().catalogue.find_dataset(resource.removeprefix(prefix))
     # Asked before the lease: a token must not be spent on an agency that nobody can reach.
     if dataset is None or services().registry.agency(dataset.agency_id) is None:
