@@ -51,7 +51,10 @@ def cli() -> None:
 )
 def migrate(back_to: str | None) -> None:
     """Create the tables, or update them to this release."""
-    schema.migrate(config.load().database_url, back_to=back_to)
+    url = config.load().database_url
+    schema.migrate(url, back_to=back_to, tell=click.echo)
+    if back_to is None:
+        click.echo(f"tables of version {schema.newest()}")
 
 
 @cli.command()

@@ -4,7 +4,7 @@ Alembic is loaded by whoever changes them. To look at them, as each server does 
 load Alembic takes longer than that.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -23,9 +23,10 @@ _PROCESS: Final = select(func.pg_backend_pid())
 _VERSION: Final = table("alembic_version", column("version_num"))
 
 
-def migrate(url: str, *, back_to: str | None = None) -> None:
+def migrate(url: str, *, back_to: str | None = None, tell: Callable[[str], object] = lambda _: None) -> None:
     """Bring the tables of the database at this URL to the newest version, or back to an older one.
 
+    Args: tell: is given a line for each step once that is done; they count together, when all are.
     Raises: SettingsError, if Alembic knows no such version: neither the one to go back to, nor the one that is there.
     """
     from alembic import command
@@ -34,7 +35,7 @@ def migrate(url: str, *, back_to: str | None = None) -> None:
 
     settings = Config()
     settings.set_main_option("script_location", str(MIGRATIONS))
-    settings.attributes["url"] = url
+    settings.attributes |= {"url": url, "tell": tell}
     _make_file(url)
     try:
         if back_to is None:

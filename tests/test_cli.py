@@ -146,6 +146,27 @@ def test_a_command_without_its_database_or_tables_says_so_in_a_line(settings: Se
     assert line.startswith("mydata: database_url: connection")
 
 
+def test_migrate_tells_each_step_and_where_that_led(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MYDATA_SETTINGS", str(settings_file(settings, tmp_path)))
+
+    def lines(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(cli, ["migrate", *arguments])
+        assert result.exit_code == 0, result.output
+        return result.stdout.splitlines()
+
+    newest, led = schema.newest(), f"tables of version {schema.newest()}"
+    assert lines() == [led]
+    away = lines("--back-to", "0028")
+    assert away[0].startswith(f"{newest} away again: ")
+    assert away[-1].startswith("0029 away again: The database knows its secret file")
+    again = lines()
+    assert again[0].startswith("0029 The database knows its secret file")
+    assert again[-1] == led
+    assert len(again) == len(away) + 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
