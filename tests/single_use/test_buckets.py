@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -115,9 +115,8 @@ def reading(engine: Engine) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_table_that_a_backup_reads_is_left_for_later_and_holds_nobody_up(engine: Engine) -> None:
-    if engine.dialect.name != "postgresql":
-        return
     fill(engine)
     now = TURN + BUCKET / 2
     with reading(engine):
@@ -134,23 +133,22 @@ def last_moment(number: int) -> datetime:
     return next(turn - A_MOMENT for turn in turns if number in over(turn - A_MOMENT) - over(turn))
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 @pytest.mark.parametrize("number", range(RING))
 def test_a_table_whose_turn_came_near_since_the_time_was_asked_is_left_alone(engine: Engine, number: int) -> None:
-    if engine.dialect.name != "postgresql":
-        return
     fill(engine)
     emptied = worker.purge(engine, limits=Limits(), time=lambda: last_moment(number))
     assert emptied == len(over(last_moment(number)) - {number})
     assert counts(engine)[number] == 3
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_nobody_adds_to_a_table_between_the_asking_of_the_time_and_its_emptying(engine: Engine) -> None:
-    if engine.dialect.name != "sqlite":
-        return
     now = TURN + BUCKET / 2
 
     def time() -> datetime:
-        with sqlite3.connect(engine.url.database or "", timeout=0) as other, pytest.raises(sqlite3.OperationalError):
+        locked = pytest.raises(sqlite3.OperationalError, match="locked")
+        with closing(sqlite3.connect(str(engine.url.database), timeout=0)) as other, locked:
             other.execute("BEGIN IMMEDIATE")
         return now
 
