@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import multiprocessing
 import os
 import signal
 import socket
@@ -14,7 +15,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
-from multiprocessing import Value
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -75,11 +75,15 @@ def serve(
     address = host.strip("[]"), int(port)
     _check_address(*address)
     _check_tls(tls_cert, tls_key)
+    # Python 3.14 would start each anew, which takes it seconds, and tells it nothing of what follows.
+    if sys.platform == "linux":
+        multiprocessing.set_start_method("fork", force=True)
     # A worker is forked with these held back, until its own thread takes them.
     os.register_at_fork(
         before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, STOP),
         after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, STOP),
     )
+    started = multiprocessing.Value("i") if bind_cores else None
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
     Server(
@@ -101,7 +105,7 @@ def serve(
         # TLS 1.2 with rustls's suites, which are ECDHE with AES-GCM or ChaCha20 only, and TLS 1.3 (BCP 195).
         ssl_protocol_min=SSLProtocols.tls12,
     ).serve(
-        target_loader=partial(_loaded, factory, rooms, long_answers, Value("i") if bind_cores else None),
+        target_loader=partial(_loaded, factory, rooms, long_answers, started),
         wrap_loader=False,
     )
 
