@@ -205,9 +205,9 @@ def _open(engine: Engine) -> Lone:
     connection: psycopg.Connection[tuple[Any, ...]] = made.driver_connection  # type: ignore[assignment]
     made.detach()
     connection.autocommit = True
-    # Something may have been put between since `schema.check` looked. PgBouncer gives names of its own since 1.21.
-    used = "SELECT FROM pg_prepared_statements WHERE name LIKE ANY (ARRAY['mydata%', 'PGBOUNCER%']) LIMIT 1"
-    if connection.execute(used).rowcount:
+    # Something may have been put between since `schema.check` looked. Nothing is prepared here yet, under whatever name
+    # (PgBouncer gives its own ones since 1.21), but what the driver did by itself while the pool had this connection.
+    if connection.execute(r"SELECT FROM pg_prepared_statements WHERE name NOT LIKE '\_pg3\_%' LIMIT 1").rowcount:
         connection.close()
         raise psycopg.OperationalError(SHARED)
     return Lone(connection)

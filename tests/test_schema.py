@@ -100,6 +100,16 @@ def test_whoever_comes_to_share_a_session_later_takes_the_database_for_away(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_connection_on_which_the_driver_prepares_by_itself_is_not_taken_for_a_shared_one(engine: Engine) -> None:
+    with engine.begin() as connection:
+        for _ in range(10):
+            connection.execute(select(literal(7)))
+        assert connection.exec_driver_sql("SELECT name FROM pg_prepared_statements").rowcount > 0
+    with lone_connection(engine) as lone:
+        assert Prepared(select(literal(7).label("found"))).run(lone, {})
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_tables_of_another_release_are_told_also_where_there_is_no_second_connection(database_url: str) -> None:
     with postgres.role() as role:
         as_owner(
