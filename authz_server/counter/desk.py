@@ -170,10 +170,11 @@ def redeem_barcode(
             office=desk.client_id,
             announced=row.announced_at,
         )
-    except DatasetGone:
-        raise _refused(session, row, "dataset_gone", desk, bounds) from None
-    except CodeNotUsable:  # in this very moment: used by another desk, replaced, stopped
-        raise _refused(session, row, "used", desk, bounds) from None
+    except CodeNotUsable as problem:  # else in this very moment: used by another desk, replaced, stopped
+        # The code was right, so it was no guess. The desk can't tell, for every cause is answered alike.
+        lockout.take_back(session, _visit_door(row.consent_id, bounds.limits))
+        reason = "dataset_gone" if isinstance(problem, DatasetGone) else "used"
+        raise _refused(session, row, reason, desk, bounds) from None
     if row.agent_id is not None:
         use(session, row.consent_id, now=bounds.now)
     lockout.reopen(session, _visit_door(row.consent_id, bounds.limits))

@@ -19,7 +19,7 @@ from tests.counter.office import Errand, agree, announce, new_office, redeem
 from tests.portal.test_download import Given, ask
 from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, addresses, belongings
 from tests.support.platform import Platform, answer_of
-from tests.support.protocol import new_citizen, opened, rows, services_of, writing
+from tests.support.protocol import another, new_citizen, opened, rows, services_of, writing
 
 
 def without(whole: Catalogue, names: Iterable[str]) -> Catalogue:
@@ -127,6 +127,22 @@ def test_a_barcode_for_it_is_refused_and_the_record_says_why(platform: Platform)
     assert (refused.status_code, refused.get_json()["error"]) == (400, "invalid_grant")
     assert "Some of the data is not provided any more." in page.text
     assert redeem(office, barcode, code).status_code == 200
+
+
+def test_the_right_code_of_such_a_barcode_is_no_guess_and_a_wrong_one_stays_one(platform: Platform) -> None:
+    office = new_office(platform)
+    visit = agree(platform, office, platform.citizen(new_citizen(platform)))
+    barcode = visit.show()
+    assert announce(office, barcode).status_code == 200
+    right = str(visit.code())
+    with restarted(platform, "fia.property", mended=True):
+        answers = [redeem(office, barcode, code) for code in [right, another(right)] * 4 + [right] * 2]
+        page = visit.page().text
+        assert "Locked until" not in page
+        assert page.count("Some of the data is not provided any more.") == 7, "six times on the record, and in front"
+        answers += [redeem(office, barcode, another(right)), redeem(office, barcode, right)]
+        assert "Locked until" in visit.page().text
+    assert len({(answer.status_code, answer.data) for answer in answers}) == 1, "a desk can't tell one from another"
 
 
 def test_an_agent_is_shown_the_fields_that_are_left(platform: Platform) -> None:
