@@ -3,7 +3,8 @@
 Routes; <errand>: the reference number of a visit whose invitation the agent has opened
     GET  /agent                         whom one goes for, and the form for an invitation
     POST /agent                         form: csrf, invitation; opens it
-    GET  /agent/<errand>                what it is about; then the barcode, the one-time code, what the office did
+    GET  /agent/<errand>                what it is about; then the barcode, the one-time code, what the office did; in
+                                        the end what the agent's record has of it
     POST /agent/<errand>                form: csrf, step: accept, end (also: decline, give back), show
     GET  /agent/<errand>/state          as of a visit
     GET  /agent/<errand>/<picture>      as of a visit
@@ -64,20 +65,22 @@ class Errand:
 
 
 def agent_required(view: Callable[..., ResponseReturnValue]) -> Callable[..., ResponseReturnValue]:
-    """Call the view with what the signed-in agent has opened; 404 for everybody else."""
+    """Call the view with what the signed-in agent has opened; 410 if only their record tells of it, 404 for others."""
 
     @wraps(view)
     def guarded(signed_in: SignedIn, errand: str, **more: str) -> ResponseReturnValue:
-        found = _found(signed_in, errand)
+        found = _find(signed_in, errand)
+        if found is None:
+            return _over(signed_in, errand)
         return let_prove_more(signed_in, found.row.level) or view(found, **more)
 
     return identified(guarded)
 
 
-def _found(signed_in: SignedIn, reference: str) -> Errand:
+def _find(signed_in: SignedIn, reference: str) -> Errand | None:
     row = agents.find_of_agent(db.session(), reference, agent_id=signed_in.citizen_id)
     if row is None:
-        abort(404)
+        return None
     return Errand(signed_in, row, visit_of(row.citizen_id, reference), agents.stage(row, now=clock.now()))
 
 
@@ -147,7 +150,8 @@ def take_step(errand: Errand) -> BaseResponse:
             show_anew(errand.visit, errand.agent_id)
     except DelegationNotUsable:
         db.session.rollback()
-        return _page(_found(errand.agent, row.transaction_id), problem=MEANWHILE, status=409)
+        as_it_stands = _find(errand.agent, row.transaction_id) or errand
+        return _page(as_it_stands, problem=MEANWHILE, status=409)
     db.session.commit()
     return redirect(request.path, code=303)
 
@@ -185,6 +189,21 @@ def _start(signed_in: SignedIn, *, problem: str | None = None, typed: str = "", 
         csrf=csrf.form_token(ACTION),
     )
     return make_response(text, status)
+
+
+def _over(signed_in: SignedIn, reference: str) -> Response:
+    """What is left of an errand a day later, when messages still lead to it."""
+    steps = entries_of(db.session(), signed_in.citizen_id, transaction_id=reference, limit=STEPS)
+    if not any(entry.event.startswith(agents.OF_AGENT) for entry in steps):
+        abort(404)
+    text = render_template(
+        "agent_over.html",
+        signed_in=signed_in,
+        reference=reference,
+        client=client_name(steps[0].client_id),
+        steps=[line_of(entry) for entry in steps],
+    )
+    return make_response(text, 410)
 
 
 def _page(errand: Errand, *, problem: str | LazyString | None = None, status: int = 200) -> Response:

@@ -17,7 +17,7 @@ from authz_server.audit.service import Entry
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.counter import desk
-from authz_server.counter.models import Appointment, Barcode
+from authz_server.counter.models import Appointment, Barcode, Delegation
 from authz_server.identity.models import Citizen
 from authz_server.identity.subjects import pairwise_subject
 from authz_server.oauth import agency_ticket
@@ -115,6 +115,28 @@ def test_a_visit_of_long_ago_still_says_when_the_barcode_of_its_agent_was_accept
         assert not rows(own_platform, Barcode)
         page = own_platform.citizen().client.get(sent.visit.path).text
     assert "Your barcode was accepted on" in page
+
+
+def test_an_errand_of_long_ago_tells_its_agent_what_became_of_it(own_platform: Platform) -> None:
+    """Messages go on leading there."""
+    with clock.frozen(clock.now()):
+        sent = errand(own_platform, office := new_office(own_platform))
+        sent.confirm()
+        assert announce(office, barcode := sent.show()).status_code == 200
+        assert redeem(office, barcode, sent.code()).status_code == 200
+        clock.advance(timedelta(days=3))
+        worker.purge(own_platform.engine, limits=own_platform.settings.limits)
+        assert not rows(own_platform, Delegation)
+        agent = own_platform.citizen("citizen2").client
+        page = agent.get(sent.own)
+        assert (page.status_code, agent.post(sent.own).status_code) == (410, 410)
+        assert agent.get(f"{sent.own}/state?unattended").status_code == 410
+        for other in (own_platform.citizen(), own_platform.citizen(new_citizen(own_platform))):
+            assert other.client.get(sent.own).status_code == 404, "whoever they went for is no agent either"
+        agent.get("/?lang=zh-TW")
+        assert "替別人去樣本區公所" in agent.get(sent.own).text
+    assert "To Sample District Office for somebody else" in page.text
+    assert "The barcode and one-time code that you brought for somebody were accepted" in page.text
 
 
 def test_a_wrong_code_tells_the_agent_what_to_do_and_the_citizen_only_what_it_was(
