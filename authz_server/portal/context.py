@@ -100,8 +100,6 @@ def unbroken(text: str) -> Markup:
 
 
 def switch_url(tag: str) -> str:
-    """This page in another language, relative to its own address; of a form's answer, without what was asked of it."""
+    """This page in another language, relative to its own address; of a form's answer, without what was filled in."""
     kept = [(name, value) for name, value in request.args.items(multi=True) if name != "lang"]
-    if request.method != "GET":
-        kept = []
     return f"?{urlencode([*kept, ('lang', tag)])}"

@@ -267,6 +267,19 @@ def test_07_after_unfreezing_nobody_is_led_away(someone: Someone, wrong: str) ->
     assert (answer.status_code, answer.location) == (303, "/account?unfrozen")
 
 
+def test_a_form_that_is_too_old_still_knows_the_request_when_the_language_is_switched(someone: Someone) -> None:
+    with clock.frozen(clock.now()):
+        someone.press()
+        client = someone.open_session().client
+        stale = client.post(f"{UNFREEZE}?request=T&lang=en")
+        assert (stale.status_code, "Your account is still frozen" in stale.text) == (403, True)
+        switch = re.search('href="([^"]+)" lang="zh-Hant-TW" hreflang', stale.text)
+        assert switch is not None
+        page = client.get(UNFREEZE + html.unescape(switch[1])).text
+    assert 'lang="zh-Hant-TW">' in page
+    assert f'action="{UNFREEZE}?request=T"' in page
+
+
 def test_who_comes_to_a_request_that_is_over_is_told_that_the_account_is_open(someone: Someone) -> None:
     with clock.frozen(clock.now()):
         someone.press()
