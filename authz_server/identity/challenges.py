@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.core.secrets import digest, new_secret
@@ -13,12 +13,15 @@ from authz_server.identity.models import IDENTITY_CHALLENGE
 
 PREFIX: Final = "mdi_"
 _challenge = IDENTITY_CHALLENGE.c
+_THIS: Final = (
+    _challenge.digest == bindparam("handle_digest"),
+    _challenge.method == bindparam("of_method"),
+    _challenge.kind == bindparam("of_kind"),
+)
 _SPEND: Final = (
     update(IDENTITY_CHALLENGE)
     .where(
-        _challenge.digest == bindparam("handle_digest"),
-        _challenge.method == bindparam("of_method"),
-        _challenge.kind == bindparam("of_kind"),
+        *_THIS,
         _challenge.browser == bindparam("browser_digest"),
         _challenge.used_at.is_(None),
         _challenge.expires_at > bindparam("moment", type_=_challenge.expires_at.type),
@@ -26,6 +29,7 @@ _SPEND: Final = (
     .values(used_at=bindparam("moment", type_=_challenge.expires_at.type))
     .returning(_challenge.citizen_id, _challenge.payload, _challenge.created_at)
 )
+_SPENT: Final = select(_challenge.payload, _challenge.used_at).where(*_THIS, _challenge.used_at.is_not(None))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,14 +83,16 @@ def spend(
     """
     if browser is None or not handle.startswith(PREFIX):
         return None
-    row = session.execute(
-        _SPEND,
-        {
-            "handle_digest": digest(handle),
-            "of_method": method,
-            "of_kind": kind,
-            "browser_digest": digest(browser),
-            "moment": now,
-        },
-    ).one_or_none()
+    this = _this(handle, method, kind)
+    row = session.execute(_SPEND, {**this, "browser_digest": digest(browser), "moment": now}).one_or_none()
     return Challenge(handle=handle, **row._mapping) if row else None
+
+
+def find_spent(session: Session, handle: str, *, method: str, kind: str) -> tuple[Mapping[str, Any], datetime] | None:
+    """The payload of a challenge that was answered, and when; None if it was not, or is gone. It proves nothing."""
+    row = session.execute(_SPENT, _this(handle, method, kind)).one_or_none()
+    return (row.payload, row.used_at) if row else None
+
+
+def _this(handle: str, method: str, kind: str) -> Mapping[str, Any]:
+    return {"handle_digest": digest(handle), "of_method": method, "of_kind": kind}

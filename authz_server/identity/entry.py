@@ -26,6 +26,7 @@ from authz_server.identity.errors import (
     SignInRefused,
     WrongCredentials,
 )
+from authz_server.identity.guard import current
 from authz_server.identity.levels import level_of_method
 from authz_server.identity.methods.base import Attempt, Form, Method
 from authz_server.identity.returns import HOME
@@ -203,6 +204,21 @@ def returned(session: Session, method: Method, kind: str, handle: str) -> tuple[
     """As `answered`, for a browser that comes back from elsewhere: with the visit that the challenge remembers."""
     spent = answered(session, method, kind, handle)
     return (visit_of(spent.payload["visit"]), spent) if spent else None
+
+
+def returned_again(session: Session, method: Method, kind: str, handle: str) -> Visit | None:
+    """The visit of a challenge that was answered before, for who is signed in by the method since then; else None.
+
+    Whoever goes back in their browser sends it again, from where the sign-in took the cookie away that it was bound to.
+    Nothing is accepted by it: they are only led to where a link could lead them, too.
+    """
+    signed_in = current()
+    found = challenges.find_spent(session, handle, method=method.id, kind=kind) if signed_in else None
+    if signed_in is None or found is None:
+        return None
+    payload, spent_at = found
+    since = any(proof.method == method.id and proof.at >= spent_at for proof in signed_in.proofs)
+    return visit_of(payload["visit"]) if since else None
 
 
 def _shown(

@@ -23,7 +23,8 @@ from authz_server.config import Settings
 from authz_server.core import clock
 from authz_server.core.settings import SettingsError
 from authz_server.identity import credentials, service
-from authz_server.identity.models import CITIZEN, IDENTITY_CHALLENGE
+from authz_server.identity.methods.upstream import STALE
+from authz_server.identity.models import CITIZEN, CITIZEN_SESSION, IDENTITY_CHALLENGE
 from authz_server.identity.upstream_id_token import Person
 from tests.identity.support import NOW, ORIGIN, PERSON, Browser, KnownRequests, enrol, in_the_moment_of_a_sign_in
 from tests.support.provider import SUBJECT, RunningProvider, running_provider
@@ -234,6 +235,7 @@ def test_an_answer_counts_once_in_its_own_browser_and_for_minutes(
     thief.get("/sign-in")
     assert come_back(thief, back).status_code == 400
     assert come_back(browser, back).status_code == 303
+    browser.client.delete_cookie("__Host-mydata", domain="id.example")
     browser.get("/sign-in")
     assert come_back(browser, back).status_code == 400
     late = Browser(app)
@@ -241,6 +243,33 @@ def test_an_answer_counts_once_in_its_own_browser_and_for_minutes(
     clock.advance(timedelta(minutes=10))
     assert come_back(late, back).status_code == 400
     assert len(provider.asked) == 1
+
+
+def test_whoever_goes_back_after_a_sign_in_is_led_on_and_nothing_counts_twice(
+    session: Session, browser: Browser, provider: RunningProvider
+) -> None:
+    connect(session, provider.issuer)
+    back = journey(browser, provider, query="&return_to=/mine")
+    assert come_back(browser, back).headers["Location"] == "/mine"
+    known, cookie = list(session.scalars(select(CITIZEN_SESSION.c.digest))), browser.cookie("__Host-mydata")
+    session.rollback()
+    clock.advance(timedelta(minutes=1))
+    for answer in (back, back | {"code": "another"}, {"state": back["state"], "error": "access_denied"}):
+        again = come_back(browser, answer)
+        assert (again.status_code, again.headers["Location"]) == (303, "/mine")
+    assert come_back(browser, back | {"state": "mdi_unknown"}).status_code == 400
+    assert list(session.scalars(select(CITIZEN_SESSION.c.digest))) == known
+    assert (len(provider.asked), browser.cookie("__Host-mydata")) == (1, cookie)
+
+
+def test_whoever_goes_back_to_an_answer_that_was_refused_is_told_so_also_if_signed_in_otherwise(
+    session: Session, browser: Browser, provider: RunningProvider
+) -> None:
+    connect(session, "https://other.example")
+    back = journey(browser, provider)
+    assert come_back(browser, back).status_code == 400
+    browser.sign_in()
+    assert (come_back(browser, back).status_code, browser.page["told"]) == (400, STALE)
 
 
 def test_who_is_not_connected_is_told_so_and_no_account_is_found_by_anything_else(

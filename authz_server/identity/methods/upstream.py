@@ -115,6 +115,9 @@ def returned(provider_id: str) -> Response:
     if adding is not None:
         return _add(_attempt(provider, args, adding), adding)
     if found is None:
+        back = entry.returned_again(db.session(), UPSTREAM, SIGN_IN, state)
+        if back is not None:
+            return redirect(back.next_url, code=303)
         return entry.page(visit_of({}), UPSTREAM, error="wrong", status=400, told=STALE)
     visit, spent = found
     if UPSTREAM not in visit.methods:
