@@ -39,7 +39,10 @@ DONE: Final = {
     "new": lazy_gettext("The person is appointed, and has been told."),
     "known": lazy_gettext("They have this role here already; nothing was changed."),
     "ended": lazy_gettext("The appointment has ended, as of now."),
-    "none": lazy_gettext("That had ended before, or is your own: another administrator, or the operator, can end it."),
+    "none": lazy_gettext(
+        "Nothing was changed. That appointment had ended before, or it is your own, which only another administrator "
+        "or the operator can end."
+    ),
 }
 
 

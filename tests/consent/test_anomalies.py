@@ -62,6 +62,10 @@ def test_the_first_consent_to_a_client_is_its_first_time_and_no_message_of_its_o
         (decision,) = (row for row in rows(own_platform, AuditEntry) if row.event == "consent.approved")
         for name in ("transaction_id", "citizen_id", "client_id", "consent_id"):
             assert getattr(entry, name) == getattr(decision, name)
+        page = own_platform.citizen().client.get("/record?lang=en").text
+        said = re.findall(r"You agreed[^<]*|That was the first time[^<]*", page)
+    of_decision = "You agreed to share data with First Sample Bank"
+    assert said == [f"That was the first time that {of_decision.replace('You', 'you')}", of_decision]
 
 
 @pytest.mark.parametrize(

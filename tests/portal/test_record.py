@@ -52,6 +52,12 @@ def test_it_leads_to_what_was_decided(own_platform: Platform) -> None:
     assert "Personal household registration" in outcome.text
 
 
+def test_a_reference_number_stays_on_the_line_of_its_name_also_on_a_telephone(own_platform: Platform) -> None:
+    own_platform.code()
+    page = own_platform.citizen().client.get("/record?lang=en").text
+    assert re.search(r'<span class="ref">Reference T[0-9A-Z-]{14}</span>', page)
+
+
 def test_it_calls_the_proxy_by_no_name_of_its_own(own_platform: Platform) -> None:
     citizen = own_platform.citizen()
     code = own_platform.code(own_platform.detail("ris.personal"), citizen=citizen)
