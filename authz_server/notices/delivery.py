@@ -19,8 +19,7 @@ from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand, NotAsked, NotDelivered, Undeliverable
 from authz_server.notices.errands import Matter, errand_of, matters
 from authz_server.notices.letter import CODES
-from authz_server.notices.outbox import Claim
-from authz_server.notices.service import AHEAD
+from authz_server.notices.outbox import AHEAD, Claim
 from authz_server.prepared import lone_connection
 
 EVERY_S = 1.0
@@ -72,7 +71,7 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
         errand = errands[claim]
         failure = errand if isinstance(errand, NotDelivered) else _attempt(claim, partial(channel.send, errand))
         carried = None if channel.to_citizen or isinstance(errand, NotDelivered) else errand.correction
-        _settle(engine, claim, failure, carried)
+        _settle(engine, claim, failure, carried, is_code=_brings_code(errand))
     return len(claims)
 
 
@@ -101,10 +100,10 @@ def _attempt(claim: Claim, act: Callable[[], _T]) -> _T | NotDelivered:
         return NotDelivered(type(error).__name__)
 
 
-def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried: Any | None) -> None:
+def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried: Any | None, *, is_code: bool) -> None:
     """Args: carried: what was sealed for the receiver, to be destroyed in the same transaction as its notice closes."""
     if failure is not None:
-        _log_failure(claim, failure, over=_failed(engine, claim, failure, carried))
+        _log_failure(claim, failure, over=_failed(engine, claim, failure, carried, is_code=is_code))
     elif carried is None:
         with lone_connection(engine) as connection:
             outbox.delivered(connection, claim, now=clock.now())
@@ -114,7 +113,7 @@ def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried:
             correction.delivered(session, carried.id, now=clock.now())
 
 
-def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | None) -> bool:
+def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | None, *, is_code: bool) -> bool:
     """Whether it was given up."""
     now = clock.now()
     with Session(engine) as session, session.begin():
@@ -122,7 +121,7 @@ def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | 
             over = outbox.given_up(session, claim, failure.detail, now=now)
         else:
             asked = not isinstance(failure, NotAsked)
-            over = outbox.postponed(session, claim, failure.detail, asked=asked, now=now)
+            over = outbox.postponed(session, claim, failure.detail, asked=asked, now=now, is_code=is_code)
         if over and carried is not None:
             correction.undelivered(session, carried.id, now=now)
     return over

@@ -6,7 +6,8 @@ lost its claim, and changes nothing.
 
 What is not taken is tried again after half a minute, then after twice as long each time, up to four hours, each wait
 longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three days, it is given up, unless the last one
-was none, for the receiver was left alone at that moment.
+was none, for the receiver was left alone at that moment. A code goes before all else that is due, also once it was put
+off.
 """
 
 from collections.abc import Sequence
@@ -15,10 +16,10 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, null, select, tuple_, update
+from sqlalchemy import bindparam, exists, func, null, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from authz_server.notices.models import NOTICE
+from authz_server.notices.models import KEPT_DAYS, NOTICE
 from authz_server.prepared import Executor, Prepared
 
 LEASE = timedelta(minutes=5)
@@ -28,9 +29,17 @@ AT_ONCE = 8
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=4)
 MOST_ATTEMPTS = 27
+# Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
+AHEAD = timedelta(days=KEPT_DAYS)
 
 CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address", "locale")
-_DUE = (NOTICE.c.channel == bindparam("of_channel"), NOTICE.c.due_at <= bindparam("now"))
+# A code that was put off is due in the hours after `first`, which is that much ago, but not before its own time comes
+# there. Nothing else is: it would be as old as what the janitor deletes.
+_DUE = (
+    NOTICE.c.channel == bindparam("of_channel"),
+    NOTICE.c.due_at <= bindparam("now"),
+    or_(NOTICE.c.due_at <= bindparam("first"), NOTICE.c.due_at > bindparam("put_off")),
+)
 # A CTE, for PostgreSQL may run a subquery with LIMIT more than once. SQLite knows no row locks and needs none: there,
 # the transaction is the only one that writes.
 _NEXT = (
@@ -85,12 +94,12 @@ class Claim:
 
 def is_anything_due(executor: Executor, channel: str, *, now: datetime) -> bool:
     """Whether a claim may find something; reads only."""
-    return bool(_WAITING.run(executor, {"of_channel": channel, "now": now})[0].due)
+    return bool(_WAITING.run(executor, _moments(channel, now))[0].due)
 
 
 def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
     """Take the notices that have been due longest, at most `AT_ONCE`. The caller commits before it delivers."""
-    rows = _CLAIM.run(executor, {"of_channel": channel, "now": now, "until": now + LEASE})
+    rows = _CLAIM.run(executor, _moments(channel, now) | {"until": now + LEASE})
     claims = [
         Claim(
             audit_entry_id=row.audit_entry_id,
@@ -111,19 +120,26 @@ def delivered(executor: Executor, claim: Claim, *, now: datetime) -> None:
     _DELIVER.run(executor, _identity(claim) | {"now": now})
 
 
+def _moments(channel: str, now: datetime) -> dict[str, Any]:
+    first = now - AHEAD
+    return {"of_channel": channel, "now": now, "first": first, "put_off": first + LONGEST_WAIT * 1.5}
+
+
 def released(session: Session, claim: Claim, *, due_at: datetime) -> None:
     """Give it back without an attempt: it is due again since then. The caller commits."""
     _settle(session, claim, due_at=due_at, attempts=claim.attempt - 1)
 
 
-def postponed(session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime) -> bool:
+def postponed(
+    session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime, is_code: bool = False
+) -> bool:
     """Try again later, or give up if it was tried often enough; whether it was given up. The caller commits.
 
     Args: asked: whether the receiver was asked at all: only one that was, and at last, has not taken it.
     """
     if asked and claim.attempt >= MOST_ATTEMPTS:
         return given_up(session, claim, failure, now=now)
-    _settle(session, claim, due_at=now + claim.wait, failure=failure)
+    _settle(session, claim, due_at=now + claim.wait - (AHEAD if is_code else timedelta()), failure=failure)
     return False
 
 

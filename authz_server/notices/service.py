@@ -37,14 +37,13 @@ from authz_server.notices.channels.base import Channel, is_one_of
 from authz_server.notices.channels.web import Web
 from authz_server.notices.letter import CODES
 from authz_server.notices.models import KEPT_DAYS, NOTICE, Notice
+from authz_server.notices.outbox import AHEAD
 from authz_server.prepared import Executor, Prepared, is_sqlite
 
 # Longer than it takes an entry to be committed, and than the clocks of two hosts differ.
 LATEST = timedelta(hours=1)
 # The entries of no longer than this are held in an array: see `_recent`.
 FEW = timedelta(days=1)
-# Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
-AHEAD = timedelta(days=KEPT_DAYS)
 COLUMNS = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "delivered_at")
 TO_EVERYBODY: tuple[Channel, ...] = (Web(),)
 # Every pass has the inbox; what is sent to somebody who leaves is made by no pass.

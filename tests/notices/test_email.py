@@ -368,6 +368,26 @@ def test_a_code_that_somebody_waits_for_goes_before_all_that_waits_longer(hands:
     assert len(office.recipients) == AT_ONCE
 
 
+def test_a_code_that_the_server_puts_off_goes_before_all_that_waits_but_not_before_its_time(
+    hands: Hands, office: PostOffice
+) -> None:
+    with Session(hands.platform.engine) as session, session.begin():
+        citizen_id = hands.citizen_id(session)
+        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    hands.tick()
+    office.data = "451 4.7.1 greylisted, come again"
+    assert hands.deliver("email") == 1
+    clock.advance(FIRST_WAIT / 2 - timedelta(milliseconds=1))
+    assert hands.deliver("email") == 0, "that would be too soon"
+    for _ in range(2 * AT_ONCE):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    clock.advance(FIRST_WAIT + timedelta(milliseconds=1))
+    office.data = ""
+    hands.deliver("email")
+    assert (office.recipients[0], len(office.recipients)) == ("new@citizen.example", 2 * AT_ONCE + 1)
+
+
 def test_an_address_of_several_lines_adds_no_line_to_a_letter(hands: Hands, office: PostOffice) -> None:
     """None is taken as contact data; should one stand in the table all the same, nothing goes out."""
     hands.change(email="jia@citizen.example\r\nBcc: all@citizen.example")
