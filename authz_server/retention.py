@@ -59,6 +59,7 @@ from authz_server.single_use.models import USED_IDENTIFIERS
 from authz_server.tokens.models import AccessToken, DatasetToken
 
 BATCH = 5000
+AN_HOUR = 1 / 24  # of a day
 CLOCK = select(func.clock_timestamp())  # of the database; now() would be that of the transaction's beginning
 LOCK_PATIENCE_MS = 50
 STANDSTILL_MS = 5000
@@ -93,7 +94,7 @@ class Keep:
 
     model: type[Base]
     column: str | None
-    days: int | None = None
+    days: float | None = None
     ring: int | None = None
     leaving: Leaving = Leaving.OF_NOBODY
     held_by: ColumnElement[int] | None = None
@@ -107,7 +108,8 @@ class Keep:
 KEEP = (
     *(Keep(model, None, ring=number) for number, model in enumerate(USED_IDENTIFIERS)),
     Keep(SignInAttempt, "window_started_at", 3),  # a window of a day, then a lock of a day
-    Keep(IdentityChallenge, "expires_at", 1, leaving=ERASED),
+    # Nobody reads one that is over, but who goes back in their browser; anybody can have them made, signed in or not.
+    Keep(IdentityChallenge, "expires_at", AN_HOUR, leaving=ERASED),
     Keep(CitizenSession, "expires_at", 1, leaving=ERASED),
     Keep(KnownBrowser, "last_used_at", KEPT.days, leaving=ERASED),
     Keep(Credential, "removed_at", 1, leaving=ERASED),
