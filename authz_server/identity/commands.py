@@ -116,7 +116,7 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
 @click.argument("username")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 def add_certificate(username: str, file: Path) -> None:
-    """Bind the citizen certificate in a PEM file to an account: whoever has its key signs in at the highest level."""
+    """Bind the Citizen Digital Certificate in a PEM file to an account: its key signs in at the highest level."""
     try:
         certificate, *more = trust.load(file)
     except ValueError as error:

@@ -179,7 +179,7 @@ def show(sandbox: Sandbox) -> None:
 def show_card(sandbox: Sandbox) -> None:
     """How to sign in at the highest level by hand."""
     citizen, ca = sandbox.citizens[0], sandbox.work / "ca"
-    print("Banks ask for more: the citizen certificate. The page gives you a text; sign it, and paste what is printed:")
+    print("Banks ask for more: the Citizen Digital Certificate. It signs a text of the page; paste what is printed:")
     print(f"  {PYTHON} -m client_examples.demo_ca --folder {ca} sign {citizen.username} \\")
     print(f"    --password {citizen.card_password} 'mydata sign-in ...'")
     print("or, with the text saved as mydata-challenge.txt, as card software does:")

@@ -51,7 +51,7 @@ def sign_in(browser: Browser, page: Page, citizen: Citizen, say: Say) -> Page:
         say(f"{citizen.username} signs in with password and one-time code")
         fields = {"username": citizen.username, "password": citizen.password, "one_time_code": citizen.one_time_code()}
         return browser.submit(page, "login-submit", fields=fields)
-    say(f"{citizen.username} signs in with the citizen certificate")
+    say(f"{citizen.username} signs in with the Citizen Digital Certificate")
     # A passkey is a browser's with a device; what is offered first may be that.
     other = [url for url in page.links.values() if "method=certificate" in url]
     page = browser.open(other[0]) if other else page
