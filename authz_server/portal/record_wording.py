@@ -115,7 +115,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "contact.changed": lazy_gettext("Your contact data was changed"),
     "account.frozen": lazy_gettext("Everything was stopped: nothing of yours is sent, and nothing can be agreed to"),
     "account.unfrozen": lazy_gettext("You unfroze your account; requests can be agreed to again"),
-    "anomaly.first_time": lazy_gettext("That was the first time that you agreed to share data with %(client)s"),
+    "anomaly.first_time": lazy_gettext("You had not agreed to share data with %(client)s before"),
     "anomaly.again": lazy_gettext("You agreed to share data with %(client)s again within a short time"),
     "anomaly.unusual_hour": lazy_gettext("You agreed to share data with %(client)s at an unusual hour"),
     "anomaly.many_denials": lazy_gettext("%(client)s asked again and again although you did not agree"),
@@ -146,7 +146,7 @@ OF_DOWNLOADS: Final[Mapping[str, LazyString]] = {
     "token.issued": lazy_gettext('"%(dataset)s" can be downloaded once'),
     "token.leased": lazy_gettext('Your browser began to fetch "%(dataset)s"'),
     "token.delivered": lazy_gettext('"%(dataset)s" was downloaded to your own browser'),
-    "anomaly.first_time": lazy_gettext("That was the first time that you agreed to download your data"),
+    "anomaly.first_time": lazy_gettext("You had not agreed to download your data before"),
     "anomaly.again": lazy_gettext("You agreed to download your data again within a short time"),
     "anomaly.unusual_hour": lazy_gettext("You agreed to download your data at an unusual hour"),
 }
