@@ -89,6 +89,27 @@ def test_revocation_is_for_ones_own_tokens_and_says_the_same_of_all(platform: Pl
     refused(hinted, 400, "unsupported_token_type")
 
 
+@pytest.mark.row("X-02")
+def test_of_several_tokens_of_a_client_one_is_revoked(platform: Platform) -> None:
+    first, second = (platform.tokens(platform.detail("ris.personal")) for _ in range(2))
+    (of_first,), (of_second,) = (tokens["authorization_details"] for tokens in (first, second))
+    for token in (first["access_token"], of_second["access_token"]):
+        assert platform.bank.post("/revoke", {"token": token}).status_code == 200
+    of_userinfo = [userinfo(platform.bank, tokens["access_token"]).status_code for tokens in (first, second)]
+    of_data = [introspect(platform, detail["access_token"])["active"] for detail in (of_first, of_second)]
+    assert (of_userinfo, of_data) == ([401, 200], [True, False])
+
+
+@pytest.mark.row("X-02")
+def test_what_was_delivered_is_not_revoked_any_more(platform: Platform) -> None:
+    fetch = dataset_token(platform)
+    fetch.deliver()
+    (before,) = rows(platform, DatasetToken, digest=secrets.digest(fetch.token))
+    assert platform.bank.post("/revoke", {"token": fetch.token}).status_code == 200
+    assert rows(platform, DatasetToken, digest=secrets.digest(fetch.token)) == [before]
+    assert not rows(platform, AuditEntry, transaction_id=before.transaction_id, event="token.revoked")
+
+
 @pytest.mark.row("X-03")
 def test_a_userinfo_token_opens_no_dataset(platform: Platform) -> None:
     body = platform.tokens(platform.detail("ris.personal"))

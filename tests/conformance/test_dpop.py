@@ -187,15 +187,35 @@ def test_a_proof_stays_used_when_its_token_is_free_again(
 
 
 @pytest.mark.row("DP-12")
-def test_a_token_that_is_waited_for_as_long_as_told_is_ready(platform: Platform) -> None:
+@pytest.mark.parametrize("wait_s", [60, 900], ids=["within its time", "beyond it"])
+def test_a_token_that_is_waited_for_as_long_as_told_is_ready(platform: Platform, wait_s: int) -> None:
     fetch = dataset_token(platform)
     with clock.frozen(clock.now()):
         lease = fetch.exchange().get_json()["lease"]
-        assert platform.proxy.report(lease, "preparing", retry_after="60").status_code == 204
+        assert platform.proxy.report(lease, "preparing", retry_after=str(wait_s)).status_code == 204
         clock.advance(timedelta(seconds=10.6))
         told = refused(fetch.exchange(), 400, "temporarily_unavailable")["retry_after"]
         clock.advance(timedelta(seconds=told))
         assert fetch.exchange().status_code == 200
+
+
+@pytest.mark.row("DP-12")
+@pytest.mark.parametrize("why", ["revoked", "expired", "another dataset", "another key"])
+def test_nobody_is_told_to_wait_for_what_will_never_come(platform: Platform, why: str) -> None:
+    fetch, limits = dataset_token(platform), platform.settings.limits
+    changes = {"dpop_jkt": new_key().thumbprint} if why == "another key" else {}
+    with clock.frozen(clock.now()):
+        lease = fetch.exchange().get_json()["lease"]
+        assert platform.proxy.report(lease, "preparing", retry_after="3600").status_code == 204
+        refused(fetch.exchange(), 400, "temporarily_unavailable")
+        if why == "revoked":
+            assert platform.bank.post("/revoke", {"token": fetch.token}).status_code == 200
+        elif why == "expired":
+            longest = platform.catalogue.dataset(fetch.dataset).preparing_limit_s
+            clock.advance(timedelta(seconds=limits.dataset_token_ttl_s + longest))
+        elif why == "another dataset":
+            fetch.dataset = "ris.household"
+        refused(fetch.exchange(**changes), 400, "invalid_request")
 
 
 @pytest.mark.row("DP-08", "U-08", "U-12")

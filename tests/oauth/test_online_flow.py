@@ -8,6 +8,7 @@ import pytest
 from authz_server.core import jose
 from authz_server.core.identifiers import AgencyId
 from tests.support.platform import Platform, answer_of
+from tests.support.protocol import dataset_token, refused
 
 
 def test_a_bank_gets_a_token_for_each_dataset_that_the_citizen_agreed_to(platform: Platform) -> None:
@@ -48,13 +49,28 @@ def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
     assert platform.proxy.report(first.get_json()["lease"], "delivered").status_code == 409
 
 
+@pytest.mark.parametrize("outcome", ["delivering", "preparing", "no_record"])
+def test_a_transfer_begins_once_and_is_no_other_answer(platform: Platform, outcome: str) -> None:
+    lease = dataset_token(platform).exchange().get_json()["lease"]
+    assert platform.proxy.report(lease, "delivering").status_code == 204
+    more = {"retry_after": "60"} if outcome == "preparing" else {}
+    refused(platform.proxy.report(lease, outcome, **more), 409, "lease_not_usable")
+    assert platform.proxy.report(lease, "delivered").status_code == 204
+
+
+def test_a_transfer_that_broke_off_may_begin_anew(platform: Platform) -> None:
+    fetch = dataset_token(platform)
+    for outcome in ("failed", "delivered"):
+        lease = fetch.exchange().get_json()["lease"]
+        assert [platform.proxy.report(lease, told).status_code for told in ("delivering", outcome)] == [204, 204]
+
+
 @pytest.mark.parametrize("resource", ["https://elsewhere.example/data/ris.personal", "/data/ris.personal", ""])
 def test_what_is_not_of_this_platform_is_no_target_and_spends_nothing(platform: Platform, resource: str) -> None:
     (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
     token, jkt = granted["access_token"], platform.bank.dpop_key.thumbprint
-    refused = platform.proxy.exchange(token, "ris.personal", jkt=jkt, resource=resource)
-    assert refused.status_code == 400
-    assert refused.get_json()["error"] == ("invalid_target" if resource else "invalid_request")
+    answer = platform.proxy.exchange(token, "ris.personal", jkt=jkt, resource=resource)
+    refused(answer, 400, "invalid_target" if resource else "invalid_request")
     assert platform.proxy.exchange(token, "ris.personal", jkt=jkt).status_code == 200
 
 

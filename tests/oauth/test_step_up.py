@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -9,6 +10,7 @@ from sqlalchemy import select, update
 
 from authz_server.config import Settings
 from authz_server.consent.models import AuthorizationRequest, Consent
+from authz_server.core import clock
 from authz_server.core.secrets import digest
 from authz_server.tokens.models import DatasetToken
 from tests.conformance.test_id_token import read
@@ -84,6 +86,17 @@ def test_a_dataset_that_demands_more_by_now_says_so_and_nothing_is_spent(platfor
     refused(fetch.exchange(dpop_jkt=platform.other_bank.dpop_key.thumbprint), 400, "invalid_request")
     weaken(platform, fetch, 2)
     assert fetch.exchange().status_code == 200
+
+
+def test_a_dataset_that_demands_more_once_it_was_waited_for_says_so(platform: Platform) -> None:
+    fetch = dataset_token(platform)
+    with clock.frozen(clock.now()):
+        lease = fetch.exchange().get_json()["lease"]
+        assert platform.proxy.report(lease, "preparing", retry_after="60").status_code == 204
+        weaken(platform, fetch, 3)
+        refused(fetch.exchange(), 400, "temporarily_unavailable")
+        clock.advance(timedelta(seconds=60))
+        refused(fetch.exchange(), 400, "insufficient_user_authentication")
 
 
 def test_introspection_tells_how_the_citizen_signed_in(platform: Platform) -> None:

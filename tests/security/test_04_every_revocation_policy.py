@@ -276,6 +276,13 @@ def test_other_datasets_of_the_agency_go_on(own_platform: Platform) -> None:
     run(journey, STEPS)
 
 
+def test_other_agencies_go_on(own_platform: Platform) -> None:
+    journey = begin(own_platform)
+    with writing(own_platform) as session:
+        clients.suspend_agency(session, "bli", now=clock.now())
+    run(journey, STEPS)
+
+
 def take_the_redirect_uri(registration: dict[str, Any]) -> None:
     registration["redirect_uris"] = ["https://elsewhere.example/callback"]
 
