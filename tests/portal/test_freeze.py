@@ -101,6 +101,7 @@ def test_what_would_end_is_told_once_and_not_of_what_was_delivered(someone: Some
         asked = someone.browser.authorize(bank.client_id, bank.push(scope="openid", authorization_details=""))
         return answer_of(someone.browser.decide(asked))["code"]
 
+    Someone(someone.platform).tokens()  # what is another citizen's is not told of
     fetch = fetch_of(someone, someone.tokens())
     assert told() == ["First Sample Bank"]
     fetch.deliver()
@@ -123,6 +124,16 @@ def test_the_button_ends_no_consent_whose_data_was_delivered_but_closes_what_it_
     page = someone.read(f"/consents/{reference}")
     assert "In use" in page
     assert "Stopped" not in page
+
+
+@pytest.mark.parametrize("awaited", ["code", "tokens"])
+def test_what_is_still_to_come_of_one_consent_ends_no_other(someone: Someone, awaited: str) -> None:
+    delivered = someone.tokens()
+    fetch_of(someone, delivered).deliver()
+    getattr(someone, awaited)()
+    someone.press()
+    consents = rows(someone.platform, Consent, citizen_id=someone.row.id)
+    assert sorted(consent.withdrawn_at is None for consent in consents) == [False, True]
 
 
 def test_after_the_button_nothing_opens_anything(someone: Someone) -> None:
@@ -403,11 +414,14 @@ def test_11_another_site_can_not_press_the_buttons(someone: Someone) -> None:
 
 
 def test_another_citizen_is_not_touched(someone: Someone) -> None:
-    other = Someone(someone.platform)
-    fetch = fetch_of(other, other.tokens())
+    other, bank = Someone(someone.platform), someone.platform.bank
+    code, tokens = other.code(), other.tokens()
     someone.press()
     assert other.row.frozen_at is None
-    assert fetch.exchange().status_code == 200
+    assert userinfo(bank, tokens["access_token"]).status_code == 200
+    assert fetch_of(other, tokens).exchange().status_code == 200
+    assert bank.redeem(code).status_code == 200
+    assert "consent.withdrawn" not in other.events()
 
 
 def test_the_record_and_the_notices_tell_of_it(someone: Someone) -> None:

@@ -101,6 +101,17 @@ def test_after_the_button_nothing_can_be_fetched(platform: Platform) -> None:
     ]
 
 
+def test_another_consent_to_the_same_client_is_not_touched(platform: Platform) -> None:
+    stopped, fetched, waiting = (Given(platform, "ris.personal") for _ in range(3))
+    (fetch,) = fetched.redeem()
+    stopped.redeem()
+    stopped.stop()
+    assert "You stopped this consent" not in fetched.read()
+    assert userinfo(platform.bank, fetched.tokens["access_token"]).status_code == 200
+    assert fetch.exchange().status_code == 200
+    assert [fetch.exchange().status_code for fetch in waiting.redeem()] == [200]
+
+
 @pytest.mark.parametrize("so_far", [(), ("delivering",)], ids=["before the first byte", "before the last"])
 @pytest.mark.parametrize("outcome", ["delivering", "continuing", "delivered", "failed", "preparing", "no_record"])
 def test_a_fetch_in_flight_is_refused_at_its_next_gate(
@@ -124,6 +135,16 @@ def test_a_fetch_in_flight_is_refused_at_its_next_gate(
     assert fetch.exchange().status_code == 400
     told = "Broken off on [^<]*; a part of it may have arrived" if so_far else "Stopped on [^<]*; not delivered"
     assert re.search(told, given.read())
+
+
+def test_one_fetch_in_flight_of_two_is_waited_for(platform: Platform) -> None:
+    given = Given(platform, *DETAILS)
+    lease = given.redeem()[0].exchange().get_json()["lease"]
+    assert platform.proxy.report(lease, "delivering").status_code == 204
+    with clock.frozen(clock.now()):
+        pressed_at = clock.now()
+        given.stop()
+        assert (clock.now() - pressed_at).total_seconds() == OVER_AFTER_S
 
 
 def test_what_was_delivered_before_is_told_and_stays(platform: Platform) -> None:
