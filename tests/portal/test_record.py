@@ -1,17 +1,24 @@
 """The citizen's own record: everything that happened, newest first, no values, nobody else's."""
 
 import re
+from datetime import timedelta
 
+import pytest
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
+from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.consent.anomalies import KINDS
+from authz_server.core import clock
+from authz_server.core.secrets import digest
 from authz_server.notices.models import Notice
 from authz_server.portal.record import PER_PAGE
 from authz_server.portal.record_wording import SENTENCES
+from authz_server.tokens import withdrawal
+from authz_server.tokens.models import DatasetToken
 from tests.support.platform import Platform
-from tests.support.protocol import Fetch
+from tests.support.protocol import Fetch, dataset_token, rows
 from tests.support.tree import ROOT, python_files
 
 EVENT = re.compile(r'(?:event=f?|_entry\(|_tell\([\w, ]*)"([a-z_.]+|[a-z]+\.\{[a-z.]+\})"')
@@ -40,6 +47,72 @@ def test_it_tells_of_request_and_decision_newest_first(own_platform: Platform) -
     assert page.index("You agreed to share data with First Sample Bank") < page.index(
         "First Sample Bank asked for your data"
     )
+
+
+def test_it_keeps_what_went_well_and_what_did_not(own_platform: Platform) -> None:
+    bank, proxy, citizen = own_platform.bank, own_platform.proxy, own_platform.citizen()
+    asked, limits = own_platform.detail("ris.personal"), own_platform.settings.limits
+    with clock.frozen(clock.now()):
+        fetch = dataset_token(own_platform)
+        for reports in (["no_record"], ["failed"], ["delivering", "delivered"]):
+            lease = fetch.exchange().get_json()["lease"]
+            assert {proxy.report(lease, outcome).status_code for outcome in reports} == {204}
+        own_platform.other_bank.redeem(own_platform.code(asked))
+        code = own_platform.code(asked)
+        for _ in range(2):
+            bank.redeem(code)
+        own_platform.code(asked)
+        unfinished, _ = dataset_token(own_platform), dataset_token(own_platform)
+        unfinished.exchange()
+        citizen.authorize(bank.client_id, bank.push(asked))
+        clock.advance(timedelta(seconds=limits.transaction_ttl_s))
+        worker.tick(own_platform.engine, now=clock.now())
+    entries = [
+        entry for entry in rows(own_platform, AuditEntry) if not entry.event.startswith(("account.", "anomaly."))
+    ]
+    kept = {(entry.event, entry.success) for entry in entries}
+    went_wrong = {
+        "code.expired",
+        "code.misused",
+        "code.replayed",
+        "consent.expired",
+        "token.expired",
+        "token.failed",
+        "token.spent_unknown",
+    }
+    went_well = {
+        "code.redeemed",
+        "consent.approved",
+        "consent.requested",
+        "token.delivered",
+        "token.delivering",
+        "token.issued",
+        "token.leased",
+        "token.no_record",
+        "token.revoked",
+    }
+    kept = {entry for entry in kept if not entry[0].startswith(("account.", "anomaly."))}  # of how they came here
+    assert kept == {(event, True) for event in went_well} | {(event, False) for event in went_wrong}
+
+
+@pytest.mark.parametrize("who", ["citizen", "operator", "client", "freeze"])
+def test_whoever_ends_a_consent_it_is_kept_as_what_went_well(own_platform: Platform, who: str) -> None:
+    (token,) = rows(own_platform, DatasetToken, digest=digest(dataset_token(own_platform).token))
+    now = clock.now()
+    with Session(own_platform.engine) as session, session.begin():
+        if who == "citizen":
+            withdrawal.withdraw(session, token.transaction_id, citizen_id=token.citizen_id, now=now)
+        elif who == "operator":
+            withdrawal.revoke(session, token.transaction_id, reason="misuse", now=now)
+        elif who == "client":
+            withdrawal.give_up(session, token.consent_id, client_id=token.client_id, now=now)
+        else:
+            withdrawal.freeze(session, token.citizen_id, actor="citizen", reason="by_button", now=now)
+            withdrawal.lift(session, token.citizen_id, actor="operator", now=now)
+    kept = [(entry.event, entry.success) for entry in rows(own_platform, AuditEntry)]
+    of_citizen = [("account.frozen", True), ("account.unfrozen", True)] if who == "freeze" else []
+    ended = [("consent.withdrawn", True), ("token.revoked", True)]
+    assert kept[-len(ended + of_citizen) :] == of_citizen[:1] + ended + of_citizen[1:]
 
 
 def test_it_leads_to_what_was_decided(own_platform: Platform) -> None:
