@@ -1,6 +1,7 @@
 """The whole way, from the pushed request to the agency ticket, as each peer sees it."""
 
 import json
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -49,6 +50,12 @@ def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:
     assert platform.proxy.report(first.get_json()["lease"], "delivered").status_code == 409
 
 
+def test_a_token_opens_no_other_dataset_and_is_not_spent_by_the_attempt(platform: Platform) -> None:
+    fetch = dataset_token(platform)
+    refused(replace(fetch, dataset="ris.household").exchange(), 400, "invalid_request")
+    assert fetch.exchange().status_code == 200
+
+
 @pytest.mark.parametrize("outcome", ["delivering", "preparing", "no_record"])
 def test_a_transfer_begins_once_and_is_no_other_answer(platform: Platform, outcome: str) -> None:
     lease = dataset_token(platform).exchange().get_json()["lease"]
@@ -58,11 +65,14 @@ def test_a_transfer_begins_once_and_is_no_other_answer(platform: Platform, outco
     assert platform.proxy.report(lease, "delivered").status_code == 204
 
 
-def test_a_transfer_that_broke_off_may_begin_anew(platform: Platform) -> None:
-    fetch = dataset_token(platform)
-    for outcome in ("failed", "delivered"):
-        lease = fetch.exchange().get_json()["lease"]
-        assert [platform.proxy.report(lease, told).status_code for told in ("delivering", outcome)] == [204, 204]
+def test_a_transfer_that_broke_off_may_begin_anew_as_often_as_is_allowed(platform: Platform) -> None:
+    fetch, attempts = dataset_token(platform), range(1, platform.settings.limits.max_attempts + 1)
+    for attempt in attempts:
+        leased = fetch.exchange().get_json()
+        assert leased["attempt"] == attempt
+        for outcome in ("delivering", "failed"):
+            assert platform.proxy.report(leased["lease"], outcome).status_code == 204
+    refused(fetch.exchange(), 400, "invalid_request")
 
 
 @pytest.mark.parametrize("resource", ["https://elsewhere.example/data/ris.personal", "/data/ris.personal", ""])

@@ -84,6 +84,14 @@ def test_a_decided_request_stays_decided(platform: Platform) -> None:
     error_page(extended, "invalid_request_uri")
 
 
+@pytest.mark.parametrize("decision", ["approve", "deny"])
+def test_of_several_requests_one_is_decided(platform: Platform, decision: str) -> None:
+    citizen, bank = platform.citizen(), platform.bank
+    first, second = (opened(citizen, bank, bank.push(platform.detail("ris.personal"))) for _ in range(2))
+    assert citizen.decide(first, decision).status_code == 303
+    assert "code=" in citizen.decide(second).location
+
+
 def test_ticks_that_were_not_offered_count_for_nothing(platform: Platform) -> None:
     citizen, bank = platform.citizen(), platform.bank
     page = opened(citizen, bank, bank.push(platform.detail("ris.personal")))
