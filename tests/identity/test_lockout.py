@@ -1,5 +1,7 @@
 """Class 30 of published vulnerabilities: guesses are limited, in the database, for accounts that exist and others."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -69,6 +71,18 @@ def test_taking_back_does_not_open_a_door_that_others_have_locked(session: Sessi
     attempts(session, 5)
     assert locked(session, timedelta())
     lockout.take_back(session, DOOR)
+    assert locked(session, timedelta())
+
+
+@pytest.mark.parametrize("undo", [lockout.reopen, lockout.take_back])
+def test_what_is_undone_at_one_door_is_undone_at_no_other(
+    session: Session, undo: Callable[[Session, lockout.Door], None]
+) -> None:
+    attempts(session, 5)
+    for other in (lockout.account_door("password_totp", "another", LIMITS), replace(DOOR, kind=lockout.ADDRESS)):
+        lockout.count(session, other, now=NOW)
+        undo(session, other)
+        assert lockout.left(session, other, now=NOW) == (other.most, None)
     assert locked(session, timedelta())
 
 
