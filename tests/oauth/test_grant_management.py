@@ -67,6 +67,12 @@ def test_what_is_given_up_opens_nothing_is_on_record_as_the_clients_and_is_told(
     assert receipt["event"][1]["entity_id"] == bank.client_id
 
 
+def test_a_client_gives_up_one_of_its_grants(platform: Platform) -> None:
+    given_up, kept = (platform.tokens(platform.detail("ris.personal"))["grant_id"] for _ in range(2))
+    assert call(platform.bank, "DELETE", given_up).status_code == 204
+    assert [call(platform.bank, "GET", grant_id).status_code for grant_id in (given_up, kept)] == [404, 200]
+
+
 def test_another_clients_grant_is_as_unknown_as_one_that_never_was(platform: Platform) -> None:
     grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
     for method in ("GET", "DELETE"):

@@ -46,6 +46,16 @@ def test_a_consent_ends_at_once_and_its_citizen_reads_by_whom_and_why(own_platfo
     assert receipt["event"][1]["entity_id"] == own_platform.settings.issuer
 
 
+def test_no_other_consent_ends_with_it(own_platform: Platform, run: Run) -> None:
+    ended, other = Given(own_platform, "ris.personal"), Given(own_platform, "ris.personal")
+    run("consent", "revoke", ended.reference, "--reason", "misuse")
+    assert [given.events()[-1] for given in (ended, other)] == [
+        "consent.withdrawn  operator",
+        "consent.approved  citizen",
+    ]
+    assert [fetch.exchange().status_code for fetch in other.redeem()] == [200]
+
+
 def test_it_is_told(own_platform: Platform, run: Run) -> None:
     given = Given(own_platform, "ris.personal")
     run("consent", "revoke", given.reference, "--reason", "on_request")
