@@ -78,9 +78,10 @@ def test_a_browser_is_signed_out_from_here_at_once_and_the_citizen_is_told(
     here: CitizenBrowser, there: CitizenBrowser, own_platform: Platform
 ) -> None:
     (name,) = names(here)
+    more, somebody = own_platform.citizen(), own_platform.citizen("citizen2")
     assert end(here, name) == f"{PATH}?ended=1"
     assert "Signed out there." in page(here, "&ended=1")
-    assert (signed_in(here), signed_in(there)) == (True, False)
+    assert [signed_in(browser) for browser in (here, there, more, somebody)] == [True, False, True, True]
     (entry,) = rows(own_platform, AuditEntry, event="session.ended")
     assert (entry.actor, entry.reason, entry.success) == ("citizen", None, True)
     assert "You signed another browser out of your account" in here.client.get("/record?lang=en").text

@@ -4,19 +4,32 @@ Where it happened: django-oauth-toolkit #727, Authlib 1.9.1. Consents of another
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
+from authz_server import leaving
 from authz_server.core import clock
 from authz_server.identity import csrf
-from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, addresses, belongings
-from tests.support.platform import Platform, answer_of
-from tests.support.protocol import dataset_token, error_page, everything, opened, refused, userinfo
+from authz_server.identity import service as identity
+from authz_server.tokens.withdrawal import freeze
+from tests.support.belongings import OF_AGENCIES, OF_CLIENTS, OF_NOBODY, OF_SOMEBODY, Belongings, addresses, belongings
+from tests.support.platform import PASSWORD, Platform, answer_of
+from tests.support.protocol import (
+    dataset_token,
+    error_page,
+    everything,
+    opened,
+    refused,
+    services_of,
+    userinfo,
+    writing,
+)
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # by which a request is found in the log
 AWAY = ("/sign-in", "/consent/", "/account/methods")
@@ -80,6 +93,15 @@ def forged(cookie: str, ids: dict[str, Any]) -> Iterator[dict[str, str]]:
         yield fields | {"csrf": csrf.csrf_token(cookie, f"{kind}:{ids[name]}")}
 
 
+def of_citizen(platform: Platform, who: Belongings) -> dict[str, list[dict[str, Any]]]:
+    """Their rows of all tables."""
+    names = {"citizen": "id"}
+    return {
+        table: [row for row in found if row.get(names.get(table, "citizen_id")) == who.citizen_id]
+        for table, found in everything(platform).items()
+    }
+
+
 @pytest.mark.parametrize("who", ["another citizen", "a stranger"])
 def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(own_platform: Platform, who: str) -> None:
     with clock.frozen(clock.now()):
@@ -103,6 +125,36 @@ def test_what_is_one_citizen_s_nobody_else_sees_or_changes_at_any_address(own_pl
         for rule, method in addresses(own_platform.app):
             if rule.arguments & OF_SOMEBODY and method == "GET" and rule.endpoint not in elsewhere:
                 assert mine.browser.client.get(mine.path(rule)).status_code == 200, rule.rule
+
+
+def shut(session: Session, mine: Belongings, platform: Platform) -> None:
+    identity.suspend(session, mine.username, now=clock.now())
+
+
+def stop_all(session: Session, mine: Belongings, platform: Platform) -> None:
+    freeze(session, mine.citizen_id, actor="citizen", reason="by_button", now=clock.now())
+
+
+def give_new_credentials(session: Session, mine: Belongings, platform: Platform) -> None:
+    secret = services_of(platform).secret
+    identity.reset_credentials(session, mine.username, password=PASSWORD, server_secret=secret, now=clock.now())
+
+
+def let_go(session: Session, mine: Belongings, platform: Platform) -> None:
+    leaving.leave(session, mine.citizen_id, actor="citizen", settings=platform.settings, now=clock.now())
+
+
+@pytest.mark.parametrize("end", [shut, stop_all, give_new_credentials, let_go])
+def test_what_ends_all_that_one_citizen_has_ends_nothing_of_another(
+    own_platform: Platform, end: Callable[[Session, Belongings, Platform], None]
+) -> None:
+    with clock.frozen(clock.now()):
+        mine, other = belongings(own_platform), belongings(own_platform)
+        before = {who.citizen_id: of_citizen(own_platform, who) for who in (mine, other)}
+        with writing(own_platform) as session:
+            end(session, mine, own_platform)
+        assert of_citizen(own_platform, mine) != before[mine.citizen_id]
+        assert of_citizen(own_platform, other) == before[other.citizen_id]
 
 
 def test_what_is_another_s_is_answered_as_what_is_nobody_s(own_platform: Platform) -> None:
