@@ -124,11 +124,14 @@ def test_a_browser_that_was_signed_out_from_elsewhere_is_a_new_one(session: Sess
     assert not open_sessions.end_other(session, signed_in, name, now=NOW)
     assert not browsers.recognise(session, citizen_id, here, now=NOW)
     assert browsers.recognise(session, citizen_id, there, now=NOW)
+    other_id = signed_in_once(session, OTHER_PERSON)
+    opened(session, other_id, here)
     assert not sessions.end_all(session, citizen_id, now=NOW, but=signed_in.session_digest)
     assert not browsers.recognise(session, citizen_id, here, now=NOW)
     assert browsers.recognise(session, citizen_id, there, now=NOW)
     assert sessions.end_all(session, citizen_id, now=NOW)
     assert browsers.recognise(session, citizen_id, here, now=NOW)
+    assert not browsers.recognise(session, other_id, here, now=NOW), "another's stays known to them"
 
 
 def test_only_a_citizen_s_own_sessions_that_are_not_over_are_listed(session: Session) -> None:

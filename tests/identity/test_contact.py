@@ -13,7 +13,7 @@ from authz_server.config import Limits
 from authz_server.identity import contact
 from authz_server.identity.contact import CHANGED
 from authz_server.identity.models import CITIZEN, CONTACT_CHANGE
-from tests.identity.support import NOW, SERVER_SECRET, enrol
+from tests.identity.support import NOW, OTHER_PERSON, SERVER_SECRET, enrol
 from tests.support.waiting import locks_waited_for, wait_until
 
 LIMITS = Limits()
@@ -82,6 +82,25 @@ def test_a_code_may_be_typed_in_groups(session: Session) -> None:
     typed = f" {code[:3]} {code[3:]}"
     contact.verify(session, citizen_id, "email", typed, server_secret=SERVER_SECRET, limits=LIMITS, now=SOON)
     assert contact.contact_of(session, citizen_id).email == "new@example.org"
+
+
+def test_a_code_for_one_way_to_be_reached_leaves_that_for_the_other_and_everybody_else_s(session: Session) -> None:
+    citizen_id, other_id = enrol(session).citizen_id, enrol(session, OTHER_PERSON).citizen_id
+    before = contact.contact_of(session, other_id)
+    new: dict[contact.Kind, str] = {"email": "new@example.org", "phone": "+886912345678"}
+    for kind, value in new.items():
+        contact.propose(session, citizen_id, kind, value, limits=LIMITS, now=NOW)
+    for kind, value in new.items():
+        change = contact.find_open(session, citizen_id, kind, limits=LIMITS, now=SOON)
+        assert change is not None
+        assert (change.kind, change.value) == (kind, value)
+        code = change.code(SERVER_SECRET)
+        contact.verify(session, citizen_id, kind, code, server_secret=SERVER_SECRET, limits=LIMITS, now=SOON)
+        open_still = [contact.find_open(session, citizen_id, one, limits=LIMITS, now=SOON) for one in new]
+        assert [change.kind for change in open_still if change] == (["phone"] if kind == "email" else [])
+    known = contact.contact_of(session, citizen_id)
+    assert {kind: getattr(known, kind) for kind in new} == new
+    assert contact.contact_of(session, other_id) == before
 
 
 def test_the_newest_code_alone_counts_also_on_a_host_whose_clock_is_behind(session: Session) -> None:
