@@ -325,11 +325,12 @@ def test_a_shift_ends_by_sign_out_by_idleness_and_after_eight_hours(platform: Pl
         token = signed_in(platform, office)["access_token"]
         clock.advance(timedelta(minutes=20))
         refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
-        token = signed_in(platform, office)["access_token"]
+        token, beside = (signed_in(platform, office)["access_token"] for _ in range(2))
         assert platform.bank.post("/revoke", {"token": token}).status_code == 200
         refused(announce(office, "0" * 40, **actor(token)), 400, "invalid_grant", "slow_down")
         assert office.post("/revoke", {"token": token}).status_code == 200
         refused(announce(office, "0" * 40, **actor(token)), 400, "login_required")
+        refused(announce(office, "0" * 40, **actor(beside)), 400, "invalid_grant", "slow_down")  # at another desk
 
 
 def test_whoever_is_about_to_work_at_a_desk_is_not_led_elsewhere_and_reads_it_in_either_language(
