@@ -104,6 +104,22 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
 
 
+def test_each_errand_goes_its_own_way(platform: Platform, office: Bank) -> None:
+    invited, opened, accepted, there, going = (errand(platform, office) for _ in range(5))
+    invited.invite()
+    opened.open(opened.invite())
+    accepted.accept()
+    for sent in (there, going):
+        sent.confirm()
+    for sent in (there, going):
+        barcode = sent.show()
+        assert announce(office, barcode).status_code == 200
+        assert redeem(office, barcode, sent.code()).status_code == 200
+    assert press(accepted.agent, accepted.own, "end").status_code == 303
+    steps = [told(platform, "citizen1", sent.visit.reference)[-1] for sent in (invited, opened, accepted)]
+    assert steps == [("delegation.invited", "citizen"), ("delegation.opened", "agent"), ("delegation.ended", "agent")]
+
+
 def test_a_visit_of_long_ago_still_says_when_the_barcode_of_its_agent_was_accepted(own_platform: Platform) -> None:
     with clock.frozen(clock.now()):
         sent = errand(own_platform, office := new_office(own_platform))
