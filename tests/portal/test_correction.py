@@ -166,6 +166,23 @@ def test_what_the_agency_answers_is_told_once(scene: Scene, outcome: str, words:
     assert scene.ask().status_code == 303, "and may be asked anew"
 
 
+@pytest.mark.parametrize("becomes", ["delivered", "undelivered", "corrected"])
+def test_what_becomes_of_one_request_becomes_of_no_other(scene: Scene, becomes: str) -> None:
+    beside = Scene(scene.platform, scene.receiver)
+    for one in (scene, beside):
+        assert one.ask().status_code == 303
+    before = beside.row
+    with writing(scene.platform) as session:
+        if becomes == "delivered":
+            correction.delivered(session, scene.row.id, now=clock.now())
+        elif becomes == "undelivered":
+            correction.undelivered(session, scene.row.id, now=clock.now())
+        else:
+            correction.settle(session, scene.row.id, "corrected", agency_id=AGENCY, now=clock.now())
+    assert (scene.row.sealed, beside.row) == (None, before)
+    assert not beside.entries(correction.SETTLED)
+
+
 def test_only_the_agency_itself_answers_in_time_and_about_this_request(scene: Scene) -> None:
     scene.ask()
     scene.carry()
