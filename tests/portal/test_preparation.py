@@ -21,6 +21,7 @@ from authz_server.core.identifiers import AgencyId
 from authz_server.core.jose import Key
 from authz_server.notices.models import Notice
 from authz_server.tokens import readiness
+from authz_server.tokens.models import DatasetToken
 from authz_server.tokens.withdrawal import revoke, withdraw
 from tests.counter.office import Visit, agree, announce, new_office, redeem
 from tests.notices.support import Hands
@@ -183,6 +184,27 @@ def test_a_fetch_that_comes_too_early_takes_no_time_from_whoever_waits(scene: Sc
     clock.advance(timedelta(hours=1))
     assert scene.say("ready").status_code == 204
     assert fetch.exchange(dpop_jkt=own).status_code == 200
+
+
+def test_what_is_said_of_one_and_its_end_touch_no_other(scene: Scene) -> None:
+    beside, platform = Scene(scene.platform, scene.receiver), scene.platform
+
+    def token(of: Scene) -> Any:
+        (only,) = rows(platform, DatasetToken, transaction_id=of.visit.reference)
+        return only
+
+    for one in (scene, beside):
+        barcode = one.visit.show()
+        announce(one.office, barcode)
+        assert redeem(one.office, barcode, one.visit.code()).status_code == 200
+    own, others = token(scene), (beside.row, token(beside))
+    assert scene.say("preparing", ready_at=in_s(3600)).status_code == 204
+    assert token(scene).expires_at > own.expires_at
+    assert scene.say("ready").status_code == 204
+    scene.stop()
+    scene.hands.tick()
+    assert scene.row.dropped_at is not None
+    assert (beside.row, token(beside)) == others
 
 
 def test_an_agency_that_does_not_work_ahead_says_so(scene: Scene) -> None:
