@@ -64,6 +64,17 @@ def test_an_office_gets_the_tokens_for_a_barcode_and_its_one_time_code(platform:
     assert refused(announce(office, barcode))
 
 
+def test_of_two_barcodes_at_one_office_each_has_its_own_code(platform: Platform, office: Bank) -> None:
+    one, other = agree(platform, office), agree(platform, office)
+    first, second = one.show(), other.show()
+    assert announce(office, first).status_code == 200
+    assert other.code() is None
+    assert refused(redeem(office, second, one.code()))
+    assert announce(office, second).status_code == 200
+    for barcode, visit in ((first, one), (second, other)):
+        assert redeem(office, barcode, visit.code()).status_code == 200
+
+
 def test_a_visit_of_long_ago_still_says_when_its_barcode_was_accepted(own_platform: Platform) -> None:
     with clock.frozen(clock.now()):
         visit, barcode, code = announced(own_platform, office := new_office(own_platform))

@@ -9,6 +9,7 @@ from werkzeug.test import TestResponse
 
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
+from authz_server.consent import erasure
 from authz_server.consent.models import Consent
 from authz_server.core import clock
 from authz_server.tokens import withdrawal
@@ -91,6 +92,22 @@ def test_it_is_offered_once_something_was_delivered_and_asked_once(scene: Scene)
     assert "You asked First Sample Bank to erase your data" in page
     assert "You asked First Sample Bank to erase your data" in scene.messages()
     assert "Your request to erase" in scene.citizen.client.get(f"{scene.path}?lang=en").text
+
+
+@pytest.mark.parametrize("said", [{"status": "erased"}, {"status": "refused", "reason": "contract"}])
+def test_of_two_consents_to_one_client_one_is_asked_about_and_answered(scene: Scene, said: dict[str, Any]) -> None:
+    code = scene.platform.code(scene.platform.detail("ris.personal"), citizen=scene.citizen, bank=scene.bank)
+    beside = scene.bank.redeem(code).get_json()["grant_id"]
+    (other,) = rows(scene.platform, Consent, id=beside)
+    scene.ask()
+    assert rows(scene.platform, Consent, id=beside) == [other]
+    with writing(scene.platform) as session:
+        known: Any = {"citizen_id": other.citizen_id, "by_mail": False, "now": clock.now()}
+        assert erasure.ask(session, other.transaction_id, **known)
+    asked = rows(scene.platform, Consent, id=beside)
+    assert scene.answer(**said).status_code == 204
+    assert scene.consent.erasure_answered_at is not None
+    assert rows(scene.platform, Consent, id=beside) == asked
 
 
 def test_where_nothing_was_delivered_there_is_nothing_to_ask(platform: Platform) -> None:
