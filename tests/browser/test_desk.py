@@ -166,9 +166,12 @@ def use_the_data(page: Page, said: dict[str, str], looks: Looks) -> None:
 
 
 def ask_for_erasure(guest: Visitor, reference: str) -> None:
-    """From then on nothing is to be printed or saved any more."""
-    guest.open(f"/consent/{reference}/erase")
-    guest.page.click("#erase-confirm")
+    """From then on nothing is to be printed or saved any more. In a tab of its own: that of the visit follows it."""
+    tab = guest.context.new_page()
+    tab.goto(f"{guest.sandbox.issuer}/consent/{reference}/erase")
+    tab.click("#erase-confirm")
+    expect(tab.locator("#erase-confirm")).to_have_count(0)
+    tab.close()
 
 
 def be_refused_a_copy(page: Page, looks: Looks) -> None:

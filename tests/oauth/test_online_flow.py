@@ -75,15 +75,6 @@ def test_a_transfer_that_broke_off_may_begin_anew_as_often_as_is_allowed(platfor
     refused(fetch.exchange(), 400, "invalid_request")
 
 
-@pytest.mark.parametrize("resource", ["https://elsewhere.example/data/ris.personal", "/data/ris.personal", ""])
-def test_what_is_not_of_this_platform_is_no_target_and_spends_nothing(platform: Platform, resource: str) -> None:
-    (granted,) = platform.tokens(platform.detail("ris.personal"))["authorization_details"]
-    token, jkt = granted["access_token"], platform.bank.dpop_key.thumbprint
-    answer = platform.proxy.exchange(token, "ris.personal", jkt=jkt, resource=resource)
-    refused(answer, 400, "invalid_target" if resource else "invalid_request")
-    assert platform.proxy.exchange(token, "ris.personal", jkt=jkt).status_code == 200
-
-
 def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform) -> None:
     citizen = platform.citizen()
     page = citizen.authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
