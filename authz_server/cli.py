@@ -52,9 +52,17 @@ def cli() -> None:
 def migrate(back_to: str | None) -> None:
     """Create the tables, or update them to this release."""
     url = config.load().database_url
-    schema.migrate(url, back_to=back_to, tell=click.echo)
+    schema.migrate(url, back_to=back_to, tell=_tell)
     if back_to is None:
-        click.echo(f"tables of version {schema.newest()}")
+        _tell(f"tables of version {schema.newest()}")
+
+
+def _tell(line: str) -> None:
+    """Say it if anybody listens: all steps would be undone because of who read only the first lines, as `head` does."""
+    try:
+        click.echo(line)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @cli.command()

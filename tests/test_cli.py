@@ -167,6 +167,21 @@ def test_migrate_tells_each_step_and_where_that_led(
     assert len(again) == len(away) + 1
 
 
+def test_migrate_goes_on_where_nobody_reads_what_it_tells(settings: Settings, tmp_path: Path) -> None:
+    environment = os.environ | {"MYDATA_SETTINGS": str(settings_file(settings, tmp_path))}
+    command = [sys.executable, "-c", "from authz_server.cli import main; main()", "migrate"]
+    for more, led_to in ((["--back-to", "0028"], "0028"), ([], schema.newest())):
+        nobody_s, ours = os.pipe()
+        os.close(nobody_s)
+        done = subprocess.run([*command, *more], env=environment, stdout=ours, stderr=subprocess.PIPE, text=True)
+        os.close(ours)
+        assert (done.returncode, done.stderr) == (0, "")
+        engine = new_engine(settings.database_url)
+        with engine.connect() as connection:
+            assert connection.scalar(text("SELECT version_num FROM alembic_version")) == led_to
+        engine.dispose()
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
