@@ -200,7 +200,7 @@ def _over(signed_in: SignedIn, reference: str) -> Response:
         "agent_over.html",
         signed_in=signed_in,
         reference=reference,
-        client=client_name(steps[0].client_id),
+        client=client_name(steps[-1].client_id),  # the newest may be what an office refused that it was not for
         steps=[line_of(entry) for entry in steps],
     )
     return make_response(text, 410)

@@ -140,6 +140,8 @@ def test_an_errand_of_long_ago_tells_its_agent_what_became_of_it(own_platform: P
         sent.confirm()
         assert announce(office, barcode := sent.show()).status_code == 200
         assert redeem(office, barcode, sent.code()).status_code == 200
+        elsewhere = new_office(own_platform, name={"zh": "別的區公所", "en": "Another District Office"})
+        assert refused(announce(elsewhere, barcode))
         clock.advance(timedelta(days=3))
         worker.purge(own_platform.engine, limits=own_platform.settings.limits)
         assert not rows(own_platform, Delegation)
