@@ -7,7 +7,7 @@ lost its claim, and changes nothing.
 What is not taken is tried again after half a minute, then after twice as long each time, up to four hours, each wait
 longer or shorter by up to a half; after `MOST_ATTEMPTS`, which is about three days, it is given up, unless the last one
 was none, for the receiver was left alone at that moment. A code goes before all else that is due, also once it was put
-off.
+off or its worker has died.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, exists, func, null, or_, select, tuple_, update
+from sqlalchemy import bindparam, case, exists, func, null, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from authz_server.notices.models import KEPT_DAYS, NOTICE
@@ -33,8 +33,8 @@ MOST_ATTEMPTS = 27
 AHEAD = timedelta(days=KEPT_DAYS)
 
 CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address", "locale")
-# A code that was put off is due in the hours after `first`, which is that much ago, but not before its own time comes
-# there. Nothing else is: it would be as old as what the janitor deletes.
+# A code that was put off, or claimed, is due in the hours after `first`, which is that much ago, but not before its own
+# time comes there. Nothing else is: it would be as old as what the janitor deletes.
 _DUE = (
     NOTICE.c.channel == bindparam("of_channel"),
     NOTICE.c.due_at <= bindparam("now"),
@@ -53,7 +53,13 @@ _NEXT = (
 _CLAIM = Prepared(
     update(NOTICE)
     .where(tuple_(NOTICE.c.audit_entry_id, NOTICE.c.channel).in_(select(_NEXT.c.audit_entry_id, _NEXT.c.channel)))
-    .values(due_at=bindparam("until"), attempts=NOTICE.c.attempts + 1)
+    .values(
+        due_at=case(
+            (NOTICE.c.due_at <= bindparam("put_off"), bindparam("until_first", type_=NOTICE.c.due_at.type)),
+            else_=bindparam("until", type_=NOTICE.c.due_at.type),
+        ),
+        attempts=NOTICE.c.attempts + 1,
+    )
     .returning(*(NOTICE.c[name] for name in CLAIMED))
 )
 _WAITING = Prepared(select(exists().where(*_DUE).label("due")))
@@ -99,7 +105,7 @@ def is_anything_due(executor: Executor, channel: str, *, now: datetime) -> bool:
 
 def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
     """Take the notices that have been due longest, at most `AT_ONCE`. The caller commits before it delivers."""
-    rows = _CLAIM.run(executor, _moments(channel, now) | {"until": now + LEASE})
+    rows = _CLAIM.run(executor, _moments(channel, now) | {"until": now + LEASE, "until_first": now + LEASE - AHEAD})
     claims = [
         Claim(
             audit_entry_id=row.audit_entry_id,

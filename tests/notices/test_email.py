@@ -315,6 +315,25 @@ def test_a_code_that_a_stopping_worker_gives_back_still_goes_before_what_waits(
     assert office.recipients[0] == "new@citizen.example"
 
 
+def test_a_code_whose_worker_died_goes_before_what_waits_once_its_lease_is_over(
+    hands: Hands, office: PostOffice
+) -> None:
+    with Session(hands.platform.engine) as session, session.begin():
+        citizen_id = hands.citizen_id(session)
+        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    hands.tick()
+    with Session(hands.platform.engine) as session, session.begin():
+        assert len(outbox.claim(session, "email", now=clock.now())) == 1
+    clock.advance(LEASE - timedelta(milliseconds=1))
+    assert hands.deliver("email") == 0, "it is somebody's still"
+    for _ in range(2 * AT_ONCE):
+        hands.happened("sign_in.locked")
+    hands.tick()
+    clock.advance(timedelta(milliseconds=1))
+    hands.deliver("email")
+    assert (office.recipients[0], len(office.recipients)) == ("new@citizen.example", 2 * AT_ONCE + 1)
+
+
 def test_no_letter_is_begun_that_may_not_end_within_the_lease(hands: Hands, office: PostOffice) -> None:
     for _ in range(2):
         hands.happened("sign_in.locked")
