@@ -100,6 +100,16 @@ def test_whoever_comes_to_share_a_session_later_takes_the_database_for_away(
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("name", ["PGBOUNCER_1", "mydata_0", "Xpg3X0"])
+def test_a_session_in_which_somebody_else_has_prepared_is_taken_for_a_shared_one(engine: Engine, name: str) -> None:
+    """PgBouncer names statements by itself from 1.21 on, where it shares sessions."""
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f'PREPARE "{name}" AS SELECT 7')
+    with pytest.raises(UNREACHABLE, match="share sessions"), lone_connection(engine):
+        pass
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_a_connection_on_which_the_driver_prepares_by_itself_is_not_taken_for_a_shared_one(engine: Engine) -> None:
     with engine.begin() as connection:
         for _ in range(10):
