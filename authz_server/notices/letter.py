@@ -112,14 +112,14 @@ class Writer:
 
     def write(self, errand: Errand) -> Letter:
         """The message in both languages.  Raises: LookupError: nobody is told of that any more."""
-        if errand.entry.event not in CODES and told_of(errand.entry) is None:
-            raise LookupError(f"nobody is told of {errand.entry.event}")
+        _demand_words(errand.entry)
         order = sorted(LOCALES, key=lambda locale: locale != errand.reader.locale)
         return Letter(parts=tuple(self.part(errand, locale) for locale in order))
 
     def write_short(self, errand: Errand) -> str:
-        """The message for a telephone, in the reader's language alone."""
+        """The message for a telephone, in the reader's language alone.  Raises: as `write`."""
         locale, entry = errand.reader.locale, errand.entry
+        _demand_words(entry)
         if entry.event == ANNOUNCED:
             return say("sms_visit_code", locale, code=self._code(errand), good_for=self._good_for(errand, locale))
         if entry.event == PROPOSED:
@@ -255,6 +255,11 @@ class Writer:
 
 def _sentence(text: str, names: dict[str, str]) -> str:
     return text.format(**names | {"client": own.name_within(text, "{client}", names["client"])})
+
+
+def _demand_words(entry: AuditEntry) -> None:
+    if entry.event not in CODES and told_of(entry) is None:
+        raise LookupError(f"nobody is told of {entry.event}")
 
 
 def _why(told: Told | None) -> str:

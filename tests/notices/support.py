@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, func, select, update
 from sqlalchemy.orm import Session
 
 from authz_server import worker
+from authz_server.audit.models import AuditEntry
 from authz_server.audit.service import Entry, record
 from authz_server.config import Limits
 from authz_server.core import clock
@@ -16,7 +17,7 @@ from authz_server.identity.models import CITIZEN
 from authz_server.notices.channels import configured
 from authz_server.notices.channels.base import Channel
 from authz_server.notices.delivery import deliver_some
-from authz_server.notices.models import NOTICE
+from authz_server.notices.models import NOTICE, Notice
 from tests.support.platform import Platform
 
 CITIZEN_1 = "citizen1"
@@ -50,6 +51,14 @@ class Hands:
         with Session(self.platform.engine) as session, session.begin():
             known: dict[str, Any] = {"at": clock.now(), "event": event, "success": True, "actor": "citizen"}
             record(session, Entry(**known | {"citizen_id": self.citizen_id(session, username)} | values))
+
+    def owe_unsayable(self, channel: str) -> None:
+        """Have a notice wait of an event that nobody is told of, as another release leaves behind."""
+        self.happened("token.leased")
+        with Session(self.platform.engine) as session, session.begin():
+            entry_id, now = session.scalars(select(func.max(AuditEntry.id))).one(), clock.now()
+            known: dict[str, Any] = {"citizen_id": self.citizen_id(session), "channel": channel, "created_at": now}
+            session.add(Notice(audit_entry_id=entry_id, due_at=now, **known))
 
     def change(self, username: str = CITIZEN_1, **values: Any) -> None:
         """Change an account."""

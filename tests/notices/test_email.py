@@ -7,17 +7,16 @@ from datetime import timedelta
 from email.message import EmailMessage
 
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from authz_server.audit.models import AuditEntry
 from authz_server.config import Limits
 from authz_server.core import clock
 from authz_server.identity import contact
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand
 from authz_server.notices.delivery import deliver_some
-from authz_server.notices.models import NOTICE, Notice
+from authz_server.notices.models import NOTICE
 from authz_server.notices.outbox import AT_ONCE, FIRST_WAIT, LEASE, LONGEST_WAIT, MOST_ATTEMPTS
 from tests.notices.support import Hands
 from tests.support.platform import Platform
@@ -272,12 +271,7 @@ def test_one_that_can_t_be_put_into_words_holds_up_no_other(
     hands: Hands, office: PostOffice, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As when an older release told of something that this one knows nothing of."""
-    hands.happened("token.leased")
-    with Session(hands.platform.engine) as session, session.begin():
-        entry_id, citizen_id = session.scalars(select(func.max(AuditEntry.id))).one(), hands.citizen_id(session)
-        notice = Notice(audit_entry_id=entry_id, citizen_id=citizen_id, channel="email", created_at=clock.now())
-        notice.due_at = clock.now()
-        session.add(notice)
+    hands.owe_unsayable("email")
     hands.happened("sign_in.locked")
     hands.tick()
     assert hands.deliver("email") == 2

@@ -1,5 +1,7 @@
 """Notices by SMS, to a gateway that exists at the wire only: what is said to it, and how its answers are taken."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +26,20 @@ def answered(status: bytes) -> Answer:
 
 
 def told_by_sms(
-    platform: Platform, folder: Path, answer: Answer, event: str = "sign_in.locked", **about: Any
+    platform: Platform,
+    folder: Path,
+    answer: Answer,
+    event: str = "sign_in.locked",
+    before: Callable[[Hands], None] = lambda _: None,
+    **about: Any,
 ) -> tuple[Hands, bytes]:
-    """Let something happen to a citizen with a telephone; what the gateway read."""
+    """Let something happen to a citizen with a telephone; what the gateway read. Args: before: happens first."""
     (folder / "token").write_text(f"{TOKEN}\n", encoding="utf-8")
     with serving(answer) as gateway:
         sms = SmsSettings(url=f"http://127.0.0.1:{gateway.port}/messages", token_file=folder / "token")
         hands = Hands(platform, sms=sms)
         hands.change(phone=PHONE, phone_verified_at=clock.now(), locale="")
+        before(hands)
         hands.happened(event, **about)
         hands.tick()
         hands.deliver("sms")
@@ -72,6 +80,15 @@ def test_a_gateway_that_will_never_take_it_is_not(own_platform: Platform, tmp_pa
     assert notice.failed_at is not None
 
 
+def test_what_can_t_be_put_into_words_is_not_sent(own_platform: Platform, tmp_path: Path) -> None:
+    """As when a newer release told of something that this one knows nothing of."""
+    with clock.frozen(clock.now()):
+        before = partial(Hands.owe_unsayable, channel="sms")
+        hands, request = told_by_sms(own_platform, tmp_path, answered(b"202 Accepted"), before=before)
+    assert b"token.leased" not in request
+    assert [notice.failure for notice in hands.notices("sms")] == ["LookupError", None]
+
+
 def test_a_gateway_that_says_nothing_is_asked_again(own_platform: Platform, tmp_path: Path) -> None:
     with clock.frozen(clock.now()):
         hands, _ = told_by_sms(own_platform, tmp_path, say(b""))
@@ -80,7 +97,7 @@ def test_a_gateway_that_says_nothing_is_asked_again(own_platform: Platform, tmp_
 
 
 def test_whoever_chose_so_reads_there_to_whom_it_went_and_whom_to_call(own_platform: Platform, tmp_path: Path) -> None:
-    about = {"client_id": "jia-bank", "dataset_id": "ris.personal", "transaction_id": "T0000-0000-0001"}
+    about: dict[str, Any] = {"client_id": "jia-bank", "dataset_id": "ris.personal", "transaction_id": "T0000-0000-0001"}
     with clock.frozen(clock.now()):
         hands = Hands(own_platform)
         with Session(own_platform.engine) as session, session.begin():
