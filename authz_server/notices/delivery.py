@@ -18,8 +18,7 @@ from authz_server.database import UNREACHABLE, reading, why
 from authz_server.notices import outbox
 from authz_server.notices.channels.base import Channel, Errand, NotAsked, NotDelivered, Undeliverable
 from authz_server.notices.errands import Matter, errand_of, matters
-from authz_server.notices.letter import CODES
-from authz_server.notices.outbox import AHEAD, Claim
+from authz_server.notices.outbox import Claim
 from authz_server.prepared import lone_connection
 
 EVERY_S = 1.0
@@ -59,32 +58,26 @@ def deliver_some(engine: Engine, channel: Channel, stopping: threading.Event | N
     if not claims:
         return 0
     errands, read_at = _errands(engine, claims), claimed_at
-    claims.sort(key=lambda claim: not _brings_code(errands[claim]))
     last_begin = claimed_at + outbox.LEASE - outbox.LONGEST_ATTEMPT
     for number, claim in enumerate(claims):
         now = clock.now()
         if (stopping is not None and stopping.is_set()) or now > last_begin:
-            _give_back(engine, claims[number:], errands)
+            _give_back(engine, claims[number:])
             return number
         if now - read_at > FRESH:
             errands, read_at = _errands(engine, claims[number:]), now
         errand = errands[claim]
         failure = errand if isinstance(errand, NotDelivered) else _attempt(claim, partial(channel.send, errand))
         carried = None if channel.to_citizen or isinstance(errand, NotDelivered) else errand.correction
-        _settle(engine, claim, failure, carried, is_code=_brings_code(errand))
+        _settle(engine, claim, failure, carried)
     return len(claims)
 
 
-def _give_back(engine: Engine, claims: Sequence[Claim], errands: Mapping[Claim, Errand | NotDelivered]) -> None:
+def _give_back(engine: Engine, claims: Sequence[Claim]) -> None:
     now = clock.now()
     with Session(engine) as session, session.begin():
         for claim in claims:
-            outbox.released(session, claim, due_at=now - AHEAD if _brings_code(errands[claim]) else now)
-
-
-def _brings_code(errand: Errand | NotDelivered) -> bool:
-    """Somebody waits for it, and it is good for minutes."""
-    return isinstance(errand, Errand) and errand.entry.event in CODES
+            outbox.released(session, claim, now=now)
 
 
 def _attempt(claim: Claim, act: Callable[[], _T]) -> _T | NotDelivered:
@@ -100,10 +93,10 @@ def _attempt(claim: Claim, act: Callable[[], _T]) -> _T | NotDelivered:
         return NotDelivered(type(error).__name__)
 
 
-def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried: Any | None, *, is_code: bool) -> None:
+def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried: Any | None) -> None:
     """Args: carried: what was sealed for the receiver, to be destroyed in the same transaction as its notice closes."""
     if failure is not None:
-        _log_failure(claim, failure, over=_failed(engine, claim, failure, carried, is_code=is_code))
+        _log_failure(claim, failure, over=_failed(engine, claim, failure, carried))
     elif carried is None:
         with lone_connection(engine) as connection:
             outbox.delivered(connection, claim, now=clock.now())
@@ -113,7 +106,7 @@ def _settle(engine: Engine, claim: Claim, failure: NotDelivered | None, carried:
             correction.delivered(session, carried.id, now=clock.now())
 
 
-def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | None, *, is_code: bool) -> bool:
+def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | None) -> bool:
     """Whether it was given up."""
     now = clock.now()
     with Session(engine) as session, session.begin():
@@ -121,7 +114,7 @@ def _failed(engine: Engine, claim: Claim, failure: NotDelivered, carried: Any | 
             over = outbox.given_up(session, claim, failure.detail, now=now)
         else:
             asked = not isinstance(failure, NotAsked)
-            over = outbox.postponed(session, claim, failure.detail, asked=asked, now=now, is_code=is_code)
+            over = outbox.postponed(session, claim, failure.detail, asked=asked, now=now)
         if over and carried is not None:
             correction.undelivered(session, carried.id, now=now)
     return over

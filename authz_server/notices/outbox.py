@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import bindparam, case, exists, func, null, or_, select, tuple_, update
+from sqlalchemy import bindparam, case, exists, func, literal_column, null, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from authz_server.notices.models import KEPT_DAYS, NOTICE
@@ -29,16 +29,17 @@ AT_ONCE = 8
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=4)
 MOST_ATTEMPTS = 27
-# Somebody waits for a code, which is good for minutes: it is due before whatever else waits, be that of days ago.
+# Somebody waits for a code, which is good for minutes. Whenever it is due is written so much earlier: before whatever
+# else waits, be that of days ago.
 AHEAD = timedelta(days=KEPT_DAYS)
 
-CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "attempts", "address", "locale")
-# A code that was put off, or claimed, is due in the hours after `first`, which is that much ago, but not before its own
-# time comes there. Nothing else is: it would be as old as what the janitor deletes.
+CLAIMED = ("audit_entry_id", "channel", "citizen_id", "created_at", "due_at", "attempts", "address", "locale")
+# Of codes, `codes_now` is the present. From there to `codes_end` is nothing but codes whose time has not come, as they
+# were put off or are claimed: all else would be as old there as what the janitor deletes.
 _DUE = (
     NOTICE.c.channel == bindparam("of_channel"),
     NOTICE.c.due_at <= bindparam("now"),
-    or_(NOTICE.c.due_at <= bindparam("first"), NOTICE.c.due_at > bindparam("put_off")),
+    or_(NOTICE.c.due_at <= bindparam("codes_now"), NOTICE.c.due_at > bindparam("codes_end")),
 )
 # A CTE, for PostgreSQL may run a subquery with LIMIT more than once. SQLite knows no row locks and needs none: there,
 # the transaction is the only one that writes.
@@ -46,7 +47,7 @@ _NEXT = (
     select(NOTICE.c.audit_entry_id, NOTICE.c.channel)
     .where(*_DUE)
     .order_by(NOTICE.c.due_at)
-    .limit(AT_ONCE)
+    .limit(literal_column(str(AT_ONCE)))  # in the statement: plans are generic, and that for any number reads the table
     .with_for_update(skip_locked=True)
     .cte("next")
 )
@@ -55,7 +56,7 @@ _CLAIM = Prepared(
     .where(tuple_(NOTICE.c.audit_entry_id, NOTICE.c.channel).in_(select(_NEXT.c.audit_entry_id, _NEXT.c.channel)))
     .values(
         due_at=case(
-            (NOTICE.c.due_at <= bindparam("put_off"), bindparam("until_first", type_=NOTICE.c.due_at.type)),
+            (NOTICE.c.due_at <= bindparam("codes_now"), bindparam("code_until", type_=NOTICE.c.due_at.type)),
             else_=bindparam("until", type_=NOTICE.c.due_at.type),
         ),
         attempts=NOTICE.c.attempts + 1,
@@ -80,13 +81,15 @@ _DELIVER = Prepared(
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """One notice that is ours to deliver until the lease ends. `attempt`: which one this is, from 1; `address` and
-    `locale`: where to and in which language, if not to where its reader is reached now, or in theirs."""
+    `locale`: where to and in which language, if not to where its reader is reached now, or in theirs; `ahead`: before
+    all others, as codes are."""
 
     audit_entry_id: int
     channel: str
     citizen_id: int | None
     created_at: datetime
     attempt: int
+    ahead: bool
     address: str | None = field(default=None, repr=False)
     locale: str | None = None
 
@@ -104,8 +107,11 @@ def is_anything_due(executor: Executor, channel: str, *, now: datetime) -> bool:
 
 
 def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
-    """Take the notices that have been due longest, at most `AT_ONCE`. The caller commits before it delivers."""
-    rows = _CLAIM.run(executor, _moments(channel, now) | {"until": now + LEASE, "until_first": now + LEASE - AHEAD})
+    """Take codes, and the notices that have been due longest, at most `AT_ONCE`; codes come first.
+
+    The caller commits before it delivers.
+    """
+    rows = _CLAIM.run(executor, _moments(channel, now) | {"until": now + LEASE, "code_until": now + LEASE - AHEAD})
     claims = [
         Claim(
             audit_entry_id=row.audit_entry_id,
@@ -113,12 +119,13 @@ def claim(executor: Executor, channel: str, *, now: datetime) -> list[Claim]:
             citizen_id=row.citizen_id,
             created_at=row.created_at,
             attempt=row.attempts,
+            ahead=row.due_at < now,  # it is claimed, so its time has yet to come
             address=row.address,
             locale=row.locale,
         )
         for row in rows
     ]
-    return sorted(claims, key=lambda claim: claim.audit_entry_id)
+    return sorted(claims, key=lambda claim: (not claim.ahead, claim.audit_entry_id))
 
 
 def delivered(executor: Executor, claim: Claim, *, now: datetime) -> None:
@@ -127,26 +134,28 @@ def delivered(executor: Executor, claim: Claim, *, now: datetime) -> None:
 
 
 def _moments(channel: str, now: datetime) -> dict[str, Any]:
-    first = now - AHEAD
-    return {"of_channel": channel, "now": now, "first": first, "put_off": first + LONGEST_WAIT * 1.5}
+    codes_now = now - AHEAD
+    return {"of_channel": channel, "now": now, "codes_now": codes_now, "codes_end": codes_now + LONGEST_WAIT * 1.5}
 
 
-def released(session: Session, claim: Claim, *, due_at: datetime) -> None:
-    """Give it back without an attempt: it is due again since then. The caller commits."""
-    _settle(session, claim, due_at=due_at, attempts=claim.attempt - 1)
+def released(session: Session, claim: Claim, *, now: datetime) -> None:
+    """Give it back without an attempt: it is due again. The caller commits."""
+    _settle(session, claim, due_at=_due_at(claim, now), attempts=claim.attempt - 1)
 
 
-def postponed(
-    session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime, is_code: bool = False
-) -> bool:
+def postponed(session: Session, claim: Claim, failure: str, *, asked: bool, now: datetime) -> bool:
     """Try again later, or give up if it was tried often enough; whether it was given up. The caller commits.
 
     Args: asked: whether the receiver was asked at all: only one that was, and at last, has not taken it.
     """
     if asked and claim.attempt >= MOST_ATTEMPTS:
         return given_up(session, claim, failure, now=now)
-    _settle(session, claim, due_at=now + claim.wait - (AHEAD if is_code else timedelta()), failure=failure)
+    _settle(session, claim, due_at=_due_at(claim, now + claim.wait), failure=failure)
     return False
+
+
+def _due_at(claim: Claim, moment: datetime) -> datetime:
+    return moment - AHEAD if claim.ahead else moment
 
 
 def given_up(session: Session, claim: Claim, failure: str, *, now: datetime) -> bool:

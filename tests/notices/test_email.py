@@ -254,7 +254,7 @@ def test_who_was_slower_than_the_lease_closes_nothing_that_another_works_on(hand
         clock.advance(LEASE)
         (held,) = outbox.claim(session, "email", now=clock.now())
         outbox.delivered(session, slow, now=clock.now())
-        outbox.released(session, slow, due_at=clock.now())
+        outbox.released(session, slow, now=clock.now())
     notice = hands.notices("email")[-1]
     assert (notice.attempts, notice.due_at, notice.delivered_at) == (held.attempt, clock.now() + LEASE, None)
 

@@ -256,7 +256,7 @@ def test_the_promise_to_ask_is_in_the_commit_of_the_consent_and_comes_again_unde
     channels = tuple(scene.hands.channels.values())
     assert worker.tick(scene.platform.engine, now=clock.now(), channels=channels) > 0
     with monkeypatch.context() as dying:
-        dying.setattr("authz_server.notices.delivery._settle", lambda *_, **__: 1 / 0)
+        dying.setattr("authz_server.notices.delivery._settle", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             scene.carry()
     assert scene.carry() == 0, "it is still the dead one's"
