@@ -272,6 +272,17 @@ def test_whoever_goes_back_to_an_answer_that_was_refused_is_told_so_also_if_sign
     assert (come_back(browser, back).status_code, browser.page["told"]) == (400, STALE)
 
 
+def test_a_sign_in_of_before_leads_nobody_on_who_goes_back_to_a_later_answer(
+    session: Session, browser: Browser, provider: RunningProvider
+) -> None:
+    connect(session, provider.issuer)
+    back = journey(browser, provider)
+    assert come_back(browser, back).status_code == 303
+    session.execute(IDENTITY_CHALLENGE.update().values(used_at=clock.now() + timedelta(minutes=1)))
+    session.commit()
+    assert (come_back(browser, back).status_code, browser.page["told"]) == (400, STALE)
+
+
 def test_who_is_not_connected_is_told_so_and_no_account_is_found_by_anything_else(
     session: Session, browser: Browser, provider: RunningProvider
 ) -> None:

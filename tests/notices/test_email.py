@@ -293,14 +293,19 @@ def test_a_worker_that_is_told_to_stop_gives_back_what_it_has_not_begun(hands: H
     assert len({letter["Message-ID"] for letter in office.letters}) == len(office.letters) == 3
 
 
+def ask_for_a_code(hands: Hands) -> None:
+    """Somebody waits for it, to verify the address that it goes to."""
+    with Session(hands.platform.engine) as session, session.begin():
+        citizen_id = hands.citizen_id(session)
+        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+
+
 def test_a_code_that_a_stopping_worker_gives_back_still_goes_before_what_waits(
     hands: Hands, office: PostOffice
 ) -> None:
     for _ in range(2 * AT_ONCE):
         hands.happened("sign_in.locked")
-    with Session(hands.platform.engine) as session, session.begin():
-        citizen_id = hands.citizen_id(session)
-        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    ask_for_a_code(hands)
     hands.tick()
     stopping = threading.Event()
     stopping.set()
@@ -312,9 +317,7 @@ def test_a_code_that_a_stopping_worker_gives_back_still_goes_before_what_waits(
 def test_a_code_whose_worker_died_goes_before_what_waits_once_its_lease_is_over(
     hands: Hands, office: PostOffice
 ) -> None:
-    with Session(hands.platform.engine) as session, session.begin():
-        citizen_id = hands.citizen_id(session)
-        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    ask_for_a_code(hands)
     hands.tick()
     with Session(hands.platform.engine) as session, session.begin():
         assert len(outbox.claim(session, "email", now=clock.now())) == 1
@@ -371,9 +374,7 @@ def test_a_code_that_somebody_waits_for_goes_before_all_that_waits_longer(hands:
         hands.happened("sign_in.locked")
     hands.tick()
     clock.advance(LONG)
-    with Session(hands.platform.engine) as session, session.begin():
-        citizen_id = hands.citizen_id(session)
-        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    ask_for_a_code(hands)
     hands.tick()
     deliver_some(hands.platform.engine, hands.channels["email"])
     hands.channels["email"].rest()
@@ -384,9 +385,7 @@ def test_a_code_that_somebody_waits_for_goes_before_all_that_waits_longer(hands:
 def test_a_code_that_the_server_puts_off_goes_before_all_that_waits_but_not_before_its_time(
     hands: Hands, office: PostOffice
 ) -> None:
-    with Session(hands.platform.engine) as session, session.begin():
-        citizen_id = hands.citizen_id(session)
-        contact.propose(session, citizen_id, "email", "new@citizen.example", limits=Limits(), now=clock.now())
+    ask_for_a_code(hands)
     hands.tick()
     office.data = "451 4.7.1 greylisted, come again"
     assert hands.deliver("email") == 1
