@@ -87,6 +87,8 @@ def test_a_decided_request_stays_decided(platform: Platform) -> None:
 @pytest.mark.parametrize("decision", ["approve", "deny"])
 def test_of_several_requests_one_is_decided(platform: Platform, decision: str) -> None:
     citizen, bank = platform.citizen(), platform.bank
+    # A first consent would change what the other page has to say.
+    assert "code=" in citizen.decide(opened(citizen, bank, bank.push(platform.detail("ris.personal")))).location
     first, second = (opened(citizen, bank, bank.push(platform.detail("ris.personal"))) for _ in range(2))
     assert citizen.decide(first, decision).status_code == 303
     assert "code=" in citizen.decide(second).location
