@@ -63,11 +63,15 @@ class PrivateKeyJwt:
             raise InvalidClient("no client assertion")
         if payload.find("client_secret") is not None or "Authorization" in request.headers:
             raise InvalidClient("two ways to authenticate in one request")
-        client, claims = self._verified(assertion)
+        client, identifier = self.judge(assertion, now=clock.now())
         if payload.find("client_id") not in {None, client.client_id}:
             raise InvalidClient("client_id is another client's")
-        identifier = self._judge(claims, client.client_id, now=clock.now())
         return OAuthClient(client, identifier)
+
+    def judge(self, assertion: str, *, now: datetime) -> tuple[Client, Identifier]:
+        """The client that an assertion proves at this moment, and its jti, yet unspent.  Raises: InvalidClient."""
+        client, claims = self._verified(assertion)
+        return client, self._judge(claims, client.client_id, now=now)
 
     def _verified(self, assertion: str) -> tuple[Client, dict[str, Any]]:
         try:
@@ -77,8 +81,10 @@ class PrivateKeyJwt:
             keys = self._keys(client, unverified.header.get("kid"))
             algorithms = client.policy.signing_algorithms if client else jose.SIGNING
             verified = unverified.verify(keys, algorithms=algorithms, typ=ASSERTION_TYPS)
-        except (BadToken, FetchError) as error:
+        except BadToken as error:
             raise InvalidClient(error.detail) from None
+        except FetchError:  # the log says why, where they are fetched
+            raise InvalidClient("the client's keys can't be fetched") from None
         if client is None or client.suspended:
             raise InvalidClient("unknown or suspended client")
         return client, verified.claims

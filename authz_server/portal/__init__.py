@@ -14,6 +14,7 @@ from authz_server.portal import (
     counter,
     delegation,
     desk,
+    developer,
     download,
     erasure,
     errors,
@@ -55,7 +56,7 @@ def init_app(app: Flask, services: Services) -> None:
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
         receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent, office, desk,
-        download, fetching,
+        download, fetching, developer,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)
     errors.init_app(app)

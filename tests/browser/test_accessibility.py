@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
+import orjson
 import pytest
 from playwright.sync_api import Browser, FilePayload, Response, expect
 from sqlalchemy import update
@@ -23,6 +24,7 @@ from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
 from tests.browser.support import CLERK, LANGUAGES, NARROW, WIDE, Visitor, violations, visitor
 from tests.support.callers import ANYONE, CITIZEN, caller_of
+from tests.support.platform import new_key
 from tests.support.typography import spaced
 from tests.support.waiting import wait_until
 
@@ -156,6 +158,14 @@ def check_a_file(visitor: Visitor, changed: bool = False) -> None:
     visitor.page.set_input_files("#document", files=[file])
     visitor.page.click("#verify-submit")
     visitor.page.wait_for_selector(".verdict-bad" if changed else ".verdict-good")
+
+
+def paste(visitor: Visitor, message: str) -> None:
+    """Have a developer's message checked."""
+    visitor.open("/developer")
+    visitor.page.fill("#message", message)
+    visitor.page.click("#developer-submit")
+    visitor.page.wait_for_selector(".verdict")
 
 
 def fill_the_basket(visitor: Visitor) -> None:
@@ -356,6 +366,10 @@ VISIT: dict[str, Step] = {
     "verify, nothing sent": lambda visitor: visitor.page.click("#verify-submit"),
     "verify, genuine": check_a_file,
     "verify, changed": lambda visitor: check_a_file(visitor, changed=True),
+    "developer": lambda visitor: visitor.open("/developer"),
+    "developer, nothing pasted": lambda visitor: visitor.page.click("#developer-submit"),
+    "developer, taken": lambda visitor: paste(visitor, orjson.dumps(new_key().public_jwk()).decode()),
+    "developer, refused": lambda visitor: paste(visitor, "x"),
     "downloads": lambda visitor: visitor.open("/download"),
     "downloads, none found": lambda visitor: visitor.open("/download?q=xyzzy"),
     "downloads, none chosen": lambda visitor: visitor.open("/download/basket"),

@@ -1,0 +1,257 @@
+"""The page on which a developer reads why a message of their client is refused."""
+
+import html
+from datetime import timedelta
+from typing import Any
+
+import orjson
+import pytest
+from werkzeug.test import TestResponse
+
+from authz_server.core import clock, jose
+from authz_server.portal.developer import PROOFS
+from tests.support.platform import ISSUER, PROXY_URL, Platform, base64url, hidden_fields, new_key, public
+
+TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
+
+
+def pasted(platform: Platform, message: str, shown_in: str = "en", **fields: str) -> TestResponse:
+    """The page after a message was pasted."""
+    browser = platform.browser()
+    form = hidden_fields(browser.get(f"/developer?lang={shown_in}").text)
+    return browser.post("/developer", data=form | {"message": message} | fields)
+
+
+def said(platform: Platform, message: str) -> str:
+    """What it says, as a reader sees it."""
+    answer = pasted(platform, message)
+    assert answer.status_code == 200
+    return html.unescape(answer.text)
+
+
+def test_a_right_assertion_is_taken_and_not_used_up(platform: Platform) -> None:
+    assertion = platform.bank.assertion()
+    page = said(platform, assertion)
+    for words in (f"<h2>{TAKEN}</h2>", "<dd>First Sample Bank</dd>", "private_key_jwt", assertion, ISSUER):
+        assert words in page
+    answer = platform.bank.post("/par", platform.bank.parameters(client_assertion=assertion))
+    assert answer.status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"aud": f"{ISSUER}/token"}, "aud is not the issuer"),
+        ({"aud": [ISSUER]}, "aud is not the issuer"),
+        ({"iss": "somebody-else"}, "iss or sub is not the client"),
+        ({"jti": None}, "jti is missing or too long"),
+        ({"exp": None}, "exp is missing, past, or too far ahead"),
+        ({"exp": 2**34}, "exp is missing, past, or too far ahead"),
+        ({"sub": None}, "no key with this kid"),
+        ({"iat": "now"}, "iat lies in the future"),
+    ],
+)
+def test_the_check_that_an_assertion_does_not_pass_is_named(
+    platform: Platform, changes: dict[str, Any], check: str
+) -> None:
+    page = said(platform, platform.bank.assertion(**changes))
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert f'<code class="code" lang="en">{check}</code>' in page
+
+
+def test_an_assertion_with_another_key_is_refused_for_that(platform: Platform) -> None:
+    other = jose.sign({"iss": platform.bank.client_id, "sub": platform.bank.client_id}, new_key())
+    assert "no key with this kid" in said(platform, other)
+    signed, _, signature = platform.bank.assertion().rpartition(".")
+    changed = f"{signed}.{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    assert "the signature is wrong" in said(platform, changed)
+
+
+def test_who_pastes_it_minutes_later_is_told_that_it_was_right_then(platform: Platform) -> None:
+    assertion, proof = platform.bank.assertion(), platform.bank.proof("POST", f"{ISSUER}/token")
+    with clock.frozen(clock.now() + timedelta(minutes=10)):
+        late = said(platform, assertion)
+        assert f"<h2>{UNTIMELY}</h2>" in late
+        assert "exp is missing, past, or too far ahead" in late
+        assert "compare your clock" in late
+        assert "iat is outside the window" in said(platform, proof)
+    with clock.frozen(clock.now() - timedelta(minutes=10)):
+        early = said(platform, assertion)
+        assert f"<h2>{UNTIMELY}</h2>" in early
+
+
+def test_moments_are_told_as_dates(platform: Platform) -> None:
+    page = said(platform, platform.bank.assertion(iat=1767225600, exp=1767225660))
+    assert "1767225600 = 2026-01-01T00:00:00Z" in page
+
+
+@pytest.mark.parametrize("moment", [-1, 2**36, 2**63, 1e300, True, "x", None, [1]])
+def test_a_moment_that_is_none_is_shown_as_it_is(platform: Platform, moment: object) -> None:
+    page = said(platform, platform.bank.assertion(iat=moment, exp=moment))
+    assert REFUSED in page
+    assert " = " not in page
+
+
+def test_clients_that_nobody_is_told_of_are_none(platform: Platform) -> None:
+    nobody = "No client of this name is registered here"
+    assert nobody in said(platform, platform.proxy.assertion())
+    assert nobody in said(platform, platform.bank.assertion(sub="bank-of-nowhere"))
+    assert nobody not in said(platform, platform.bank.assertion())
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("POST", f"{ISSUER}/token"),
+        ("POST", f"{ISSUER}/par"),
+        ("POST", f"{ISSUER}/announce"),
+        ("POST", f"{ISSUER}/copies"),
+    ],
+)
+def test_a_proof_for_a_request_to_this_platform_is_taken(platform: Platform, method: str, url: str) -> None:
+    page = said(platform, platform.bank.proof(method, url))
+    assert f"<h2>{TAKEN}</h2>" in page
+    assert "A DPoP proof" in page
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", f"{ISSUER}/userinfo"),
+        ("POST", f"{ISSUER}/userinfo"),
+        ("DELETE", f"{ISSUER}/grants/abc"),
+        ("GET", f"{ISSUER}/grants/abc/erasure"),
+        ("GET", f"{PROXY_URL}/data/ris.personal"),
+        ("GET", f"{PROXY_URL}:443/data/ris.personal?period=202601"),
+    ],
+)
+def test_where_an_access_token_comes_along_the_proof_has_to_name_it(platform: Platform, method: str, url: str) -> None:
+    assert f"<h2>{TAKEN}</h2>" in said(platform, platform.bank.proof(method, url, token="mda_x"))
+    page = said(platform, platform.bank.proof(method, url))
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "no ath" in page
+
+
+def test_every_endpoint_that_is_said_to_take_a_proof_is_there(platform: Platform) -> None:
+    assert set(PROOFS) <= {rule.endpoint for rule in platform.app.url_map.iter_rules()}
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", f"{ISSUER}/token"),
+        ("post", f"{ISSUER}/token"),
+        ("POST", f"{ISSUER}/token/"),
+        ("POST", "https://elsewhere.example/token"),
+        ("POST", f"{PROXY_URL}/data/ris.personal"),
+        ("GET", f"{PROXY_URL}/data/ris.unknown"),
+        ("GET", f"{ISSUER}/sign-in"),
+        ("POST", f"{ISSUER}/introspect"),
+    ],
+)
+def test_a_proof_for_another_request_is_refused_for_that(platform: Platform, method: str, url: str) -> None:
+    page = said(platform, platform.bank.proof(method, url))
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "htm and htu are not of a request that this platform takes a proof for" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "check"),
+    [
+        ({"jti": None}, "no jti"),
+        ({"iat": None}, "no iat"),
+        ({"htm": None}, "htm is another method"),
+        ({"htu": None}, "no htu"),
+        ({"htu": "token"}, "htm and htu are not of a request"),
+        ({"htu": "https://["}, "htm and htu are not of a request"),
+    ],
+)
+def test_the_check_that_a_proof_does_not_pass_is_named(platform: Platform, changes: dict[str, Any], check: str) -> None:
+    assert check in said(platform, platform.bank.proof("POST", f"{ISSUER}/token", **changes))
+
+
+def test_of_keys_it_says_what_each_serves_for(platform: Platform) -> None:
+    signing, encryption = new_key("PS256"), new_key("ECDH-ES")
+    page = said(platform, orjson.dumps(public(signing, encryption)).decode())
+    assert f"<h2>{TAKEN}</h2>" in page
+    for key, algorithms in ((signing, "PS256"), (encryption, "ECDH-ES")):
+        assert f'{key.kid}</code></dt><dd><code class="code" lang="en">{algorithms}</code>' in page
+    one = said(platform, orjson.dumps(signing.public_jwk()).decode())
+    assert f"<h2>{TAKEN}</h2>" in one
+    without = said(platform, orjson.dumps(public(encryption)).decode())
+    assert "no key to sign with" in without
+
+
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_private_key_is_refused_and_not_shown_again(platform: Platform, wrapped: bool) -> None:
+    private = jose.generate_key("ES256")
+    page = said(platform, orjson.dumps({"keys": [private]} if wrapped else private).decode())
+    assert "it is a secret no more" in page
+    assert private["d"] not in page
+
+
+def test_neither_is_what_nobody_knows(platform: Platform) -> None:
+    page = said(platform, "-----BEGIN PRIVATE" + " KEY-----\nMIGHAgEAMBMG")
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "MIGHAgEAMBMG" not in page
+
+
+def test_of_a_package_it_reads_the_header(platform: Platform) -> None:
+    key = new_key("ECDH-ES")
+    good = jose.encrypt(b"data", key, cty="JWT")
+    page = said(platform, good)
+    assert f"<h2>{TAKEN}</h2>" in page
+    assert key.kid in page
+    header = base64url(orjson.dumps({"alg": "RSA1_5", "enc": "A256GCM"}))
+    assert "alg or enc is not taken here" in said(platform, f"{header}.a.b.c.d")
+    assert "not base64url" in said(platform, "é.a.b.c.d")
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        "x",
+        "é",
+        "{",
+        "{}",
+        "a.b.c",
+        "....",
+        '{"keys": {}}',
+        '{"keys": [1]}',
+        '{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}',
+        "[" * 5000,
+        "{" * 5000,
+        "a" * 60000,
+        "<script>alert(1)</script>",
+    ],
+)
+def test_whatever_is_pasted_there_is_an_answer(platform: Platform, garbage: str) -> None:
+    page = pasted(platform, garbage)
+    assert page.status_code == 200
+    assert REFUSED in page.text
+    assert "<script>alert" not in page.text
+
+
+def test_nothing_pasted_and_a_form_of_elsewhere_are_told(platform: Platform) -> None:
+    nothing = pasted(platform, " \r\n")
+    assert nothing.status_code == 400
+    assert "Paste a message first." in nothing.text
+    stale = pasted(platform, platform.bank.assertion(), csrf="x")
+    assert stale.status_code == 403
+    assert TAKEN not in stale.text
+
+
+def test_the_other_language_keeps_what_was_pasted(platform: Platform) -> None:
+    assertion = platform.bank.assertion()
+    page = pasted(platform, assertion, lang="zh-TW").text
+    for words in ("這會被接受", "甲銀行", assertion):
+        assert words in page
+    assert pasted(platform, "", lang="zh-TW").status_code == 200
+
+
+def test_of_what_is_pasted_the_log_says_nothing(platform: Platform, capfd: pytest.CaptureFixture[str]) -> None:
+    refused = platform.bank.assertion(aud="https://canary.example")
+    assert "aud is not the issuer" in said(platform, refused)
+    written = "".join(capfd.readouterr())
+    assert refused not in written
+    assert "canary" not in written
