@@ -1,6 +1,5 @@
 """The proxy's outgoing HTTP: what is an answer, when a connection is used again, what is known to be unsent."""
 
-import io
 import os
 import socket
 import ssl
@@ -147,7 +146,7 @@ def test_a_head_ends_where_it_ends_however_it_comes(split: int) -> None:
         assert answer.read(99) == LINES_IN_THE_BODY
 
 
-@pytest.mark.parametrize("head_bytes", range(io.DEFAULT_BUFFER_SIZE - 4, io.DEFAULT_BUFFER_SIZE + 5))
+@pytest.mark.parametrize("head_bytes", range(http_wire.BUFFER_BYTES - 4, http_wire.BUFFER_BYTES + 5))
 def test_a_head_that_just_fills_the_buffer_ends_where_it_ends(head_bytes: int) -> None:
     without = len(reply(404, LINES_IN_THE_BODY, x="")) - len(LINES_IN_THE_BODY)
     assert read_from(reply(404, LINES_IN_THE_BODY, x="1" * (head_bytes - without))).read(99) == LINES_IN_THE_BODY
@@ -218,7 +217,7 @@ def test_what_follows_an_answer_is_not_the_answer_to_the_next_request(pool: Pool
 
 def test_what_follows_an_answer_in_a_tls_record_is_not_the_answer_to_the_next_request(certificate: Path) -> None:
     head_bytes = len(reply(200, b"a" * 20_000)) - 20_000
-    first = reply(200, b"a" * (3 * io.DEFAULT_BUFFER_SIZE - head_bytes))  # nothing of what follows is read with it
+    first = reply(200, b"a" * (3 * http_wire.BUFFER_BYTES - head_bytes))  # nothing of what follows is read with it
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     peer = Peer(answer=lambda _: first + reply(200, b"of somebody else"), tls=context)
