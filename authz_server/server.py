@@ -29,9 +29,10 @@ NEIGHBOURS = Room(
 )
 # And for documents, which take a while to make: one at a time, so that no number of wishes takes turns of tokens.
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
-# And for files to be verified, which are larger than any other form; few, for they are taken into memory. So is what
-# developers paste, for which the keys of a client may have to be fetched.
-VERIFYING = Room(at_once=1, waiting=2, paths=("/verify", "/developer"), largest_body_bytes=verify.MAX_BYTES)
+# And for files to be verified, which are larger than any other form; few, for they are taken into memory.
+VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=verify.MAX_BYTES)
+# And for developers: anybody may have a client's keys fetched there, five seconds at worst.
+DEVELOPERS = Room(at_once=1, waiting=2, paths=("/developer",))
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 
@@ -51,6 +52,7 @@ def run(settings: Settings) -> None:
             SIGN_INS,
             DOCUMENTS,
             VERIFYING,
+            DEVELOPERS,
             Room(at_once=THREADS, waiting=settings.queue, essential=busy.ESSENTIAL),
         ],
         tls_cert=settings.tls_cert,

@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,21 @@ def platform(
             yield platform
         with app.app_context():
             db.engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def nonce_platform(platform: Platform) -> Iterator[Platform]:
+    """The peers of `platform` at a second server of the same database, where `dpop_nonce` is on."""
+    settings = replace(platform.settings, dpop_nonce=True)
+    app = _application(settings, platform.catalogue)
+    second = Platform(app, settings, platform.catalogue)
+    second.agency_keys, second.totp_secrets = platform.agency_keys, platform.totp_secrets
+    for name in ("bank", "other_bank", "proxy"):
+        setattr(second, name, replace(getattr(platform, name), browser=second.browser()))
+    yield second
+    second.engine.dispose()
+    with app.app_context():
+        db.engine.dispose()
 
 
 def _application(settings: Settings, catalogue: Catalogue) -> Flask:

@@ -74,6 +74,14 @@ class Registry:
         """All registered clients, suspended or not."""
         return self._current().clients.values()
 
+    def recipients(self) -> Mapping[str, Client]:
+        """By id, suspended or not, the clients that packages are made for, of which everybody is told.
+
+        Not the platform's own one, which is each citizen's browser, and no resource server.
+        """
+        found = self._current().clients.items()
+        return {name: one for name, one in found if one.policy.may_ask_for_datasets and name != own.CLIENT_ID}
+
     def agency(self, agency_id: str) -> RegisteredAgency | None:
         """The registered agency, suspended or not; None if there is none."""
         return self._current().agencies.get(agency_id)

@@ -30,9 +30,13 @@ class DpopVerifier:
         now = clock.now()
         url = self.settings.issuer + request.path
         proof = dpop.verify_proof(proofs[0], method=request.method, url=url, now=now, access_token=access_token)
+        self.verify_nonce(proof, now=now)
+        return proof
+
+    def verify_nonce(self, proof: Proof, *, now: datetime) -> None:
+        """Verify that a proof has a nonce of ours, where the settings demand one.  Raises: UseDpopNonce."""
         if self.settings.dpop_nonce and not dpop.check_nonce(self.secret, proof.nonce, now):
             raise UseDpopNonce(dpop.issue_nonce(self.secret, now))
-        return proof
 
     def find(self, request: Request) -> Proof | None:
         """The proof, or None where the request has no DPoP header at all."""

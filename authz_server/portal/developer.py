@@ -16,14 +16,14 @@ from flask_babel import gettext
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
 
-from authz_server.clients.model import Client
 from authz_server.core import clock
 from authz_server.core.dpop import comparable_url
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import current
 from authz_server.oauth.client_auth import PrivateKeyJwt
-from authz_server.oauth.linter import Linter, Report
+from authz_server.oauth.dpop import DpopVerifier
+from authz_server.oauth.linter import Linter, Report, Target
 from authz_server.portal.form_problem import FormProblem
 
 blueprint = Blueprint("developer", __name__)
@@ -41,7 +41,6 @@ PROOFS: Final[Mapping[str, bool]] = {
     "oauth.query_erasure": True,
     "oauth.answer_erasure": True,
 }
-MOST_REPEATED: Final = 64 * 1024  # of what was pasted, shown again
 
 
 @blueprint.get("/developer")
@@ -61,12 +60,17 @@ def check() -> Response:
         error = None if "lang" in request.form else gettext("Paste a message first.")
         return _page(error=error, status=200 if error is None else 400)
     known = services()
-    linter = Linter(assertions=PrivateKeyJwt(known.settings.issuer, known.registry), brings_token=_brings_token)
+    linter = Linter(
+        assertions=PrivateKeyJwt(known.settings.issuer, known.registry),
+        proofs=DpopVerifier(known.settings, known.secret),
+        find_client=known.registry.recipients().get,
+        find_target=_find_target,
+    )
     return _page(report=linter.report(message, now=clock.now()))
 
 
-def _brings_token(method: str, url: str) -> bool | None:
-    """Whether a client sends an access token with its proof to this URL; None where nobody takes a proof."""
+def _find_target(method: str, url: str) -> Target | None:
+    """What a client that sends this request asks with its proof; None where nobody takes one."""
     known = services()
     try:
         *origin, path = comparable_url(url)
@@ -74,14 +78,17 @@ def _brings_token(method: str, url: str) -> bool | None:
         return None
     if origin == list(comparable_url(known.settings.proxy_url)[:3]) and path.startswith(DATA):
         is_dataset = known.catalogue.find_dataset(path.removeprefix(DATA)) is not None
-        return True if is_dataset and method == "GET" else None
-    at_home = origin == list(comparable_url(known.settings.issuer)[:3])
-    return PROOFS.get(_endpoint(method, path)) if at_home else None
+        return Target(brings_token=True, is_here=False) if is_dataset and method == "GET" else None
+    if origin != list(comparable_url(known.settings.issuer)[:3]):
+        return None
+    brings_token = PROOFS.get(_endpoint(method, path))
+    return None if brings_token is None else Target(brings_token, is_here=True)
 
 
 def _endpoint(method: str, path: str) -> str:
     """The name of what answers such a request here; empty if nothing does."""
-    if not method.isupper():  # RFC 9110 section 9.1: to a router `post` may do, to a proof it does not
+    # A router puts up with `post`, `//token` and, where an id belongs, `%41`; a proof is compared octet by octet.
+    if not method.isupper() or path.startswith("//") or "%" in path:
         return ""
     try:
         endpoint, _ = current_app.url_map.bind("").match(path, method=method)
@@ -98,9 +105,9 @@ def _page(*, report: Report | None = None, error: str | None = None, status: int
             "developer.html",
             signed_in=current(),
             report=report,
-            client=_client(report),
             error=error,
-            message=_repeated(report),
+            message=request.form.get("message", "") if report is None or report.showable else "",
+            now=f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
             issuer=known.settings.issuer,
             proxy_url=known.settings.proxy_url,
             csrf=csrf.csrf_token(secret, ACTION),
@@ -109,16 +116,3 @@ def _page(*, report: Report | None = None, error: str | None = None, status: int
     )
     cookies.keep_form_secret(response, secret)
     return response
-
-
-def _repeated(report: Report | None) -> str:
-    """What was pasted, if it is no secret: a key that is refused may well be one."""
-    message = request.form.get("message", "") if request.method == "POST" else ""
-    may_be_secret = report is not None and report.refused is not None and report.kind in {"keys", "unknown"}
-    return "" if may_be_secret or len(message) > MOST_REPEATED else message
-
-
-def _client(report: Report | None) -> Client | None:
-    """Whose an assertion says it is, of the clients that `/recipients` tells everybody of."""
-    found = services().registry.client(report.client_id) if report is not None and report.client_id else None
-    return found if found is not None and found.policy.may_ask_for_datasets else None

@@ -84,8 +84,7 @@ def check() -> Response:
 @blueprint.get("/recipients")
 def recipients() -> Response:
     """List the names of all clients that packages are made for, in both languages."""
-    clients = (client for client in services().registry.clients() if client.policy.may_ask_for_datasets)
-    return for_everybody({one.client_id: one.name.to_json() for one in clients if one.client_id != own.CLIENT_ID})
+    return for_everybody({name: one.name.to_json() for name, one in services().registry.recipients().items()})
 
 
 def _sent() -> bytes:

@@ -1,18 +1,34 @@
 """The page on which a developer reads why a message of their client is refused."""
 
 import html
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import orjson
 import pytest
 from werkzeug.test import TestResponse
 
-from authz_server.core import clock, jose
+from authz_server import server
+from authz_server.clients import own
+from authz_server.core import clock, dpop, jose
+from authz_server.extensions import Services
 from authz_server.portal.developer import PROOFS
-from tests.support.platform import ISSUER, PROXY_URL, Platform, base64url, hidden_fields, new_key, public
+from tests.support.platform import (
+    ISSUER,
+    PROXY_URL,
+    Platform,
+    base64url,
+    hidden_fields,
+    new_key,
+    public,
+    public_members,
+    sign_with_header,
+)
 
 TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
+NOW = 1_800_000_000
+DEEP = base64url(b'{"sub":"x","deep":%s%s}' % (b"[" * 900, b"]" * 900))  # as deep as the parser goes, nearly
 
 
 def pasted(platform: Platform, message: str, shown_in: str = "en", **fields: str) -> TestResponse:
@@ -47,7 +63,7 @@ def test_a_right_assertion_is_taken_and_not_used_up(platform: Platform) -> None:
         ({"jti": None}, "jti is missing or too long"),
         ({"exp": None}, "exp is missing, past, or too far ahead"),
         ({"exp": 2**34}, "exp is missing, past, or too far ahead"),
-        ({"sub": None}, "no key with this kid"),
+        ({"sub": None}, "sub is not the client_id of a client that asks for data"),
         ({"iat": "now"}, "iat lies in the future"),
     ],
 )
@@ -85,6 +101,103 @@ def test_moments_are_told_as_dates(platform: Platform) -> None:
     assert "1767225600 = 2026-01-01T00:00:00Z" in page
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"iat": None},
+        {"iat": NOW - 3600},  # as old as it likes, if `exp` is not
+        {"iat": 0},
+        {"iat": NOW + 10},
+        {"iat": NOW + 11},
+        {"iat": NOW * 1000},
+        {"iat": True},
+        {"exp": NOW - 9},
+        {"exp": NOW - 10},
+        {"exp": NOW - 10, "iat": None},
+        {"exp": NOW + 310},
+        {"exp": NOW + 311},
+        {"exp": NOW + 60.5},
+        {"nbf": NOW + 60},
+        {"htm": "POST", "htu": f"{ISSUER}/par"},
+        {"aud": f"{ISSUER}/"},
+        {"sub": "proxy", "iss": "proxy"},
+        {"jti": "x" * 257},
+    ],
+)
+def test_an_assertion_is_taken_where_it_is_taken_for_real(platform: Platform, changes: dict[str, Any]) -> None:
+    with clock.frozen(datetime.fromtimestamp(NOW, UTC)):
+        assertion = platform.bank.assertion(**changes)
+        page = said(platform, assertion)
+        answer = platform.bank.post("/par", platform.bank.parameters(client_assertion=assertion))
+    assert (f"<h2>{TAKEN}</h2>" in page) == (answer.status_code == 201)
+    assert "A client assertion" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "in_header"),
+    [
+        ({}, {}),
+        ({"iat": NOW - 60}, {}),
+        ({"iat": NOW - 61}, {}),
+        ({"iat": NOW + 15}, {}),
+        ({"iat": NOW + 16}, {}),
+        ({"htu": f"{ISSUER}:443/token?a=b#c"}, {}),
+        ({"htu": f"{ISSUER}//token"}, {}),
+        ({"htu": f"{ISSUER}/%74oken"}, {}),
+        ({"htu": f"{ISSUER}/x/../token"}, {}),
+        ({"htm": ["POST"]}, {}),
+        ({"sub": "jia-bank"}, {}),
+        ({"nonce": 1}, {}),
+        ({"jti": "x" * 9000}, {}),
+        ({}, {"typ": "application/DPoP+jwt"}),
+        ({}, {"typ": "JWT"}),
+        ({}, {"kid": [1]}),
+    ],
+)
+def test_a_proof_is_taken_where_it_is_taken_for_real(
+    platform: Platform, changes: dict[str, Any], in_header: dict[str, Any]
+) -> None:
+    key = platform.bank.dpop_key
+    with clock.frozen(datetime.fromtimestamp(NOW, UTC)):
+        claims = {"jti": uuid4().hex, "htm": "POST", "htu": f"{ISSUER}/token", "iat": NOW} | changes
+        header = {"typ": "dpop+jwt", "alg": "ES256", "jwk": public_members(key)} | in_header
+        proof = sign_with_header(claims, key, header)
+        page = said(platform, proof)
+        form = {"grant_type": "client_credentials", "scope": "grant_management_query"}
+        answer = platform.bank.post("/token", form, {"DPoP": proof})
+    assert (f"<h2>{TAKEN}</h2>" in page) == (answer.status_code == 200)
+    assert "A DPoP proof" in page
+
+
+def test_an_assertion_without_iat_is_told_to_be_late(platform: Platform) -> None:
+    assertion = platform.bank.assertion(iat=None)
+    with clock.frozen(clock.now() + timedelta(minutes=10)):
+        assert f"<h2>{UNTIMELY}</h2>" in said(platform, assertion)
+
+
+def test_an_assertion_that_brings_its_key_is_no_proof(platform: Platform) -> None:
+    key = platform.bank.key
+    claims = {"iss": platform.bank.client_id, "sub": platform.bank.client_id, "aud": ISSUER}
+    page = said(platform, sign_with_header(claims, key, {"alg": "ES256", "jwk": public_members(key)}))
+    assert "A client assertion" in page
+    assert "a header member that is never taken" in page
+
+
+def test_a_nonce_that_is_demanded_is_looked_at(nonce_platform: Platform) -> None:
+    bank, url = nonce_platform.bank, f"{ISSUER}/token"
+    services: Services = nonce_platform.app.extensions["mydata"]
+    page = said(nonce_platform, bank.proof("POST", url))
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "no nonce, or an old one" in page
+    proof = bank.proof("POST", url, nonce=dpop.issue_nonce(services.secret, clock.now()))
+    assert f"<h2>{TAKEN}</h2>" in said(nonce_platform, proof)
+    with clock.frozen(clock.now() + timedelta(minutes=15)):
+        assert f"<h2>{UNTIMELY}</h2>" in said(nonce_platform, proof)
+    at_the_proxy = bank.proof("GET", f"{PROXY_URL}/data/ris.personal", token="mdt_x")
+    assert f"<h2>{TAKEN}</h2>" in said(nonce_platform, at_the_proxy)
+
+
 @pytest.mark.parametrize("moment", [-1, 2**36, 2**63, 1e300, True, "x", None, [1]])
 def test_a_moment_that_is_none_is_shown_as_it_is(platform: Platform, moment: object) -> None:
     page = said(platform, platform.bank.assertion(iat=moment, exp=moment))
@@ -93,10 +206,18 @@ def test_a_moment_that_is_none_is_shown_as_it_is(platform: Platform, moment: obj
 
 
 def test_clients_that_nobody_is_told_of_are_none(platform: Platform) -> None:
-    nobody = "No client of this name is registered here"
-    assert nobody in said(platform, platform.proxy.assertion())
-    assert nobody in said(platform, platform.bank.assertion(sub="bank-of-nowhere"))
+    nobody = "None that asks for data is registered under this client_id"
     assert nobody not in said(platform, platform.bank.assertion())
+    others = [
+        said(platform, platform.proxy.assertion()),
+        said(platform, sign_with_header({"sub": "proxy"}, platform.proxy.key, {"alg": "ES256"})),
+        said(platform, platform.bank.assertion(sub="bank-of-nowhere")),
+        said(platform, platform.bank.assertion(sub=own.CLIENT_ID)),
+    ]
+    for page in others:
+        assert nobody in page
+        assert "sub is not the client_id of a client that asks for data" in page
+        assert own.NAME.en not in page
 
 
 @pytest.mark.parametrize(
@@ -132,6 +253,11 @@ def test_where_an_access_token_comes_along_the_proof_has_to_name_it(platform: Pl
     assert "no ath" in page
 
 
+def test_developers_take_no_turns_of_whoever_verifies_a_file() -> None:
+    assert server.DEVELOPERS.is_for("/developer")
+    assert not server.VERIFYING.is_for("/developer")
+
+
 def test_every_endpoint_that_is_said_to_take_a_proof_is_there(platform: Platform) -> None:
     assert set(PROOFS) <= {rule.endpoint for rule in platform.app.url_map.iter_rules()}
 
@@ -142,6 +268,8 @@ def test_every_endpoint_that_is_said_to_take_a_proof_is_there(platform: Platform
         ("GET", f"{ISSUER}/token"),
         ("post", f"{ISSUER}/token"),
         ("POST", f"{ISSUER}/token/"),
+        ("POST", f"{ISSUER}//token"),
+        ("GET", f"{ISSUER}/grants/%41bc"),
         ("POST", "https://elsewhere.example/token"),
         ("POST", f"{PROXY_URL}/data/ris.personal"),
         ("GET", f"{PROXY_URL}/data/ris.unknown"),
@@ -150,7 +278,7 @@ def test_every_endpoint_that_is_said_to_take_a_proof_is_there(platform: Platform
     ],
 )
 def test_a_proof_for_another_request_is_refused_for_that(platform: Platform, method: str, url: str) -> None:
-    page = said(platform, platform.bank.proof(method, url))
+    page = said(platform, platform.bank.proof(method, url, token="mda_x"))
     assert f"<h2>{REFUSED}</h2>" in page
     assert "htm and htu are not of a request that this platform takes a proof for" in page
 
@@ -182,12 +310,38 @@ def test_of_keys_it_says_what_each_serves_for(platform: Platform) -> None:
     assert "no key to sign with" in without
 
 
+def test_a_key_that_serves_for_nothing_is_refused(platform: Platform) -> None:
+    page = said(platform, orjson.dumps(new_key("PS256").public_jwk() | {"alg": "RS256"}).decode())
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "<dd>nothing here</dd>" in page
+
+
+@pytest.mark.parametrize("broken", ['{"keys": [{"kty": "EC"},]}', '{"kty": "EC"', "{'kty': 'EC'}"])
+def test_keys_that_are_no_json_are_refused_for_that(platform: Platform, broken: str) -> None:
+    assert ">not JSON</code>" in said(platform, broken)
+
+
 @pytest.mark.parametrize("wrapped", [True, False])
 def test_a_private_key_is_refused_and_not_shown_again(platform: Platform, wrapped: bool) -> None:
     private = jose.generate_key("ES256")
     page = said(platform, orjson.dumps({"keys": [private]} if wrapped else private).decode())
     assert "it is a secret no more" in page
     assert private["d"] not in page
+
+
+@pytest.mark.parametrize("place", ["jwk", "epk", "claims"])
+def test_neither_is_one_inside_a_message(platform: Platform, place: str) -> None:
+    private = jose.generate_key("ES256")
+    parts: dict[str, dict[str, Any]] = {
+        "jwk": {"typ": "dpop+jwt", "alg": "ES256", "jwk": private},
+        "epk": {"alg": "ECDH-ES", "enc": "A256GCM", "epk": private},
+        "claims": {"alg": "ES256"},
+    }
+    header = base64url(orjson.dumps(parts[place]))
+    claims = base64url(orjson.dumps({"cnf": [{"jwk": private}]} if place == "claims" else {"htm": "POST"}))
+    page = said(platform, f"{header}....A" if place == "epk" else f"{header}.{claims}.AA")
+    assert private["d"] not in page
+    assert header not in page
 
 
 def test_neither_is_what_nobody_knows(platform: Platform) -> None:
@@ -200,8 +354,10 @@ def test_of_a_package_it_reads_the_header(platform: Platform) -> None:
     key = new_key("ECDH-ES")
     good = jose.encrypt(b"data", key, cty="JWT")
     page = said(platform, good)
-    assert f"<h2>{TAKEN}</h2>" in page
+    assert "<h2>Its header is taken</h2>" in page
     assert key.kid in page
+    long = base64url(orjson.dumps({"alg": "ECDH-ES", "enc": "A256GCM", "kid": "x" * 4000}))
+    assert "header too long" in said(platform, f"{long}.a.b.c.d")
     header = base64url(orjson.dumps({"alg": "RSA1_5", "enc": "A256GCM"}))
     assert "alg or enc is not taken here" in said(platform, f"{header}.a.b.c.d")
     assert "not base64url" in said(platform, "é.a.b.c.d")
@@ -223,6 +379,8 @@ def test_of_a_package_it_reads_the_header(platform: Platform) -> None:
         "{" * 5000,
         "a" * 60000,
         "<script>alert(1)</script>",
+        f"{DEEP}.{DEEP}.AA",
+        f"{DEEP}....",
     ],
 )
 def test_whatever_is_pasted_there_is_an_answer(platform: Platform, garbage: str) -> None:

@@ -26,10 +26,7 @@ def decrypt(token: str, keys: Key | KeySet, *, max_bytes: int = MAX_PLAINTEXT_BY
     """
     registry = _registry(max_bytes)
     octets = token_octets(token, _OVERHEAD_CHARS + registry.max_ciphertext_length)
-    header_segment, _, _ = octets.partition(b".")
-    if len(header_segment) > MAX_HEADER_CHARS:
-        raise BadToken("header too long")
-    header = json_segment(header_segment)
+    header = read_header(octets)
     key = _choose(keys, header.get("kid"), check_header(header))
     try:
         plaintext = jwe.decrypt_compact(octets, key.native, registry=registry).plaintext
@@ -48,6 +45,14 @@ def _registry(max_plaintext_bytes: int) -> jwe.JWERegistry:
     registry.max_protected_header_length = MAX_HEADER_CHARS
     registry.max_ciphertext_length = (max_plaintext_bytes * 4 + 2) // 3
     return registry
+
+
+def read_header(token: bytes) -> dict[str, Any]:
+    """What stands before the first dot.  Raises: BadToken."""
+    segment, _, _ = token.partition(b".")
+    if len(segment) > MAX_HEADER_CHARS:
+        raise BadToken("header too long")
+    return json_segment(segment)
 
 
 def check_header(header: dict[str, Any]) -> str:
