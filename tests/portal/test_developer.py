@@ -1,6 +1,7 @@
 """The page on which a developer reads why a message of their client is refused."""
 
 import html
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,7 @@ from tests.support.platform import (
     public_members,
     sign_with_header,
 )
+from tests.support.typography import spaced
 
 TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
 NOW = 1_800_000_000
@@ -405,6 +407,12 @@ def test_the_other_language_keeps_what_was_pasted(platform: Platform) -> None:
     for words in ("這會被接受", "甲銀行", assertion):
         assert words in page
     assert pasted(platform, "", lang="zh-TW").status_code == 200
+
+
+def test_in_chinese_no_space_stands_beside_its_colon(platform: Platform) -> None:
+    page = pasted(platform, "x", shown_in="zh-TW").text
+    assert "未通過的檢查：" in page
+    assert not spaced(re.sub(r"<(?!br>)[^>]*>", "", page))
 
 
 def test_of_what_is_pasted_the_log_says_nothing(platform: Platform, capfd: pytest.CaptureFixture[str]) -> None:
