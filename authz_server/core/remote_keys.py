@@ -89,9 +89,10 @@ class Kept(Generic[T]):
         try:
             found = self._known = _Found(self._fetch(), now)
         except FetchError as error:
+            # Here, for whoever asks next is told no more than that it failed a moment ago.
+            event("remote.not_fetched", level=WARNING, detail=error.detail)
             if known is None:
                 raise
-            event("remote.not_fetched", level=WARNING, detail=error.detail)
             found = known
         return found.value
 

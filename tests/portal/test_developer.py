@@ -1,6 +1,7 @@
 """The page on which a developer reads why a message of their client is refused."""
 
 import html
+import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from werkzeug.test import TestResponse
 from authz_server import server
 from authz_server.clients import own
 from authz_server.core import clock, dpop, jose
+from authz_server.core.logging import JsonLines
 from authz_server.extensions import Services
 from authz_server.portal.developer import PROOFS
 from tests.support.platform import (
@@ -26,6 +28,7 @@ from tests.support.platform import (
     public_members,
     sign_with_header,
 )
+from tests.support.protocol import new_bank
 from tests.support.typography import spaced
 
 TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
@@ -409,15 +412,36 @@ def test_the_other_language_keeps_what_was_pasted(platform: Platform) -> None:
     assert pasted(platform, "", lang="zh-TW").status_code == 200
 
 
+def test_why_the_keys_of_a_client_are_not_fetched_is_for_the_log(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    bank = new_bank(platform, jwks=None, jwks_uri="https://127.0.0.1:1/jwks")  # an address where nothing is fetched
+    page = said(platform, bank.assertion())
+    assert "the client's keys can't be fetched" in page
+    assert "127.0.0.1" not in page
+    (line,) = written(caplog)
+    assert line["event"] == "remote.not_fetched"
+    assert "address" in line["detail"]
+
+
 def test_in_chinese_no_space_stands_beside_its_colon(platform: Platform) -> None:
     page = pasted(platform, "x", shown_in="zh-TW").text
     assert "未通過的檢查：" in page
     assert not spaced(re.sub(r"<(?!br>)[^>]*>", "", page))
 
 
-def test_of_what_is_pasted_the_log_says_nothing(platform: Platform, capfd: pytest.CaptureFixture[str]) -> None:
+def test_of_what_is_pasted_the_log_says_nothing(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
     refused = platform.bank.assertion(aud="https://canary.example")
     assert "aud is not the issuer" in said(platform, refused)
-    written = "".join(capfd.readouterr())
-    assert refused not in written
-    assert "canary" not in written
+    assert written(caplog) == []
+    assert platform.bank.post("/par", {"client_assertion": refused}).status_code == 401
+    (line,) = written(caplog)
+    assert line["detail"] == "aud is not the issuer"
+    assert refused not in str(line)
+    assert "canary" not in str(line)
+
+
+def written(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+    """The lines of the log."""
+    return [orjson.loads(JsonLines().format(record)) for record in caplog.records if record.name == "mydata"]
