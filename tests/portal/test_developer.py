@@ -16,6 +16,7 @@ from authz_server.clients import own
 from authz_server.core import clock, dpop, jose
 from authz_server.core.logging import JsonLines
 from authz_server.extensions import Services
+from authz_server.oauth.client_access import SCOPES
 from authz_server.portal.developer import PROOFS
 from tests.support.platform import (
     ISSUER,
@@ -263,8 +264,23 @@ def test_developers_take_no_turns_of_whoever_verifies_a_file() -> None:
     assert not server.VERIFYING.is_for("/developer")
 
 
-def test_every_endpoint_that_is_said_to_take_a_proof_is_there(platform: Platform) -> None:
-    assert set(PROOFS) <= {rule.endpoint for rule in platform.app.url_map.iter_rules()}
+def test_where_it_says_that_a_proof_is_taken_a_bad_one_is_refused_and_nowhere_else(own_platform: Platform) -> None:
+    desk = {"name": {"zh": "櫃檯", "en": "Desk"}, "address": {"zh": "府前路", "en": "Fuqian Rd."}}
+    bank = new_bank(own_platform, counters={"desk": desk}, desk_may=["print"])
+    form = {"grant_type": "client_credentials", "scope": " ".join(SCOPES), "counter": "desk", "action": "print"}
+    token = bank.post("/token", form, {"DPoP": bank.proof("POST", f"{ISSUER}/token")}).get_json()["access_token"]
+    found = {}
+    for rule in own_platform.app.url_map.iter_rules():
+        path, methods = re.sub("[<>]", "", rule.rule), rule.methods or set()
+        if not rule.endpoint.startswith("oauth."):
+            continue
+        method = "POST" if "POST" in methods else min(methods - {"HEAD", "OPTIONS"})
+        with_token = bank.browser.open(path, method=method, headers={"Authorization": f"DPoP {token}", "DPoP": "x"})
+        if "invalid_dpop_proof" in with_token.headers.get("WWW-Authenticate", ""):
+            found[rule.endpoint] = True
+        elif "POST" in methods and "invalid_dpop_proof" in bank.post(path, form, {"DPoP": "x"}).text:
+            found[rule.endpoint] = False
+    assert found == PROOFS
 
 
 @pytest.mark.parametrize(
