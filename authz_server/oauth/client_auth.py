@@ -77,12 +77,15 @@ class PrivateKeyJwt:
         try:
             unverified = jose.unverified(assertion)
             named = unverified.claims.get("sub")
-            client = self.registry.client(named) if isinstance(named, str) else None
+        except BadToken as error:
+            raise InvalidClient(error.detail) from None
+        client = self.registry.client(named) if isinstance(named, str) else None
+        try:
             keys = self._keys(client, unverified.header.get("kid"))
             algorithms = client.policy.signing_algorithms if client else jose.SIGNING
             verified = unverified.verify(keys, algorithms=algorithms, typ=ASSERTION_TYPS)
         except BadToken as error:
-            raise InvalidClient(error.detail) from None
+            raise InvalidClient(error.detail if client else "unknown client") from None
         except FetchError:  # the log says why, where they are fetched
             raise InvalidClient("the client's keys can't be fetched") from None
         if client is None or client.suspended:

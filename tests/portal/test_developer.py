@@ -458,6 +458,12 @@ def test_of_what_is_pasted_the_log_says_nothing(platform: Platform, caplog: pyte
     assert "canary" not in str(line)
 
 
+def test_of_a_client_that_there_is_not_the_log_says_so(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert platform.bank.post("/par", {"client_assertion": platform.bank.assertion(sub="nobody")}).status_code == 401
+    assert [line["detail"] for line in written(caplog)] == ["unknown client"]
+
+
 def written(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
     """The lines of the log."""
     return [orjson.loads(JsonLines().format(record)) for record in caplog.records if record.name == "mydata"]
