@@ -15,7 +15,7 @@ from pathlib import Path
 from threading import Timer
 from typing import Any
 
-from flask import Flask, Response, redirect, render_template, request, send_file, session, url_for
+from flask import Flask, Response, g, redirect, render_template, request, send_file, session, url_for
 from jinja2 import ChoiceLoader, PackageLoader
 from joserfc.errors import JoseError
 from requests import RequestException
@@ -147,8 +147,8 @@ class Pages:
     def barcode(self) -> Any:
         """Take a scanner's line, typed characters, or a file."""
         sent = request.files.get("file")
-        text = request.form.get("barcode", "").strip() or (read_upload(sent.read()) if sent and sent.filename else "")
-        self.cases.begin(self.desk.announce(whole(text), self.clerks.current() or Clerk()))
+        g.read = request.form.get("barcode", "").strip() or (sent and sent.filename and read_upload(sent.read())) or ""
+        self.cases.begin(self.desk.announce(whole(g.read), self.clerks.current() or Clerk()))
         return redirect(url_for("ask"), code=303)
 
     def ask(self) -> Any:

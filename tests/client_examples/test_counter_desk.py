@@ -18,11 +18,11 @@ from requests import RequestException
 
 from authz_server.portal import barcode, pdf
 from client_examples.bank_web.app import load_or_create_keys
-from client_examples.bank_web.client import Fetch
+from client_examples.bank_web.client import Fetch, Refused
 from client_examples.bank_web.package import Package
 from client_examples.counter_desk import app as desk_app
 from client_examples.counter_desk.desk import Case, Clerk, Desk
-from client_examples.counter_desk.reading import NothingRead, read_upload
+from client_examples.counter_desk.reading import MAX_BYTES, NothingRead, read_upload
 from client_examples.sandbox.scenes.counter import photographed
 
 DIGITS = f"{secrets.randbits(128):040}"
@@ -172,6 +172,28 @@ def test_the_next_clerk_finds_nothing_of_what_the_last_one_was_shown(desk: Desk)
 def test_what_can_be_no_barcode_is_not_sent_for_it_would_count_as_an_attempt(desk: Desk, typed: str) -> None:
     answer = unnamed(desk).post("/barcode", data={"barcode": typed})
     assert (answer.status_code, "does not count as a try" in answer.text) == (400, True)
+    assert f"This is what was read or typed: {typed}</p>" in answer.text
+
+
+def test_a_clerk_compares_what_was_typed_with_the_barcode_and_the_field_is_empty_for_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_of: Any) -> Case:
+        raise Refused("invalid_grant, unknown")
+
+    monkeypatch.setattr(desk, "announce", refuse)
+    answer = unnamed(desk).post("/barcode", data={"barcode": " EX11-8GK8-4XAB9"})
+    assert "This is what was read or typed: EX11-8GK8-4XAB9</p>" in answer.text
+    assert answer.text.count("EX11-8GK8-4XAB9") == 1
+
+
+@pytest.mark.parametrize("kind", ["of too many pixels", "of too many octets"])
+def test_a_clerk_is_told_that_a_file_is_too_large_and_not_to_send_it_again(desk: Desk, kind: str) -> None:
+    content = as_file(Image.new("1", (8000, 8000), 1)) if kind == "of too many pixels" else b"x"
+    length = {} if kind == "of too many pixels" else {"CONTENT_LENGTH": str(MAX_BYTES + 2000)}  # as it says of itself
+    file = {"file": (io.BytesIO(content), "photo.png")}
+    answer = unnamed(desk).post("/barcode", data=file, environ_overrides=length)
+    assert (answer.status_code, "20 MB and 60 million pixels at most" in answer.text) == (400, True)
 
 
 @pytest.mark.parametrize("typed", ["1" * 40, "mdv_" + "1" * 40, "EX11-8GK8-4XAB9", "ex11 8gk8 4xab9", "ex118gk84xab9"])
