@@ -103,7 +103,7 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
         problem = gettext("You have asked for this already, and the agency has not answered yet.")
         return _form(signed_in, found, {"field": problem}, status=409)
     db.session.commit()
-    return redirect(f"/consents/{transaction_id}", code=303)
+    return redirect(f"/consents/{transaction_id}#corrections", code=303)
 
 
 def _let_prove_more(signed_in: SignedIn, found: Decided) -> BaseResponse | None:

@@ -48,7 +48,7 @@ def request_erasure(signed_in: SignedIn, transaction_id: str) -> Response:
         citizen_id, now = signed_in.citizen_id, clock.now()
         erasure.ask(db.session(), transaction_id, citizen_id=citizen_id, by_mail=_by_mail(), now=now)
         db.session.commit()
-    return redirect(f"/consents/{transaction_id}", code=303)
+    return redirect(f"/consents/{transaction_id}#erasure", code=303)
 
 
 def erasure_facts(decided: Decided) -> dict[str, Any] | None:

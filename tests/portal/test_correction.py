@@ -114,8 +114,10 @@ def test_switching_the_language_keeps_what_was_typed_and_sends_nothing(scene: Sc
 def test_only_the_agency_learns_what_it_should_say_and_nothing_of_it_stays(scene: Scene) -> None:
     assert scene.path in scene.page()
     answer = scene.ask()
-    assert (answer.status_code, answer.location) == (303, f"/consents/{scene.consent.transaction_id}")
-    assert "On its way to the agency." in scene.page()
+    assert (answer.status_code, answer.location) == (303, f"/consents/{scene.consent.transaction_id}#corrections")
+    page = scene.page()
+    assert '<h2 class="section" id="corrections">What you asked agencies to correct' in page, "where it leads to"
+    assert "On its way to the agency." in page
     everywhere = str(everything(scene.platform))
     assert VALUE not in everywhere
     assert scene.row.sealed is not None

@@ -83,11 +83,12 @@ def test_it_is_offered_once_something_was_delivered_and_asked_once(scene: Scene)
     form = hidden_fields(scene.citizen.client.get(scene.path).text)
     for _ in range(2):
         answer = scene.citizen.client.post(scene.path, data=form)
-        assert (answer.status_code, answer.location) == (303, f"/consents/{scene.consent.transaction_id}")
+        assert (answer.status_code, answer.location) == (303, f"/consents/{scene.consent.transaction_id}#erasure")
     (entry,) = scene.entries("requested")
     assert (entry.actor, entry.client_id, entry.at) == ("citizen", scene.bank.client_id, clock.now())
     page = scene.page()
     assert "Ask them to erase your data" not in page
+    assert '<h2 class="section" id="erasure">Your request to erase' in page, "where it leads to"
     assert "has not answered yet" in page
     assert "You asked First Sample Bank to erase your data" in page
     assert "You asked First Sample Bank to erase your data" in scene.messages()
