@@ -67,6 +67,7 @@ def test_following_the_link_changes_nothing_and_says_what_the_button_does(own_pl
     page = own_platform.browser().get(link)
     assert "Not you?" in page.text
     assert "You do not need to sign in." in page.text
+    assert "Sign in by two different ways" in page.text, "which it takes to open the account afterwards"
     assert page.headers["Cache-Control"] == "no-store"
     assert page.headers["Referrer-Policy"] == "no-referrer"
     assert rows(own_platform, Citizen) + rows(own_platform, AuditEntry) == before
