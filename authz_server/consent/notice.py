@@ -24,7 +24,7 @@ from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 from authz_server.core.jose.encoding import sha256_of
 
-VERSION: Final = "2026-11.12"
+VERSION: Final = "2026-12.1"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 

@@ -181,9 +181,10 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
         "Whichever you choose, you then leave this platform and return to {client} ({place}).",
     ),
     "leaving_counter": (
-        "同意之後，您會在這裡看到條碼。條碼裡沒有資料，只有{client}的櫃檯能用；{duration}內有效，您隨時可以停止。",
-        "If you agree, you are shown a barcode here. No data is in it, and only the counters of {client} can use it; "
-        "it is good for {duration}, and you can stop it at any time.",
+        "同意之後，您會在這裡看到條碼。條碼裡沒有資料，只有{client}的櫃檯能用。每個條碼的有效時間很短，"
+        "{duration}內都可以換新的，也隨時可以停止。",
+        "If you agree, you are shown a barcode here. No data is in it, and only the counters of {client} can use it. "
+        "Each is good for a short time; for {duration} you can show a new one, and you can stop it at any time.",
     ),
     "leaving_app": (
         "不論同意與否，接下來都會離開本平臺，回到{client}的應用程式。",

@@ -469,7 +469,7 @@ def test_the_times_that_citizens_read_are_those_of_the_settings(own_platform: Pl
         visit = agree(own_platform, office, citizen)
         (consent,) = rows(own_platform, Consent, transaction_id=visit.reference)
         leaving = consent.notice["content"]["leaving"]
-        assert "it is good for 2 hours" in leaving or "；2 小時內有效" in leaving
+        assert "for 2 hours you can show a new one" in leaving or "2 小時內都可以換新的" in leaving
         assert "Each is good for 10 minutes" in visit.page().text
         barcode = visit.show()
         assert announce(office, barcode).status_code == 200
