@@ -90,6 +90,7 @@ def _question(signed_in: SignedIn, found: Decided, *, stale: bool = False) -> Re
             transaction_id=found.transaction_id,
             client=client_facts(found),
             own=found.is_download,
+            at_counter=found.at_counter,
             stoppable=found.stoppable,
             delivered=found.delivered,
             erasable=found.erasable,

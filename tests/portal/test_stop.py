@@ -173,6 +173,22 @@ def test_what_came_of_it_is_the_end_of_the_way_only_where_it_led_there(platform:
     assert "Barcode for the counter" not in visit.citizen.client.get(outcome).text
 
 
+def test_what_nobody_asked_for_is_chosen_anew_and_nobody_is_told_that_it_was_not_agreed_to(platform: Platform) -> None:
+    office = new_office(platform)
+    visit = agree(platform, office)
+    citizen = visit.citizen
+    question = citizen.client.get(f"/consent/{visit.reference}/stop?lang=en").text
+    assert "choose the service again" in question
+    assert "has to ask you again" not in question
+    service = f"/counter/offices/{office.client_id}/childcare"
+    form = hidden_fields(citizen.client.get(service).text) | {"fia.property/tax_year": "113"}
+    citizen.decide(citizen.client.get(citizen.client.post(service, data=form).location), "deny")
+    (denied,) = [entry for entry in rows(platform, AuditEntry, client_id=office.client_id) if "denied" in entry.event]
+    outcome = citizen.client.get(f"/consent/{denied.transaction_id}/outcome?lang=en").text
+    assert "Nothing was sent to" in outcome
+    assert "was told" not in outcome
+
+
 def test_a_telephone_number_is_not_cut_in_two(platform: Platform) -> None:
     page = platform.citizen().authorize(platform.bank.client_id, platform.bank.push(platform.detail("ris.personal")))
     given = Given(platform, "ris.personal")
