@@ -351,6 +351,8 @@ def test_the_page_of_a_consent_leads_to_the_barcode_as_long_as_it_is_good_for_so
 ) -> None:
     visit = agree(platform, office)
     address = f"/consents/{visit.reference}"
+    assert 'href="/consents">My consents</a>' in visit.citizen.client.get("/counter?lang=en").text
+    assert f'href="{address}"' in visit.citizen.client.get("/consents").text
     assert f'href="{visit.path}"' in visit.citizen.client.get(address).text
     stop = f"/consent/{visit.reference}/stop"
     visit.citizen.client.post(stop, data=hidden_fields(visit.citizen.client.get(stop).text))
