@@ -74,11 +74,12 @@ TOLD: Final[Mapping[str, Told]] = {
         "這項資料不會送出。",
         "It will not be sent.",
     ),
+    # Also of a barcode with which nobody went to the counter, which is not for the office to answer for.
     "code.expired": told(
-        "{client}沒有在期限內領取您同意提供的資料",
-        "{client} did not collect in time what you agreed to",
-        "您給的許可已經失效，沒有送出任何資料。如果還需要，必須再問您一次。",
-        "Your permission has expired, and nothing was sent. If it is still needed, you have to be asked again.",
+        "您給{client}的許可已經過期，沒有用到",
+        "Your permission for {client} has expired unused",
+        "沒有送出任何資料。如果還需要，必須再問您一次；要到櫃檯的話，請重新選擇要辦的事。",
+        "Nothing was sent. If it is still needed, you have to be asked again; for a counter, choose the service again.",
     ),
     "code.replayed": safe(
         "有人第二次使用{client}的許可",

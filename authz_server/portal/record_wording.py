@@ -28,7 +28,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     "consent.correction_requested": lazy_gettext('You asked the agency to correct "%(dataset)s"'),
     "consent.correction_settled": lazy_gettext('Your request to correct "%(dataset)s" was settled'),
     "consent.reported": lazy_gettext("You reported %(client)s to the authority"),
-    "code.expired": lazy_gettext("%(client)s did not collect your permission in time; nothing was sent"),
+    "code.expired": lazy_gettext("Your permission for %(client)s has expired unused; nothing was sent"),
     "code.redeemed": lazy_gettext("%(client)s collected its permission to fetch"),
     "code.replayed": lazy_gettext(
         "A permission was presented a second time and refused; what it had opened was closed"

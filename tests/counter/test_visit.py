@@ -11,6 +11,7 @@ from werkzeug.test import TestResponse
 
 from authz_server import worker
 from authz_server.config import Limits, MailSettings
+from authz_server.consent.codes import JUST_EXPIRED
 from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock, jose
@@ -457,6 +458,18 @@ def test_the_page_says_until_when_everything_is_good_in_either_language(
             page = visit.page().text
         assert over in page
         assert renewable in page
+
+
+def test_who_did_not_go_to_the_counter_does_not_read_that_the_office_was_late(own_platform: Platform) -> None:
+    with clock.frozen(clock.now()):
+        visit = agree(own_platform, new_office(own_platform))
+        clock.advance(timedelta(seconds=own_platform.settings.limits.visit_ttl_s) + 2 * JUST_EXPIRED)
+        worker.tick(own_platform.engine, now=clock.now())
+        client = own_platform.citizen().client
+        record = client.get(f"/consents/{visit.reference}?lang=en").text
+        messages = client.get("/messages?lang=en").text
+    assert "Your permission for Sample District Office has expired unused; nothing was sent" in record
+    assert "Your permission for Sample District Office has expired unused" in messages
 
 
 def test_the_times_that_citizens_read_are_those_of_the_settings(own_platform: Platform) -> None:
