@@ -34,4 +34,11 @@ def load_services(settings: Settings, engine: Engine, catalogue: Catalogue | Non
 
 def _own_keys(settings: Settings) -> jose.KeySet:
     with of("keys_file"):
-        return jose.load_keys(settings.keys_file)
+        keys = jose.load_keys(settings.keys_file)
+        # What is published has to say what it is for (OpenID Connect Discovery section 3), and what does not say it
+        # would sign nothing: each token would fail, and nothing before.
+        if any(key.use is None or key.alg is None for key in keys):
+            raise jose.BadKey("every key must have use and alg")
+        if not any(key.is_private and key.fits(jose.OWN_ALG) for key in keys):
+            raise jose.BadKey(f"no private key for {jose.OWN_ALG}; mydata keys makes one")
+        return keys

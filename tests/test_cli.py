@@ -285,6 +285,18 @@ def test_a_file_is_told_with_the_setting_that_names_it(settings: Settings, tmp_p
     assert line == f"keys_file: {tmp_path / 'absent.json'}: No such file or directory"
 
 
+@OF_ANY_DATABASE
+@pytest.mark.parametrize(("alg", "lacking"), [("ES256", "use"), ("ES256", "alg"), ("ES384", "nothing")])
+def test_keys_that_could_not_sign_or_do_not_say_what_they_are_for_are_told_at_the_start(
+    settings: Settings, tmp_path: Path, alg: str, lacking: str
+) -> None:
+    key = {name: value for name, value in jose.generate_key(alg).items() if name != lacking}
+    (tmp_path / "some.json").write_text(json.dumps({"keys": [key]}))
+    (tmp_path / "some.json").chmod(0o600)
+    told = "no private key for ES256; mydata keys makes one" if alg == "ES384" else "every key must have use and alg"
+    assert told_by_serve(settings, tmp_path, keys_file="some.json") == f"keys_file: {told}"
+
+
 @pytest.mark.parametrize("leads", [True, False])
 def test_the_worker_gives_way_and_with_it_the_session_that_it_leads(leads: bool) -> None:
     code = "import os, sys; from authz_server import cli; cli.give_way(9); print(os.getpid()); sys.stdin.read()"
