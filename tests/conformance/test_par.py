@@ -1,12 +1,13 @@
 """Group P: pushed authorization requests, from the form to the last use of the request_uri."""
 
+import socket
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from authz_server.consent.models import AuthorizationRequest
-from authz_server.core import clock, dpop
+from authz_server.core import clock, dpop, jose
 from authz_server.core.secrets import digest
 from tests.support.platform import ASSERTION_TYPE, Platform, answer_of, new_key
 from tests.support.protocol import entropy, error_page, opened, pushed, refused, rows, services_of
@@ -108,13 +109,14 @@ def test_a_proof_at_par_is_verified_and_binds_the_code(platform: Platform) -> No
     refused(bank.post("/par", contradicting, both), 400, "invalid_dpop_proof")
     refused(pushed(bank, dpop_jkt="no thumbprint"), 400, "invalid_request")
 
-    agreeing = {"DPoP": bank.proof("POST", f"{bank.issuer}/par")}
-    answer = bank.post("/par", bank.parameters(dpop_jkt=bank.dpop_key.thumbprint), agreeing)
-    citizen = platform.citizen()
-    code = answer_of(citizen.decide(citizen.authorize(bank.client_id, answer.get_json()["request_uri"])))["code"]
-    by_other = {"DPoP": bank.proof("POST", f"{bank.issuer}/token", key=other)}
-    refused(bank.redeem(code, headers=by_other), 400, "invalid_dpop_proof")
-    assert bank.redeem(code).status_code == 200
+    for beside in (None, bank.dpop_key.thumbprint):
+        headers = {"DPoP": bank.proof("POST", f"{bank.issuer}/par")}
+        answer = bank.post("/par", bank.parameters(dpop_jkt=beside), headers)
+        citizen = platform.citizen()
+        code = answer_of(citizen.decide(citizen.authorize(bank.client_id, answer.get_json()["request_uri"])))["code"]
+        by_other = {"DPoP": bank.proof("POST", f"{bank.issuer}/token", key=other)}
+        refused(bank.redeem(code, headers=by_other), 400, "invalid_dpop_proof")
+        assert bank.redeem(code).status_code == 200
 
 
 @pytest.mark.row("P-11", "DP-10")
@@ -135,10 +137,8 @@ def test_a_nonce_is_demanded_where_the_settings_say_so_and_the_assertion_stays_g
 def test_what_stands_beside_the_request_uri_is_ignored(platform: Platform) -> None:
     citizen, bank = platform.citizen(), platform.bank
     without_state = pushed(bank, state=None).get_json()["request_uri"]
-    page = opened(
-        citizen, bank, without_state, state="outside", nonce="outside", scope="x", redirect_uri="https://a.example/"
-    )
-    answer = answer_of(citizen.decide(page))
+    outside = {"state": ["outside", "again"], "nonce": "outside", "scope": "x", "redirect_uri": "https://a.example/"}
+    answer = answer_of(citizen.decide(opened(citizen, bank, without_state, **outside)))
     assert set(answer) == {"code", "iss"}
 
 
@@ -210,8 +210,14 @@ def test_reading_has_an_end_too(platform: Platform) -> None:
     "request_uri",
     [f"{PREFIX}{'x' * 43}", PREFIX, "https://bank.example/request.jwt", "http://127.0.0.1:1/request", "", "urn:x"],
 )
-def test_an_unknown_request_uri_is_an_error_page_and_nothing_is_fetched(platform: Platform, request_uri: str) -> None:
+def test_an_unknown_request_uri_is_an_error_page_and_nothing_is_fetched(
+    platform: Platform, request_uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reached: list[object] = []
+    for owner, name in ((socket, "getaddrinfo"), (socket.socket, "connect")):
+        monkeypatch.setattr(owner, name, lambda *args, **_: reached.append(args))
     error_page(opened(platform.citizen(), platform.bank, request_uri), "invalid_request_uri")
+    assert reached == []
 
 
 @pytest.mark.row("P-18", "A-09", "A-10")
@@ -222,6 +228,7 @@ def test_long_states_and_nonces_come_back_unchanged(platform: Platform, nonce_ch
     citizen, bank, nonce = platform.citizen(), platform.bank, "n" * nonce_chars
     answer = answer_of(citizen.decide(opened(citizen, bank, bank.push(state=state, nonce=nonce))))
     assert answer["state"] == state
+    assert jose.unverified(bank.redeem(answer["code"]).get_json()["id_token"]).claims["nonce"] == nonce
     refused(pushed(bank, state="s" * 1001), 400, "invalid_request")
     refused(pushed(bank, ui_locales="en " * 167), 400, "invalid_request")
 
