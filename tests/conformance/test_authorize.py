@@ -42,8 +42,12 @@ def test_a_doubled_parameter_is_refused(platform: Platform) -> None:
     bank = platform.bank
     doubled = bank.browser.post("/par", data={**bank.parameters(), "state": ["one", "two"]})
     refused(doubled, 400, "invalid_request")
-    query = f"client_id={bank.client_id}&client_id={bank.client_id}&request_uri={bank.push()}"
-    error_page(platform.citizen().client.get(f"/authorize?{query}"), "client_id is unknown")
+    client_id, request_uri = f"client_id={bank.client_id}", f"request_uri={bank.push()}"
+    for query, told in (
+        (f"{client_id}&{client_id}&{request_uri}", "client_id is unknown"),
+        (f"{client_id}&{request_uri}&{request_uri}", "invalid_request_uri"),
+    ):
+        error_page(platform.citizen().client.get(f"/authorize?{query}"), told)
 
 
 @pytest.mark.row("A-04")
@@ -99,9 +103,10 @@ def test_the_sign_in_can_be_cancelled(platform: Platform) -> None:
 @pytest.mark.row("A-18", "A-19", "A-20", "A-21")
 def test_the_consent_can_be_refused(platform: Platform) -> None:
     bank, citizen = platform.bank, platform.citizen()
-    answer = answer_of(citizen.decide(opened(citizen, bank, bank.push()), "deny"))
+    answer = answer_of(citizen.decide(opened(citizen, bank, bank.push(state="state kept / unchanged")), "deny"))
     assert set(answer) == {"error", "error_description", "state", "iss"}
-    assert answer["error"] == "access_denied"
+    assert (answer["error"], answer["state"]) == ("access_denied", "state kept / unchanged")
+    assert answer["iss"] == platform.settings.issuer
     assert PUBLIC_TEXT.fullmatch(answer["error_description"])
 
 
@@ -123,6 +128,7 @@ def test_codes_are_long_random_and_different(platform: Platform) -> None:
         response = citizen.decide(opened(citizen, platform.bank, platform.bank.push()))
         answer = answer_of(response)
         assert set(answer) == {"code", "state", "iss"}
+        assert answer["iss"] == platform.settings.issuer
         assert "#" not in response.location
         codes.add(answer["code"])
     assert len(codes) == 3

@@ -16,7 +16,8 @@ UUID = "6F5b1f0e-8f8e-4a3c-9d0a-1d9a52c3a111"
 @pytest.mark.row("U-01", "U-13")
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_get_and_post_answer_the_subject_as_json_that_nobody_keeps(platform: Platform, method: str) -> None:
-    answer = userinfo(platform.bank, platform.tokens()["access_token"], method=method)
+    from_elsewhere = {"Origin": "https://a.example"}
+    answer = userinfo(platform.bank, platform.tokens()["access_token"], method=method, headers=from_elsewhere)
     assert (answer.status_code, answer.mimetype) == (200, "application/json")
     assert set(answer.get_json()) == {"sub"}
     assert answer.headers["Cache-Control"] == "no-store"
