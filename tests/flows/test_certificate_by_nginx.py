@@ -15,6 +15,7 @@ import requests
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from authz_server.portal.errors import MACHINES
 from client_examples.demo_ca.authority import Authority
 from client_examples.sandbox.processes import Process, run_commands
 from client_examples.sandbox.settings import write_toml
@@ -241,6 +242,16 @@ def test_a_citizen_signs_in_by_the_certificate_of_the_browser(site: Site) -> Non
 def test_a_page_that_is_asked_for_without_tls_is_where_it_always_is(site: Site) -> None:
     answer = requests.get(f"{site.plain_url}/sign-in?lang=en", allow_redirects=False, timeout=30)
     assert (answer.status_code, answer.headers["Location"]) == (308, f"{site.issuer}/sign-in")
+
+
+@pytest.mark.row("S-05")
+def test_no_program_is_led_on_from_where_there_is_no_tls(site: Site) -> None:
+    for_everybody = {".well-known", "catalogue", "health", "jwks", "recipients"}
+    for place in (MACHINES - for_everybody) | {"data"}:
+        for method, path in (("GET", f"/{place}"), ("POST", f"/{place}"), ("GET", f"/{place}/x")):
+            answer = requests.request(method, site.plain_url + path, allow_redirects=False, timeout=30)
+            assert (answer.status_code, answer.headers.get("Location")) == (403, None), path
+    assert requests.post(f"{site.plain_url}/sign-in", allow_redirects=False, timeout=30).status_code == 403
 
 
 def test_no_address_writes_headers_of_its_own(site: Site) -> None:
