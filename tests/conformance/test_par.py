@@ -183,10 +183,12 @@ def test_after_the_decision_the_address_is_spent(platform: Platform, decision: s
 def test_it_must_be_begun_in_time_and_may_be_finished_later(platform: Platform) -> None:
     bank = platform.bank
     with clock.frozen(clock.now()):
-        late, begun = bank.push(), bank.push()
+        late, begun, last, told = bank.push(), bank.push(), bank.push(), pushed(bank).get_json()["expires_in"]
         citizen = platform.citizen()
         page = opened(citizen, bank, begun)
-        clock.advance(timedelta(seconds=91))
+        clock.advance(timedelta(seconds=told - 1))
+        assert opened(citizen, bank, last).status_code == 200
+        clock.advance(timedelta(seconds=1))
         error_page(opened(citizen, bank, late), "invalid_request_uri")
         assert opened(citizen, bank, begun).status_code == 200
         clock.advance(timedelta(minutes=9))
@@ -196,13 +198,14 @@ def test_it_must_be_begun_in_time_and_may_be_finished_later(platform: Platform) 
 @pytest.mark.row("P-16")
 def test_reading_has_an_end_too(platform: Platform) -> None:
     with clock.frozen(clock.now()):
-        citizen = platform.citizen()
-        page = opened(citizen, platform.bank, platform.bank.push())
+        citizen, request_uri = platform.citizen(), platform.bank.push()
+        page = opened(citizen, platform.bank, request_uri)
         clock.advance(timedelta(seconds=platform.settings.limits.transaction_ttl_s - 1))
         # The session went idle meanwhile; the same person is back with a new one.
         citizen = platform.citizen()
         clock.advance(timedelta(seconds=1))
         error_page(citizen.decide(page), "invalid_request_uri")
+        error_page(opened(citizen, platform.bank, request_uri), "invalid_request_uri")
 
 
 @pytest.mark.row("P-17")

@@ -58,7 +58,9 @@ def test_the_token_is_good_until_it_expires(platform: Platform) -> None:
         token = platform.tokens()["access_token"]
         answers = [userinfo(platform.bank, token) for _ in range(33)]
         assert {(answer.status_code, answer.data) for answer in answers} == {(200, answers[0].data)}
-        clock.advance(timedelta(seconds=platform.settings.limits.access_token_ttl_s))
+        clock.advance(timedelta(seconds=platform.settings.limits.access_token_ttl_s - 1))
+        assert userinfo(platform.bank, token).status_code == 200
+        clock.advance(timedelta(seconds=1))
         refused(userinfo(platform.bank, token), 401, "invalid_token")
 
 
