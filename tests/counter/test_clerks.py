@@ -32,7 +32,7 @@ from authz_server.tokens.models import DatasetToken
 from tests.counter.office import Errand, Office, agree, announce, new_office, redeem, signed_in_clerk
 from tests.support.commands import settings_file
 from tests.support.openapi import document
-from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields, new_key
+from tests.support.platform import CALLBACK, CitizenBrowser, Platform, answer_of, hidden_fields, new_key
 from tests.support.protocol import (
     everything,
     new_bank,
@@ -56,10 +56,12 @@ def office(platform: Platform) -> Office:
     return new_office(platform)
 
 
-def asked(platform: Platform, office: Office, *, username: str = "", **session: Any) -> tuple[CitizenBrowser, str]:
+def asked(
+    platform: Platform, office: Office, *, username: str = "", dpop_jkt: str | None = None, **session: Any
+) -> tuple[CitizenBrowser, str]:
     """A desk has somebody sign in, whose browser it is; the address of the page that asks whether they start work."""
     # Already begun when they prove who they are: the sign-in has to be a fresh one.
-    request_uri = office.push(**DESK)
+    request_uri = office.push(**DESK, dpop_jkt=dpop_jkt)
     citizen = platform.citizen(username or office.clerk, **session)
     answer = opened(citizen, office, request_uri)
     assert answer.status_code == 303, answer.text
@@ -212,6 +214,16 @@ def test_a_code_is_good_once_for_its_office_and_verifier_and_its_misuse_ends_the
         code = answer_of(press(*asked(platform, office)))["code"]
         clock.advance(timedelta(minutes=1))
         refused(office.redeem(code), 400, "invalid_grant")
+
+
+@pytest.mark.row("T-09", "T-15", "T-19")
+def test_a_code_is_good_for_the_key_and_the_redirect_uri_of_its_request(platform: Platform, office: Office) -> None:
+    code = answer_of(press(*asked(platform, office, dpop_jkt=office.dpop_key.thumbprint)))["code"]
+    by_other = {"DPoP": office.proof("POST", f"{office.issuer}/token", key=new_key())}
+    refused(office.redeem(code, headers=by_other), 400, "invalid_grant")
+    assert office.redeem(code, redirect_uri=CALLBACK).status_code == 200
+    code = answer_of(press(*asked(platform, office)))["code"]
+    refused(office.redeem(code, redirect_uri=f"{CALLBACK}/other"), 400, "invalid_grant")
 
 
 CAUSES: dict[str, Callable[[Platform, Office], dict[str, Any]]] = {
