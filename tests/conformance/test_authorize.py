@@ -19,7 +19,7 @@ from tests.support.protocol import (
 )
 
 STABLE_IDS = {
-    "sign-in": ["login-submit", "login-cancel", 'name="username"', 'name="password"'],
+    "sign-in": ['id="login-submit"', 'id="login-cancel"', 'name="username"', 'name="password"'],
     "consent": ["consent-approve", "consent-deny"],
 }
 

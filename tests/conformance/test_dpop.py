@@ -237,6 +237,14 @@ def test_without_a_proof_or_with_another_key_it_opens_nothing(platform: Platform
         assert 'algs="PS256 ES256 EdDSA Ed25519"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.row("DP-01")
+def test_a_resource_too_wants_exactly_one(platform: Platform) -> None:
+    bank, token = platform.bank, platform.tokens()["access_token"]
+    proofs = [bank.proof("GET", f"{bank.issuer}/userinfo", token=token) for _ in range(2)]
+    two = [("Authorization", f"DPoP {token}"), *(("DPoP", proof) for proof in proofs)]
+    refused(bank.browser.get("/userinfo", headers=two), 401, "invalid_dpop_proof")
+
+
 @pytest.mark.row("DP-09")
 @pytest.mark.parametrize("scheme", ["dpop", "DPOP", "dPOP", "DPoP  "])  # RFC 9110 section 11.4: any number of spaces
 def test_the_scheme_is_compared_without_case_and_may_stand_apart(platform: Platform, scheme: str) -> None:

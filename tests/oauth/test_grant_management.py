@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from werkzeug.test import TestResponse
 
 from authz_server import worker
@@ -100,12 +101,16 @@ def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platf
     refused(platform.proxy.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)
 
 
+@pytest.mark.row("T-17")
 def test_only_a_token_of_this_kind_with_its_own_key_in_its_time(platform: Platform) -> None:
     body = platform.tokens(platform.detail("ris.personal"))
     bank, grant_id = platform.bank, body["grant_id"]
     for other in (body["access_token"], body["id_token"], body["authorization_details"][0]["access_token"], "none"):
         refused(call(bank, "GET", grant_id, token=other), 401, "invalid_token")
-    token = access(bank).get_json()["access_token"]
+    given = access(bank).get_json()
+    assert given.keys() == {"access_token", "token_type", "expires_in", "scope"}  # nothing to refresh, and nobody's
+    assert (given["token_type"], given["expires_in"], given["scope"]) == ("DPoP", 300, BOTH)
+    token = given["access_token"]
     refused(call(bank, "GET", grant_id, token=token, key=new_key()), 401, "invalid_dpop_proof")
     refused(call(bank, "GET", grant_id, token=token[:-4] + "AAAA"), 401, "invalid_token")
     refused(userinfo(bank, token), 401, "invalid_token")
