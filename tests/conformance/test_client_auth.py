@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from joserfc.jws import JWSRegistry
 
 from authz_server.core import clock
 from tests.support.platform import Bank, Platform, new_key, sign_with_header
@@ -151,6 +152,25 @@ def test_failures_look_alike_whether_the_client_exists_or_not(platform: Platform
         push(bank, stranger.assertion(iss=bank.client_id, sub=bank.client_id)),
     ]
     assert len({(answer.status_code, answer.data, tuple(sorted(answer.headers.keys()))) for answer in answers}) == 1
+
+
+@pytest.mark.row("C-13")
+def test_an_assertion_of_nobody_takes_a_verification_too(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    bank, verified = platform.bank, list[object]()
+    algorithm = JWSRegistry.algorithms["ES256"]
+    verify = algorithm.verify
+
+    def counted(*args: Any) -> Any:
+        verified.append(args)
+        return verify(*args)
+
+    monkeypatch.setattr(algorithm, "verify", counted)
+    for client_id in (bank.client_id, "nobody"):
+        claims = {"iss": client_id, "sub": client_id, "aud": bank.issuer, "exp": now() + 60, "jti": client_id}
+        # A stranger who guesses does not know the kid.
+        refused(push(bank, sign_with_header(claims, new_key(), {"alg": "ES256"})), 401, "invalid_client")
+        assert len(verified) == 1
+        verified.clear()
 
 
 @pytest.mark.row("C-02")

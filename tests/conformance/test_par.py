@@ -56,6 +56,11 @@ def test_who_does_not_authenticate_pushes_nothing(platform: Platform) -> None:
     refused(answer, 401, "invalid_client")
 
 
+@pytest.mark.row("X-07")
+def test_a_resource_server_pushes_nothing(platform: Platform) -> None:
+    refused(platform.proxy.post("/par", platform.bank.parameters()), 400, "unauthorized_client")
+
+
 @pytest.mark.row("P-06")
 @pytest.mark.parametrize(
     "changes",

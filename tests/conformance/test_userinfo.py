@@ -64,7 +64,7 @@ def test_the_token_is_good_until_it_expires(platform: Platform) -> None:
         refused(userinfo(platform.bank, token), 401, "invalid_token")
 
 
-@pytest.mark.row("U-08", "X-03")
+@pytest.mark.row("U-08", "X-03", "DP-11")
 @pytest.mark.parametrize("kind", ["unknown", "dataset token", "code", "id_token"])
 def test_no_other_secret_opens_it(platform: Platform, kind: str) -> None:
     secrets: dict[str, Callable[[], str]] = {
@@ -76,7 +76,8 @@ def test_no_other_secret_opens_it(platform: Platform, kind: str) -> None:
     token = secrets[kind]()
     answer = userinfo(platform.bank, token)
     refused(answer, 401, "invalid_token")
-    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    challenge = 'DPoP error="invalid_token", algs="PS256 ES256 EdDSA Ed25519"'
+    assert answer.headers["WWW-Authenticate"] == challenge
 
 
 @pytest.mark.row("U-08")
