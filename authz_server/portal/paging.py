@@ -62,13 +62,16 @@ class Period:
 
 
 def period() -> tuple[Period, dict[str, str]]:
-    """`from` and `to` in the address, and what of it is no day: a text for each, which then counts as empty."""
+    """`from` and `to` in the address, and what is wrong with either: a text for each, which then counts as empty."""
     asked = {name: request.args.get(name, "").strip() for name in ("from", "to")}
     problems = {
         name: gettext("Enter a day as year-month-day, such as 2026-11-23.")
         for name, text in asked.items()
         if text and _day(text) is None
     }
+    first, last = (_day(text) for text in asked.values())
+    if first and last and last < first:
+        problems["to"] = gettext("The last day is before the first.")
     asked |= dict.fromkeys(problems, "")
     return Period(first=asked["from"], last=asked["to"]), problems
 

@@ -190,6 +190,15 @@ def test_what_is_no_day_is_said_and_no_file_is_made(platform: Platform) -> None:
             assert citizen.client.get(f"/record/export.{kind}", query_string=query).status_code == 404
 
 
+@pytest.mark.parametrize("path", ["/record/export", "/consents"])
+def test_a_period_that_ends_before_it_begins_is_said(platform: Platform, path: str) -> None:
+    citizen = platform.citizen()
+    answer = citizen.client.get(f"{path}?from=2026-11-23&to=2026-11-22&lang=en")
+    assert answer.status_code == 400
+    assert 'href="#to">The last day is before the first.' in answer.text
+    assert citizen.client.get(f"{path}?from=2026-11-23&to=2026-11-23").status_code == 200
+
+
 def test_a_file_costs_the_same_statements_whatever_is_in_it(own_platform: Platform, citizen: CitizenBrowser) -> None:
     with own_platform.app.app_context():
         engine = db.engine
