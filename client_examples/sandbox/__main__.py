@@ -154,6 +154,7 @@ def show(sandbox: Sandbox) -> None:
         ("verify a file", f"{sandbox.issuer}/verify"),
         ("set up a passkey", f"{sandbox.issuer}/account/methods/passkey"),
         ("your mailbox", sandbox.mailbox_url),
+        ("for developers", f"{sandbox.issuer}/developer"),
         ("resource proxy", f"{sandbox.proxy_url}/.well-known/oauth-protected-resource"),
     ):
         print(f"  {name:19} {url}")
