@@ -262,6 +262,8 @@ def test_dp10_a_nonce_is_demanded_where_the_settings_say_so(
     answer = http_with_nonce.get(PATH, headers=client.headers(token, nonce=nonce))
     assert answer.status_code == 200
     assert len(answer.headers.getlist("DPoP-Nonce")) == 1
+    metadata = http_with_nonce.get("/.well-known/oauth-protected-resource")
+    assert "DPoP-Nonce" not in metadata.headers, "that answer may be kept longer than a nonce is good"
 
 
 def test_dp10_an_old_nonce_is_challenged_again(http_with_nonce: FlaskClient, client: Client) -> None:
@@ -428,6 +430,7 @@ def test_pages_of_the_authorization_server_alone_may_fetch_by_a_script(
     assert allowed.headers["Access-Control-Allow-Origin"] == authz.peer.url
     assert "Content-Type" not in allowed.headers
     assert {"Authorization", "DPoP"} <= set(allowed.headers["Access-Control-Allow-Headers"].split(", "))
+    assert http.options(PATH, headers={"Origin": authz.peer.url}).status_code == 405, "not a preflight"
     for strange in ("https://evil.example", "null", f"{authz.peer.url}.evil.example", f"{authz.peer.url}0"):
         no = http.options(PATH, headers=asked | {"Origin": strange})
         assert no.status_code == 405

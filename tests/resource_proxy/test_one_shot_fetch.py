@@ -1,6 +1,7 @@
 """The chain: what is asked of whom, in which order, and what the client gets."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl
 
 import pytest
@@ -8,9 +9,12 @@ from flask.testing import FlaskClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authz_server.catalogue.model import Catalogue
 from authz_server.core import dpop, jose
 from resource_proxy import delivery
+from resource_proxy.app import create_app
 from resource_proxy.authz_client import form_encoded
+from resource_proxy.config import ProxySettings
 from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import (
     DATASET,
@@ -102,6 +106,7 @@ def test_a_large_package_passes_the_gate_first_and_is_complete(
     package = looks_sealed(SEVERAL_CHUNKS)
     agency.answer = lambda _: jose_reply(package)
     answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.headers["Content-Length"] == str(len(package)), "an answer that ends early is seen to be incomplete"
     assert answer.data == package
     assert authz.said == ["delivering", "delivered"]
 
@@ -312,6 +317,14 @@ def test_a_sign_in_that_is_too_weak_by_now_is_a_challenge_that_says_what_to_ask_
     assert agency.requests == []
 
 
+def test_of_several_levels_that_would_do_each_is_named(http: FlaskClient, authz: Authz, client: Client) -> None:
+    levels = "urn:mydata:acr:level-2 urn:mydata:acr:~3"
+    error = {"error": "insufficient_user_authentication", "acr_values": levels}
+    authz.exchange_says = lambda _: json_reply(400, error)
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert f'acr_values="{levels}"' in answer.headers["WWW-Authenticate"]
+
+
 def test_no_record_is_an_answer_of_its_own_and_on_record(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client
 ) -> None:
@@ -324,6 +337,18 @@ def test_no_record_is_an_answer_of_its_own_and_on_record(
     assert authz.said == ["no_record"]
 
 
+@pytest.mark.parametrize("status", [202, 404])
+def test_an_answer_without_a_package_leaves_its_place_at_the_agency(
+    settings: ProxySettings, real_catalogue: Catalogue, agency: Peer, client: Client, status: int
+) -> None:
+    of_one_place = replace(settings.agencies["ris"], max_concurrent=1)
+    http = create_app(replace(settings, agencies={"ris": of_one_place}), catalogue=real_catalogue).test_client()
+    problem = b'{"type":"urn:mydata:problem:no-record"}'
+    agency.answer = lambda _: reply(status, problem, content_type="application/problem+json")
+    for _ in range(2):
+        assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == status
+
+
 @pytest.mark.parametrize("answer_of_agency", ["202", "404"])
 def test_an_outcome_that_is_refused_is_401_whatever_the_agency_said(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, answer_of_agency: str
@@ -334,11 +359,42 @@ def test_an_outcome_that_is_refused_is_401_whatever_the_agency_said(
     assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 401
 
 
+def test_a_proof_that_was_seen_before_is_said_to_be_the_proofs_fault(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client
+) -> None:
+    authz.exchange_says = lambda _: json_reply(400, {"error": "invalid_dpop_proof"})
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof", ')
+    assert agency.requests == []
+
+
+REFUSALS = ["temporarily_unavailable", "invalid_grant", "insufficient_user_authentication", "invalid_dpop_proof"]
+
+
+@pytest.mark.parametrize("error", REFUSALS)
+def test_what_is_refused_with_another_status_than_400_is_no_refusal(
+    http: FlaskClient, authz: Authz, client: Client, error: str
+) -> None:
+    authz.exchange_says = lambda _: json_reply(500, {"error": error})
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+
+
+@pytest.mark.parametrize("wrong", [{"attempt": "1"}, {"lease": ""}, {"agency": None}])
+def test_a_lease_without_all_its_parts_is_not_used(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, wrong: dict[str, object]
+) -> None:
+    authz.overrides = wrong
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+    assert agency.requests == []
+
+
 @pytest.mark.parametrize(
     "says",
     [
         lambda _: reply(500),
         lambda _: reply(401, b'{"error":"invalid_client"}'),
+        lambda _: json_reply(400, {"error": "invalid_scope"}),
         lambda _: reply(200, b"not json"),
         lambda _: json_reply(200, {"access_token": "ticket"}),
         lambda _: json_reply(200, ["a", "list"]),
@@ -347,7 +403,7 @@ def test_an_outcome_that_is_refused_is_401_whatever_the_agency_said(
         lambda _: reply(302, location="https://elsewhere.example/"),
         lambda _: b"garbage\r\n\r\n",
     ],
-    ids=["500", "401", "not-json", "half", "list", "too-long", "hangs-up", "redirect", "garbage"],
+    ids=["500", "401", "400-other", "not-json", "half", "list", "too-long", "hangs-up", "redirect", "garbage"],
 )
 def test_an_authorization_server_that_fails_is_503_and_is_asked_once(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, says: object
