@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -91,6 +92,12 @@ BEFORE_THE_FIRST_BYTE: dict[str, tuple[Any, int, str]] = {
     "silent-after-the-header": (drip(HEAD + b"Content-Length: 5000\r\n\r\n" + HEADER, b""), 504, "agency_timeout"),
     "drips-the-header": (drip(HEAD, b"X-Filler: a\r\n"), 504, "agency_timeout"),
     "drips-the-body": (drip(HEAD + b"Content-Length: 500000\r\n\r\n" + HEADER + b".", b"cc"), 504, "agency_timeout"),
+    "500-as-no-record": (
+        reply(500, b'{"type":"urn:mydata:problem:no-record"}', content_type="application/problem+json"),
+        503,
+        "agency_down",
+    ),
+    "400": (reply(400), 502, "agency_refused"),
     "401": (reply(401), 502, "agency_refused"),
     "403": (reply(403), 502, "agency_refused"),
     "404-without-its-type": (reply(404, b"{}", content_type="application/problem+json"), 502, "agency_refused"),
@@ -109,6 +116,7 @@ BEFORE_THE_FIRST_BYTE: dict[str, tuple[Any, int, str]] = {
     "301": (reply(301, location="http://127.0.0.1:1/"), 502, "agency_garbage"),
     "204": (reply(204), 502, "agency_garbage"),
     "not-http": (b"SSH-2.0-OpenSSH\r\n\r\n", 502, "agency_garbage"),
+    "header-alone": (jose_reply(HEADER), 502, "agency_garbage"),
     "no-length": (HEAD + b"Connection: close\r\n\r\n" + looks_sealed(200), 502, "agency_garbage"),
     "bad-length": (HEAD + b"Content-Length: many\r\n\r\n" + looks_sealed(200), 502, "agency_garbage"),
     "two-lengths": (HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n" + HEADER, 502, "agency_garbage"),
@@ -232,6 +240,37 @@ def test_a_failure_in_mid_stream_ends_the_answer_early_and_is_on_record(
         ("delivering", None),
         ("failed", reason),
     ]
+
+
+def test_an_agency_that_says_when_to_come_back_is_believed(http: FlaskClient, agency: Peer, client: Client) -> None:
+    agency.answer = lambda _: reply(503, retry_after="120")
+    answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "120")
+
+
+def test_a_transfer_that_has_begun_has_a_time_of_its_own(
+    settings: ProxySettings, real_catalogue: Catalogue, authz: Authz, agency: Peer, client: Client
+) -> None:
+    quick = create_app(replace(settings, transfer_timeout_s=1), catalogue=real_catalogue).test_client()
+    agency.answer = lambda _: drip(ANNOUNCED + looks_sealed(SEVERAL_CHUNKS), b"")
+    begun = monotonic()
+    answer = quick.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    assert monotonic() - begun < settings.read_timeout_s / 2
+    assert 0 < len(answer.data) < SEVERAL_CHUNKS
+    assert [(outcome["outcome"], outcome.get("reason")) for outcome in authz.outcomes] == [
+        ("delivering", None),
+        ("failed", "agency_timeout"),
+    ]
+
+
+@pytest.mark.parametrize("is_announced", [True, False])
+def test_a_package_of_just_the_limit_passes(
+    http: FlaskClient, agency: Peer, client: Client, *, is_announced: bool
+) -> None:
+    package = looks_sealed(SMALL_LIMIT_BYTES)
+    chunked = CHUNKED + b"%x\r\n" % len(package) + package + b"\r\n0\r\n\r\n"
+    agency.answer = lambda _: jose_reply(package) if is_announced else chunked
+    assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).data == package
 
 
 def test_too_much_without_an_announced_length_stops_at_the_limit(

@@ -9,7 +9,7 @@ import socket
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -179,6 +179,12 @@ def test_more_than_a_small_record_is_too_large(ask: Callable[[], Any], plain_age
     assert {said["reason"] for said in authz.outcomes} == {"agency_too_large"}
 
 
+def test_a_record_of_just_the_limit_is_not_too_large(ask: Callable[[], Any], plain_agency: Peer) -> None:
+    whole = json.dumps(RECORD).encode().ljust(1024 * 1024)
+    plain_agency.answer = lambda _: reply(200, whole, content_type="application/json")
+    assert ask().status_code == 200
+
+
 def test_preparing_no_record_and_down_are_told_like_any_agencys(
     ask: Callable[[], Any], plain_agency: Peer, authz: Authz
 ) -> None:
@@ -203,6 +209,7 @@ BAD_CLAIMS: dict[str, dict[str, Any]] = {
     "expired": {"exp": 1},
     "not-yet": {"iat": 2**40, "exp": 2**41},
     "exp-a-text": {"exp": "tomorrow"},
+    **{f"empty-{name}": {name: ""} for name in ("sub", "client_id", "jti")},
     "sub-a-number": {"sub": 7},
     "fields-a-text": {"fields": "name"},
     "no-fields": {"fields": []},
@@ -227,6 +234,17 @@ def test_a_ticket_with_a_claim_missing_or_wrong_opens_nothing(
     assert authz.outcomes[0]["reason"] == "bad_signature"
     if "recipient" not in str(changes):
         assert plain_agency.requests == []
+
+
+@pytest.mark.parametrize(("iat", "exp", "status"), [(10, 60, 200), (11, 60, 502), (-60, -9, 200), (-60, -10, 502)])
+def test_the_clocks_of_a_ticket_may_differ_by_ten_seconds(
+    ask: Callable[[], Any], plain_agency: Peer, issuer: Issuer, iat: int, exp: int, status: int
+) -> None:
+    plain_agency.answer = lambda _: json_reply(200, RECORD)
+    with clock.frozen(datetime(2030, 1, 1, tzinfo=UTC)):
+        now = int(clock.now().timestamp())
+        issuer.ticket(iat=now + iat, exp=now + exp)
+        assert ask().status_code == status
 
 
 def test_a_ticket_signed_by_another_key_or_not_at_all_opens_nothing(
