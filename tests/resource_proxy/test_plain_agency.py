@@ -18,6 +18,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from authz_server.core import clock, jose
+from resource_proxy.connectors.plain_agency import signing_key
 from tests.resource_proxy.people import CANARY, RECIPIENT, TRACE_ID, Authz, Client, new_token, opened
 from tests.resource_proxy.wire import Peer, json_reply, reply
 from tests.support.tree import ROOT
@@ -177,6 +178,12 @@ def test_more_than_a_small_record_is_too_large(ask: Callable[[], Any], plain_age
     plain_agency.answer = lambda _: b"HTTP/1.1 200 Said\r\nTransfer-Encoding: chunked\r\n\r\n" + body
     assert ask().status_code == 502
     assert {said["reason"] for said in authz.outcomes} == {"agency_too_large"}
+
+
+def test_the_package_is_signed_with_the_first_key_of_an_algorithm_of_ours() -> None:
+    other, ours = (jose.generate_key("ES256") for _ in range(2))
+    keys = jose.parse_private_keys({"keys": [other | {"alg": "ES384"}, ours]})
+    assert signing_key(keys).kid == ours["kid"]
 
 
 def test_a_record_of_just_the_limit_is_not_too_large(ask: Callable[[], Any], plain_agency: Peer) -> None:
