@@ -46,6 +46,18 @@ def test_without_kid_the_only_fitting_key_is_taken() -> None:
     assert jose.decrypt(foreign_encrypt(b"package", kid=None), own_keys("ECDH-ES")) == b"package"
 
 
+def test_without_kid_two_fitting_keys_are_one_too_many() -> None:
+    keys = jose.parse_private_keys({"keys": [jose.generate_key("ECDH-ES")]})
+    with pytest.raises(jose.BadToken, match="one key"):
+        jose.decrypt(foreign_encrypt(b"", kid=None), jose.KeySet([*own_keys("ECDH-ES"), *keys]))
+
+
+def test_a_named_key_serves_no_algorithm_but_its_own() -> None:
+    signing = own_keys("ES256").get("ES256")
+    with pytest.raises(jose.BadToken, match="one key"):
+        jose.decrypt(foreign_encrypt(b"", kid=signing.kid), jose.KeySet([signing, *own_keys("ECDH-ES")]))
+
+
 @pytest.mark.parametrize("kid", [1, [], {}])
 def test_a_kid_that_is_no_string_is_refused(kid: object) -> None:
     with pytest.raises(jose.BadToken):
@@ -94,6 +106,14 @@ def test_the_limit_is_exact(limit: int) -> None:
     assert jose.decrypt(foreign_encrypt(b"0" * limit), keys, max_bytes=limit) == b"0" * limit
     with pytest.raises(jose.BadToken):
         jose.decrypt(foreign_encrypt(b"0" * (limit + 1)), keys, max_bytes=limit)
+
+
+def test_a_header_over_4096_characters_is_refused() -> None:
+    bare = len(foreign_encrypt(b"", cty="").partition(".")[0]) * 3 // 4
+    longest = "x" * (4096 * 3 // 4 - bare)
+    assert jose.decrypt(foreign_encrypt(b"package", cty=longest), own_keys("ECDH-ES")) == b"package"
+    with pytest.raises(jose.BadToken, match="header too long"):
+        jose.decrypt(foreign_encrypt(b"package", cty=f"{longest}x"), own_keys("ECDH-ES"))
 
 
 def epk(**members: object) -> dict[str, Any]:
