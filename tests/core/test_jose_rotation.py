@@ -94,9 +94,12 @@ def test_no_more_keys_are_published_than_a_peer_takes() -> None:
         rotated(document)
 
 
-@pytest.mark.parametrize("retired", ["x", [1], [{}], [{"kid": "x"}], {}])
+NEVER_RETIRED = jose.public_jwks(jose.parse_private_keys(first()))["keys"]  # when it was, is not said
+
+
+@pytest.mark.parametrize(
+    "retired", ["x", 1, None, {}, {"x": 1}, [1], [{}], [{"kid": "x"}], NEVER_RETIRED], ids=[str(n) for n in range(9)]
+)
 def test_a_list_of_retired_keys_that_is_none_is_refused(tmp_path: Path, retired: object) -> None:
-    if retired == {}:
-        retired = {"x": 1}
     with pytest.raises(BadKey):
         loaded(tmp_path, first() | {"retired": retired})
