@@ -4,13 +4,15 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from authz_server.audit.models import AuditEntry
+from authz_server.clients.models import Agency
 from authz_server.consent.models import AuthorizationCode
 from authz_server.core import clock
 from authz_server.core.secrets import digest
 from tests.support.platform import TOKEN_EXCHANGE, Platform, new_key
-from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, rows, userinfo
+from tests.support.protocol import PUBLIC_TEXT, dataset_token, entropy, refused, rows, userinfo, writing
 
 
 @pytest.mark.row("T-01", "T-02", "T-03", "T-04", "T-14")
@@ -222,3 +224,12 @@ def test_an_exchange_that_is_refused_spends_nothing(platform: Platform, changes:
     refused(fetch.exchange(**changes), 400, error)
     assert fetch.exchange().status_code == 200
     refused(fetch.exchange(), 400, "invalid_request")
+
+
+@pytest.mark.row("X-03")
+def test_no_attempt_is_spent_on_an_agency_that_is_not_registered(own_platform: Platform) -> None:
+    fetch = dataset_token(own_platform)
+    with writing(own_platform) as session:
+        session.execute(delete(Agency).where(Agency.id == "ris"))
+    refused(fetch.exchange(), 400, "invalid_request")
+    assert rows(own_platform, AuditEntry, event="token.leased") == []

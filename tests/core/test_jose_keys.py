@@ -77,6 +77,12 @@ def changed(alg: str, /, **members: object) -> dict[str, Any]:
     return {name: value for name, value in key.items() if value is not ...}
 
 
+def _parted_elsewhere() -> dict[str, str]:
+    """The same octets, of which one has gone from y to x: a second thumbprint for one key, if it were taken."""
+    point = b"".join(decode(public_jwk(foreign_key("ES256"))[name].encode()) for name in ("x", "y"))
+    return {"x": encode(point[:33]).decode(), "y": encode(point[33:]).decode()}
+
+
 def _not_on_the_curve() -> str:
     y = bytearray(decode(public_jwk(foreign_key("ES256"))["y"].encode()))
     y[-1] ^= 1
@@ -98,6 +104,7 @@ REFUSED: dict[str, object] = {
     "a coordinate that is not ASCII": changed("ES256", x="é" * 43),
     "a short coordinate": changed("ES256", x="AQ"),
     "a coordinate with leading zeros": changed("ES256", x="AAAA" + public_jwk(foreign_key("ES256"))["x"]),
+    "a point whose coordinates are parted elsewhere": changed("ES256", **_parted_elsewhere()),
     "a point that is not on the curve": changed("ES256", y=_not_on_the_curve()),
     "the point of another curve": changed("ES384", crv="P-256"),
     "P-521": jwk.JWK.generate(kty="EC", crv="P-521").export_public(as_dict=True),
@@ -108,6 +115,7 @@ REFUSED: dict[str, object] = {
     "RSA with 2040 bits": changed("RS256", n=encode(b"\xff" * 255).decode()),
     "RSA with 8192 bits": changed("RS256", n=encode(b"\xff" * 1024).decode()),
     "RSA with leading zeros": changed("RS256", n="AAAA" + public_jwk(foreign_key("RS256"))["n"]),
+    "RSA with leading zeros in its exponent": changed("RS256", e="AAEAAQ"),
     "RSA with exponent one": changed("RS256", e="AQ"),
     "RSA with exponent two": changed("RS256", e="Ag"),
     "RSA with an empty exponent": changed("RS256", e=""),

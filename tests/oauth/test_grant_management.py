@@ -4,11 +4,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server import worker
 from authz_server.audit.models import AuditEntry
 from authz_server.clients import service as clients
+from authz_server.clients.models import Client
 from authz_server.core import clock, jose
 from authz_server.database import table_of
 from tests.support.platform import Bank, Platform, new_key
@@ -89,6 +92,15 @@ def test_a_grant_whose_record_is_gone_is_over(own_platform: Platform) -> None:
     with writing(own_platform) as session:
         session.execute(table_of(AuditEntry).delete())
     refused(call(own_platform.bank, "GET", grant_id), 404, "not_found")
+
+
+def test_a_client_that_was_suspended_a_moment_ago_gets_no_access(own_platform: Platform) -> None:
+    """The registry's copy is up to a second old, so the table is asked as well."""
+    assert access(own_platform.bank).status_code == 200
+    with Session(own_platform.engine) as session, session.begin():  # of which the registry has not read yet
+        of_client = Client.client_id == own_platform.bank.client_id
+        session.execute(update(Client).where(of_client).values(suspended_at=clock.now()))
+    refused(access(own_platform.bank), 401, "invalid_client")
 
 
 def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platform) -> None:
