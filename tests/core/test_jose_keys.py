@@ -230,3 +230,34 @@ def test_a_point_has_one_spelling() -> None:
     assert not jose.parse_public_key(spelled(x)).is_private
     with pytest.raises(jose.BadKey):  # the same point for whoever reckons modulo the prime, with another thumbprint
         jose.parse_public_key(spelled(x + prime))
+
+
+@pytest.mark.parametrize("alg", ALGORITHMS)
+def test_a_key_that_names_its_algorithm_fits_no_other(alg: str) -> None:
+    (key,) = own_keys(alg)
+    names = {"EdDSA", "Ed25519"} if key.kty == "OKP" else {alg}
+    assert {other for other in ALGORITHMS if key.fits(other)} == names
+
+
+@pytest.mark.parametrize(
+    ("alg", "signs", "encrypts"),
+    [
+        ("ES256", {"ES256"}, {"ECDH-ES", "ECDH-ES+A256KW"}),
+        ("ES384", {"ES384"}, {"ECDH-ES", "ECDH-ES+A256KW"}),
+        ("EdDSA", {"EdDSA", "Ed25519"}, set()),
+        ("PS256", {"PS256", "RS256"}, {"RSA-OAEP-256"}),
+    ],
+)
+def test_a_key_that_names_none_fits_what_its_type_its_curve_and_its_use_allow(
+    alg: str, signs: set[str], encrypts: set[str]
+) -> None:
+    member = public_jwk(foreign_key(alg))
+    for labels, fitting in (({}, signs | encrypts), ({"use": "sig"}, signs), ({"use": "enc"}, encrypts)):
+        key = jose.parse_public_key(member | labels)
+        assert {other for other in ALGORITHMS if key.fits(other)} == fitting
+
+
+@pytest.mark.parametrize("member", ["d", ["d"], 1, None])
+def test_what_is_no_object_is_no_private_key(member: object) -> None:
+    with pytest.raises(jose.BadKey, match="private"):
+        jose.parse_private_keys({"keys": [member]})

@@ -14,6 +14,7 @@ from authz_server.clients import service as clients
 from authz_server.clients.models import Client
 from authz_server.core import clock, jose
 from authz_server.database import table_of
+from authz_server.oauth import client_access
 from tests.support.platform import Bank, Platform, new_key
 from tests.support.protocol import Fetch, new_bank, pushed, refused, rows, userinfo, writing
 
@@ -107,6 +108,7 @@ def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platf
     grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
     refused(call(platform.bank, "DELETE", grant_id, scope="grant_management_query"), 403, "insufficient_scope")
     refused(call(platform.bank, "GET", grant_id, scope="grant_management_revoke"), 403, "insufficient_scope")
+    assert access(platform.bank, " ".join(client_access.SCOPES)).status_code == 200
     for scope in ("openid", f"{BOTH} ris.personal", None):  # none: RFC 6749 section 3.3
         refused(access(platform.bank, scope), 400, "invalid_scope")
     refused(platform.bank.post("/token", {"grant_type": "client_credentials", "scope": BOTH}), 400)
