@@ -261,3 +261,11 @@ def test_a_key_that_names_none_fits_what_its_type_its_curve_and_its_use_allow(
 def test_what_is_no_object_is_no_private_key(member: object) -> None:
     with pytest.raises(jose.BadKey, match="private"):
         jose.parse_private_keys({"keys": [member]})
+
+
+def test_a_set_has_up_to_32_keys() -> None:
+    member = public_jwk(foreign_key("ES256"))
+    whole = [member | {"kid": str(number)} for number in range(33)]
+    assert len(jose.parse_public_keys({"keys": whole[:32]})) == 32
+    with pytest.raises(jose.BadKey, match="1 to 32"):
+        jose.parse_public_keys({"keys": whole})
