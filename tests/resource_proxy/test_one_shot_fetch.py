@@ -380,7 +380,7 @@ def test_what_is_refused_with_another_status_than_400_is_no_refusal(
     assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
 
 
-@pytest.mark.parametrize("wrong", [{"attempt": "1"}, {"lease": ""}, {"agency": None}])
+@pytest.mark.parametrize("wrong", [{"attempt": "1"}, {"lease": ""}, {"lease": 7}, {"agency": None}])
 def test_a_lease_without_all_its_parts_is_not_used(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client, wrong: dict[str, object]
 ) -> None:
