@@ -28,6 +28,7 @@ from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import dataset_tokens, readiness
 
 T = TypeVar("T")
+STOP = (signal.SIGTERM, signal.SIGINT)
 EVERY_S = 1.0
 PURGE_EVERY_S = 60.0
 THOROUGH_EVERY_S = 60.0
@@ -129,8 +130,7 @@ def run(
     Args: first: what is to be done before all else, in a transaction; what it raises ends the worker.
     """
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    _listen(stopping)
     if not _is_done(engine, first, stopping):
         return
     broken: list[Exception] = []
@@ -152,6 +152,21 @@ def run(
     if broken:
         raise broken[0]
     event("worker.stopped")
+
+
+def _listen(stopping: threading.Event) -> None:
+    """Set it at SIGTERM or SIGINT, however many of them come.
+
+    A thread waits for them. A handler would run in the middle of whatever the main thread does, also of waiting for
+    this very event or of setting it at the signal before, and then wait for ever for the lock that is held there.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP)
+
+    def listen() -> None:
+        signal.sigwait(STOP)
+        stopping.set()
+
+    threading.Thread(target=listen, name="signals", daemon=True).start()
 
 
 def _is_done(engine: Engine, first: Callable[[Session], None], stopping: threading.Event) -> bool:

@@ -254,6 +254,7 @@ def test_a_worker_waits_for_its_database_and_ends_under_another_secret(
             raise OperationalError("", {}, Exception())
         installation.check_secret(session, OTHER)
 
+    monkeypatch.setattr(worker, "_listen", lambda _: None)
     monkeypatch.setattr(worker, "_keep_watch", lambda *_, **__: turns.append("work"))
     with pytest.raises(SettingsError):
         worker.run(engine, limits=settings.limits, channels=(), first=first)

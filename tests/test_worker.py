@@ -1,9 +1,9 @@
 """What happens by time: on the record once, told once, gone when its days are over."""
 
 import re
-import signal
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -219,9 +219,9 @@ def test_what_ends_a_part_of_the_worker_ends_the_whole_for_somebody_to_start_it_
     monkeypatch.setattr(f"authz_server.{part}", broken)
     for module in ("worker", "worker.delivery"):
         monkeypatch.setattr(f"authz_server.{module}.EVERY_S", 0.01)
-    stop: list[Callable[[], None]] = []
-    monkeypatch.setattr(signal, "signal", lambda _number, handler: stop.append(handler))
-    patience = threading.Timer(60, lambda: stop[0]())  # else a part that goes on would be waited for for ever
+    stop: list[threading.Event] = []
+    monkeypatch.setattr(worker, "_listen", stop.append)
+    patience = threading.Timer(60, lambda: stop[0].set())  # else a part that goes on would be waited for for ever
     patience.start()
     try:
         with pytest.raises(ZeroDivisionError):
@@ -230,7 +230,21 @@ def test_what_ends_a_part_of_the_worker_ends_the_whole_for_somebody_to_start_it_
         assert email.id not in {thread.name for thread in threading.enumerate()}
     finally:
         patience.cancel()
-        stop[0]()
+        stop[0].set()
+
+
+def test_a_signal_in_the_moment_in_which_the_event_is_in_use_is_heard() -> None:
+    """While it is waited for, or set at the signal before: a handler would wait for its own thread's lock."""
+    told = """
+import os, signal, threading
+from authz_server import worker
+stopping = threading.Event()
+worker._listen(stopping)
+with stopping._cond:
+    os.kill(os.getpid(), signal.SIGTERM)
+raise SystemExit(0 if stopping.wait(30) else 1)
+"""
+    assert subprocess.run([sys.executable, "-c", told], timeout=60, check=False).returncode == 0
 
 
 def test_a_worker_that_starts_sweeps_after_whoever_has_left_at_any_time(

@@ -66,10 +66,10 @@ def worker(settings_file: Path) -> Iterator[ForkServerProcess]:
 
 
 def takes_sigterm(process: ForkServerProcess) -> bool:
-    """Whether the process has said what it does at SIGTERM; until then that ends it as any other."""
+    """Whether the process holds SIGTERM back for the thread that waits for it; until then that ends it as any other."""
     status = Path(f"/proc/{process.pid}/status").read_text()
-    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.MULTILINE)
-    return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)  # proc_pid_status(5)
+    blocked = re.search(r"^SigBlk:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return blocked is not None and bool(int(blocked[1], 16) >> (signal.SIGTERM - 1) & 1)  # proc_pid_status(5)
 
 
 def test_two_workers_send_each_letter_once(hands: Hands, office: PostOffice, settings_file: Path) -> None:
