@@ -28,7 +28,7 @@ from authz_server.prepared import Executor, lone_connection
 from authz_server.tokens import dataset_tokens, readiness
 
 T = TypeVar("T")
-STOP = (signal.SIGTERM, signal.SIGINT)
+STOP = (signal.SIGTERM, signal.SIGINT)  # as core.serving has them, which would load a web server
 EVERY_S = 1.0
 PURGE_EVERY_S = 60.0
 THOROUGH_EVERY_S = 60.0

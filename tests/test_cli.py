@@ -286,6 +286,15 @@ def test_a_file_is_told_with_the_setting_that_names_it(settings: Settings, tmp_p
 
 
 @OF_ANY_DATABASE
+def test_a_retired_key_does_not_stand_in_for_one_that_signs(settings: Settings, tmp_path: Path) -> None:
+    retired = {name: value for name, value in jose.generate_key("ES256").items() if name != "d"} | {"retired_at": 0}
+    (tmp_path / "some.json").write_text(json.dumps({"keys": [jose.generate_key("ES384")], "retired": [retired]}))
+    (tmp_path / "some.json").chmod(0o600)
+    told = "keys_file: no private key for ES256; mydata keys makes one"
+    assert told_by_serve(settings, tmp_path, keys_file="some.json") == told
+
+
+@OF_ANY_DATABASE
 @pytest.mark.parametrize(("alg", "lacking"), [("ES256", "use"), ("ES256", "alg"), ("ES384", "nothing")])
 def test_keys_that_could_not_sign_or_do_not_say_what_they_are_for_are_told_at_the_start(
     settings: Settings, tmp_path: Path, alg: str, lacking: str

@@ -24,7 +24,7 @@ from authz_server.identity.guard import current
 from authz_server.oauth.client_auth import PrivateKeyJwt
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.linter import Linter, Report, Target
-from authz_server.portal.form_problem import FormProblem
+from authz_server.portal import form_problem
 
 blueprint = Blueprint("developer", __name__)
 ACTION: Final = "developer"
@@ -53,8 +53,7 @@ def show() -> Response:
 def check() -> Response:
     """Read what was pasted and say what it is, and whether it would be taken."""
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
-        problem = gettext("The form was too old, or cookies are switched off. Please try again.")
-        return _page(error=FormProblem(problem), status=403)
+        return _page(error=form_problem.of_nobody(), status=403)
     message = request.form.get("message", "").strip()
     if not message:
         error = None if "lang" in request.form else gettext("Paste a message first.")

@@ -9,6 +9,11 @@ class FormProblem(str):
     __slots__ = ()
 
 
+def of_nobody() -> FormProblem:
+    """The form's token is not that of this browser, which need not be signed in."""
+    return FormProblem(gettext("The form was too old, or cookies are switched off. Please try again."))
+
+
 def too_old() -> FormProblem:
     """The form's token is not one of this session."""
     return FormProblem(gettext("The form was too old. Please try again."))

@@ -29,8 +29,7 @@ from authz_server.core.documents import Cause, Genuine, Kind, NotGenuine
 from authz_server.extensions import services
 from authz_server.identity import cookies, csrf
 from authz_server.identity.guard import current
-from authz_server.portal import locale
-from authz_server.portal.form_problem import FormProblem
+from authz_server.portal import form_problem, locale
 from authz_server.portal.locale import moment
 
 blueprint = Blueprint("verify", __name__)
@@ -64,8 +63,7 @@ def form() -> Response:
 def check() -> Response:
     """Verify what was sent and say what it is."""
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
-        problem = gettext("The form was too old, or cookies are switched off. Please try again.")
-        return _page(error=FormProblem(problem), status=403)
+        return _page(error=form_problem.of_nobody(), status=403)
     sent = _sent()
     if not sent:
         # The language was switched, or nothing was chosen.

@@ -5,6 +5,7 @@ import logging
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 from uuid import uuid4
 
 import orjson
@@ -14,6 +15,7 @@ from werkzeug.test import TestResponse
 from authz_server import server
 from authz_server.clients import own
 from authz_server.core import clock, dpop, jose
+from authz_server.core.admission import Room
 from authz_server.core.logging import JsonLines
 from authz_server.extensions import Services
 from authz_server.oauth.client_access import SCOPES
@@ -262,6 +264,16 @@ def test_where_an_access_token_comes_along_the_proof_has_to_name_it(platform: Pl
 def test_developers_take_no_turns_of_whoever_verifies_a_file() -> None:
     assert server.DEVELOPERS.is_for("/developer")
     assert not server.VERIFYING.is_for("/developer")
+
+
+def test_the_server_has_every_room_that_is_named(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "serve", serving := Mock())
+    for name in ("create_app", "check_secret", "schema"):
+        monkeypatch.setattr(server, name, Mock())
+    server.run(platform.settings)
+    named = [room for room in vars(server).values() if isinstance(room, Room)]
+    assert server.DEVELOPERS in named
+    assert all(room in serving.call_args.kwargs["rooms"] for room in named)
 
 
 def test_where_it_says_that_a_proof_is_taken_a_bad_one_is_refused_and_nowhere_else(own_platform: Platform) -> None:
