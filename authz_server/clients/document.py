@@ -66,7 +66,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.identifiers import AgencyId, ClientId
 from authz_server.core.jose import SIGNING, BadKey, KeySet, parse_public_keys, public_jwks
 
-_CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}[a-z0-9]")
+CLIENT_ID = re.compile(r"[a-z0-9][a-z0-9-]{1,62}[a-z0-9]")
 _REGISTERED_ID = re.compile(r"[0-9A-Za-z-]{1,40}")
 _PHONE = re.compile(r"\+?[0-9][0-9 ()#-]{2,38}")
 _EMAIL = re.compile(r"[\x21-\x3f\x41-\x7e]+@[A-Za-z0-9.-]+")
@@ -107,7 +107,7 @@ def read_client(
     if "client_id" not in table and "connector" in table:
         raise RegistrationError([Problem((), "describes an agency: mydata agency add")])
     policy = POLICIES.get(table.one_of("profile", tuple(POLICIES), default="fapi2"), POLICIES["fapi2"])
-    client_id = table.text("client_id", pattern=_CLIENT_ID, shape="3 to 64 small letters, digits and hyphens")
+    client_id = table.text("client_id", pattern=CLIENT_ID, shape="3 to 64 small letters, digits and hyphens")
     read = _read_full if policy.may_ask_for_datasets else _read_resource_server
     rest = read(table, context)
     jwks, jwks_uri = _read_keys(table, context)

@@ -9,14 +9,14 @@ from authz_server.clients import ranges
 from authz_server.clients.model import Purpose, PurposeDataset
 from authz_server.core.identifiers import DatasetId
 
-_PURPOSE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
+PURPOSE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LONGEST_USE_DAYS = 3660
 _MOST_FIELDS = 100
 
 
 def read_purpose(name: str, table: Table, catalogue: Catalogue) -> Purpose:
     """The purpose in `table`; problems are noted in the table."""
-    if not _PURPOSE_ID.fullmatch(name):
+    if not PURPOSE_ID.fullmatch(name):
         table.note("a purpose's id is small letters, digits and hyphens")
     use_until_days = table.whole("use_until_days", 1, _LONGEST_USE_DAYS)
     erase_by_days = table.whole("erase_by_days", 1, _LONGEST_USE_DAYS)

@@ -34,6 +34,7 @@ from authz_server.portal import (
     record,
     refusals,
     report,
+    request_builder,
     sessions,
     verify,
     views,
@@ -56,7 +57,7 @@ def init_app(app: Flask, services: Services) -> None:
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
         receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent, office, desk,
-        download, fetching, developer,
+        download, fetching, developer, request_builder,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)
     errors.init_app(app)

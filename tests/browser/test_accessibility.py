@@ -168,6 +168,14 @@ def paste(visitor: Visitor, message: str) -> None:
     visitor.page.wait_for_selector(".verdict")
 
 
+def build_a_request(visitor: Visitor) -> None:
+    """Complete the form of a developer's request, and have its texts made."""
+    for choice in visitor.page.locator("#builder select").all():
+        choice.select_option(index=1)
+    visitor.page.click("#make")
+    visitor.page.wait_for_selector("#made")
+
+
 def fill_the_basket(visitor: Visitor) -> None:
     for choice in visitor.page.locator("#basket select").all():
         choice.select_option(index=2)
@@ -370,6 +378,11 @@ VISIT: dict[str, Step] = {
     "developer, nothing pasted": lambda visitor: visitor.page.click("#developer-submit"),
     "developer, taken": lambda visitor: paste(visitor, orjson.dumps(new_key().public_jwk()).decode()),
     "developer, refused": lambda visitor: paste(visitor, "x"),
+    "datasets for a request": lambda visitor: visitor.open("/developer/datasets"),
+    "datasets for a request, none chosen": lambda visitor: visitor.page.click("#continue"),
+    "request": lambda visitor: visitor.open("/developer/request?dataset=ris.personal&dataset=fia.income"),
+    "request, incomplete": lambda visitor: visitor.page.click("#make"),
+    "request, made": build_a_request,
     "downloads": lambda visitor: visitor.open("/download"),
     "downloads, none found": lambda visitor: visitor.open("/download?q=xyzzy"),
     "downloads, none chosen": lambda visitor: visitor.open("/download/basket"),

@@ -10,11 +10,12 @@ PEOPLE: Final = frozenset({CITIZEN, "holder of a link"})
 OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
     ANYONE: (
         "catalogue.show", "certificate.answer", "certificate.ask", "certificate.download",
-        "certificate.show_connection", "certificate.sign_in_by_connection", "consent.extended", "counter.offices",
-        "developer.check", "developer.show", "download.catalogue", "email_code.submit", "health_card.submit",
-        "identity.ask_sign_out", "identity.show_sign_in", "identity.submit_sign_in", "leave.left", "not_me.ask",
-        "oauth.authorization_server_metadata", "oauth.authorize", "oauth.discovery", "oauth.jwks", "passkey.answer",
-        "passkey.ask", "portal.health", "portal.home", "static", "two_documents.submit", "upstream.ask",
+        "certificate.show_connection", "certificate.sign_in_by_connection", "consent.extended",
+        "counter.offices", "developer.check", "developer.show", "download.catalogue", "email_code.submit",
+        "health_card.submit", "identity.ask_sign_out", "identity.show_sign_in", "identity.submit_sign_in",
+        "leave.left", "not_me.ask", "oauth.authorization_server_metadata", "oauth.authorize", "oauth.discovery",
+        "oauth.jwks", "passkey.answer", "passkey.ask", "portal.health", "portal.home", "request_builder.ask",
+        "request_builder.choose", "request_builder.make", "static", "two_documents.submit", "upstream.ask",
         "upstream.returned", "verify.check", "verify.form", "verify.recipients",
     ),
     "agency": ("oauth.answer_correction", "oauth.answer_preparation", "oauth.heartbeat"),
