@@ -58,5 +58,6 @@ def document(services: Services) -> dict[str, Any]:
         "request_uri_parameter_supported": False,
         "require_request_uri_registration": False,
         "ui_locales_supported": list(LOCALES),
+        "service_documentation": f"{issuer}/developer",
         "protected_resources": [services.settings.proxy_url],  # RFC 9728 section 4
     }

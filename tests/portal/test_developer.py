@@ -32,10 +32,12 @@ from tests.support.platform import (
     sign_with_header,
 )
 from tests.support.protocol import new_bank
+from tests.support.tree import ROOT
 from tests.support.typography import spaced
 
 TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
 NOW = 1_800_000_000
+DESCRIPTION = ROOT / "docs" / "openapi.yaml"
 DEEP = base64url(b'{"sub":"x","deep":%s%s}' % (b"[" * 900, b"]" * 900))  # as deep as the parser goes, nearly
 
 
@@ -259,6 +261,19 @@ def test_where_an_access_token_comes_along_the_proof_has_to_name_it(platform: Pl
     page = said(platform, platform.bank.proof(method, url))
     assert f"<h2>{REFUSED}</h2>" in page
     assert "no ath" in page
+
+
+def test_the_metadata_lead_to_the_page_and_it_to_the_description_of_all_endpoints(platform: Platform) -> None:
+    browser = platform.browser()
+    metadata = browser.get("/.well-known/openid-configuration").json
+    assert metadata
+    page = browser.get(metadata["service_documentation"].removeprefix(ISSUER))
+    assert page.status_code == 200
+    links = re.findall(rf'href="{re.escape(ISSUER)}(/static/openapi\.yaml[^"]*)"', page.text)
+    assert len(links) == 1
+    with browser.get(links[0]) as described:
+        assert described.data == DESCRIPTION.read_bytes()
+        assert "immutable" in described.headers["Cache-Control"]
 
 
 def test_developers_take_no_turns_of_whoever_verifies_a_file() -> None:
