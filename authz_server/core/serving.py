@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from granian.constants import HTTPModes, Interfaces, SSLProtocols
 from granian.http import HTTP1Settings
@@ -86,7 +86,7 @@ def serve(
     started = multiprocessing.Value("i") if bind_cores else None
     # It warns of more threads than cores, which are what `Room` is about.
     logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
-    Server(
+    _OnceTold(
         name,
         address=address[0],
         port=address[1],
@@ -108,6 +108,17 @@ def serve(
         target_loader=partial(_loaded, factory, rooms, long_answers, started),
         wrap_loader=False,
     )
+
+
+class _OnceTold(Server):  # type: ignore[misc, valid-type]  # one of two, as Python was built
+    """Granian's parent, which a second signal does not concern.
+
+    Its handler sets an event, whose lock the very thread that it interrupts may hold after the first: for ever, then.
+    """
+
+    def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
+        if not self.interrupt_signal:
+            super().signal_handler_interrupt(*args, **kwargs)
 
 
 def _check_address(host: str, port: int) -> None:

@@ -10,6 +10,7 @@ from contextlib import closing, suppress
 from http.client import HTTPConnection, HTTPException
 from multiprocessing import Value
 from threading import Barrier
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ from authz_server.portal.errors import DATABASE_AWAY_S
 from resource_proxy.config import ProxySettings
 from resource_proxy.connectors.base import AgencyDown
 from resource_proxy.connectors.http_answer import RETRY_AFTER_DEFAULT_S
-from tests.core import faulty, sockets, stopped
+from tests.core import faulty, sockets, stopped, stopped_twice
 from tests.support.ports import free_port, listens
 from tests.support.waiting import wait_until
 
@@ -74,8 +75,9 @@ def test_what_an_exception_says_is_in_no_log(path: str) -> None:
     assert "faulty.py" in line["frames"][-1]
 
 
-def test_a_server_that_is_told_to_stop_while_it_starts_stops() -> None:
-    with subprocess.Popen([sys.executable, "-m", stopped.__name__, str(free_port())]) as server:
+@pytest.mark.parametrize("how", [stopped, stopped_twice], ids=["once", "twice"])
+def test_a_server_that_is_told_to_stop_while_it_starts_stops(how: ModuleType) -> None:
+    with subprocess.Popen([sys.executable, "-m", how.__name__, str(free_port())]) as server:
         try:
             server.wait(60)
         finally:
