@@ -19,6 +19,7 @@ from authz_server.database import new_engine, reading
 from authz_server.prepared import SHARED
 
 MIGRATIONS: Final = Path(__file__).resolve().parent.parent / "migrations"
+UNDONE: Final = "undone: none of these steps counts, the tables are as they were"
 _PROCESS: Final = select(func.pg_backend_pid())
 _VERSION: Final = table("alembic_version", column("version_num"))
 
@@ -26,7 +27,7 @@ _VERSION: Final = table("alembic_version", column("version_num"))
 def migrate(url: str, *, back_to: str | None = None, tell: Callable[[str], object] = lambda _: None) -> None:
     """Bring the tables of the database at this URL to the newest version, or back to an older one.
 
-    Args: tell: is given a line for each step once that is done; they count together, when all are.
+    Args: tell: is given a line for each step once that is done; they count together, when all are, or it is told so.
     Raises: SettingsError, if Alembic knows no such version: neither the one to go back to, nor the one that is there.
     """
     from alembic import command
@@ -35,7 +36,13 @@ def migrate(url: str, *, back_to: str | None = None, tell: Callable[[str], objec
 
     settings = Config()
     settings.set_main_option("script_location", str(MIGRATIONS))
-    settings.attributes |= {"url": url, "tell": tell}
+    done: list[str] = []
+
+    def step(line: str) -> None:
+        done.append(line)
+        tell(line)
+
+    settings.attributes |= {"url": url, "tell": step}
     _make_file(url)
     try:
         if back_to is None:
@@ -45,6 +52,10 @@ def migrate(url: str, *, back_to: str | None = None, tell: Callable[[str], objec
     except CommandError as error:
         told = "database_url: its tables are of another release, or a newer one" if back_to is None else "--back-to"
         raise SettingsError([f"{told}: {error}"]) from None
+    except BaseException:
+        if done:
+            tell(UNDONE)
+        raise
 
 
 def _make_file(url: str) -> None:

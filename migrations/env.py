@@ -27,6 +27,8 @@ try:
             connection=connection,
             target_metadata=Base.metadata,
             render_as_batch=True,
+            # Alembic commits each step on SQLite, whose driver used to do so by itself; ours begins, and all is one.
+            transactional_ddl=True,
             compare_type=True,
             include_object=is_of(engine.dialect.name),
             on_version_apply=tell,  # type: ignore[arg-type]  # it is called by keywords

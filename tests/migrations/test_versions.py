@@ -11,7 +11,8 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, column, insert, inspect, select, table
+from sqlalchemy import Engine, column, insert, inspect, select, table, text
+from sqlalchemy.exc import DatabaseError
 from sqlalchemy.orm import Session
 
 from authz_server import retention, schema
@@ -80,6 +81,22 @@ def test_migrating_a_second_time_changes_nothing(empty_url: str) -> None:
     made = tables(empty_url)
     schema.migrate(empty_url)
     assert tables(empty_url) == made
+
+
+def test_steps_before_one_that_fails_are_undone_and_told_to_be(empty_url: str) -> None:
+    schema.migrate(empty_url)
+    schema.migrate(empty_url, back_to="0026")
+    with opened(empty_url) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE installation (in_the_way INTEGER)"))  # step 0029 makes it
+    made = tables(empty_url)
+    told: list[str] = []
+    with pytest.raises(DatabaseError):
+        schema.migrate(empty_url, tell=told.append)
+    assert [line.partition(" ")[0] for line in told] == ["0027", "0028", "undone:"]
+    assert told[-1] == schema.UNDONE
+    assert tables(empty_url) == made
+    with opened(empty_url) as engine, engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0026"
 
 
 def test_no_language_is_taken_for_a_choice_that_nobody_made(empty_url: str) -> None:
