@@ -33,6 +33,12 @@ def errand(platform: Platform, office: Bank) -> Errand:
     return Errand(agree(platform, office), platform.citizen("citizen2"))
 
 
+def new_agent(platform: Platform) -> Any:
+    """The row of a citizen whose wrong invitations and errands are the test's own."""
+    (agent,) = rows(platform, Citizen, username=new_citizen(platform))
+    return agent
+
+
 @pytest.fixture
 def office(platform: Platform) -> Bank:
     return new_office(platform)
@@ -55,6 +61,8 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     before = sent.visit.show()
     sent.confirm()
     assert refused(announce(office, before))
+    (refusal,) = rows(platform, AuditEntry, transaction_id=sent.visit.reference, event="counter.refused")
+    assert refusal.reason == "handed_on"
     page = sent.agent.client.get(sent.own).text
     assert "<dd><q>To apply for a childcare grant</q></dd>" in page, "quoted: it was put to the citizen"
     barcode = sent.show()
@@ -102,6 +110,30 @@ def test_an_agent_goes_and_the_token_and_both_records_say_so(platform: Platform,
     ]
     assert "The barcode was accepted on" in sent.agent.client.get(sent.own).text
     assert "barcode and one-time code were accepted" in sent.citizen.client.get(sent.visit.path).text
+
+
+def test_both_pages_say_how_far_it_has_come(platform: Platform, office: Bank) -> None:
+    def says(page: str, words: str) -> bool:
+        browser, path = (sent.citizen, sent.naming) if page == "citizen" else (sent.agent, sent.own)
+        return words in browser.client.get(path).text
+
+    with clock.frozen(clock.now()):
+        sent = errand(platform, office)
+        sent.invite()
+        assert says("citizen", "Give this invitation to the person")
+        clock.advance(timedelta(hours=1))
+        sent = Errand(Visit(platform.citizen(), sent.visit.path), platform.citizen("citizen2"))
+        assert says("citizen", "Nobody opened the last invitation in time.")
+        sent.open(sent.invite())
+        assert says("citizen", "has opened your invitation")
+        assert says("agent", 'id="accept"')
+        assert press(sent.agent, sent.own, "accept").status_code == 303
+        assert says("citizen", "Let 測○○○乙 go for you?")
+        assert not says("agent", 'id="accept"')
+        assert not says("agent", 'id="show"')
+        assert press(sent.citizen, sent.naming, "confirm").status_code == 303
+        assert says("citizen", "測○○○乙 goes to Sample District Office for you")
+        assert says("agent", 'id="show"')
 
 
 def test_each_errand_goes_its_own_way(platform: Platform, office: Bank) -> None:
@@ -266,6 +298,7 @@ def test_an_invitation_is_for_whom_it_names_for_a_while_and_nobody_else(platform
         assert all(answer.status_code == 400 for answer in answers)
         assert answers[0].text.replace(invitation, "") == answers[1].text.replace("0000-0000-00000", "")
         assert ("delegation.tried", "stranger") in told(platform, "citizen1", sent.visit.reference)
+        assert rows(platform, AuditEntry, transaction_id=sent.visit.reference, citizen_id=None) == []
         assert told(platform, "citizen2", sent.visit.reference) == []
         assert press(sent.citizen, sent.naming, "end").status_code == 303
         clock.advance(timedelta(seconds=1))
@@ -275,6 +308,122 @@ def test_an_invitation_is_for_whom_it_names_for_a_while_and_nobody_else(platform
         assert sent.open(late).status_code == 400
         sent.confirm()
         assert announce(office, sent.show()).status_code == 200
+
+
+def test_an_invitation_that_was_opened_leads_there_again_until_it_is_over(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        sent = errand(platform, office)
+        sent.confirm()
+        invitation = reinvited(sent)
+        again = sent.open(invitation)
+        assert (again.status_code, again.location) == (303, sent.own)
+        stranger = platform.citizen(new_citizen(platform))
+        assert sent.open(invitation, stranger).status_code == 400
+        steps = told(platform, "citizen1", sent.visit.reference)
+        assert steps.count(("delegation.opened", "agent")) == 2
+        assert ("delegation.tried", "stranger") not in steps, "it is of no use to anybody any more"
+
+
+def reinvited(sent: Errand) -> str:
+    """End it, and invite the same agent again, who opens it; the invitation."""
+    assert press(sent.citizen, sent.naming, "end").status_code == 303
+    clock.advance(timedelta(seconds=1))
+    invitation = sent.invite()
+    assert sent.open(invitation).status_code == 303
+    return invitation
+
+
+def test_who_is_named_and_comes_too_late_is_no_stranger(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        agent = new_agent(platform)
+        sent = Errand(agree(platform, office), platform.citizen(agent.username))
+        invitation = sent.invite(agent.national_id)
+        clock.advance(timedelta(hours=1))
+        assert sent.open(invitation, platform.citizen(agent.username)).status_code == 400
+        assert told(platform, "citizen1", sent.visit.reference)[-1] == ("delegation.invited", "citizen")
+
+
+def test_while_somebody_is_named_nobody_else_is_invited(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        sent, national_id = errand(platform, office), {"national_id": NOBODYS}
+        invitation = sent.invite()
+        clock.advance(timedelta(seconds=1))
+        form = hidden_fields(sent.citizen.client.get(sent.naming).text) | national_id | {"step": "invite"}
+        assert sent.citizen.client.post(sent.naming, data=form).status_code == 409
+        assert sent.open(invitation).status_code == 303
+        clock.advance(timedelta(hours=1))
+        late = Errand(Visit(platform.citizen(), sent.visit.path), platform.citizen("citizen2"))
+        assert press(late.citizen, late.naming, "invite", **national_id).status_code == 409
+        assert press(late.agent, late.own, "accept").status_code == 303
+        steps = told(platform, "citizen1", sent.visit.reference)
+    assert [event for event, _ in steps].count("delegation.invited") == 1
+
+
+def test_an_invitation_is_shown_only_to_the_session_that_made_it(platform: Platform, office: Bank) -> None:
+    sent = errand(platform, office)
+    sent.invite()
+    assert 'id="invitation"' not in platform.citizen().client.get(sent.naming).text
+
+
+def test_a_citizen_who_takes_an_invitation_back_goes_with_the_barcode_of_before(
+    platform: Platform, office: Bank
+) -> None:
+    sent = errand(platform, office)
+    barcode = sent.visit.show()
+    opened = errand(platform, office)
+    sent.invite()
+    opened.open(opened.invite())
+    for one in (sent, opened):
+        assert press(one.citizen, one.naming, "end").status_code == 303
+        (*_, last) = told(platform, "citizen1", one.visit.reference)
+        assert last == ("delegation.ended", "citizen")
+        of_nobody = rows(platform, AuditEntry, transaction_id=one.visit.reference, citizen_id=None)
+        assert of_nobody == []
+    assert announce(office, barcode).status_code == 200
+
+
+def test_an_agent_sees_whom_they_go_for_and_nobody_elses_errands(platform: Platform, office: Bank) -> None:
+    agents = [new_agent(platform), new_agent(platform)]
+    sent, others = (Errand(agree(platform, office), platform.citizen(agent.username)) for agent in agents)
+    for one, agent in zip((sent, others), agents, strict=True):
+        one.accept(agent.national_id)
+    page = sent.agent.client.get("/agent").text
+    assert sent.own in page
+    assert others.own not in page
+
+
+def test_the_record_is_told_once_how_an_errand_ended_and_not_before(own_platform: Platform) -> None:
+    def ends(reference: str) -> list[tuple[str | None, str]]:
+        found = rows(own_platform, AuditEntry, transaction_id=reference, event="delegation.ended")
+        return [(one.reason, one.actor) for one in found]
+
+    office = new_office(own_platform)
+    with clock.frozen(clock.now()):
+        invited, going, used, frozen, over = (errand(own_platform, office) for _ in range(5))
+        agent = new_agent(own_platform)
+        frozen = Errand(frozen.visit, own_platform.citizen(agent.username))
+        frozen.confirm(agent.national_id)
+        invited.invite()
+        for sent in (going, used, over):
+            sent.confirm()
+        assert announce(office, barcode := used.show()).status_code == 200
+        assert redeem(office, barcode, used.code()).status_code == 200
+        with writing(own_platform) as session:
+            session.execute(update(Citizen).where(Citizen.id == agent.id).values(frozen_at=clock.now()))
+        stop = f"/consent/{over.visit.reference}/stop"
+        over.citizen.client.post(stop, data=hidden_fields(over.citizen.client.get(stop).text))
+        for _ in range(2):
+            worker.tick(own_platform.engine, now=clock.now())
+            assert [ends(one.visit.reference) for one in (invited, going, used)] == [[], [], []]
+            assert ends(frozen.visit.reference) == [("agent_held", "worker")]
+            assert ends(over.visit.reference) == [("consent_ended", "worker")]
+        assert announce(office, going.show()).status_code == 200
+        clock.advance(timedelta(hours=8))
+        for _ in range(2):
+            worker.tick(own_platform.engine, now=clock.now())
+        assert [ends(one.visit.reference) for one in (invited, used)] == [[], []]
+        assert ends(going.visit.reference) == [("consent_ended", "worker")]
+    assert rows(own_platform, AuditEntry, event="delegation.ended", citizen_id=None) == []
 
 
 def test_nobody_names_themselves_or_a_number_that_is_none(platform: Platform, office: Bank) -> None:

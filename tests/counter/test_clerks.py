@@ -474,6 +474,8 @@ def test_an_office_may_choose_not_to_name_its_clerks(platform: Platform) -> None
     barcode = visit.show()
     assert announce(office, barcode, **nobody).status_code == 200
     assert "Counter 1, Sample District Office has scanned" in visit.page().text
+    (scanned,) = rows(platform, AuditEntry, transaction_id=visit.reference, event="counter.announced")
+    assert scanned.actor == f"desk:{office.client_id}/desk-1"
     assert "act" not in redeem(office, barcode, visit.code(), **nobody).get_json()
 
 

@@ -141,7 +141,7 @@ def test_another_office_a_delivery_under_way_and_a_desk_of_yesterday_are_refused
         refused(report(other, visit, "print"), 403, "access_denied")
         begun, _ = fetched(platform, office, deliver=False)
         refused(report(office, begun, "print"), 403, "access_denied")
-        clock.advance(timedelta(hours=8, seconds=1))
+        clock.advance(timedelta(hours=8))
         refused(report(office, visit, "print"), 403, "access_denied")
     assert copies_of(platform, visit) + copies_of(platform, begun) == []
 

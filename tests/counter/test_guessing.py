@@ -45,6 +45,14 @@ def test_a_wrong_character_is_always_found(short: str, place: int, other: str) -
     assert (find_short(wrong) is None) == (wrong != short)
 
 
+@given(SHORT_FORM, st.integers(0, 11))
+def test_two_neighbours_that_changed_places_are_found_but_for_one_pair(short: str, place: int) -> None:
+    one, other = short[place], short[place + 1]
+    wrong = short[:place] + other + one + short[place + 2 :]
+    unseen = one == other or {one, other} == {CROCKFORD[0], CROCKFORD[-1]}
+    assert (find_short(wrong) is None) != unseen
+
+
 @given(SHORT_FORM)
 def test_what_people_mistake_and_how_they_group_it_does_not_matter(short: str) -> None:
     typed = "-".join((short[:4], short[4:8], short[8:])).lower().replace("0", "o").replace("1", "l")
@@ -63,6 +71,7 @@ def test_what_people_mistake_and_how_they_group_it_does_not_matter(short: str) -
         ("", ""),
         ("José  Núñez", "J** N**"),
         ("Škoda", "Š**"),
+        (" 王明 ", "王○"),
         ("瓦歷斯·諾幹", "瓦○○○○幹"),
     ],
 )

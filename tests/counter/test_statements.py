@@ -70,8 +70,9 @@ def ways_of_a_code(consent_id: str) -> dict[str, Any]:
 
 def agents_barcode(platform: Platform, office: Bank) -> Any:
     """The row of a barcode that was announced, of an agent."""
-    sent = Errand(agree(platform, office), platform.citizen("citizen2"))
-    sent.confirm()
+    (agent,) = rows(platform, Citizen, username=new_citizen(platform))
+    sent = Errand(agree(platform, office), platform.citizen(agent.username))
+    sent.confirm(agent.national_id)
     assert announce(office, sent.show()).status_code == 200
     shown = rows(platform, Barcode, transaction_id=sent.visit.reference)
     return next(row for row in shown if row.announced_at is not None)
@@ -137,10 +138,10 @@ def test_a_barcode_is_shown_anew_only_to_whom_it_belongs(platform: Platform, off
 
 def test_an_errand_goes_on_only_from_where_it_was_seen(platform: Platform, office: Bank) -> None:
     with clock.frozen(clock.now()):
-        sent = Errand(agree(platform, office), platform.citizen("citizen2"))
-        (agent,) = rows(platform, Citizen, username="citizen2")
+        (agent,) = rows(platform, Citizen, username=new_citizen(platform))
         (other,) = rows(platform, Citizen, username=new_citizen(platform))
-        invitation = sent.invite()
+        sent = Errand(agree(platform, office), platform.citizen(agent.username))
+        invitation = sent.invite(agent.national_id)
         this = update(Delegation).where(Delegation.transaction_id == sent.visit.reference)
         (row,) = rows(platform, Delegation, transaction_id=sent.visit.reference)
         given = {"invitation": row.digest, "agent": agent.id, "now": clock.now()}

@@ -7,20 +7,25 @@ from html import unescape
 from typing import Any
 
 import pytest
+from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
 from authz_server import worker
+from authz_server.audit.models import AuditEntry
 from authz_server.config import Limits, MailSettings
 from authz_server.consent.codes import JUST_EXPIRED
 from authz_server.consent.models import AuthorizationRequest, Consent
 from authz_server.consent.wording import day, time_of_day
 from authz_server.core import clock, jose
 from authz_server.counter.codes import PREFIX
+from authz_server.counter.desk import LOCKED, REFUSED
 from authz_server.counter.models import Barcode
+from authz_server.counter.naming import desk_name
+from authz_server.counter.service import find_announced
 from tests.counter.office import Visit, agree, announce, new_office, redeem, scan
 from tests.notices.support import Hands
 from tests.support.platform import Bank, Platform, hidden_fields
-from tests.support.protocol import another, everything, new_citizen, rows, shut_out_once_seen
+from tests.support.protocol import another, everything, new_bank, new_citizen, rows, services_of, shut_out_once_seen
 from tests.support.smtp import post_office
 
 
@@ -65,6 +70,35 @@ def test_an_office_gets_the_tokens_for_a_barcode_and_its_one_time_code(platform:
     assert refused(announce(office, barcode))
 
 
+def test_a_barcode_of_long_ago_is_too_late_whatever_was_shown_since(platform: Platform, office: Bank) -> None:
+    with clock.frozen(clock.now()):
+        visit, barcode, code = announced(platform, office)
+        clock.advance(timedelta(seconds=1))
+        visit.show()
+        clock.advance(timedelta(minutes=20))
+        assert refused(announce(office, barcode))
+        assert refused(redeem(office, barcode, code))
+        told = {row.reason for row in rows(platform, AuditEntry, transaction_id=visit.reference, event=REFUSED)}
+    assert told == {"too_late"}
+
+
+def test_what_a_scanner_or_a_clerk_adds_around_it_does_not_matter(platform: Platform, office: Bank) -> None:
+    visit = agree(platform, office)
+    visit.show()
+    scanned = scan(visit.citizen.client.get(f"{visit.path}/barcode.png").data)
+    assert announce(office, f" {scanned} ").status_code == 200
+    assert rows(platform, AuditEntry, transaction_id=visit.reference, citizen_id=None) == []
+    assert redeem(office, f"{PREFIX}{scanned} ", f" {visit.code()} ").status_code == 200
+
+
+def test_where_it_was_presented_is_said_as_each_language_says_it(platform: Platform, office: Bank) -> None:
+    registry, actor = services_of(platform).registry, f"desk:{office.client_id}/desk-1/7"
+    assert desk_name(actor, registry, "zh-TW", clerk="王○明") == "樣本區公所 1 號櫃檯 承辦人王○明"
+    assert desk_name(actor, registry, "en", clerk="W**") == "Counter 1, Sample District Office, clerk W**"
+    assert desk_name(f"desk:{office.client_id}/gone", registry, "en", clerk="") == "Sample District Office"
+    assert desk_name("desk:gone/desk-1/7", registry, "en", clerk="") == "gone"
+
+
 def test_of_two_barcodes_at_one_office_each_has_its_own_code(platform: Platform, office: Bank) -> None:
     one, other = agree(platform, office), agree(platform, office)
     first, second = one.show(), other.show()
@@ -74,6 +108,32 @@ def test_of_two_barcodes_at_one_office_each_has_its_own_code(platform: Platform,
     assert announce(office, second).status_code == 200
     for barcode, visit in ((first, one), (second, other)):
         assert redeem(office, barcode, visit.code()).status_code == 200
+
+
+def test_of_two_barcodes_that_are_announced_in_one_moment_each_citizen_reads_their_own_code(
+    platform: Platform, office: Bank
+) -> None:
+    with clock.frozen(clock.now()):
+        visits = [agree(platform, office), agree(platform, office)]
+        barcodes = [visit.show() for visit in visits]
+        for barcode in barcodes:
+            assert announce(office, barcode).status_code == 200
+        (one, _) = ids = [rows(platform, Consent, transaction_id=visit.reference)[0].id for visit in visits]
+        with Session(platform.engine) as session:
+            found = [find_announced(session, consent_id, clock.now()) for consent_id in ids]
+            assert len({row.digest for row in found if row}) == 2
+            assert find_announced(session, one, clock.now() - timedelta(minutes=2)) is None, "none since"
+        for barcode, visit in zip(barcodes, visits, strict=True):
+            assert redeem(office, barcode, visit.code()).status_code == 200
+
+
+def test_a_consent_that_is_for_no_counter_has_no_barcode(platform: Platform) -> None:
+    citizen, bank = platform.citizen(), new_bank(platform)
+    platform.code(platform.detail("ris.personal"), citizen=citizen, bank=bank)
+    agree(platform, new_office(platform), citizen)
+    (reference,) = (row.transaction_id for row in rows(platform, Consent, client_id=bank.client_id))
+    assert citizen.client.get(f"/consents/{reference}").status_code == 200
+    assert citizen.client.get(f"/counter/{reference}").status_code == 404
 
 
 def test_a_visit_of_long_ago_still_says_when_its_barcode_was_accepted(own_platform: Platform) -> None:
@@ -120,6 +180,9 @@ def test_whatever_is_wrong_looks_alike_to_the_desk_and_is_told_to_the_citizen(
         assert all(refused(answer) for answer in answers)
         assert "usable" in answers[0].text
         steps = Visit(platform.citizen(), visit.path).page().text
+        at = {row.client_id for row in rows(platform, AuditEntry, transaction_id=visit.reference, event=REFUSED)}
+        if cause != "no_such":
+            assert at == {other.client_id if cause == "wrong_office" else office.client_id}, "who refused it"
     told = {
         "wrong_office": "It was not made for this office.",
         "shown_again": "A newer one had been shown to you.",
@@ -144,6 +207,7 @@ def test_five_wrong_codes_lock_the_barcode_for_a_quarter_of_an_hour_and_its_citi
         page = visit.page().text
         assert "locked for a while" in page
         assert page.count("Your one-time code was not accepted") == 5
+        assert len(rows(platform, AuditEntry, transaction_id=visit.reference, event=LOCKED)) == 1
         assert page.count("Your barcode was refused") == 1, "the one that was locked"
         clock.advance(timedelta(minutes=15))
         assert said(visit.page().text).endswith("one-time codes. The clerk can have another one sent.")
