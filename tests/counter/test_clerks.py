@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -768,10 +768,14 @@ def test_the_operator_makes_the_first_administrator_and_reads_who_a_number_of_th
     assert "already" in command("appoint", office.client_id, "citizen1").output
     (clerk,) = (one for one in rows(own_platform, Appointment, client_id=office.client_id) if one.role == CLERK)
     assert f"{clerk.id}\tclerk\t{office.clerk}\t測試市民丙\t" in command("list", office.client_id).output
-    assert command("dismiss", office.client_id, office.clerk, "--role", CLERK).exit_code == 0
+    gone = command("dismiss", office.client_id, office.clerk, "--role", CLERK)
+    assert gone.output == f"{office.clerk} is no longer clerk of {office.client_id}\n"
     assert office.clerk not in command("list", office.client_id).output
-    assert office.clerk in command("list", office.client_id, "--ended").output
+    (line,) = (one for one in command("list", office.client_id, "--ended").output.splitlines() if office.clerk in one)
+    times = [datetime.fromisoformat(time) for time in line.split("\t")[4:]]
+    assert clock.now() - timedelta(hours=1) < times[0] <= times[1] <= clock.now()
     for wrong in (("appoint", office.client_id, "nobody"), ("appoint", "jia-bank", "citizen1"), ("list", "nobody")):
-        assert command(*wrong).exit_code == 1
+        failed = command(*wrong)
+        assert (failed.exit_code, failed.output.startswith("Error: ")) == (1, True)
     again = command("dismiss", office.client_id, office.clerk, "--role", CLERK)
     assert (again.exit_code, "is not clerk of" in again.output) == (1, True)

@@ -3,23 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 from sqlalchemy import Update, select, update
 from sqlalchemy.orm import Session
 
+from authz_server.audit.models import AuditEntry
 from authz_server.clients.models import Client
 from authz_server.consent.models import AuthorizationCode
 from authz_server.core import clock
 from authz_server.counter import delegation, desk, service
+from authz_server.counter.agents import find_of_agent
 from authz_server.counter.errors import DelegationNotUsable
 from authz_server.counter.models import Barcode, Delegation
 from authz_server.identity.models import Citizen
 from authz_server.single_use.decision import Decision
-from tests.counter.office import NATIONAL_IDS, Errand, agree, announce, new_office, press
+from authz_server.tokens import redemption
+from tests.counter.office import NATIONAL_IDS, Errand, agree, announce, new_office, press, redeem
 from tests.support.platform import Bank, Platform
-from tests.support.protocol import new_citizen, rows
+from tests.support.protocol import new_citizen, refused, rows
 
 OTHER = b"\1" * 32
 
@@ -211,3 +215,41 @@ def test_nobody_is_invited_to_what_is_over(platform: Platform, office: Bank, why
                 now=clock.now(),
             )
         assert session.scalars(select(Delegation.digest).where(Delegation.consent_id == code.consent_id)).all() == []
+
+
+@pytest.mark.parametrize("step", ["confirm", "end"])
+def test_an_errand_is_neither_confirmed_nor_ended_once_a_counter_has_accepted_the_barcode(
+    platform: Platform, office: Bank, step: str
+) -> None:
+    """After the page was read, when only the statement that takes the barcode away is left to refuse it."""
+    (agent,) = rows(platform, Citizen, username=new_citizen(platform))
+    sent = Errand(agree(platform, office), platform.citizen(agent.username))
+    (sent.accept if step == "confirm" else sent.confirm)(agent.national_id)
+    with Session(platform.engine) as session:
+        row = find_of_agent(session, sent.visit.reference, agent_id=agent.id)
+        assert row is not None
+        session.execute(of_code(row.consent_id, used_at=clock.now()))
+        take = delegation.confirm if step == "confirm" else partial(delegation.end, actor="citizen")
+        with pytest.raises(DelegationNotUsable):
+            take(session, row, now=clock.now())
+
+
+def test_a_right_code_is_no_guess_though_the_barcode_was_used_in_that_very_moment(
+    platform: Platform, office: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visit = agree(platform, office)
+    barcode, redeem_code = visit.show(), redemption.redeem
+    assert announce(office, barcode).status_code == 200
+
+    def used_first(session: Session, row: Any, **more: Any) -> Any:
+        session.execute(of_code(row.consent_id, used_at=clock.now()))
+        return redeem_code(session, row, **more)
+
+    monkeypatch.setattr(desk, "redeem", used_first)
+    refused(redeem(office, barcode, visit.code()), 400, "invalid_grant")
+    (told,) = rows(platform, AuditEntry, transaction_id=visit.reference, event=desk.REFUSED)
+    assert told.reason == "used"
+    limits = platform.settings.limits
+    with Session(platform.engine) as session:
+        left = desk.tries_left(session, told.consent_id, limits=limits, now=clock.now())
+    assert left == (limits.sign_in_failures, None)
