@@ -70,9 +70,10 @@ def ask() -> Response:
 def make() -> Response:
     """Show what comes of the form, or what is wrong with it."""
     datasets = _ticked()
+    stale = not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf"))
     if problem := _problem(datasets):
-        return _catalogue(datasets, error=problem)
-    if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
+        return _catalogue(datasets, error=problem, status=403 if stale else 400)
+    if stale:
         return _form(datasets, stale=True)
     if "lang" in request.form:
         return _form(datasets)
@@ -141,7 +142,7 @@ def field_name(dataset: Dataset, field_id: str) -> str:
     return f"field/{dataset.id}/{field_id}"
 
 
-def _catalogue(ticked: Sequence[Dataset], *, error: str | None = None) -> Response:
+def _catalogue(ticked: Sequence[Dataset], *, error: str | None = None, status: int = 400) -> Response:
     spoken = locale.current()
     page = render_template(
         "developer_datasets.html",
@@ -153,7 +154,7 @@ def _catalogue(ticked: Sequence[Dataset], *, error: str | None = None) -> Respon
         ticked={dataset.id for dataset in ticked},
         error=error,
     )
-    return make_response(page, 400 if error else 200)
+    return make_response(page, status if error else 200)
 
 
 def _form(datasets: Sequence[Dataset], *, made: Made | None = None, stale: bool = False) -> Response:

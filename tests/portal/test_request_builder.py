@@ -64,7 +64,7 @@ def test_who_chose_more_than_one_request_may_ask_for_is_told_so(
 ) -> None:
     monkeypatch.setattr(request_builder, "MAX_DETAILS", 1)
     assert built(platform, PERSONAL, PERSONAL).status_code == 200, "one dataset, named twice"
-    page = built(platform, INCOME, PERSONAL)
+    page = platform.browser().get(f"/developer/request?lang=en&dataset={INCOME}&dataset={PERSONAL}")
     assert page.status_code == 400
     assert "Choose at most 1 at a time." in page.text
     assert re.findall(r'value="([^"]*)" checked', page.text) == [INCOME, PERSONAL]
