@@ -4,11 +4,13 @@ import ast
 import html
 import re
 import tomllib
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from werkzeug.test import TestResponse
 
+from authz_server import extensions
 from authz_server.catalogue import loader
 from authz_server.portal import request_builder
 from tests.support.platform import ISSUER, Platform, hidden_fields
@@ -74,6 +76,7 @@ def test_what_is_chosen_stands_in_every_text(platform: Platform) -> None:
     chosen = {
         f"field/{INCOME}/total_income": "required",
         f"field/{INCOME}/payers": "optional",
+        f"field/{INCOME}/name": "optional",  # which the form does not ask, for it goes always
         f"{INCOME}/tax_year": "113",
     }
     page = built(platform, INCOME, PERSONAL, changes=chosen)
@@ -127,6 +130,24 @@ def test_what_is_wrong_is_said_at_its_field_and_nothing_is_made(
     assert f'href="#{name}"' in page.text
     assert html.unescape(page.text).count(told) == 2, "in the summary and at the field"
     assert "<pre" not in page.text
+
+
+def test_of_a_dataset_of_which_nothing_goes_always_a_field_has_to_be_chosen(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = extensions.services
+    dataset = CATALOGUE.dataset(PERSONAL)
+    bare = replace(dataset, fields=tuple(replace(field, required=False) for field in dataset.fields))
+    agency = replace(CATALOGUE.agency(dataset.agency_id), datasets=(bare,))
+    catalogue = replace(CATALOGUE, agencies=(agency,))
+    monkeypatch.setattr(request_builder, "services", lambda: replace(known(), catalogue=catalogue))
+    first = f"field/{PERSONAL}/{bare.field_ids[0]}"
+    page = built(platform, PERSONAL)
+    assert page.status_code == 400
+    assert f'href="#{first}"' in page.text
+    assert f'id="{first}-error"' in page.text
+    (chosen,) = details_of(built(platform, PERSONAL, changes={first: "optional"}))
+    assert (chosen["fields_required"], chosen["fields_optional"]) == ([], [bare.field_ids[0]])
 
 
 def test_a_redirect_uri_of_shell_characters_is_one_word_of_the_shell(platform: Platform) -> None:
