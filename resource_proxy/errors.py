@@ -117,8 +117,7 @@ def problem(status: int, code: str, title: str) -> Response:
 
 def challenge(error: DomainError, metadata_url: str) -> str:
     """RFC 9449 section 7.1 and RFC 9728 section 5.1: what went wrong, which proofs we take, where our metadata is."""
-    said = {} if isinstance(error, TokenMissing) else {"error": error.code, "error_description": error.public}
+    more = {"resource_metadata": metadata_url}
     if isinstance(error, StepUpNeeded):
-        said["acr_values"] = error.acr_values  # RFC 9470 section 3
-    said |= {"algs": " ".join(jose.SIGNING), "resource_metadata": metadata_url}
-    return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())
+        more["acr_values"] = error.acr_values  # RFC 9470 section 3
+    return dpop.challenge(None if isinstance(error, TokenMissing) else error, jose.SIGNING, **more)

@@ -95,6 +95,17 @@ def check_nonce(key: bytes, nonce: str | None, now: datetime) -> bool:
     return any(secrets.equal(nonce, _nonce_of(key, _bucket(now) - age)) for age in (0, 1))
 
 
+def challenge(error: DomainError | None, algorithms: Collection[str], **more: str) -> str:
+    """What `WWW-Authenticate` says: what went wrong, and which proofs are taken. RFC 9449 section 7.1.
+
+    Args: error: None where no credentials came, of whom RFC 6750 section 3.1 says that no error is named; more:
+        parameters of other standards. Texts have neither quotes nor backslashes.
+    """
+    said = {"error": error.code, "error_description": error.public} if error else {}
+    said |= {"algs": " ".join(algorithms), **more}
+    return "DPoP " + ", ".join(f'{name}="{value}"' for name, value in said.items())
+
+
 def _bucket(now: datetime) -> int:
     return int(now.timestamp()) // NONCE_BUCKET_S
 

@@ -4,6 +4,7 @@ from flask import Response, request
 
 from authz_server.consent.correction import CorrectionSettled
 from authz_server.consent.errors import CodeNotUsable, ErasureSettled, NeverSent, NoSuchConsent
+from authz_server.core import dpop
 from authz_server.core.dpop import BadProof
 from authz_server.core.errors import DomainError
 from authz_server.counter.errors import CopyNotAllowed, DeskLocked
@@ -158,6 +159,6 @@ def challenge(error: DomainError, algorithms: tuple[str, ...]) -> Response:
         response.status_code = 401
     if isinstance(error, NoSuchConsent | ErasureSettled | InvalidRequest):
         return response  # no other token would open it
-    said = "" if isinstance(error, TokenMissing) else f'error="{error.code}", '
-    response.headers["WWW-Authenticate"] = f'DPoP {said}algs="{" ".join(algorithms)}"'
+    named = None if isinstance(error, TokenMissing) else error
+    response.headers["WWW-Authenticate"] = dpop.challenge(named, algorithms)
     return response

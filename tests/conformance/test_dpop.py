@@ -72,7 +72,9 @@ def test_a_wrong_proof_at_a_resource_is_challenged(platform: Platform, claims: C
     bank, token = platform.bank, platform.tokens()["access_token"]
     answer = userinfo(bank, token, proof=proof(bank, "/userinfo", method="GET", token=token, header={}, **claims))
     refused(answer, 401, "invalid_dpop_proof")
-    assert answer.headers["WWW-Authenticate"].startswith('DPoP error="invalid_dpop_proof", algs="')
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge.startswith('DPoP error="invalid_dpop_proof", error_description="The DPoP proof is not valid ')
+    assert 'algs="PS256 ES256 EdDSA Ed25519"' in challenge
     assert userinfo(bank, token).status_code == 200
 
 

@@ -76,8 +76,8 @@ def test_no_other_secret_opens_it(platform: Platform, kind: str) -> None:
     token = secrets[kind]()
     answer = userinfo(platform.bank, token)
     refused(answer, 401, "invalid_token")
-    challenge = 'DPoP error="invalid_token", algs="PS256 ES256 EdDSA Ed25519"'
-    assert answer.headers["WWW-Authenticate"] == challenge
+    said = f'error="invalid_token", error_description="{answer.get_json()["error_description"]}"'
+    assert answer.headers["WWW-Authenticate"] == f'DPoP {said}, algs="PS256 ES256 EdDSA Ed25519"'
 
 
 @pytest.mark.row("U-08")
