@@ -80,6 +80,7 @@ class Limits:
     knowledge_address_day: int = _limit(50, most=100_000)  # from one address
     knowledge_registry_day: int = _limit(2000, most=10_000_000)  # in all
     agency_silence_s: int = _limit(600)  # after which an agency that used to say how it is gives no sign of life
+    adult_years: int = _limit(18, least=0, most=100)  # from which age nobody else has to agree; 0: from any
     record_days: int = _limit(730, LEAST_RECORD_DAYS, 36_500, "the law wants the record kept for a year at least")
     anomaly_again_s: int = _limit(86400, least=0, most=LEAST_RECORD_DAYS * settings.DAY_S)
     anomaly_from_hour: int = _limit(0, least=0, most=23)  # of the night, in Taiwan

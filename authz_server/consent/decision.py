@@ -23,6 +23,7 @@ from authz_server.consent.notice import Notice
 from authz_server.consent.request import AuthorizationParameters, PendingRequest, response_location
 from authz_server.consent.service import REQUEST, WAITING, refusal
 from authz_server.consent.standing import is_for
+from authz_server.core import clock
 from authz_server.core.secrets import digest, new_secret
 from authz_server.identity import levels, turns
 from authz_server.identity.sessions import SignedIn
@@ -74,10 +75,12 @@ def approve(
         what was shown, for nothing is looked at again; session_secret: what a download's code is derived from;
         agency_of: the registration of an agency, which may take requests to prepare what is slow.
     Raises: IdentityNotSufficient; RequestNotUsable, when it was decided, its time ran out, the citizen was frozen,
-        suspended or signed out meanwhile, or it is for somebody else.
+        suspended or signed out meanwhile, it is for somebody else, or another one would have to agree as well.
     """
     if not is_for(pending, signed_in.citizen_id, server_secret=server_secret):
         raise RequestNotUsable("for somebody else")
+    if not agrees_alone(pending, signed_in, settings=settings, now=now):
+        raise RequestNotUsable("the citizen is not of age")
     stated = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
     who, consent_id = signed_in.citizen_id, new_secret("")[:22]
@@ -176,6 +179,16 @@ def _location(pending: PendingRequest, code: str, settings: Settings) -> str:
     if pending.client_id == own.CLIENT_ID:
         return f"{download.PATH}/{pending.transaction_id}"
     return response_location(pending.parameters, settings.issuer, code=code)
+
+
+def agrees_alone(pending: PendingRequest, signed_in: SignedIn, *, settings: Settings, now: datetime) -> bool:
+    """Whether nobody else has to agree: of a minor the legal representative has to, and that one did is not presumed.
+
+    Their own data, which go to nobody else, they may take at any age.
+    Source: Civil Code of Taiwan, articles 12, 77 and 79.
+    """
+    is_for_themselves = pending.client_id == own.CLIENT_ID
+    return is_for_themselves or clock.years_since(signed_in.birthdate, now=now) >= settings.limits.adult_years
 
 
 def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue: Catalogue) -> levels.Stated:

@@ -21,7 +21,7 @@ from werkzeug.wrappers import Response
 from authz_server.clients import own
 from authz_server.clients.service import Client
 from authz_server.consent import service, standing
-from authz_server.consent.decision import SOMEBODY_ELSE, approve, deny, fail, require_identity
+from authz_server.consent.decision import SOMEBODY_ELSE, agrees_alone, approve, deny, fail, require_identity
 from authz_server.consent.errors import IdentityNotSufficient, RequestNotUsable
 from authz_server.consent.notice import Notice, basis, compose
 from authz_server.consent.remembered import Remembered, Slotted, slots
@@ -37,6 +37,7 @@ from authz_server.prepared import lone_connection
 
 blueprint = Blueprint("consent", __name__)
 Problem = Literal["changed", "form"]
+Hindrance = Literal["frozen", "minor"]
 # Nothing of a citizen is in them but what changed since they last agreed.
 _NOTICES: Remembered[tuple[Client, Notice]] = Remembered()
 _PAGES: Remembered[Slotted] = Remembered()
@@ -70,7 +71,7 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     if not csrf.check_form(_action(request_id)):
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
-    if decision == "approve" and signed_in.frozen_at is None:
+    if decision == "approve" and _hindrance(pending, signed_in) is None:
         return _approve(pending, signed_in, form, ticked)
     if decision == "deny":
         with lone_connection() as connection:
@@ -121,9 +122,9 @@ def show(
 
     Args: ticked: optional fields to show as ticked; problem: what to say on top.
     """
-    if signed_in.frozen_at is not None:
-        return _frozen(pending, signed_in)
     _prepare(pending, signed_in)
+    if (hindrance := _hindrance(pending, signed_in)) is not None:
+        return _hindered(pending, signed_in, hindrance)
     notice = notice_of(pending, _client(pending), language.current())
     now = clock.now()
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
@@ -160,11 +161,19 @@ def _prepare(pending: PendingRequest, signed_in: SignedIn) -> None:
     g.form_goes_on = True
 
 
-def _frozen(pending: PendingRequest, signed_in: SignedIn) -> Response:
-    """Who has stopped everything can refuse, or first open their account again."""
-    _prepare(pending, signed_in)
+def _hindrance(pending: PendingRequest, signed_in: SignedIn) -> Hindrance | None:
+    if signed_in.frozen_at is not None:
+        return "frozen"
+    is_free = agrees_alone(pending, signed_in, settings=services().settings, now=clock.now())
+    return None if is_free else "minor"
+
+
+def _hindered(pending: PendingRequest, signed_in: SignedIn, hindrance: Hindrance) -> Response:
+    """Who can't agree can refuse, or do what is left to them."""
     page = render_template(
-        "consent_frozen.html",
+        "consent_hindered.html",
+        hindrance=hindrance,
+        adult_years=services().settings.limits.adult_years,
         signed_in=signed_in,
         request_id=pending.request_id,
         transaction_id=pending.transaction_id,

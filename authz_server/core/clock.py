@@ -23,6 +23,12 @@ def day_of(moment: datetime) -> date:
     return moment.astimezone(LOCAL_TIME).date()
 
 
+def years_since(day: date, *, now: datetime) -> int:
+    """How many whole years ago, in Taiwan, a day was: of a 29 February, in a year without one, as of a 1 March."""
+    today = day_of(now)
+    return today.year - day.year - ((today.month, today.day) < (day.month, day.day))
+
+
 def is_numeric_date(value: object) -> TypeGuard[float]:
     """Whether a JSON value is a moment as JWTs write it: seconds since 1970, which may have a fraction.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
@@ -33,6 +33,7 @@ _FIND = Prepared(
         _session.idle_until,
         _session.expires_at,
         _citizen.name,
+        _citizen.birthdate,
         _citizen.verified_at,
         _citizen.locale,
         _citizen.frozen_at,
@@ -74,6 +75,7 @@ class SignedIn:
 
     citizen_id: CitizenId
     name: str = field(repr=False)
+    birthdate: date = field(repr=False)
     locale: str  # "": none chosen
     level: int
     amr: tuple[str, ...]
@@ -166,6 +168,7 @@ def find(session: Executor, cookie: str | None, *, now: datetime) -> SignedIn | 
     return SignedIn(
         citizen_id=row.citizen_id,
         name=row.name,
+        birthdate=row.birthdate,
         locale=row.locale,
         level=row.level,
         amr=tuple(row.amr),

@@ -20,7 +20,7 @@ from client_examples.registry.books import documents_of
 
 from . import promises
 from .browser import NotOnThePage
-from .citizens import citizens, staff
+from .citizens import everybody
 from .processes import ABOVE, ProcessFailed, pass_by_proxies
 from .sandbox import Sandbox
 from .scenes import clients_of, drive_of, scenes
@@ -37,8 +37,7 @@ def main() -> int:
     """Run a command; the exit code."""
     options = arguments()
     if options.command == "code":
-        everybody = (*citizens(), *staff())
-        print(next(one.one_time_code() for one in everybody if one.username == options.citizen))
+        print(next(one.one_time_code() for one in everybody() if one.username == options.citizen))
         return 0
     pass_by_proxies()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -106,7 +105,7 @@ def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="sandbox", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("command", choices=["demo", "journey", "up", "code"])
-    names = [citizen.username for citizen in (*citizens(), *staff())]
+    names = [citizen.username for citizen in everybody()]
     parser.add_argument("citizen", nargs="?", choices=names, default=names[0], help="of `code`")
     parser.add_argument(
         "--scene",
@@ -166,6 +165,8 @@ def show(sandbox: Sandbox) -> None:
         print(f"            national id {known.national_id}, born {known.birthdate}")
         print(f"            health insurance card {known.card_number}, password {known.card_password}")
         print(f"            national ID card of {known.issued_on}, {known.issued_at}, {known.issue_kind}")
+    for one in sandbox.minors:
+        print(f"  user name {one.username:5} password {one.password:18} secret {one.totp_secret} not of age")
     if sandbox.staff:
         print(
             "At the office's counter, sign in as one of its clerks (codes likewise); its administrator appoints more:"

@@ -66,6 +66,11 @@ def citizens() -> tuple[Citizen, ...]:
     )
 
 
+def minors() -> tuple[Citizen, ...]:
+    """Who is not of age, so that nobody else gets anything of theirs by their word alone."""
+    return _people(("geng", "庚", "QFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "G123456794", "2019-03-03", "0900000007"))
+
+
 def staff() -> tuple[Citizen, ...]:
     """The people of the office: its administrator, then two clerks."""
     return _people(
@@ -73,6 +78,11 @@ def staff() -> tuple[Citizen, ...]:
         ("wu", "戊", "ORSXG5CTMVRXEZLUKRSXG5CTMVRXEZLU", "E123456783", "1985-06-06", "0900000005"),
         ("ji", "己", "PFRGGZDFMZTWQ2LKMFRGGZDFMZTWQ2LK", "F123456784", "1995-07-07", "0900000006"),
     )
+
+
+def everybody() -> tuple[Citizen, ...]:
+    """All of them."""
+    return (*citizens(), *minors(), *staff())
 
 
 def appointments(people: Sequence[Citizen]) -> Iterator[tuple[str, ...]]:

@@ -21,7 +21,7 @@ from . import neighbours
 from .addresses import FRIENDLY_PORTS, Addresses
 from .before import Before
 from .checker import Checker
-from .citizens import Citizen, appointments, citizens, staff
+from .citizens import Citizen, appointments, citizens, minors, staff
 from .postgres import PostgresServer
 from .processes import Process, inherited, run_commands
 from .settings import (
@@ -81,6 +81,7 @@ class Sandbox(Addresses):
         self.work = (work or Path(tempfile.mkdtemp(prefix="mydata-sandbox-"))).resolve()
         self.say = say
         self.citizens: tuple[Citizen, ...] = citizens()
+        self.minors: tuple[Citizen, ...] = minors()
         self.staff: tuple[Citizen, ...] = staff() if "desk" in banks and named_clerks else ()
         self.processes: dict[str, Process] = {}
         self._banks = banks
@@ -245,9 +246,9 @@ class Sandbox(Addresses):
         write_registrations(self.work, self.checker.registration())
         agencies = [self.work / "agency" / name / "agency.toml" for name in AGENCIES]
         clients = [self.work / name / "client.toml" for name in ("proxy", "checker", *self._banks)]
-        people = (*self.citizens, *self.staff)
+        people = (*self.citizens, *self.minors, *self.staff)
         new = [one for one in people if one.username not in self._known]
-        certificates = {one.username: one.take_card(self.work / "ca") for one in self.citizens}
+        certificates = {one.username: one.take_card(self.work / "ca") for one in (*self.citizens, *self.minors)}
         self.commands(
             ["migrate"],
             *(("agency", "add", "--replace", file) for file in agencies),

@@ -87,3 +87,25 @@ def test_a_numeric_date_is_a_number_that_can_be_a_moment(value: object, expected
 def test_who_is_told_to_wait_comes_no_sooner() -> None:
     told = {0.0: 1, -5.0: 1, 0.4: 1, 1.0: 1, 1.000001: 2, 1.4: 2, 59.6: 60, 60.0: 60}
     assert {span: clock.seconds_to_wait(timedelta(seconds=span)) for span in told} == told
+
+
+@pytest.mark.parametrize(
+    ("day", "years"),
+    [
+        (date(2008, 3, 3), 18),
+        (date(2008, 3, 4), 17),
+        (date(2008, 2, 29), 18),
+        (date(2026, 3, 3), 0),
+        (date(2025, 12, 31), 0),
+        (date.min, 2025),
+    ],
+)
+def test_a_year_is_over_when_its_day_begins_in_taiwan(day: date, years: int) -> None:
+    assert clock.years_since(day, now=datetime(2026, 3, 2, 16, tzinfo=UTC)) == years
+    assert clock.years_since(date(2008, 3, 3), now=datetime(2026, 3, 2, 15, 59, 59, tzinfo=UTC)) == 17
+
+
+def test_who_was_born_on_a_leap_day_is_a_year_older_on_the_first_of_march() -> None:
+    days = {date(2026, 2, 28): 17, date(2026, 3, 1): 18, date(2028, 2, 28): 19, date(2028, 2, 29): 20}
+    noons = {day: datetime(day.year, day.month, day.day, 4, tzinfo=UTC) for day in days}
+    assert {day: clock.years_since(date(2008, 2, 29), now=noon) for day, noon in noons.items()} == days

@@ -5,7 +5,7 @@ sides may win.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -407,6 +407,7 @@ def _signed_in(citizen_id: int, now: datetime) -> SignedIn:
     return SignedIn(
         citizen_id=CitizenId(citizen_id),
         name="測試市民甲",
+        birthdate=date(1980, 1, 2),
         locale="en",
         level=1,
         amr=("pwd", "otp"),

@@ -83,12 +83,12 @@ def new_bank(platform: Platform, key: Any = None, **changes: Any) -> Bank:
     return bank
 
 
-def new_citizen(platform: Platform) -> str:
+def new_citizen(platform: Platform, *, birthdate: date = date(1990, 1, 2)) -> str:
     """The user name of a citizen of the test's own."""
     username = f"citizen-{secrets.token_hex(6)}"
     # Straight into the table: nobody signs in with a password, so none has to be hashed.
     person = Citizen(
-        username=username, name="測試市民丙", national_id=next(_NATIONAL_IDS), birthdate=date(1990, 1, 2), locale="en",
+        username=username, name="測試市民丙", national_id=next(_NATIONAL_IDS), birthdate=birthdate, locale="en",
         created_at=clock.now(), verified_at=clock.now(),
     )  # fmt: skip
     with writing(platform) as session:
