@@ -54,10 +54,11 @@ def page(signed_in: SignedIn, request_id: str) -> Response:
         with lone_connection() as connection:
             location = fail(connection, pending, SOMEBODY_ELSE, settings=services().settings, now=clock.now())
         return redirect(location, code=303)
-    try:
-        require_identity(pending, signed_in, catalogue=services().catalogue)
-    except IdentityNotSufficient:
-        return redirect(sign_in_url(), code=303)
+    if hindrance(pending, signed_in) is None:
+        try:
+            require_identity(pending, signed_in, catalogue=services().catalogue)
+        except IdentityNotSufficient:
+            return redirect(sign_in_url(), code=303)
     return show(pending, signed_in)
 
 
@@ -71,7 +72,7 @@ def decide(signed_in: SignedIn, request_id: str) -> Response:
     if not csrf.check_form(_action(request_id)):
         return show(pending, signed_in, problem="form", status=403)
     decision = form.get("decision")
-    if decision == "approve" and _hindrance(pending, signed_in) is None:
+    if decision == "approve" and hindrance(pending, signed_in) is None:
         return _approve(pending, signed_in, form, ticked)
     if decision == "deny":
         with lone_connection() as connection:
@@ -123,8 +124,8 @@ def show(
     Args: ticked: optional fields to show as ticked; problem: what to say on top.
     """
     _prepare(pending, signed_in)
-    if (hindrance := _hindrance(pending, signed_in)) is not None:
-        return _hindered(pending, signed_in, hindrance)
+    if (why := hindrance(pending, signed_in)) is not None:
+        return _hindered(pending, signed_in, why)
     notice = notice_of(pending, _client(pending), language.current())
     now = clock.now()
     minutes_left = max(0, int((pending.deadline_at - now).total_seconds() // 60))
@@ -161,18 +162,21 @@ def _prepare(pending: PendingRequest, signed_in: SignedIn) -> None:
     g.form_goes_on = True
 
 
-def _hindrance(pending: PendingRequest, signed_in: SignedIn) -> Hindrance | None:
+def hindrance(pending: PendingRequest, signed_in: SignedIn) -> Hindrance | None:
+    """Why this citizen can agree to nothing, however they prove who they are: so it is said before that is asked."""
+    if pending.parameters.at_desk:  # nothing is consented to there
+        return None
     if signed_in.frozen_at is not None:
         return "frozen"
     is_free = agrees_alone(pending, signed_in, settings=services().settings, now=clock.now())
     return None if is_free else "minor"
 
 
-def _hindered(pending: PendingRequest, signed_in: SignedIn, hindrance: Hindrance) -> Response:
+def _hindered(pending: PendingRequest, signed_in: SignedIn, why: Hindrance) -> Response:
     """Who can't agree can refuse, or do what is left to them."""
     page = render_template(
         "consent_hindered.html",
-        hindrance=hindrance,
+        hindrance=why,
         adult_years=services().settings.limits.adult_years,
         signed_in=signed_in,
         request_id=pending.request_id,

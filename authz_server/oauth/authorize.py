@@ -44,7 +44,11 @@ def authorize(request: Request) -> Response:
         if error:
             location = decision.fail(connection, pending, error, settings=services().settings, now=now)
             return redirect(location, 303)
-    if not signed_in or _not_sufficient(pending, signed_in):
+    if not signed_in:
+        return redirect(f"/sign-in?request={pending.request_id}", 303)
+    if consent_views.hindrance(pending, signed_in) is not None:
+        return consent_views.show(pending, signed_in)
+    if _not_sufficient(pending, signed_in):
         return redirect(f"/sign-in?request={pending.request_id}", 303)
     if not levels.reached(signed_in.level, pending.wished_level):
         # Straight on to the question, if nothing here is that strong; and whoever does not want to, can go on as well.

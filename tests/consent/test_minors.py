@@ -1,7 +1,6 @@
 """Who is not of age agrees to nothing alone, and nobody is presumed to have agreed with them."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -102,7 +101,7 @@ def test_their_own_data_they_take_at_any_age_but_not_to_a_counter(platform: Plat
         minor = Minor(platform)
         client = minor.browser.client
 
-        def chosen(path: str, form: Mapping[str, str]) -> TestResponse:
+        def chosen(path: str, form: dict[str, str]) -> TestResponse:
             return client.get(client.post(path, data=hidden_fields(client.get(path).text) | form).location)
 
         counter = chosen(f"/counter/offices/{office.client_id}/childcare", {"fia.property/tax_year": "113"})
@@ -112,6 +111,19 @@ def test_their_own_data_they_take_at_any_age_but_not_to_a_counter(platform: Plat
         assert download.status_code == 200
         assert minor.browser.decide(download).status_code == 303
         assert minor.left()[0] == 1
+
+
+def test_nobody_gets_a_stronger_way_to_sign_in_only_to_be_told_no(platform: Platform) -> None:
+    bank, wanted = platform.bank, platform.detail("ris.id-card-image")
+    with clock.frozen(OF_AGE - timedelta(days=1)):
+        minor = Minor(platform)
+        minor.browser = platform.citizen(minor.username, level=3)
+        page = minor.browser.authorize(bank.client_id, bank.push(wanted))
+        for shown in (page, minor.browser.client.get(f"/consent/{request_of(page)}")):
+            assert shown.status_code == 403
+        clock.advance(timedelta(days=1))
+        assert "/sign-in" in str(minor.browser.client.get(f"/consent/{request_of(page)}").location)
+        assert minor.left() == (0, [])
 
 
 @pytest.mark.parametrize("years", [19, 20, 0])
