@@ -1,6 +1,7 @@
 """What every template may call."""
 
 import base64
+import mimetypes
 import re
 from hashlib import sha256, sha384
 from pathlib import Path
@@ -25,6 +26,7 @@ _TELEPHONE: Final = re.compile(r"(?<![0-9A-Z-])[+(]?[0-9][0-9()# -]{4,}[0-9](?![
 
 def init_app(app: Flask, *, issuer: str, sandbox: bool) -> None:
     """Add the functions that base.html and its children call."""
+    mimetypes.add_type("application/yaml", ".yaml")  # RFC 9512; few systems know it
     digests: dict[str, str] = {}
     scripts: dict[str, Markup] = {}
 

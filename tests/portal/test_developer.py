@@ -37,7 +37,10 @@ from tests.support.typography import spaced
 
 TAKEN, UNTIMELY, REFUSED = "This is taken", "It is right, but not at this moment", "This is refused"
 NOW = 1_800_000_000
-DESCRIPTION = ROOT / "docs" / "openapi.yaml"
+DOCUMENTS = {
+    "openapi.yaml": (ROOT / "docs" / "openapi.yaml", "application/yaml"),
+    "changes.md": (ROOT / "CHANGELOG.md", "text/markdown"),
+}
 DEEP = base64url(b'{"sub":"x","deep":%s%s}' % (b"[" * 900, b"]" * 900))  # as deep as the parser goes, nearly
 
 
@@ -263,16 +266,17 @@ def test_where_an_access_token_comes_along_the_proof_has_to_name_it(platform: Pl
     assert "no ath" in page
 
 
-def test_the_metadata_lead_to_the_page_and_it_to_the_description_of_all_endpoints(platform: Platform) -> None:
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_metadata_lead_to_the_page_and_it_to_what_describes_the_endpoints(platform: Platform, name: str) -> None:
     browser = platform.browser()
     metadata = browser.get("/.well-known/openid-configuration").json
     assert metadata
     page = browser.get(metadata["service_documentation"].removeprefix(ISSUER))
     assert page.status_code == 200
-    links = re.findall(rf'href="{re.escape(ISSUER)}(/static/openapi\.yaml[^"]*)"', page.text)
+    links = re.findall(rf'href="{re.escape(ISSUER)}(/static/{re.escape(name)}[^"]*)"', page.text)
     assert len(links) == 1
     with browser.get(links[0]) as described:
-        assert described.data == DESCRIPTION.read_bytes()
+        assert (described.data, described.mimetype) == (DOCUMENTS[name][0].read_bytes(), DOCUMENTS[name][1])
         assert "immutable" in described.headers["Cache-Control"]
 
 

@@ -13,7 +13,8 @@ DESCRIBED = re.compile(r"^([a-z][a-z-]*):.*?## \S", re.MULTILINE)
 
 
 def documents() -> list[tuple[Path, str]]:
-    return [(path, text) for path, text in our_texts() if path.suffix == ".md"]
+    """Each where it lies: a link to it would lead from there to other places."""
+    return [(path, text) for path, text in our_texts() if path.suffix == ".md" and not (ROOT / path).is_symlink()]
 
 
 def makefile() -> str:
