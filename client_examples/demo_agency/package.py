@@ -58,7 +58,8 @@ def describe(file: File) -> dict[str, Any]:
 
 def encrypt(archive: bytes, recipient: ECKey | RSAKey) -> str:
     """Encrypt to the recipient's key. Some 0.1 s for 20 MB, all of it in memory: fine for an agency's scan."""
-    algorithm = "ECDH-ES" if isinstance(recipient, ECKey) else "RSA-OAEP-256"
+    # The key's own `alg` first: many a library opens nothing else with it (RFC 7517 section 4.4).
+    algorithm = recipient.alg or ("ECDH-ES" if isinstance(recipient, ECKey) else "RSA-OAEP-256")
     kid = recipient.kid or recipient.thumbprint()
     header = {"alg": algorithm, "enc": "A256GCM", "cty": "application/zip", "kid": kid}
     return jwe.encrypt_compact(header, archive, recipient, algorithms=[algorithm, "A256GCM"])

@@ -189,4 +189,6 @@ def recipient_key(jwk: dict[str, Any]) -> ECKey | RSAKey:
         raise Refused("recipient_jwk is not a key") from error
     if not isinstance(key, ECKey | RSAKey) or key.is_private or jwk.get("use", "enc") != "enc":
         raise Refused("recipient_jwk is not a strong public key for encryption")
+    if key.alg not in {None, *(("ECDH-ES", "ECDH-ES+A256KW") if isinstance(key, ECKey) else ("RSA-OAEP-256",))}:
+        raise Refused("recipient_jwk is for an algorithm that is not ours")
     return key

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator, FormatChecker
-from jwcrypto import jwk
+from jwcrypto import jwe, jwk
 from pypdf import PdfReader
 
 from client_examples.demo_agency import scan
@@ -127,6 +127,17 @@ def test_the_pdf_names_the_character_map_of_its_font(world: World) -> None:
 def test_a_package_can_be_encrypted_to_an_rsa_key(world: World) -> None:
     world.recipient = jwk.JWK.generate(kty="RSA", size=2048, kid="rsa-enc", use="enc")
     assert json.loads(granted(world, "bli.enrolment")["data.json"])["national_id"] == JIA
+
+
+@pytest.mark.parametrize("alg", ["ECDH-ES", "ECDH-ES+A256KW", None])
+def test_a_package_is_encrypted_as_the_key_itself_says(world: World, alg: str | None) -> None:
+    named = {} if alg is None else {"alg": alg}
+    world.recipient = jwk.JWK.generate(kty="EC", crv="P-256", kid="bank-enc", use="enc", **named)
+    answer = world.fetch("bli.enrolment")
+    assert "data.json" in world.open(answer.data)
+    package = jwe.JWE()
+    package.deserialize(answer.get_data(as_text=True))
+    assert package.jose_header["alg"] == (alg or "ECDH-ES")
 
 
 def test_somebody_else_cannot_open_the_package(world: World) -> None:

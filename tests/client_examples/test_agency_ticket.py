@@ -70,6 +70,9 @@ ALTERED: dict[str, dict[str, Any]] = {
     "identified somehow": {"acr": "level-1"},
     "a private key": {"recipient_jwk": jwk.JWK.generate(kty="EC", crv="P-256").export_private(as_dict=True)},
     "a key for signatures": {"recipient_jwk": jwk.JWK.generate(kty="EC", crv="P-256", use="sig").export_public(True)},
+    "a key for an algorithm that is not ours": {
+        "recipient_jwk": jwk.JWK.generate(kty="RSA", size=2048, alg="RSA-OAEP").export_public(as_dict=True)
+    },
     "a key on another curve": {"recipient_jwk": P384.export_public(as_dict=True)},
     "a short RSA key": {"recipient_jwk": RSA_1024.export_public(as_dict=True)},
     "a shared secret": {"recipient_jwk": {"kty": "oct", "k": "c2VjcmV0"}},
