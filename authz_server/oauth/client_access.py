@@ -69,6 +69,14 @@ def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope
     return client, proof
 
 
+def is_good(services: Services, token: str, client_id: str) -> bool:
+    """Whether this is a token of this client that opens something yet."""
+    try:
+        return bool(_claims(services, token)["client_id"] == client_id)
+    except InvalidToken:
+        return False
+
+
 def _claims(services: Services, token: str) -> dict[str, Any]:
     try:
         claims = jose.verify(token, services.keys, algorithms=(jose.OWN_ALG,), typ=TYPE).claims

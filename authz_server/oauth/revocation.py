@@ -6,6 +6,8 @@ from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 
 from authz_server.core import clock
 from authz_server.counter import clerks
+from authz_server.extensions import services
+from authz_server.oauth import client_access
 from authz_server.oauth.errors import UnsupportedTokenType
 from authz_server.oauth.params import FormRequest
 from authz_server.prepared import lone_connection
@@ -34,6 +36,8 @@ class RevocationEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no type
         revoke = next((kinds[prefix] for prefix in kinds if token.startswith(prefix)), None)
         if revoke is None and payload.find("token_type_hint") == "refresh_token":
             raise UnsupportedTokenType  # there are none, so this is somebody else's
+        if revoke is None and client_access.is_good(services(), token, client.client_id):
+            raise UnsupportedTokenType  # nobody keeps these: it stays good for its five minutes
         revoke = revoke or access_tokens.revoke  # which finds none, and spends the assertion as for any other
         with lone_connection() as connection:
             revoke(connection, token, client_id=client.client_id, spend=[client.identifier], now=clock.now())

@@ -104,6 +104,20 @@ def test_a_client_that_was_suspended_a_moment_ago_gets_no_access(own_platform: P
     refused(access(own_platform.bank), 401, "invalid_client")
 
 
+def test_a_client_is_not_told_that_its_own_token_were_revoked(platform: Platform) -> None:
+    bank, other = platform.bank, platform.other_bank
+    with clock.frozen(clock.now()):
+        token = access(bank).get_json()["access_token"]
+        # Nobody keeps these, so they can't be taken back: RFC 7009 section 2.2.1.
+        refused(bank.post("/revoke", {"token": token}), 400, "unsupported_token_type")
+        refused(call(bank, "GET", "any", token=token), 404, "not_found")  # it is still good
+        # To anybody else it is as unknown as any, and so it is to all once it has run out.
+        for asking, sent in ((other, token), (bank, token[:-9]), (bank, "a.b.c")):
+            assert asking.post("/revoke", {"token": sent}).status_code == 200
+        clock.advance(timedelta(seconds=client_access.TTL_S))
+        assert bank.post("/revoke", {"token": token}).status_code == 200
+
+
 def test_each_action_needs_its_scope_and_no_other_scope_is_given(platform: Platform) -> None:
     grant_id = platform.tokens(platform.detail("ris.personal"))["grant_id"]
     refused(call(platform.bank, "DELETE", grant_id, scope="grant_management_query"), 403, "insufficient_scope")
