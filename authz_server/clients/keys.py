@@ -10,6 +10,9 @@ from authz_server.core.jose import KEY_MANAGEMENT, SIGNING, BadKey, Key, KeySet,
 # It goes into headers and records; a database or a serialiser may choke on what else JSON allows in a string.
 _KID = re.compile(r"[\x21-\x7e]{1,200}")
 
+# What packages are encrypted to, for whoever has another key.
+RECIPIENTS = "EC P-256 (ECDH-ES, ECDH-ES+A256KW) or RSA of 2048 to 4096 bits (RSA-OAEP-256)"
+
 
 def encryption_key(keys: KeySet) -> Key | None:
     """The key in force for encryption: the first whose `use` is `enc` and that we encrypt to."""

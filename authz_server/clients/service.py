@@ -15,6 +15,7 @@ from authz_server.catalogue.document import Problem
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
+from authz_server.clients.keys import RECIPIENTS, encryption_key
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
@@ -71,6 +72,12 @@ def register(
     Raises: RegistrationError, also if the client is known and `replace` is not said.
     """
     client = read_client(document, context, registered_on=day_of(now))
+    offered = client.jwks if client.policy.may_ask_for_datasets else None
+    if offered and any(key.use == "enc" for key in offered) and encryption_key(offered) is None:
+        # Not asked of what is registered already: it goes on, with a key in each of its requests.
+        raise RegistrationError(
+            [Problem(("jwks",), f"has no key of use enc that packages are encrypted to: {RECIPIENTS}")]
+        )
     known = session.get(ClientRow, client.client_id)
     if client.client_id == own.CLIENT_ID:
         raise RegistrationError([Problem(("client_id",), "is the platform's own")])

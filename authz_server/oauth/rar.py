@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from authz_server.catalogue.model import Catalogue, Dataset
-from authz_server.clients.keys import recipient_jwk
+from authz_server.clients.keys import RECIPIENTS, recipient_jwk
 from authz_server.clients.model import Client, PurposeDataset
 from authz_server.consent.details import DETAILS_TYPE, RequestedDataset, as_registered, check_within_ceiling
 from authz_server.core.jose import BadKey
@@ -169,7 +169,7 @@ def _recipient(detail: Detail, key: "_Once") -> dict[str, Any]:
         return recipient_jwk(detail["recipient_jwk"])
     except BadKey:
         raise InvalidAuthorizationDetails(
-            "recipient_jwk is not a public encryption key, EC P-256 or RSA of at least 2048 bits."
+            f"recipient_jwk is not a public key that packages are encrypted to: {RECIPIENTS}."
         ) from None
 
 
@@ -205,5 +205,7 @@ class _Once:
         if self._key is None:
             self._key = self._key_of_client()
         if self._key is None:
-            raise InvalidAuthorizationDetails("recipient_jwk is missing, and the client registered no encryption key.")
+            raise InvalidAuthorizationDetails(
+                "recipient_jwk is missing, and the client has no key of use enc that packages are encrypted to."
+            )
         return self._key

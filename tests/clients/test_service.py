@@ -1,6 +1,7 @@
 """Registering, suspending, resuming, on both databases."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -37,6 +38,22 @@ def test_a_bad_document_leaves_nothing_behind(session: Session, context: Context
     with pytest.raises(RegistrationError):
         service.register(session, bank(profile="other"), context=context, now=NOW)
     assert session.scalars(select(Client.client_id)).all() == [own.CLIENT_ID]
+
+
+@pytest.mark.parametrize(
+    "useless",
+    [jwks("RSA-OAEP-256")["keys"][0] | {"alg": "RSA-OAEP-512"}, jwks("ES384")["keys"][0] | {"use": "enc", "alg": None}],
+)
+def test_who_registers_only_keys_that_nothing_is_encrypted_to_is_told_so(
+    session: Session, context: Context, useless: dict[str, Any]
+) -> None:
+    useless = {name: value for name, value in useless.items() if value is not None}
+    keys = [*jwks("ES256")["keys"], useless]
+    with pytest.raises(RegistrationError, match="jwks: has no key of use enc that packages are encrypted to: EC P-256"):
+        service.register(session, bank(jwks={"keys": keys}), context=context, now=NOW)
+    # Beside one that serves it harms nobody, and a client may have none: each request can bring its own.
+    for served in ([*keys, *jwks("ECDH-ES")["keys"]], jwks("ES256")["keys"]):
+        service.register(session, bank(jwks={"keys": served}), context=context, now=NOW, replace=True)
 
 
 def test_only_the_members_of_public_keys_are_kept(session: Session, context: Context) -> None:
