@@ -12,11 +12,17 @@ _KID = re.compile(r"[\x21-\x7e]{1,200}")
 
 # What packages are encrypted to, for whoever has another key.
 RECIPIENTS = "EC P-256 (ECDH-ES, ECDH-ES+A256KW) or RSA of 2048 to 4096 bits (RSA-OAEP-256)"
+NO_RECIPIENT = f"no key of use enc that packages are encrypted to: {RECIPIENTS}"
 
 
 def encryption_key(keys: KeySet) -> Key | None:
     """The key in force for encryption: the first whose `use` is `enc` and that we encrypt to."""
     return next((key for key in keys if key.use == "enc" and is_recipient(key)), None)
+
+
+def only_unusable_recipients(keys: KeySet) -> bool:
+    """Whether there is a key of use enc, and none that we encrypt to."""
+    return encryption_key(keys) is None and any(key.use == "enc" for key in keys)
 
 
 def signing_keys(keys: KeySet) -> tuple[Key, ...]:

@@ -15,7 +15,7 @@ from authz_server.catalogue.document import Problem
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients import own
 from authz_server.clients.document import Context, RegistrationError, read_agency, read_client
-from authz_server.clients.keys import RECIPIENTS, encryption_key
+from authz_server.clients.keys import NO_RECIPIENT, only_unusable_recipients
 from authz_server.clients.model import Client, RegisteredAgency
 from authz_server.clients.models import Agency as AgencyRow
 from authz_server.clients.models import Client as ClientRow
@@ -73,11 +73,9 @@ def register(
     """
     client = read_client(document, context, registered_on=day_of(now))
     offered = client.jwks if client.policy.may_ask_for_datasets else None
-    if offered and any(key.use == "enc" for key in offered) and encryption_key(offered) is None:
+    if offered and only_unusable_recipients(offered):
         # Not asked of what is registered already: it goes on, with a key in each of its requests.
-        raise RegistrationError(
-            [Problem(("jwks",), f"has no key of use enc that packages are encrypted to: {RECIPIENTS}")]
-        )
+        raise RegistrationError([Problem(("jwks",), f"has {NO_RECIPIENT}")])
     known = session.get(ClientRow, client.client_id)
     if client.client_id == own.CLIENT_ID:
         raise RegistrationError([Problem(("client_id",), "is the platform's own")])

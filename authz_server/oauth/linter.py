@@ -14,7 +14,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeGuard
 import orjson
 
 from authz_server.clients.document import SIGNING_KEYS
-from authz_server.clients.keys import is_recipient, signing_keys
+from authz_server.clients.keys import NO_RECIPIENT, is_recipient, only_unusable_recipients, signing_keys
 from authz_server.clients.model import Client
 from authz_server.core import clock, dpop, jose
 from authz_server.core.errors import DomainError
@@ -151,6 +151,8 @@ def _keys(text: str) -> Report:
     refused = None
     if is_set and not signing_keys(keys):
         refused = f"no key to sign with ({SIGNING_KEYS})"
+    elif is_set and only_unusable_recipients(keys):
+        refused = NO_RECIPIENT
     elif not any(map(_served, keys)):
         refused = "its use, alg and curve are those of no algorithm that is taken here"
     contents = tuple((key.kid, _served(key)) for key in keys)

@@ -360,6 +360,10 @@ def test_of_keys_it_says_what_each_serves_for(platform: Platform) -> None:
     assert f"<h2>{TAKEN}</h2>" in one
     without = said(platform, orjson.dumps(public(encryption)).decode())
     assert "no key to sign with" in without
+    useless = encryption.public_jwk() | {"alg": "ECDH-ES+A128KW"}
+    unsealed = said(platform, orjson.dumps({"keys": [signing.public_jwk(), useless]}).decode())
+    assert f"<h2>{REFUSED}</h2>" in unsealed
+    assert "no key of use enc that packages are encrypted to" in unsealed
 
 
 def test_a_key_that_serves_for_nothing_is_refused(platform: Platform) -> None:
