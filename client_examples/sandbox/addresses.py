@@ -8,6 +8,10 @@ FRIENDLY_PORTS = {
 }  # fmt: skip
 
 
+# Of whoever follows docs/integrate.md: their bank.
+GUIDES_BANK = f"{LOOPBACK}:8009"
+
+
 class Addresses:
     """A port on loopback for each part. Args: wanted: taken if all of them are free."""
 

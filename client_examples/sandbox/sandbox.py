@@ -18,7 +18,7 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from . import neighbours
-from .addresses import FRIENDLY_PORTS, Addresses
+from .addresses import FRIENDLY_PORTS, GUIDES_BANK, Addresses
 from .before import Before
 from .checker import Checker
 from .citizens import Citizen, appointments, citizens, minors, staff
@@ -218,6 +218,7 @@ class Sandbox(Addresses):
         # Elsewhere these are https, and public.
         server["allowed_outbound_hosts"] = [
             *(self._bind(name) for name in ("ca", "bank", "agency")),
+            GUIDES_BANK,
             *(urlsplit(agency["url"]).netloc for agency in self._outside.values()),
         ]
         server["registries"] = registry_settings(self.registry_url, self.work / "registry")
