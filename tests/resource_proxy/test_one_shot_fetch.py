@@ -1,7 +1,9 @@
 """The chain: what is asked of whom, in which order, and what the client gets."""
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qs, parse_qsl
 
 import pytest
@@ -17,6 +19,7 @@ from resource_proxy.authz_client import form_encoded
 from resource_proxy.config import ProxySettings
 from resource_proxy.connectors.base import CHUNK_BYTES
 from tests.resource_proxy.people import (
+    AGENCY,
     DATASET,
     LARGE,
     PROXY_URL,
@@ -32,6 +35,12 @@ from tests.resource_proxy.people import (
 )
 from tests.resource_proxy.wire import Peer, Request, json_reply, reply
 from tests.support.waiting import wait_until
+
+NO_RECORD = reply(
+    404,
+    b'{"type":"urn:mydata:problem:no-record","status":404}',
+    content_type="application/problem+json; charset=utf-8",
+)
 
 
 def jose_reply(body: bytes) -> bytes:
@@ -328,8 +337,7 @@ def test_of_several_levels_that_would_do_each_is_named(http: FlaskClient, authz:
 def test_no_record_is_an_answer_of_its_own_and_on_record(
     http: FlaskClient, authz: Authz, agency: Peer, client: Client
 ) -> None:
-    problem = b'{"type":"urn:mydata:problem:no-record","status":404}'
-    agency.answer = lambda _: reply(404, problem, content_type="application/problem+json; charset=utf-8")
+    agency.answer = lambda _: NO_RECORD
     answer = http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
     assert (answer.status_code, answer.mimetype) == (404, "application/problem+json")
     assert answer.json is not None
@@ -504,4 +512,53 @@ def test_a_bug_in_mid_stream_is_not_blamed_on_the_client(
     assert [(said["outcome"], said.get("reason")) for said in authz.outcomes] == [
         ("delivering", None),
         ("failed", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (reply(202, retry_after="60"), {"fetch.preparing": {"retry_after_s": 60}}),
+        (NO_RECORD, {"fetch.no_record": {}}),
+        (reply(500), {"fetch.failed": {"reason": "agency_down"}}),
+        (reply(200, looks_sealed(1024), content_type="application/jose"), {"fetch.delivered": {"bytes": 1024}}),
+    ],
+)
+def test_the_log_says_of_each_fetch_how_it_ended(
+    http: FlaskClient,
+    authz: Authz,
+    agency: Peer,
+    client: Client,
+    caplog: pytest.LogCaptureFixture,
+    answer: Any,
+    told: dict[str, dict[str, Any]],
+) -> None:
+    agency.answer = lambda _: answer
+    with caplog.at_level(logging.INFO, "mydata"):
+        http.get(f"/data/{DATASET}", headers=client.headers(new_token()))
+    known = {"transaction_id": "T7K2M-9QXA-4F3C", "agency_id": AGENCY, "dataset_id": DATASET}
+    assert fetches_in(caplog) == [(name, known | more) for name, more in told.items()]
+
+
+def test_the_log_says_when_a_failure_could_not_be_reported(
+    http: FlaskClient, authz: Authz, agency: Peer, client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    agency.answer = lambda _: reply(500)
+    authz.outcome_says["failed"] = 503
+    with caplog.at_level(logging.INFO, "mydata"):
+        assert http.get(f"/data/{DATASET}", headers=client.headers(new_token())).status_code == 503
+    assert [(name, more.get("attempt")) for name, more in fetches_in(caplog)] == [
+        ("fetch.unreported", 1),
+        ("fetch.unreported", 2),
+        ("fetch.failed", None),
+    ]
+    assert authz.said == ["failed", "failed"]
+
+
+def fetches_in(caplog: pytest.LogCaptureFixture) -> list[tuple[str, dict[str, Any]]]:
+    """What the log says of fetches, in order."""
+    return [
+        (record.message, record.identifiers)  # type: ignore[attr-defined]  # as `logging.event` has it
+        for record in caplog.records
+        if record.message.startswith("fetch.")
     ]
