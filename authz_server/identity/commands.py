@@ -112,6 +112,18 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
     _show(enrolment, codes)
 
 
+@citizen.command("correct")
+@click.argument("username")
+@click.option("--name")
+@click.option("--birthdate", help="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]))
+def correct(username: str, name: str | None, birthdate: datetime | None) -> None:
+    """Set right what the register says of a citizen by now; it is on their record, and they are told."""
+    born = birthdate.date() if birthdate else None
+    with session_for(config.load()) as session:
+        service.correct(session, username, name=name, birthdate=born, now=clock.now())
+    click.echo(f"citizen {username} corrected")
+
+
 @citizen.command("add-certificate")
 @click.argument("username")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))

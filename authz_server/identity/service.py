@@ -1,7 +1,7 @@
 """Accounts of citizens: made, suspended and equipped anew by the operator."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -107,6 +107,29 @@ def reset_credentials(
     sessions.end_all(session, citizen_id, now=now)
     _tell(session, citizen_id, "account.reset", now=now)
     return _enrol(session, citizen_id, username, totp_secret=totp_secret, server_secret=server_secret)
+
+
+def correct(
+    session: Session, username: str, *, name: str | None = None, birthdate: date | None = None, now: datetime
+) -> CitizenId:
+    """Set right what the register says of a citizen by now: what is given, at once everywhere. The caller commits.
+
+    Raises: AccountProblem.
+    """
+    changed: dict[str, Any] = {} if name is None else {"name": name}
+    changed |= {} if birthdate is None else {"birthdate": birthdate}
+    if not changed:
+        raise AccountProblem("nothing is said to be otherwise")
+    citizen_id = id_of(session, username)
+    known = {each.name: CITIZEN.c[each.name] for each in fields(Person)}
+    before = Person(**session.execute(select(*known.values()).where(CITIZEN.c.id == citizen_id)).one()._mapping)
+    # What else is there was right by the rules of its time.
+    wrong = _problems(replace(before, **changed), clock.day_of(now))
+    if problems := [problem for problem in wrong if problem.partition(":")[0] in changed]:
+        raise AccountProblem("; ".join(problems))
+    session.execute(update(CITIZEN).where(CITIZEN.c.id == citizen_id).values(changed))
+    _tell(session, citizen_id, "account.corrected", now=now)
+    return citizen_id
 
 
 def suspend(session: Session, username: str, *, now: datetime) -> CitizenId:

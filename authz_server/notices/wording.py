@@ -175,6 +175,12 @@ TOLD: Final[Mapping[str, Told]] = {
         "The operator of this platform did it. Password and authenticator are new; all other ways were removed, so "
         "please add them again. " + IF_NOT_YOU[1],
     ),
+    "account.corrected": safe(
+        "您的姓名或出生日期已更正",
+        "Your name or date of birth was corrected",
+        "由本平臺的管理者依戶政資料辦理。" + IF_NOT_YOU[0],
+        "The operator of this platform did it, as the register says it. " + IF_NOT_YOU[1],
+    ),
     "account.suspended": safe(
         "您的帳號已停用",
         "Your account was suspended",

@@ -109,6 +109,7 @@ SENTENCES: Final[Mapping[str, LazyString]] = {
     ),
     "account.created": lazy_gettext("Your account was opened"),
     "account.reset": lazy_gettext("Your ways to sign in were renewed"),
+    "account.corrected": lazy_gettext("Your name or date of birth was corrected"),
     "account.suspended": lazy_gettext("Your account was suspended"),
     "account.resumed": lazy_gettext("Your account was opened again"),
     "contact.proposed": lazy_gettext("A code was sent to a new address of yours, to verify it"),

@@ -12,10 +12,11 @@ from authz_server.config import Settings
 from authz_server.consent import views
 from authz_server.consent.models import Consent
 from authz_server.core import clock
+from authz_server.identity import service as identity
 from authz_server.identity.models import Citizen
 from tests.counter.office import new_office
 from tests.support.platform import CitizenBrowser, Platform, answer_of, hidden_fields
-from tests.support.protocol import new_citizen, rows
+from tests.support.protocol import new_citizen, rows, writing
 
 BORN = date(2008, 3, 3)
 OF_AGE = datetime(2026, 3, 3, tzinfo=clock.LOCAL_TIME)
@@ -124,6 +125,16 @@ def test_nobody_gets_a_stronger_way_to_sign_in_only_to_be_told_no(platform: Plat
         clock.advance(timedelta(days=1))
         assert "/sign-in" in str(minor.browser.client.get(f"/consent/{request_of(page)}").location)
         assert minor.left() == (0, [])
+
+
+def test_a_date_of_birth_that_is_set_right_counts_at_once(platform: Platform) -> None:
+    with clock.frozen(OF_AGE - timedelta(days=1)):
+        minor = Minor(platform)
+        page = minor.asked()
+        with writing(platform) as session:
+            identity.correct(session, minor.username, birthdate=BORN - timedelta(days=1), now=clock.now())
+        asked = minor.browser.client.get(f"/consent/{request_of(page)}")
+        assert "code" in answer_of(minor.browser.decide(asked))
 
 
 @pytest.mark.parametrize("years", [19, 20, 0])

@@ -83,6 +83,15 @@ def test_suspend_resume_and_reset(run: Run, engine: Engine) -> None:
     assert before.totp_secret_encrypted != after.totp_secret_encrypted
 
 
+def test_a_name_and_a_date_of_birth_are_set_right(run: Run, engine: Engine) -> None:
+    run(*ADD, "--password", PASSWORD)
+    told = run("correct", PERSON.username, "--name", "測試市民新", "--birthdate", "1990-01-03")
+    assert told.output == "citizen citizen-a corrected\n"
+    with engine.connect() as connection:
+        row = connection.execute(select(CITIZEN)).one()
+    assert (row.name, row.birthdate.isoformat()) == ("測試市民新", "1990-01-03")
+
+
 @pytest.mark.parametrize("kept", [None, b"too short"])
 def test_no_credentials_are_given_out_under_a_secret_that_no_server_starts_with(
     run: Run, engine: Engine, tmp_path: Path, kept: bytes | None

@@ -1,19 +1,20 @@
 """Accounts: what is stored of their secrets, and what the operator may do with them."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.models import AuditEntry
+from authz_server.core import clock
 from authz_server.identity import contact, credentials, national_id, passwords, recovery, service, sessions, totp
 from authz_server.identity.errors import AccountProblem, WrongCredentials
 from authz_server.identity.methods.password_totp import PasswordTotp, set_totp
-from authz_server.identity.models import CITIZEN
+from authz_server.identity.models import CITIZEN, Citizen
 from tests.identity.support import NOW, OTHER_PERSON, PASSWORD, PERSON, SERVER_SECRET, TOTP_SECRET, code_at, enrol
 
 CANARIES = (PASSWORD, TOTP_SECRET)
@@ -176,6 +177,44 @@ def test_suspending_and_resuming_twice_is_told(session: Session) -> None:
         ("account.suspended", "operator"),
         ("account.resumed", "operator"),
     ]
+
+
+def test_what_the_register_says_otherwise_is_set_right_and_on_record(session: Session) -> None:
+    enrol(session, OTHER_PERSON)
+    citizen_id = enrol(session).citizen_id
+    service.correct(session, PERSON.username, name="測試市民新", now=NOW)
+    service.correct(session, PERSON.username, birthdate=date(2010, 5, 6), now=NOW)
+    known = {row.id: (row.name, row.birthdate) for row in session.scalars(select(Citizen))}
+    assert known.pop(citizen_id) == ("測試市民新", date(2010, 5, 6))
+    assert list(known.values()) == [(OTHER_PERSON.name, OTHER_PERSON.birthdate)]
+    entries = select(AuditEntry.event, AuditEntry.actor).where(AuditEntry.citizen_id == citizen_id)
+    told = [tuple(row) for row in session.execute(entries.order_by(AuditEntry.id))]
+    assert told == [("account.created", "operator"), *[("account.corrected", "operator")] * 2]
+
+
+@pytest.mark.parametrize(
+    ("username", "changes", "problem"),
+    [
+        (PERSON.username, {}, "nothing is said to be otherwise"),
+        ("nobody", {"name": "測試市民新"}, "no account"),
+        (PERSON.username, {"name": " "}, "name: 1 to 100"),
+        (PERSON.username, {"birthdate": clock.day_of(NOW) + timedelta(days=1)}, "birthdate: lies in the future"),
+    ],
+)
+def test_what_can_not_be_right_changes_nothing(
+    session: Session, username: str, changes: dict[str, Any], problem: str
+) -> None:
+    enrol(session)
+    with pytest.raises(AccountProblem, match=f"^{problem}"):
+        service.correct(session, username, **changes, now=NOW)
+    (row,) = session.scalars(select(Citizen))
+    assert (row.name, row.birthdate) == (PERSON.name, PERSON.birthdate)
+
+
+def test_what_was_right_by_older_rules_is_in_nobodys_way(session: Session) -> None:
+    enrol(session)
+    session.execute(update(Citizen).values(phone="12"))
+    service.correct(session, PERSON.username, name="測試市民新", now=NOW)
 
 
 @pytest.mark.parametrize("number", ["A123456789", "B200000004", "A800000005", "C187654325"])
