@@ -166,7 +166,8 @@ def show(sandbox: Sandbox) -> None:
         print(f"            health insurance card {known.card_number}, password {known.card_password}")
         print(f"            national ID card of {known.issued_on}, {known.issued_at}, {known.issue_kind}")
     for one in sandbox.minors:
-        print(f"  user name {one.username:5} password {one.password:18} secret {one.totp_secret} not of age")
+        print(f"  user name {one.username:5} password {one.password:18} secret {one.totp_secret}")
+        print("            not of age: can refuse, and download their own data")
     if sandbox.staff:
         print(
             "At the office's counter, sign in as one of its clerks (codes likewise); its administrator appoints more:"
