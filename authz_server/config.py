@@ -81,6 +81,7 @@ class Limits:
     knowledge_registry_day: int = _limit(2000, most=10_000_000)  # in all
     agency_silence_s: int = _limit(600)  # after which an agency that used to say how it is gives no sign of life
     adult_years: int = _limit(18, least=0, most=100)  # from which age nobody else has to agree; 0: from any
+    client_requests_s: int = _limit(0, least=0)  # how long a client can look its requests up; 0: none is kept
     record_days: int = _limit(730, LEAST_RECORD_DAYS, 36_500, "the law wants the record kept for a year at least")
     anomaly_again_s: int = _limit(86400, least=0, most=LEAST_RECORD_DAYS * settings.DAY_S)
     anomaly_from_hour: int = _limit(0, least=0, most=23)  # of the night, in Taiwan

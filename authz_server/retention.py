@@ -135,6 +135,7 @@ KEEP = (
     # As long as the record that points at it, and no appointment is there, which ended with them or a moment later.
     Keep(Citizen, "left_at", leaving=EMPTIED, held_by=table_of(Appointment).c.citizen_id),
     Keep(AnomalyWatch, None),
+    Keep(clients.ClientRequest, "at", 1),  # the longest that the settings allow
     Keep(clients.Client, None),
     Keep(clients.AgencyState, None),  # a row for each agency, which it overwrites
     Keep(clients.Agency, None),

@@ -120,6 +120,7 @@ def test_no_limit_is_zero_but_where_that_means_something(tmp_path: Path) -> None
         "limits.anomaly_until_hour",  # and until then: none is unusual
         "limits.anomaly_denials",  # never
         "limits.adult_years",  # from any age
+        "limits.client_requests_s",  # none is kept
     }
 
 

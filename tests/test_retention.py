@@ -10,8 +10,9 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from authz_server import leaving, worker
-from authz_server.clients import heartbeats
+from authz_server.clients import heartbeats, own_requests
 from authz_server.clients import service as clients
+from authz_server.clients.models import ClientRequest
 from authz_server.consent import correction
 from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock
@@ -51,6 +52,7 @@ GOES: dict[str, tuple[str, float]] = {
     "appointment": ("ended_at", 730),
     "consent": ("decided_at", 730),
     "refusal": ("decided_at", 730),
+    "client_request": ("at", 1),
     "correction": ("requested_at", 730),
     "citizen": ("left_at", 730),
 }
@@ -104,6 +106,8 @@ def live(platform: Platform) -> None:
                 expires_at=now,
             )
         )
+        own: Any = {"client_id": consent.client_id, "method": "POST", "endpoint": "/par", "status": 201}
+        own_requests.keep(session, ClientRequest(at=now, **own))
         owner: Any = {"consent_id": grant_id, "transaction_id": consent.transaction_id, "citizen_id": number}
         of_agency: Any = {"client_id": consent.client_id, "agency_id": "fia", "dataset_id": "fia.income"}
         session.add(Preparation(id=grant_id, position=0, asked_at=now, until=now, **owner, **of_agency))

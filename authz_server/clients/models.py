@@ -3,10 +3,10 @@
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, String, Text
+from sqlalchemy import JSON, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from authz_server.database import Base
+from authz_server.database import Base, BigKey
 
 
 class Client(Base):
@@ -69,6 +69,23 @@ class AgencyState(Base):
     said_at: Mapped[datetime]  # by its own clock: an older word changes nothing
     heard_at: Mapped[datetime]
     silent: Mapped[bool] = mapped_column(default=False)  # nothing was heard for too long
+
+
+class ClientRequest(Base):
+    """A request that a client has proved to be its own, for its developer to look up; of no citizen, and no value."""
+
+    __tablename__ = "client_request"
+    __table_args__ = (Index("ix_client_request_client", "client_id", "id"), Index("ix_client_request_at", "at"))
+
+    id: Mapped[int] = mapped_column(BigKey, primary_key=True, init=False)
+    client_id: Mapped[str] = mapped_column(String(100))
+    at: Mapped[datetime]
+    method: Mapped[str] = mapped_column(String(10))
+    endpoint: Mapped[str] = mapped_column(String(60))  # as it is routed: no id of a request is in it
+    status: Mapped[int]
+    error: Mapped[str | None] = mapped_column(String(60), default=None)
+    detail: Mapped[str | None] = mapped_column(String(300), default=None)  # which check was not passed: DomainError
+    trace_id: Mapped[str | None] = mapped_column(String(36), default=None)
 
 
 class RegistryVersion(Base):

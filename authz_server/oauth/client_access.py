@@ -16,6 +16,7 @@ from authz_server.core.dpop import BadProof, Proof
 from authz_server.core.jose import BadToken
 from authz_server.core.secrets import equal
 from authz_server.extensions import Services
+from authz_server.oauth import requester
 from authz_server.oauth.dpop import DpopVerifier, presented_token
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
 
@@ -58,6 +59,7 @@ def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope
     """
     token = presented_token(request)
     claims = _claims(services, token)
+    requester.prove(claims["client_id"])
     proof = verifier.verify(request, access_token=token)
     if not equal(proof.jkt, claims["cnf"]["jkt"]):
         raise BadProof("the proof is by another key than the token's")

@@ -14,7 +14,7 @@ from authz_server.core.errors import DomainError
 from authz_server.core.logging import event
 from authz_server.counter.errors import BarcodeNotUsable
 from authz_server.database import db
-from authz_server.extensions import Services
+from authz_server.extensions import Services, services
 from authz_server.oauth import (
     authorize,
     client_access,
@@ -25,6 +25,7 @@ from authz_server.oauth import (
     metadata,
     outcomes,
     preparations,
+    requester,
     userinfo,
 )
 from authz_server.oauth.errors import CodeMisused, InvalidRequest, challenge, error_response
@@ -145,18 +146,25 @@ def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
 
 
 def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> BaseResponse:
+    refusal: DomainError | None = None
     try:
         response = view()
     except DomainError as error:
         _end(commit=isinstance(error, KEPT))
-        event("request.refused", endpoint=request.path, error=error.code, detail=error.detail)
-        return on_error(error)
+        refusal = error
     except OAuth2Error as error:
         # What Authlib itself refuses; its texts are free, ours are not.
         _end(commit=False)
-        event("request.refused", endpoint=request.path, error=error.error)
-        return on_error(InvalidRequest())
-    _end(commit=True)
+        refusal = InvalidRequest()
+        refusal.detail = str(error.error)
+    else:
+        _end(commit=True)
+    client_id = requester.proved()
+    if refusal:
+        event("request.refused", endpoint=request.path, client_id=client_id, error=refusal.code, detail=refusal.detail)
+        response = on_error(refusal)
+    if client_id and services().settings.limits.client_requests_s:
+        requester.keep_answer(client_id, response.status_code, refusal)
     return response
 
 

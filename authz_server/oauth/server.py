@@ -6,6 +6,7 @@ from authlib.oauth2.rfc6749 import AuthorizationServer
 from flask import Request, Response
 
 from authz_server.extensions import Services
+from authz_server.oauth import requester
 from authz_server.oauth.announcement import AnnouncementEndpoint
 from authz_server.oauth.client_auth import METHOD, OAuthClient, PrivateKeyJwt
 from authz_server.oauth.dpop import DpopVerifier
@@ -46,6 +47,7 @@ class ConsentServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has n
 
     def authenticate_client(self, request: FormRequest, methods: Any = AUTH_METHODS, endpoint: str = "token") -> Any:
         client: OAuthClient = super().authenticate_client(request, methods, endpoint)
+        requester.prove(client.client_id)
         return client
 
     def get_token_grant(self, request: FormRequest) -> Any:

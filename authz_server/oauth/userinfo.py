@@ -9,7 +9,7 @@ from authz_server.core.dpop import BadProof
 from authz_server.core.secrets import equal
 from authz_server.extensions import services
 from authz_server.identity.subjects import pairwise_subject
-from authz_server.oauth import dpop
+from authz_server.oauth import dpop, requester
 from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InsufficientScope, InvalidToken
 from authz_server.oauth.scopes import released
@@ -28,6 +28,7 @@ def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
         row = access_tokens.find(connection, token, spend=[dpop.identifier(proof)], now=clock.now())
     if row is None:
         raise InvalidToken("unknown, expired or revoked")
+    requester.prove(row.client_id)
     if not equal(proof.jkt, row.jkt):
         raise BadProof("the proof is by another key than the token's")
     if "openid" not in row.scopes:

@@ -30,6 +30,7 @@ from authz_server.portal import (
     not_me,
     office,
     outcome,
+    own_requests,
     receipts,
     record,
     refusals,
@@ -57,7 +58,7 @@ def init_app(app: Flask, services: Services) -> None:
     for module in (
         views, account, methods, sessions, consents, record, export, verify, outcome, erasure, correction, report,
         receipts, freeze, leave, not_me, messages, contact, counter, visit, delegation, agent, office, desk,
-        download, fetching, developer, request_builder,
+        download, fetching, developer, own_requests, request_builder,
     ):  # fmt: skip
         app.register_blueprint(module.blueprint)
     errors.init_app(app)

@@ -109,6 +109,7 @@ def _page(*, report: Report | None = None, error: str | None = None, status: int
             now=f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
             issuer=known.settings.issuer,
             proxy_url=known.settings.proxy_url,
+            requests_kept=known.settings.limits.client_requests_s > 0,
             csrf=csrf.csrf_token(secret, ACTION),
         ),
         status,

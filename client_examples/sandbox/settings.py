@@ -39,6 +39,7 @@ def server_settings(issuer: str, proxy_url: str, *, bind: str, database_url: str
             "two_documents": 4,
             "email_code": 5,
         },
+        "limits": {"client_requests_s": 86_400},  # a sandbox is for developers
     }
 
 

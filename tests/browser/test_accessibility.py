@@ -19,6 +19,7 @@ from authz_server.core import clock
 from authz_server.counter import appointments
 from authz_server.identity.methods.registry import METHODS
 from authz_server.identity.models import Citizen
+from client_examples.bank_web.client import client_assertion
 from client_examples.sandbox.citizens import OFFICE
 from client_examples.sandbox.promises import wait_for_letter
 from client_examples.sandbox.sandbox import Sandbox
@@ -166,6 +167,15 @@ def paste(visitor: Visitor, message: str) -> None:
     visitor.page.fill("#message", message)
     visitor.page.click("#developer-submit")
     visitor.page.wait_for_selector(".verdict")
+
+
+def look_up_requests(visitor: Visitor) -> None:
+    """Prove the client that asks this visitor."""
+    checker = visitor.sandbox.checker
+    made = client_assertion(checker.client.client_id, visitor.sandbox.issuer, checker.keys[0])
+    visitor.page.fill("#assertion", made["client_assertion"])
+    visitor.page.click("#look")
+    visitor.page.wait_for_selector("#requests")
 
 
 def build_a_request(visitor: Visitor) -> None:
@@ -378,6 +388,9 @@ VISIT: dict[str, Step] = {
     "developer, nothing pasted": lambda visitor: visitor.page.click("#developer-submit"),
     "developer, taken": lambda visitor: paste(visitor, orjson.dumps(new_key().public_jwk()).decode()),
     "developer, refused": lambda visitor: paste(visitor, "x"),
+    "requests of a client": lambda visitor: visitor.open("/developer/requests"),
+    "requests of a client, not proved": lambda visitor: visitor.page.click("#look"),
+    "requests of a client, shown": look_up_requests,
     "datasets for a request": lambda visitor: visitor.open("/developer/datasets"),
     "datasets for a request, none chosen": lambda visitor: visitor.page.click("#continue"),
     "request": lambda visitor: visitor.open("/developer/request?dataset=ris.personal&dataset=fia.income"),

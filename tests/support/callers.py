@@ -14,9 +14,9 @@ OTHERS: Final[Mapping[str, tuple[str, ...]]] = {
         "counter.offices", "developer.check", "developer.show", "download.catalogue", "email_code.submit",
         "health_card.submit", "identity.ask_sign_out", "identity.show_sign_in", "identity.submit_sign_in",
         "leave.left", "not_me.ask", "oauth.authorization_server_metadata", "oauth.authorize", "oauth.discovery",
-        "oauth.jwks", "passkey.answer", "passkey.ask", "portal.health", "portal.home", "request_builder.ask",
-        "request_builder.choose", "request_builder.make", "static", "two_documents.submit", "upstream.ask",
-        "upstream.returned", "verify.check", "verify.form", "verify.recipients",
+        "oauth.jwks", "own_requests.ask", "own_requests.show", "passkey.answer", "passkey.ask", "portal.health",
+        "portal.home", "request_builder.ask", "request_builder.choose", "request_builder.make", "static",
+        "two_documents.submit", "upstream.ask", "upstream.returned", "verify.check", "verify.form", "verify.recipients",
     ),
     "agency": ("oauth.answer_correction", "oauth.answer_preparation", "oauth.heartbeat"),
     "client": (
