@@ -26,6 +26,7 @@ A client that asks for data:
     [purposes.loan-application.datasets."fia.income"]
     fields_required = ["name", "national_id", "tax_year", "total_income"]
     fields_optional = ["payers"]
+    justification = { zh = "核對您的還款能力", en = "To see what you can pay back" }   # if the purpose does not say it
     parameters.tax_year = { last = 3 }           # see clients.ranges for every form
 
     [counters.desk-3]                            # where citizens may bring a barcode; whoever has one is an office

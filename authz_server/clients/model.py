@@ -23,6 +23,7 @@ class PurposeDataset:
     fields_required: frozenset[str]
     fields_optional: frozenset[str]
     parameters: Mapping[str, Range]  # a parameter that is not here may have any value that the catalogue takes
+    justification: Text | None = None  # what it is needed for, shown to citizens word for word
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from authz_server.core.identifiers import DatasetId
 PURPOSE_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _LONGEST_USE_DAYS = 3660
 _MOST_FIELDS = 100
+_LONGEST_TEXT = 500
 
 
 def read_purpose(name: str, table: Table, catalogue: Catalogue) -> Purpose:
@@ -24,7 +25,7 @@ def read_purpose(name: str, table: Table, catalogue: Catalogue) -> Purpose:
         table.note("must not be before the last day of use", "erase_by_days")
     purpose = Purpose(
         id=name,
-        text=table.localized("text", longest=500),
+        text=table.localized("text", longest=_LONGEST_TEXT),
         datasets=_datasets(table, catalogue),
         use_until_days=use_until_days,
         erase_by_days=erase_by_days,
@@ -66,8 +67,14 @@ def _ceiling(table: Table, dataset: Dataset) -> PurposeDataset:
             limit.note(f"is no parameter of {dataset.id}")
         else:
             limits[name] = ranges.read(limit, parameter)
+    justification = table.localized("justification", longest=_LONGEST_TEXT) if "justification" in table else None
     table.done()
-    return PurposeDataset(fields_required=required, fields_optional=optional, parameters=MappingProxyType(limits))
+    return PurposeDataset(
+        fields_required=required,
+        fields_optional=optional,
+        parameters=MappingProxyType(limits),
+        justification=justification,
+    )
 
 
 def _fields(table: Table, key: str, dataset: Dataset) -> frozenset[str]:

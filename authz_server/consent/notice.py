@@ -24,7 +24,7 @@ from authz_server.consent.wording import say
 from authz_server.core.clock import day_of
 from authz_server.core.jose.encoding import sha256_of
 
-VERSION: Final = "2026-12.1"
+VERSION: Final = "2026-12.2"
 NOTHING: Final[Mapping[str, datetime | None]] = MappingProxyType({})
 
 
@@ -75,7 +75,7 @@ def compose(
     use_until = began + timedelta(days=purpose.use_until_days) if purpose and purpose.use_until_days else None
     erase_by = began + timedelta(days=purpose.erase_by_days) if purpose and purpose.erase_by_days else None
     items = question.datasets(
-        pending, catalogue, client_name=name, locale=locale, suspended=suspended, maintenance=maintenance
+        pending, catalogue, purpose, client_name=name, locale=locale, suspended=suspended, maintenance=maintenance
     )
     agencies = {one: catalogue.agency(one).name.get(locale) for one in question.agencies(asked.datasets, catalogue)}
     readers = [agencies[one] for one in agencies if one in unencrypting]

@@ -36,6 +36,7 @@ def agencies(datasets: Sequence[RequestedDataset], catalogue: Catalogue) -> list
 def datasets(
     pending: PendingRequest,
     catalogue: Catalogue,
+    purpose: Purpose | None,
     *,
     client_name: str,
     locale: str,
@@ -49,6 +50,7 @@ def datasets(
     return [
         _dataset(position, wanted, catalogue, client_name=client_name, locale=locale, suspended=suspended, wait=wait)
         | {"new": say("mark_new", locale) if previous and wanted.dataset_id not in previous else None}
+        | {"why": _why(purpose, wanted, locale)}
         | ({"wait": _maintenance(maintenance[wanted.dataset_id], locale)} if wanted.dataset_id in maintenance else {})
         for position, wanted in enumerate(pending.parameters.datasets)
     ]
@@ -89,6 +91,14 @@ def _dataset(
         "wait": say(wait, locale, duration=duration(takes, locale), client=client_name) if takes else None,
         "unavailable": _unavailable(dataset, suspended, agency, locale),
     }
+
+
+def _why(purpose: Purpose | None, wanted: RequestedDataset, locale: str) -> str | None:
+    """What the client registered that it needs this for, if it did."""
+    registered = purpose.datasets.get(wanted.dataset_id) if purpose else None
+    if registered is None or registered.justification is None:
+        return None
+    return say("why_dataset", locale, text=registered.justification.get(locale))
 
 
 def _maintenance(until: datetime | None, locale: str) -> str:

@@ -42,6 +42,7 @@ SENTENCES: Final[Mapping[str, tuple[str, str]]] = {
     "phone": ("聯絡電話", "Telephone"),
     "privacy": ("{client}的隱私權政策", "Privacy policy of {client}"),
     "why": ("為什麼", "Why"),
+    "why_dataset": ("用途：{text}", "What for: {text}"),
     "changed": ("與上次不同之處", "What changed since last time"),
     "changed_intro": (
         "您曾經同意過{client}的要求。與那次相比：",

@@ -129,7 +129,8 @@ def _terms(item: Sentences) -> Iterator[str]:
     terms = [item["name"], *([item["new"]] if item["new"] else []), item["agency"]]
     yield " – ".join([*terms, *(f"{name} {value}" for name, value in item["parameters"])])
     yield item["description"]
-    yield from (item[name] for name in ("always", "unavailable", "wait") if item[name])
+    # A notice that was read before there were justifications says nothing of any.
+    yield from (item[name] for name in ("why", "always", "unavailable", "wait") if item.get(name))
 
 
 def _optional(item: Sentences, colon: str) -> Iterator[str]:

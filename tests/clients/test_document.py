@@ -40,6 +40,15 @@ def test_a_good_document_becomes_a_client(context: Context) -> None:
     ceiling = loan.datasets[next(iter(loan.datasets))]
     assert ceiling.fields_required == {"name", "national_id", "tax_year", "total_income"}
     assert ceiling.fields_optional == {"payers"}
+    assert ceiling.justification is None
+
+
+def test_what_a_dataset_is_needed_for_may_be_registered(context: Context) -> None:
+    said = {"zh": "核對您的還款能力", "en": "To see what you can pay back"}
+    client = read_client(of_income(justification=said), context, registered_on=TODAY)
+    (income,) = client.purposes["loan"].datasets.values()
+    assert income.justification is not None
+    assert income.justification.to_json() == said
 
 
 def test_a_resource_server_needs_keys_and_nothing_else(context: Context) -> None:
@@ -116,6 +125,12 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unknown field": (
         of_income(fields_optional=["shoe_size"]),
         'purposes.loan.datasets."fia.income".fields_optional[0]: is no field of fia.income',
+    ),
+    "needed for a text": (of_income(justification="X"), '"fia.income".justification: must be a table'),
+    "needed for in one language": (of_income(justification={"zh": "X"}), '"fia.income".justification.en: is missing'),
+    "needed for too much": (
+        of_income(justification={"zh": "X", "en": "x" * 501}),
+        '"fia.income".justification.en: must be a text of 1 to 500 visible characters',
     ),
     "field both ways": (of_income(fields_optional=["name"]), "fields_optional: name is required as well"),
     "agency's own field left out": (of_income(fields_required=["name"]), "fields_required: must have national_id"),

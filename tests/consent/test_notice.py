@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from authz_server.catalogue.model import Catalogue, Text
-from authz_server.clients.model import Client, Purpose
+from authz_server.clients.model import Client, Purpose, PurposeDataset
 from authz_server.clients.policy import FAPI2
 from authz_server.consent.details import RequestedDataset
 from authz_server.consent.notice import VERSION, Notice, basis, compose
@@ -35,6 +35,7 @@ WORDS = {
     "2026-11.11": "4a651b98a6c2b1b8153267523fd8d5d70fe98774ccdb07edac8fdacd92732353",
     "2026-11.12": "0af88b455d02c9d70473be7ca1dd9fb2d14f94eb895296c577ca2a95709a26d3",
     "2026-12.1": "84f444bdebba03f1745dd7d5d55e1166a4f6a64f99d8ed86d52eda0b993c25fe",
+    "2026-12.2": "10c97c3c7a9a122ce01973dbdcab9ce20592d8c135b32c5470ba1c1497845d66",
 }
 
 BANK = Client(
@@ -190,6 +191,17 @@ def test_what_was_hashed_can_be_recorded(notice: Notice) -> None:
 
 def test_the_purpose_is_the_registered_text_word_for_word(notice: Notice) -> None:
     assert notice.content["why"]["text"] == "To decide on your loan"
+
+
+def test_what_a_dataset_is_for_is_the_registered_text_word_for_word(catalogue: Catalogue, notice: Notice) -> None:
+    text = Text(zh="核對您的還款能力", en="To see what you can {pay} back")
+    reason = PurposeDataset(fields_required=frozenset(), fields_optional=frozenset(), parameters={}, justification=text)
+    loan = replace(BANK.purposes["loan"], datasets={DatasetId("fia.income"): reason})
+    told = compose(pending(INCOME, PREMIUMS), replace(BANK, purposes={"loan": loan}), catalogue, locale="en")
+    needed, optional = told.content["needed"]["datasets"], told.content["optional"]["datasets"]
+    assert needed[0]["why"] == "What for: To see what you can {pay} back"
+    assert [item["why"] for item in optional if item["name"] != needed[0]["name"]] == [None]
+    assert told.sha256 != notice.sha256
 
 
 def test_who_asks_is_told_by_what_the_operator_registered(notice: Notice) -> None:

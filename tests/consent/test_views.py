@@ -6,6 +6,7 @@ from datetime import timedelta
 from html import unescape
 from typing import Any
 
+import orjson
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -16,7 +17,7 @@ from authz_server.clients.models import Client
 from authz_server.consent.models import Consent
 from authz_server.consent.views import chosen
 from authz_server.core import clock
-from tests.support.platform import CALLBACK, CitizenBrowser, Platform, answer_of, hidden_fields
+from tests.support.platform import CALLBACK, REASON, CitizenBrowser, Platform, answer_of, hidden_fields
 from tests.support.protocol import WAYS_TO_SHUT_OUT, everything, rows, shut_out_once_seen, writing
 
 ADDRESS = ("registered_address", "birth_place")
@@ -120,6 +121,29 @@ def test_with_an_optional_dataset_goes_what_the_page_says(platform: Platform) ->
     assert 'value="1/name"' not in page.text
     answer_of(post(citizen, page, decision="approve", optional="1/period_from"))
     assert set(consent_of(platform, page).granted[1]["fields"]) == {*detail["fields_required"], "period_from"}
+
+
+@pytest.mark.parametrize(("lang", "told"), [("en", f"What for: {REASON['en']}"), ("zh-TW", f"用途：{REASON['zh']}")])
+def test_of_each_dataset_the_page_says_what_it_is_needed_for(platform: Platform, lang: str, told: str) -> None:
+    citizen = platform.citizen()
+    citizen.client.get(f"/?lang={lang}")
+    premiums = platform.detail("nhi.premiums", period="2025-01/2025-06")
+    optional = {**premiums, "fields_required": [], "fields_optional": premiums["fields_required"]}
+    page = ask(platform, citizen, platform.detail("ris.personal", ("birth_place",)), optional)
+    assert page.text.count(f"<p>{told}</p>") == 2
+
+
+def test_a_reason_that_changes_meanwhile_is_read_before_it_counts(own_platform: Platform) -> None:
+    citizen, bank = own_platform.citizen(), own_platform.bank
+    page = ask(own_platform, citizen)
+    with writing(own_platform) as session:
+        document = orjson.loads(orjson.dumps(own_platform.registration(bank)).replace(b"To check", b"To sell"))
+        context = clients.Context(own_platform.catalogue, sandbox=True)
+        clients.register(session, document, context=context, now=clock.now(), replace=True)
+    again = post(citizen, page, decision="approve")
+    assert again.status_code == 409
+    assert "What for: To sell what you have filled in" in again.text
+    assert rows(own_platform, Consent, client_id=bank.client_id) == []
 
 
 def test_an_optional_dataset_of_which_nothing_is_ticked_is_not_granted(platform: Platform) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from pypdf import PdfReader
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from authz_server.consent.models import Consent
@@ -20,7 +21,7 @@ from authz_server.identity.methods.registry import METHODS
 from authz_server.portal import pdf
 from authz_server.portal.receipt_pdf import PROOFS
 from tests.support.platform import Platform, hidden_fields
-from tests.support.protocol import rows
+from tests.support.protocol import rows, writing
 
 # What stands on the page and is no sentence: names for programs, and the text of a control that opens a list.
 NO_SENTENCE = {"id", "position", "summary"}
@@ -201,6 +202,21 @@ def test_the_pdf_has_every_sentence_in_the_language_of_the_consent(platform: Pla
     assert consent.notice_sha256 in text
     assert ("密碼、一次性驗證碼" if lang == "zh-TW" else "password,one-timecode") in text
     assert "mfa" not in text
+
+
+def test_a_notice_from_before_there_were_reasons_has_its_pdf_all_the_same(platform: Platform) -> None:
+    reference = re.search(r"T[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", text_of(receipt(platform, "pdf")))
+    assert reference is not None
+    with writing(platform) as session:
+        consent = session.scalars(select(Consent).where(Consent.transaction_id == reference[0])).one()
+        notice = orjson.loads(orjson.dumps(consent.notice))
+        for part in ("needed", "optional"):
+            for item in notice["content"][part]["datasets"]:
+                assert item.pop("why")
+        consent.notice = notice
+    answer = platform.citizen().client.get(f"/consent/{reference[0]}/receipt.pdf")
+    assert answer.status_code == 200
+    assert "To check" not in text_of(answer)
 
 
 def test_the_pdf_brings_its_letters_along_and_names_its_language(platform: Platform) -> None:

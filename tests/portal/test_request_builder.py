@@ -95,6 +95,7 @@ def test_what_is_chosen_stands_in_every_text(platform: Platform) -> None:
     assert set(personal["fields_required"]) == CATALOGUE.dataset(PERSONAL).required_fields
     registered = tomllib.loads(text_of(page, "purpose.toml"))["purposes"]["loan"]["datasets"]
     assert registered[INCOME]["fields_required"] == income["fields_required"]
+    assert set(registered[PERSONAL].pop("justification")) == {"zh", "en"}
     assert registered[PERSONAL] == {name: personal[name] for name in ("fields_required", "fields_optional")}
     for name in ("push.py", "push.sh"):
         for value in (ISSUER, "jia-bank", RIGHT["redirect_uri"]):

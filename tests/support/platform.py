@@ -43,6 +43,7 @@ PROXY_URL = "https://data.mydata.example"
 PASSWORD = "correct horse battery"
 CALLBACK = "https://bank.example/callback"
 PURPOSE = "loan"
+REASON = {"zh": "核對您填寫的資料", "en": "To check what you have filled in"}  # what each dataset is needed for
 
 
 def new_key(alg: str = "ES256") -> jose.Key:
@@ -320,7 +321,7 @@ class Platform:
         for dataset in (self.catalogue.dataset(name) for name in self.catalogue.scopes):
             required = [item.id for item in dataset.fields if item.required]
             optional = [item.id for item in dataset.fields if not item.required]
-            datasets[dataset.id] = {"fields_required": required, "fields_optional": optional}
+            datasets[dataset.id] = {"fields_required": required, "fields_optional": optional, "justification": REASON}
         return {
             "client_id": bank.client_id,
             "name": {"zh": "甲銀行", "en": "First Sample Bank"},
