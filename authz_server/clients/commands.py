@@ -22,10 +22,13 @@ from authz_server.clients.registry import agency_of, client_of
 from authz_server.clients.service import NotRegistered, Registered
 from authz_server.config import Settings
 from authz_server.core import clock, text_file, toml_file
+from authz_server.core.outbound_http import authority
 from authz_server.database import session_for
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 Register = Callable[..., Registered]
+# What this server calls by itself, of clients and agencies.
+CALLED = ("jwks_uri", "security_event_endpoint", "correction_endpoint", "preparation_endpoint")
 UNCHANGED = {"suspended": "is suspended already", "resumed": "is not suspended"}
 
 
@@ -190,7 +193,19 @@ def _register(file: Path, register: Register, *, replace: bool) -> str:
         raise click.ClickException(f"the registration is not valid\n{problems}") from None
     for shared in done.shared:
         click.echo(f"warning: {given.told(shared)}; whoever holds it can sign and open in the name of both", err=True)
+    for uncalled in _never_called(given.document, settings):
+        click.echo(f"warning: {given.told(uncalled)}", err=True)
     return f"{done.id} {'registered' if done.anew else 'replaced'}"
+
+
+def _never_called(document: Mapping[str, Any], settings: Settings) -> list[Problem]:
+    """Addresses that are right in a sandbox, and that it nevertheless calls only where its settings list them."""
+    return [
+        Problem((name,), f"is never called, unless allowed_outbound_hosts has {authority(document[name])}")
+        for name in CALLED
+        if str(document.get(name, "")).startswith("http://")
+        and authority(document[name]) not in settings.allowed_outbound_hosts
+    ]
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Client:
         self.issuer, self.client_id, self.redirect_uri = issuer, client_id, redirect_uri
         self.signing_key, self.decryption_key = keys
         self.http, self.http.max_redirects = requests.Session(), 0  # what we send is for whom it is made out to alone
-        self.metadata = cache(lambda: self._get(f"{issuer}/.well-known/openid-configuration", issuer=issuer))
+        self.metadata = cache(lambda: self._get(f"{issuer.strip('/')}/.well-known/openid-configuration", issuer=issuer))
 
     def start(self, details: list[dict[str, Any]], locale: str, **more: str) -> tuple[Journey, str]:
         """Push the request; return it, and the address to send the citizen to. Sources: RFC 9126, 7636, 9396."""

@@ -211,6 +211,15 @@ def test_metadata_that_another_issuer_wrote_is_refused() -> None:
         Platform(issuer="https://another.example").journey()
 
 
+def test_the_metadata_of_an_issuer_that_ends_in_a_slash_are_found() -> None:
+    platform = Platform(issuer=f"{ISSUER}/")
+    keys = platform.bank.signing_key, platform.bank.decryption_key
+    platform.bank = Client(f"{ISSUER}/", "bank", "https://bank.example/callback", keys)
+    platform.bank.http.mount(ISSUER, platform)
+    platform.bank.start([], "en")  # OpenID Connect Discovery section 4.1
+    assert platform.asked[0] == f"{ISSUER}/.well-known/openid-configuration"
+
+
 @pytest.mark.parametrize("said", [{}, {"aud": ["bank"]}], ids=str)
 def test_an_id_token_for_the_bank_is_taken(said: dict[str, Any]) -> None:
     assert Platform().journey(**said)["iss"] == ISSUER

@@ -119,6 +119,25 @@ def test_who_registers_a_key_of_somebody_else_s_is_warned(folder: Path, client: 
     assert told.startswith(f"warning: {folder}/client.toml:7: jwks_uri: is that of client jia-bank, too; ")
 
 
+def test_whoever_registers_what_the_sandbox_will_not_call_is_warned(folder: Path, client: Run) -> None:
+    settings = (folder / "mydata.toml").read_text(encoding="utf-8")
+    listed = 'sandbox = true\nallowed_outbound_hosts = ["127.0.0.1:8009"]\n'
+    (folder / "mydata.toml").write_text(f"{listed}{settings}", encoding="utf-8")
+
+    def warned(url: str) -> str:
+        document = f'security_event_endpoint = "{url}"\n{CLIENT}'
+        (folder / "client.toml").write_text(document, encoding="utf-8")
+        added = client("add", "--replace", folder / "client.toml")
+        assert added.exit_code == 0, added.output
+        return added.stderr
+
+    for url in ("http://127.0.0.1:8009/events", "https://bank.example/events", "https://127.0.0.1/events"):
+        assert warned(url) == ""
+    told = "security_event_endpoint: is never called, unless allowed_outbound_hosts has 127.0.0.1:"
+    assert warned("http://127.0.0.1:8010/events") == f"warning: {folder}/client.toml:1: {told}8010\n"
+    assert warned("http://127.0.0.1/events") == f"warning: {folder}/client.toml:1: {told}80\n"
+
+
 def test_what_was_registered_by_other_rules_and_can_not_be_used_is_listed_as_that_with_each_reason(
     folder: Path, client: Run, agency: Run, engine: Engine
 ) -> None:
