@@ -59,7 +59,7 @@ def admit(request: Request, services: Services, verifier: DpopVerifier, *, scope
     """
     token = presented_token(request)
     claims = _claims(services, token)
-    requester.prove(claims["client_id"])
+    requester.remember(claims["client_id"])
     proof = verifier.verify(request, access_token=token)
     if not equal(proof.jkt, claims["cnf"]["jkt"]):
         raise BadProof("the proof is by another key than the token's")

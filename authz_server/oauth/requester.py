@@ -13,15 +13,15 @@ from authz_server.core.logging import current_trace_id, event
 from authz_server.database import UNREACHABLE, db, why
 
 
-def prove(client_id: str) -> None:
+def remember(client_id: str) -> None:
     """Remember whose this request is, whatever else may be wrong with it."""
     g.requester = client_id
 
 
-def proved() -> str | None:
+def client_id() -> str | None:
     """The client that the request is of; None if it has proved none, or not yet."""
-    client_id: str | None = g.get("requester")
-    return client_id
+    found: str | None = g.get("requester")
+    return found
 
 
 def keep_answer(client_id: str, status: int, refusal: DomainError | None) -> None:

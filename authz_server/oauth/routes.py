@@ -146,23 +146,30 @@ def protected_resource(algorithms: tuple[str, ...]) -> Callable[[View], View]:
 
 
 def _in_transaction(view: View, on_error: Callable[[DomainError], Response]) -> BaseResponse:
-    refusal: DomainError | None = None
     try:
         response = view()
     except DomainError as error:
         _end(commit=isinstance(error, KEPT))
-        refusal = error
+        return _refused(error, on_error)
     except OAuth2Error as error:
         # What Authlib itself refuses; its texts are free, ours are not.
         _end(commit=False)
-        refusal = InvalidRequest()
-        refusal.detail = str(error.error)
-    else:
-        _end(commit=True)
-    client_id = requester.proved()
-    if refusal:
-        event("request.refused", endpoint=request.path, client_id=client_id, error=refusal.code, detail=refusal.detail)
-        response = on_error(refusal)
+        ours = InvalidRequest()
+        ours.detail = str(error.error)
+        return _refused(ours, on_error)
+    _end(commit=True)
+    return _listed(response)
+
+
+def _refused(error: DomainError, on_error: Callable[[DomainError], Response]) -> BaseResponse:
+    client_id = requester.client_id()
+    event("request.refused", endpoint=request.path, client_id=client_id, error=error.code, detail=error.detail)
+    return _listed(on_error(error), error)
+
+
+def _listed(response: BaseResponse, refusal: DomainError | None = None) -> BaseResponse:
+    """The answer, which the client's developer can look up, if any can."""
+    client_id = requester.client_id()
     if client_id and services().settings.limits.client_requests_s:
         requester.keep_answer(client_id, response.status_code, refusal)
     return response

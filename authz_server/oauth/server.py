@@ -47,7 +47,7 @@ class ConsentServer(AuthorizationServer):  # type: ignore[misc]  # Authlib has n
 
     def authenticate_client(self, request: FormRequest, methods: Any = AUTH_METHODS, endpoint: str = "token") -> Any:
         client: OAuthClient = super().authenticate_client(request, methods, endpoint)
-        requester.prove(client.client_id)
+        requester.remember(client.client_id)
         return client
 
     def get_token_grant(self, request: FormRequest) -> Any:

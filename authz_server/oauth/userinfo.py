@@ -28,7 +28,7 @@ def answer(request: Request, verifier: DpopVerifier) -> dict[str, Any]:
         row = access_tokens.find(connection, token, spend=[dpop.identifier(proof)], now=clock.now())
     if row is None:
         raise InvalidToken("unknown, expired or revoked")
-    requester.prove(row.client_id)
+    requester.remember(row.client_id)
     if not equal(proof.jkt, row.jkt):
         raise BadProof("the proof is by another key than the token's")
     if "openid" not in row.scopes:
