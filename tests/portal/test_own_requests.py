@@ -169,6 +169,26 @@ def test_garbage_is_refused_with_a_page(own_platform: Platform, pasted: str) -> 
     assert "<title>Error: " in page.text
 
 
+def test_nothing_pasted_is_no_assertion_that_was_refused(own_platform: Platform) -> None:
+    page = looked(own_platform.browser(), " ")
+    assert page.status_code == 400
+    assert "Paste a client assertion first." in page.text
+    page = looked(own_platform.browser(), "", lang="zh-TW")
+    assert page.status_code == 200
+    assert "現在產生的 client assertion" in page.text
+    assert "錯誤" not in page.text
+
+
+@pytest.mark.parametrize("token", ["", "wrong"])
+def test_a_form_from_elsewhere_uses_nothing_up(own_platform: Platform, token: str) -> None:
+    bank, assertion = own_platform.bank, own_platform.bank.assertion()
+    page = looked(own_platform.browser(), assertion, csrf=token)
+    assert page.status_code == 403
+    assert "The form was too old, or cookies are switched off." in page.text
+    assert own_platform.browser().post(PAGE, data={"assertion": assertion}).status_code == 403
+    assert pushed(bank, client_assertion=assertion).status_code == 201
+
+
 def test_a_suspended_client_is_shown_nothing_any_more(own_platform: Platform) -> None:
     browser, bank = own_platform.browser(), own_platform.bank
     pushed(bank)
