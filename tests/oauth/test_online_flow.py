@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import orjson
 import pytest
 
-from authz_server.core import jose
+from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
+from authz_server.oauth import agency_ticket
+from authz_server.tokens.errors import TokenNotUsable
 from tests.support.platform import Platform, answer_of
 from tests.support.protocol import dataset_token, refused
 
@@ -34,10 +37,19 @@ def test_the_proxy_swaps_a_dataset_token_for_a_ticket_that_only_the_agency_can_r
     ticket = jose.verify(signed, keys, algorithms=("ES256",), typ="at+jwt").claims
     assert ticket["aud"] == "ris"
     assert ticket["sub"] == "A123456789"
+    assert ticket["exp"] - ticket["iat"] == 60
     assert ticket["fields"] == granted["fields"]
     told = platform.proxy.report(answer.get_json()["lease"], "delivered")
     assert (told.status_code, told.data, told.headers.get("Content-Type")) == (204, b"", None)
     assert "Content-Security-Policy" not in told.headers, "it is no page"
+
+
+@pytest.mark.parametrize("gone", ["agency", "client"])
+def test_for_an_agency_or_a_client_that_has_gone_there_is_no_ticket(gone: str) -> None:
+    registry = {name: Mock(return_value=None if name == gone else Mock()) for name in ("agency", "client")}
+    here, lease = Mock(registry=Mock(**registry)), Mock(detail={})
+    with pytest.raises(TokenNotUsable):
+        agency_ticket.issue(here, lease, now=clock.now())
 
 
 def test_a_dataset_token_is_delivered_once(platform: Platform) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
 
-from authz_server.clients import own_requests
+from authz_server.clients import own_requests, standing
 from authz_server.clients import service as clients
 from authz_server.clients.models import ClientRequest
 from authz_server.config import Settings
@@ -198,6 +198,17 @@ def test_a_suspended_client_is_shown_nothing_any_more(own_platform: Platform) ->
         clients.suspend(session, bank.client_id, now=clock.now())
     assert "/par" not in again(browser, page).text
     assert looked(browser, bank.assertion()).status_code == 400
+
+
+def test_a_client_that_is_suspended_in_this_moment_is_shown_nothing(
+    own_platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pushed(own_platform.bank)
+    monkeypatch.setattr(standing, "check", lambda *_, **__: False)
+    page = looked(own_platform.browser(), own_platform.bank.assertion())
+    assert page.status_code == 400
+    assert "unknown or suspended client" in page.text
+    assert "/par" not in page.text
 
 
 class TestLookingAgain:
