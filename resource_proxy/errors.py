@@ -36,7 +36,7 @@ PROBLEM_TYPE = "urn:mydata:problem:"
 
 @dataclass(frozen=True)
 class Edge:
-    """How a kind of error looks from outside. An error's own `retry_after_s` goes before the one here."""
+    """How a kind of error looks from outside. `retry_after_s`: of kinds that don't say it themselves."""
 
     status: int
     retry_after_s: int | None = None
@@ -58,11 +58,11 @@ TABLE: Mapping[type[DomainError], Edge] = {
     AgencyGarbage: BAD_GATEWAY,
     AgencyTooLarge: BAD_GATEWAY,
     BadSignature: BAD_GATEWAY,
-    AgencyDown: Edge(503, 30),
+    AgencyDown: Edge(503),
     PeerBusy: Edge(503, 1),
-    CircuitOpen: Edge(503, 30),
+    CircuitOpen: Edge(503),
     AuthorizationServerDown: Edge(503, 5),
-    AgencyTimeout: Edge(504, 60),
+    AgencyTimeout: Edge(504),
 }
 
 

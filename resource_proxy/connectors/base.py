@@ -13,6 +13,7 @@ from authz_server.core.identifiers import TraceId
 CHUNK_BYTES = 192 * 1024
 SMALL_LIMIT_BYTES = 4 * 1024 * 1024
 LARGE_LIMIT_BYTES = 64 * 1024 * 1024
+DOWN_RETRY_AFTER_S = 30  # where an agency that is out of order does not say itself
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ class AgencyDown(AgencyError):
     public = "The agency cannot be reached."
     outage = True
 
-    def __init__(self, detail: str = "", *, retry_after_s: int = 30) -> None:
+    def __init__(self, detail: str = "", *, retry_after_s: int = DOWN_RETRY_AFTER_S) -> None:
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 

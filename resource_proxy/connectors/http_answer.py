@@ -6,6 +6,7 @@ from email.utils import parsedate_to_datetime
 from authz_server.catalogue.model import LONGEST_WAIT_S
 from authz_server.core import clock, json_text
 from resource_proxy.connectors.base import (
+    DOWN_RETRY_AFTER_S,
     AgencyDown,
     AgencyError,
     AgencyGarbage,
@@ -47,9 +48,8 @@ def judge(response: Answer) -> Preparing | NoRecord | None:
     if status == 404 and _is_no_record(response):
         return NoRecord()
     if status in {429, 500, 502, 503, 504}:
-        raise AgencyDown(
-            f"status {status}", retry_after_s=retry_after_s(response.headers.get("retry-after"), default=30)
-        )
+        wait_s = retry_after_s(response.headers.get("retry-after"), default=DOWN_RETRY_AFTER_S)
+        raise AgencyDown(f"status {status}", retry_after_s=wait_s)
     if 400 <= status < 500:
         raise AgencyRefused(f"status {status}")
     raise AgencyGarbage(f"status {status}")
