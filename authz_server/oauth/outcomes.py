@@ -19,7 +19,6 @@ REASONS = frozenset(
         "agency_garbage",
         "agency_too_large",
         "bad_signature",
-        "circuit_open",
         "client_hung_up",
         "consent_ended",
     }

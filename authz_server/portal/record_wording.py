@@ -168,7 +168,6 @@ REASONS: Final[Mapping[str, LazyString]] = {
     "agency_garbage": lazy_gettext("The agency's answer could not be used."),
     "agency_too_large": lazy_gettext("The agency's answer was too large."),
     "bad_signature": lazy_gettext("The agency's signature was wrong."),
-    "circuit_open": lazy_gettext("The agency has been failing, so it was not asked."),
     "client_hung_up": lazy_gettext("The recipient broke the connection off."),
     "consent_ended": lazy_gettext("The consent had ended."),
     "code_replayed": lazy_gettext("The permission had been presented a second time."),
