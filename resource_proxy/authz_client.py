@@ -100,7 +100,6 @@ class Lease:
     agency_id: str
     dataset_id: str
     transaction: str
-    attempt: int
 
 
 class _HttpAnswer(NamedTuple):
@@ -142,7 +141,7 @@ class AuthzClient:
         error = document.get("error")
         if response.status == 400 and error == "temporarily_unavailable":
             raise NotYet(_wait_s(document.get("retry_after")))
-        if response.status == 400 and error in {"invalid_request", "invalid_grant", "invalid_target"}:
+        if response.status == 400 and error in {"invalid_request", "invalid_target"}:  # RFC 8693 section 2.2.2
             raise TokenRefused("refused by the authorization server")
         if response.status == 400 and error == StepUpNeeded.code:
             raise StepUpNeeded(_quotable(document.get("acr_values")))
@@ -214,10 +213,9 @@ def _lease(document: Mapping[str, Any]) -> Lease:
     names = {"ticket": "access_token", "handle": "lease", "agency_id": "agency"}
     names |= {"dataset_id": "dataset", "transaction": "transaction"}
     values: dict[str, Any] = {ours: document.get(theirs) for ours, theirs in names.items()}
-    attempt = document.get("attempt")
-    if not all(isinstance(value, str) and value for value in values.values()) or not isinstance(attempt, int):
+    if not all(isinstance(value, str) and value for value in values.values()):
         raise AuthorizationServerDown("/token: not the answer of a token exchange")
-    return Lease(**values, attempt=attempt)
+    return Lease(**values)
 
 
 def _quotable(value: object) -> str:
