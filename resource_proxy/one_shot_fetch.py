@@ -111,9 +111,12 @@ def fetch(asked: Asked, proxy: Proxy) -> Delivery | Preparing | NoRecord:
 
 
 def dataset_token(asked: Asked) -> str:
-    """The token as it was presented: in the Authorization header, with the scheme DPoP."""
+    """The token as it was presented: in the Authorization header, with the scheme DPoP.
+
+    Raises: TokenMissing, TokenMalformed.
+    """
     if "access_token" in asked.query:
-        raise TokenMalformed("in the query")  # RFC 9449 section 7.2 knows no such way; it would end up in logs
+        raise TokenMalformed("in the query")  # RFC 9449 section 7.1 has the header alone; this would end up in logs
     if asked.authorization is None:
         raise TokenMissing("no Authorization header")
     scheme, _, token = asked.authorization.partition(" ")
