@@ -135,7 +135,7 @@ def signing_key(keys: jose.KeySet) -> jose.Key:
     for key in keys:
         if key.use == "sig" and key.alg in jose.SIGNING:
             return key
-    raise jose.BadKey("no signing key (use sig, alg ES256, PS256, EdDSA or Ed25519)")
+    raise jose.BadKey(f"no signing key (use sig, alg one of {', '.join(jose.SIGNING)})")
 
 
 def check_opening_key(keys: jose.KeySet) -> None:
