@@ -55,6 +55,11 @@ def judge(response: Answer) -> Preparing | NoRecord | None:
     raise AgencyGarbage(f"status {status}")
 
 
+def media_type(response: Answer) -> str:
+    """The media type of the body, without its parameters, in lower case; empty if none is named."""
+    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
 def read(response: Answer, size_bytes: int) -> bytes:
     """The next `size_bytes` of the body as they came; fewer only at its end, none after it.  Raises: AgencyError."""
     try:
@@ -101,7 +106,7 @@ def _check_readable(response: Answer) -> None:
 
 
 def _is_no_record(response: Answer) -> bool:
-    if response.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/problem+json":
+    if media_type(response) != "application/problem+json":
         return False
     _check_readable(response)
     try:

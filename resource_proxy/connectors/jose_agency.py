@@ -65,8 +65,7 @@ class StreamedPackage:
 
     def check(self) -> None:
         """Read the first chunk; refuse what can't be a package.  Raises: AgencyError."""
-        content_type = self._response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type != CONTENT_TYPE:
+        if http_answer.media_type(self._response) != CONTENT_TYPE:
             raise AgencyGarbage("not application/jose")
         if (self.size_bytes or 0) > self._limit_bytes:
             raise AgencyTooLarge(f"{self.size_bytes} bytes announced")
