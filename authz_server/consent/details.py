@@ -9,6 +9,8 @@ from authz_server.clients.model import Purpose, PurposeDataset
 from authz_server.core.identifiers import DatasetId
 
 DETAILS_TYPE = "dataset"
+# What is told of a granted dataset: all but whom it is encrypted to.
+TOLD = ("type", "dataset", "purpose", "fields", "parameters")
 
 
 @dataclass(frozen=True, kw_only=True)

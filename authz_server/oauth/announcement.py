@@ -10,6 +10,7 @@ from authlib.oauth2.rfc6749.endpoint import Endpoint, EndpointRequest
 from flask import request as http_request
 
 from authz_server.clients.policy import PRE_AUTHORIZED_CODE
+from authz_server.consent.details import TOLD
 from authz_server.core import clock
 from authz_server.counter.codes import CODE_DIGITS
 from authz_server.counter.desk import Bounds, announce
@@ -54,10 +55,7 @@ class AnnouncementEndpoint(Endpoint):  # type: ignore[misc]  # Authlib has no ty
             "name": masked(row.name),
             "purpose": row.purpose_id,
             "transaction": row.transaction_id,
-            "authorization_details": [
-                {name: detail[name] for name in ("type", "dataset", "purpose", "fields", "parameters")}
-                for detail in row.granted
-            ],
+            "authorization_details": [{name: detail[name] for name in TOLD} for detail in row.granted],
             "expires_in": int((row.expires_at - now).total_seconds()),
             "tx_code": {"input_mode": "numeric", "length": CODE_DIGITS},
             "tx_code_expires_in": int((row.code_expires_at - now).total_seconds()),

@@ -11,6 +11,7 @@ from flask import Request
 
 from authz_server.clients import standing
 from authz_server.consent import erasure
+from authz_server.consent.details import TOLD
 from authz_server.consent.errors import NoSuchConsent
 from authz_server.consent.outcome import find_outcome
 from authz_server.core import clock, transfers
@@ -22,8 +23,6 @@ from authz_server.oauth.dpop import DpopVerifier
 from authz_server.oauth.errors import InvalidRequest, InvalidToken
 from authz_server.oauth.params import FormPayload, read_form
 from authz_server.tokens import withdrawal
-
-SHOWN = ("type", "dataset", "purpose", "fields", "parameters")
 
 
 def query(request: Request, verifier: DpopVerifier, grant_id: str) -> dict[str, Any]:
@@ -44,7 +43,7 @@ def query(request: Request, verifier: DpopVerifier, grant_id: str) -> dict[str, 
     for fetch in outcome.fetches:
         states[fetch.dataset_id].append(fetch.state)
     details = [
-        {**{name: detail[name] for name in SHOWN}, "state": states[detail["dataset"]].popleft()}
+        {**{name: detail[name] for name in TOLD}, "state": states[detail["dataset"]].popleft()}
         for detail in grant.granted
     ]
     return {
