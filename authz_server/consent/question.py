@@ -208,8 +208,7 @@ def identity(asked: AuthorizationParameters, *, client_name: str, locale: str) -
     if "openid" not in asked.scopes:
         return None
     claims = {claim for scope in asked.scopes for claim in CLAIMS_OF_SCOPE.get(scope, ())}
-    for place in ("userinfo", "id_token"):
-        claims |= set(asked.claims.get(place) or ())
+    claims.update(*asked.claims.values())  # whatever the place
     return {
         "heading": say("identity", locale),
         "lines": [

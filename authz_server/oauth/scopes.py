@@ -5,16 +5,16 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from authz_server.consent.question import CLAIMS_OF_SCOPE
+from authz_server.consent import question
 from authz_server.consent.request import DESK
 
 SCOPE_CLAIMS: Mapping[str, tuple[str, ...]] = {
     "openid": (),
-    **CLAIMS_OF_SCOPE,  # as the consent page has it
+    **question.CLAIMS_OF_SCOPE,  # as the consent page has it
     DESK: (),
 }
 IDENTITY_SCOPES = frozenset(SCOPE_CLAIMS)
-IDENTITY_CLAIMS = tuple(claim for claims in SCOPE_CLAIMS.values() for claim in claims)
+IDENTITY_CLAIMS = question.CLAIMS
 CLAIMS = ("sub", "acr", "amr", "auth_time", *IDENTITY_CLAIMS)
 
 
