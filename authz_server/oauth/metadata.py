@@ -3,6 +3,7 @@
 from typing import Any
 
 from authz_server.clients.policy import POLICIES
+from authz_server.consent.details import DETAILS_TYPE
 from authz_server.core import jose
 from authz_server.core.identifiers import HIGHEST_LEVEL, LOWEST_LEVEL, acr_of_level
 from authz_server.extensions import Services
@@ -49,7 +50,7 @@ def document(services: Services) -> dict[str, Any]:
         "dpop_signing_alg_values_supported": list(jose.SIGNING),
         "code_challenge_methods_supported": ["S256"],
         "authorization_response_iss_parameter_supported": True,
-        "authorization_details_types_supported": ["dataset"],
+        "authorization_details_types_supported": [DETAILS_TYPE],
         "acr_values_supported": [acr_of_level(level) for level in range(HIGHEST_LEVEL, LOWEST_LEVEL + 1)],
         "prompt_values_supported": sorted(PROMPTS),
         "claims_supported": list(CLAIMS),

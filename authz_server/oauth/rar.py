@@ -30,7 +30,7 @@ KeyOfClient = Callable[[], dict[str, Any] | None]
 
 
 class InvalidAuthorizationDetails(InvalidRequest):
-    """RFC 9396 section 5. The description is one of the constants below; it never repeats what was sent."""
+    """RFC 9396 section 5. The description is made of constants of ours; it never repeats what was sent."""
 
     code = "invalid_authorization_details"
     public = "authorization_details is not valid."
@@ -58,7 +58,7 @@ def parse(
 def _load(raw: str) -> list[Detail]:
     """Read the JSON; a member that is there twice means one thing to us and another to the next reader."""
     if len(raw) > MAX_BYTES or len(raw.encode("utf-8", "surrogatepass")) > MAX_BYTES:
-        raise InvalidAuthorizationDetails("authorization_details is longer than 16 KiB.")
+        raise InvalidAuthorizationDetails(f"authorization_details is longer than {MAX_BYTES // 1024} KiB.")
     try:
         details = STRICT.decode(raw)
     except (ValueError, RecursionError):
@@ -66,13 +66,13 @@ def _load(raw: str) -> list[Detail]:
     if not isinstance(details, list) or not all(isinstance(detail, dict) for detail in details):
         raise InvalidAuthorizationDetails("authorization_details is not an array of objects.")
     if not 0 < len(details) <= MAX_DETAILS:
-        raise InvalidAuthorizationDetails("authorization_details must have 1 to 20 entries.")
+        raise InvalidAuthorizationDetails(f"authorization_details must have 1 to {MAX_DETAILS} entries.")
     return details
 
 
 def _requested(detail: Detail, client: Client, catalogue: Catalogue, key: "_Once") -> RequestedDataset:
     if detail.get("type") != DETAILS_TYPE:
-        raise InvalidAuthorizationDetails("The only known type is dataset.")
+        raise InvalidAuthorizationDetails(f"The only known type is {DETAILS_TYPE}.")
     if not detail.keys() <= MEMBERS:
         raise InvalidAuthorizationDetails("An entry has a member that is not known.")
     dataset = catalogue.find_dataset(_text(detail, "dataset"))
@@ -113,7 +113,7 @@ def _default(scope: str, client: Client, catalogue: Catalogue, key: "_Once") -> 
 def _check_together(requested: list[RequestedDataset]) -> None:
     """What no single entry shows."""
     if len(requested) > MAX_DETAILS:
-        raise InvalidAuthorizationDetails("A request names at most 20 datasets.")
+        raise InvalidAuthorizationDetails(f"A request names at most {MAX_DETAILS} datasets.")
     # One page asks for one purpose: with two, agreeing would mean to tell apart which data is for which.
     if len({item.purpose_id for item in requested}) > 1:
         raise InvalidAuthorizationDetails("All datasets of a request must be for one purpose.")
