@@ -7,7 +7,7 @@ agency has taken it, and after eight hours in any case. The record keeps which f
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import ColumnElement, bindparam, func, null, select, update
 from sqlalchemy.orm import Session
@@ -25,9 +25,9 @@ from authz_server.single_use.decision import Decision
 REQUESTED: Final = "consent.correction_requested"
 SETTLED: Final = "consent.correction_settled"
 # What an agency may answer; what citizens read of it is in portal.record_wording.
-OUTCOMES: Final = ("corrected", "refused", "in_person")
-UNDELIVERED: Final = "undelivered"
 Outcome = Literal["corrected", "refused", "in_person"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+UNDELIVERED: Final = "undelivered"
 SEALED_FOR: Final = timedelta(hours=8)  # README, promises: destroyed within eight hours in any case
 MOST: Final = 3  # requests about one field of one consent: after as many answers it is a matter for the telephone
 

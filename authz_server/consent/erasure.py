@@ -10,7 +10,7 @@ delivered outlives it.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 from sqlalchemy import (
     Boolean,
@@ -47,9 +47,10 @@ ANSWERED: Final = "consent.erasure_acknowledged"
 ERASED: Final = "erased"
 # Why a recipient keeps what it has (個人資料保護法 article 11): what it may say, and what citizens read of it in
 # portal.record_wording.
-REFUSALS: Final = ("not_held", "legal_obligation", "legal_claims", "contract")
+Refusal = Literal["not_held", "legal_obligation", "legal_claims", "contract"]
+REFUSALS: Final[tuple[Refusal, ...]] = get_args(Refusal)
+Answer = Literal["erased"] | Refusal
 ENTRY = AUDIT_ENTRY.c
-Answer = Literal["erased", "not_held", "legal_obligation", "legal_claims", "contract"]
 # A recipient that was asked just before its day, or after it, is not reminded of what it has just heard.
 REMINDED_AFTER: Final = timedelta(days=1)
 
