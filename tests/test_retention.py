@@ -17,7 +17,7 @@ from authz_server.consent import correction
 from authz_server.consent.models import Consent, Preparation
 from authz_server.core import clock
 from authz_server.core.identifiers import new_transaction_id
-from authz_server.core.secrets import digest
+from authz_server.core.secrets import digest, new_id
 from authz_server.counter.appointments import CLERK
 from authz_server.counter.models import Appointment, Barcode, Delegation, DeskSession
 from authz_server.database import Base
@@ -129,7 +129,7 @@ def live(platform: Platform) -> None:
         about = {"transaction_id": new_transaction_id(), "client_id": "jia-bank", "consent_id": "none"}
         of = {"agency_id": "ris", "dataset_id": "ris.personal", "field_id": "name"}
         wanted = correction.Wanted(citizen_id=number, **about, **of)
-        correction.request(session, correction.new_id(), wanted, sealed="x", now=now)
+        correction.request(session, new_id(), wanted, sealed="x", now=now)
         contact.propose(session, number, "email", "new@citizen.example", limits=limits, now=now)
         for name in ("taken away", "in force"):
             values: Any = {"external_id": f"{name} {now}", "label": name, "data": {}}

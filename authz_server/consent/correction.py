@@ -16,7 +16,6 @@ from authz_server.audit.service import Entry, record
 from authz_server.consent.errors import NeverSent
 from authz_server.consent.models import Correction
 from authz_server.core.errors import DomainError
-from authz_server.core.secrets import new_secret
 from authz_server.database import insert_if_absent, table_of
 from authz_server.identity.models import CITIZEN, HELD
 from authz_server.prepared import Executor
@@ -73,15 +72,11 @@ GIVE_UP = _settle(NAMED, UNSENT)
 LAPSE = _settle(UNSENT, CORRECTION.c.requested_at <= bindparam("too_old"))
 
 
-def new_id() -> str:
-    """The name of a request to be, for what is sealed has to say it."""
-    return new_secret("")[:22]
-
-
 def request(session: Session, correction_id: str, wanted: Wanted, *, sealed: str, now: datetime) -> bool:
     """Keep what is sealed for the agency until that has taken it; False if it has an open request for this field.
 
     What has lapsed is destroyed first, for where no worker runs nobody else does. The caller commits.
+    Args: correction_id: its name, made before, for what is sealed has to say it.
     """
     lapse(session, now=now)
     values = {**vars(wanted), "id": correction_id, "sealed": sealed.encode(), "requested_at": now}

@@ -24,7 +24,7 @@ from authz_server.consent.request import AuthorizationParameters, PendingRequest
 from authz_server.consent.service import REQUEST, WAITING, refusal
 from authz_server.consent.standing import is_for
 from authz_server.core import clock
-from authz_server.core.secrets import digest, new_secret
+from authz_server.core.secrets import digest, new_id, new_secret
 from authz_server.identity import levels, turns
 from authz_server.identity.sessions import SignedIn
 from authz_server.prepared import Executor
@@ -83,7 +83,7 @@ def approve(
         raise RequestNotUsable("the citizen is not of age")
     stated = require_identity(pending, signed_in, catalogue=catalogue)
     asked = pending.parameters
-    who, consent_id = signed_in.citizen_id, new_secret("")[:22]
+    who, consent_id = signed_in.citizen_id, new_id()
     code = _code(pending, server_secret, session_secret)
     granted = grant_of(asked, chosen, catalogue=catalogue, unavailable=notice.unavailable)
     collected_by = _collected_by(pending, settings, now=now)

@@ -19,7 +19,7 @@ from authz_server.audit.service import Entry
 from authz_server.catalogue.model import Catalogue
 from authz_server.clients.model import RegisteredAgency
 from authz_server.consent.models import CONSENT, Preparation
-from authz_server.core.secrets import new_secret
+from authz_server.core.secrets import new_id
 from authz_server.database import table_of
 from authz_server.identity.models import CITIZEN, HELD, held
 
@@ -83,9 +83,7 @@ def ask(
             continue
         whose = {**owner, "agency_id": agency.id, "dataset_id": dataset.id}
         until = askable.collected_by + timedelta(seconds=askable.ttl_s + dataset.preparing_limit_s)
-        rows.append(
-            {**whose, "id": new_secret("")[:22], "position": position, "asked_at": now, "until": until, **UNSAID}
-        )
+        rows.append({**whose, "id": new_id(), "position": position, "asked_at": now, "until": until, **UNSAID})
         entries.append(Entry(at=now, event=ASKED, success=True, actor="citizen", reason=str(position), **whose))
     return rows, tuple(entries)
 

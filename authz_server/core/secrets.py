@@ -14,6 +14,11 @@ def new_secret(prefix: str) -> str:
     return prefix + system.token_urlsafe(SECRET_BYTES)
 
 
+def new_id() -> str:
+    """Return 22 URL-safe characters (132 random bits): the name of a row that others are told, which opens nothing."""
+    return new_secret("")[:22]
+
+
 def digest(secret: str) -> bytes:
     """Return the 32 bytes under which `secret` is stored.
 

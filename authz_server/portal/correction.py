@@ -27,6 +27,7 @@ from authz_server.consent import correction
 from authz_server.consent.outcome import DELIVERED, Decided
 from authz_server.core import clock
 from authz_server.core.jose import OWN_ALG
+from authz_server.core.secrets import new_id
 from authz_server.database import db
 from authz_server.extensions import services
 from authz_server.identity import csrf, turns
@@ -93,7 +94,7 @@ def send(signed_in: SignedIn, transaction_id: str) -> BaseResponse:
     if problems:
         return _form(signed_in, found, problems, status=400)
     turns.hold(db.session(), signed_in)
-    now, correction_id, offer = clock.now(), correction.new_id(), offers[field]
+    now, correction_id, offer = clock.now(), new_id(), offers[field]
     wanted = _wanted(signed_in, found, offer, field.partition("/")[2])
     if correction.asked_before(db.session(), wanted) >= correction.MOST:
         problem = gettext("The agency has answered about this field already. Call it, and quote the reference number.")
