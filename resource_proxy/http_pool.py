@@ -47,7 +47,10 @@ class Pool:
         weakref.finalize(self, _close_all, self._idle)
 
     def send(self, method: str, path: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
-        """Send one request, once, and return its answer, of which only the head is read.  Raises: WireError."""
+        """Send one request, once, and return its answer, of which only the head is read.
+
+        Raises: WireError; ValueError, for a path or header that can't be sent.
+        """
         octets = self._request(method, path, headers, body)
         connection = self._take() or self._connect()
         try:

@@ -40,7 +40,7 @@ class AuthorizationRequest(Base):
 class Consent(Base):
     """What a citizen agreed to, as they read it; tokens point here for what they may fetch.
 
-    Never changed, but for the times at which they took it back, asked for erasure, and were answered.
+    Never changed, but for its end, and for what became of the erasure that they asked for.
     """
 
     __tablename__ = "consent"
@@ -146,7 +146,7 @@ class Correction(Base):
 
 
 class AuthorizationCode(Base):
-    """RFC 6749 section 4.1.2: for one client, one redemption, one minute."""
+    """RFC 6749 section 4.1.2: for one client and one redemption, as long as `codes.collectable_s` says."""
 
     __tablename__ = "authorization_code"
     __table_args__ = (references("consent_id", "consent.id"),)
@@ -160,7 +160,7 @@ class AuthorizationCode(Base):
     code_challenge: Mapped[str] = mapped_column(String(43), repr=False)
     dpop_jkt: Mapped[str | None] = mapped_column(String(43))
     nonce: Mapped[str | None] = mapped_column(String(1000), repr=False)
-    claims: Mapped[dict[str, Any]] = mapped_column(JSON)  # OpenID Connect Core section 5.5, as requested
+    claims: Mapped[dict[str, Any]] = mapped_column(JSON)  # by place, as requested; and the `acr` that is told
     expires_at: Mapped[datetime] = mapped_column(index=True)
     used_at: Mapped[datetime | None] = mapped_column(default=None)
 

@@ -44,7 +44,8 @@ def validate(
     """The typed parameters of a request.
 
     Args: default_recipient: the client's registered encryption key; subject_of_hint: verifies an id_token_hint.
-    Raises: InvalidRequest and its kinds, RequestNotSupported, UnsupportedResponseType, rar.InvalidAuthorizationDetails.
+    Raises: InvalidRequest and its kinds, RequestNotSupported, UnsupportedResponseType; FetchError, if the client's keys
+        can't be had.
     """
     for name, limit in MAX_CHARS.items():
         if len(payload.find(name) or "") > limit:

@@ -43,7 +43,7 @@ def parse(
 
     Args: scopes: those that name a dataset, each once; a scope asks for the default of the client's only purpose with
         that dataset. key_of_client: the client's registered encryption key, called at most once, only if needed.
-    Raises: InvalidAuthorizationDetails, InvalidScope.
+    Raises: InvalidAuthorizationDetails, InvalidScope; and as `key_of_client`.
     """
     if raw is not None and not client.policy.may_ask_for_datasets:
         raise InvalidAuthorizationDetails("This client may not ask for datasets.")

@@ -68,7 +68,10 @@ def citizen(session: Executor, citizen_id: int) -> Any:
 
 
 def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
-    """Revoke an access token of this client; whether there was one. The caller commits."""
+    """Revoke an access token of this client; whether there was one. The caller commits.
+
+    Args: spend: the identifier of the assertion.  Raises: AssertionReplayed.
+    """
     return bool(REVOKE_ONE.run(session, spend=spend, token=digest(token), owner=client_id, now=now))
 
 

@@ -198,8 +198,8 @@ def lease(
     Args: jkt: thumbprint of the key of the verified proof; needed_level: what the dataset demands now, which may be
         more than it did when the citizen consented; resource_server: which client fetches; spend: identifiers of the
         assertion and the proof.
-    Raises: TokenNotReady, AuthenticationNotSufficient if all but the time that the agency named, or the level, is
-        right; else TokenNotUsable.
+    Raises: AssertionReplayed, ProofReplayed; TokenNotReady, AuthenticationNotSufficient if all but the time that the
+        agency named, or the level, is right; else TokenNotUsable.
     """
     handle = new_secret(LEASE_PREFIX)
     asked: dict[str, Any] = {"token": digest(token), "proof_jkt": jkt, "asked_dataset": dataset_id, "now": now}
@@ -235,14 +235,7 @@ class Report(NamedTuple):
 SUCCESS = frozenset({"delivering", "delivered", "preparing", "no_record"})
 
 
-def report(
-    session: Executor,
-    handle: str,
-    outcome: Report,
-    *,
-    limits: Limits,
-    now: datetime,
-) -> None:
+def report(session: Executor, handle: str, outcome: Report, *, limits: Limits, now: datetime) -> None:
     """Take the edge that the outcome names. The caller commits.
 
     Raises: LeaseNotUsable: the lease is over, or a suspension or withdrawal came first. Nothing more may be sent.
@@ -270,13 +263,19 @@ def report(
 
 
 def find_usable(session: Executor, token: str, *, spend: Sequence[Identifier], now: datetime) -> Any | None:
-    """The token's row if it could be leased now (perhaps after a wait), else None; the token stays as it is."""
+    """The token's row if it could be leased now (perhaps after a wait), else None; the token stays as it is.
+
+    Args: spend: the identifier of the assertion.  Raises: AssertionReplayed.
+    """
     rows = USABLE.run(session, spend=spend, token=digest(token), now=now)
     return rows[0] if rows else None
 
 
 def revoke(session: Executor, token: str, *, client_id: str, spend: Sequence[Identifier], now: datetime) -> bool:
-    """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits."""
+    """Kill a token of this client, even while it is being fetched; whether there was one. The caller commits.
+
+    Args: spend: the identifier of the assertion.  Raises: AssertionReplayed.
+    """
     entry = Entry(at=now, event="token.revoked", success=True, actor=f"client:{client_id}")
     return bool(REVOKE_ONE.run(session, entry=entry, spend=spend, token=digest(token), owner=client_id, now=now))
 

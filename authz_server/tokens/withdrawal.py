@@ -30,8 +30,8 @@ HAS_CODE = exists().where(
 OPENS_IDENTITY = exists().where(access_tokens.TOKEN.c.consent_id == CONSENT.c.id, access_tokens.OPEN)
 OPENS_DATA = exists().where(dataset_tokens.TOKEN.c.consent_id == CONSENT.c.id, dataset_tokens.KILLABLE)
 # What its citizen would miss: once all data is delivered, who they are can be asked for some minutes more, but of a
-# consent to data that is no part that they know of, and what they gave goes on. `consent.outcome` calls it stoppable
-# by the same rule.
+# consent to data that is no part that they know of, and what they gave goes on. `consent.outcome` calls consents to
+# data stoppable by the same rule; each to identity alone can be stopped on its own page, also when it opens nothing.
 AWAITED = or_(HAS_CODE, OPENS_DATA, and_(OPENS_IDENTITY, func.json_array_length(CONSENT.c.granted) == 0))
 
 # Whose they are: driven by what is open, which is little, and not by the consents of years.
