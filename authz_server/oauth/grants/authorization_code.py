@@ -70,7 +70,7 @@ class AuthorizationCodeGrant(SenderConstrainedGrant):
         if code.scopes:  # RFC 6749 section 3.3: a scope is never empty
             body["scope"] = " ".join(code.scopes)
         if "openid" in code.scopes:
-            acr = code.claims.get("acr") or acr_of_level(code.level)
+            acr = code.claims.get("acr") or acr_of_level(code.level)  # a code that 0.1.0 issued names none
             body["id_token"] = id_token.issue(here, code, acr=acr, asked=claims, now=now)
         if code.granted:
             body["authorization_details"] = enriched(code, issued, here.settings)
