@@ -112,8 +112,7 @@ class PendingRequest:
         """The identity level that the citizen must reach: the strictest of all datasets and of an essential acr."""
         levels = [catalogue.dataset(dataset.dataset_id).level for dataset in self.parameters.datasets]
         if self.parameters.essential_acr:
-            # Any of the values will do, so the least strict of them; unknown values were refused when pushed.
-            levels.append(max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values))
+            levels.append(self._any_level_asked)
         if self.parameters.at_desk:
             levels.append(DESK_LEVEL)
         return min(levels, default=LOWEST_LEVEL)
@@ -123,6 +122,11 @@ class PendingRequest:
         """The level that the client would like (voluntary `acr_values`); None if it only demands, or says nothing."""
         if self.parameters.essential_acr or not self.parameters.acr_values:
             return None
+        return self._any_level_asked
+
+    @property
+    def _any_level_asked(self) -> int:
+        """Of the `acr_values`, of which there are some, the least strict: any of them will do."""
         return max(level_of_acr(acr) or LOWEST_LEVEL for acr in self.parameters.acr_values)
 
     def demanded_by(self, catalogue: Catalogue) -> tuple[Text, ...]:
