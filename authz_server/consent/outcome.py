@@ -1,5 +1,6 @@
 """What became of requests, for the citizen who decided them."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -265,18 +266,24 @@ def _fetches(granted: Sequence[str], entries: Sequence[Any], untouched: State) -
     grants share the endings among them. Args: untouched: the state of what no entry tells more of.
     """
     fetches = []
-    for dataset_id in dict.fromkeys(granted):
+    for dataset_id, times in Counter(granted).items():
         its = [entry for entry in entries if entry.dataset_id == dataset_id]
         found = _ended(dataset_id, its)
-        missing = granted.count(dataset_id) - len(found)
         rest = Fetch(dataset_id=dataset_id, state=untouched)
-        if missing == 1 and granted.count(dataset_id) == 1 and its and UNDER_WAY[its[-1].event] != "open":
-            state = UNDER_WAY[its[-1].event]
-            # Stopped, and yet not on the record as ended: its time had run out by itself just before.
-            broken_off = untouched == "stopped" and state == "fetching"
-            rest = Fetch(dataset_id=dataset_id, state="unknown" if broken_off else state, at=its[-1].at)
-        fetches += [*found, *[rest] * missing]
+        if times == 1 and its and not found:
+            rest = _under_way(rest, its[-1])
+        fetches += [*found, *[rest] * (times - len(found))]
     return tuple(fetches)
+
+
+def _under_way(untouched: Fetch, last: Any) -> Fetch:
+    """How far a dataset's only fetch has come, by the last entry of it, none of which is an ending."""
+    state = UNDER_WAY[last.event]
+    if state == "open":
+        return untouched
+    # Stopped, and yet not on the record as ended: its time had run out by itself just before.
+    ran_out = untouched.state == "stopped" and state == "fetching"
+    return Fetch(dataset_id=untouched.dataset_id, state="unknown" if ran_out else state, at=last.at)
 
 
 def _ended(dataset_id: str, its: Sequence[Any]) -> list[Fetch]:
