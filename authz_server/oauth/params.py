@@ -1,6 +1,5 @@
 """Reading a request strictly: form only, every parameter once, no control characters, empty means absent."""
 
-from collections import defaultdict
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -27,10 +26,6 @@ class FormPayload(OAuth2Payload):  # type: ignore[misc]  # Authlib has no types
     def data(self) -> dict[str, str]:
         return self._data
 
-    @property
-    def datalist(self) -> defaultdict[str, list[str]]:
-        return defaultdict(list, {name: [value] for name, value in self._data.items()})
-
     def find(self, name: str) -> str | None:
         """The value, or None if it was not sent or empty (RFC 6749 section 3.1)."""
         return self._data.get(name)
@@ -54,8 +49,6 @@ class FormRequest(OAuth2Request):  # type: ignore[misc]  # Authlib has no types
         self.headers = request.headers
         self.payload = FormPayload(read_form(request))
         self.client: Any = None
-        self.auth_method: str | None = None
-        self.user = None
 
 
 def read_form(request: Request) -> dict[str, str]:
