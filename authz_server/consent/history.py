@@ -47,6 +47,7 @@ MOST_CLIENTS: Final = 200
 
 DECISION = AUDIT_ENTRY.alias("decision")
 STEP = AUDIT_ENTRY.alias("step")
+BEFORE = AUDIT_ENTRY.alias("before")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,13 +174,15 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
         found = select(func.count()).select_from(STEP).where(of_request, STEP.c.event.in_(list(events)), *more)
         return found.scalar_subquery()
 
-    # Not EXISTS: PostgreSQL might read the whole record once instead of a few entries of each request.
-    arrived = [event for event, state in ENDED.items() if state in DELIVERED]
-    delivered = counted(arrived) > 0
+    def arrived(*more: ColumnElement[bool]) -> ColumnElement[bool]:
+        # Not EXISTS: PostgreSQL might read the whole record once instead of a few entries of each request.
+        whole = [event for event, state in ENDED.items() if state in DELIVERED]
+        stopped = [event for event, state in ENDED.items() if state == "stopped"]
+        return or_(counted(whole, *more) > 0, counted(stopped, _broken_off(), *more) > 0)
+
+    delivered = arrived()
     answered_at = CONSENT.c.erasure_answered_at
-    erased = and_(
-        answered_at.is_not(None), CONSENT.c.erasure_refusal.is_(None), counted(arrived, STEP.c.at > answered_at) == 0
-    )
+    erased = and_(answered_at.is_not(None), CONSENT.c.erasure_refusal.is_(None), not_(arrived(STEP.c.at > answered_at)))
     collected = counted([*ENDED, *UNDER_WAY]) > 0
     granted = func.json_array_length(CONSENT.c.granted)
     ages = {at: now - timedelta(seconds=collectable_s(limits, at_counter=at)) for at in (False, True)}
@@ -200,6 +203,19 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
         (delivered, "history"),
         else_="none",
     )
+
+
+def _broken_off() -> ColumnElement[bool]:
+    """Of a step that ends a fetch: whether its delivery had begun, as `consent.outcome` finds it for a page."""
+
+    def last(events: Iterable[str]) -> ColumnElement[int]:
+        of_fetch = (BEFORE.c[name] == STEP.c[name] for name in ("transaction_id", "dataset_id"))
+        found = select(func.max(BEFORE.c.id)).where(
+            *of_fetch, BEFORE.c.id < STEP.c.id, BEFORE.c.event.in_(list(events))
+        )
+        return found.correlate(STEP).scalar_subquery()
+
+    return last(["token.delivering"]) == last(UNDER_WAY)
 
 
 def _about_any(dataset_ids: Collection[str]) -> ColumnElement[bool]:

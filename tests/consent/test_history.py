@@ -123,6 +123,9 @@ CASES: dict[str, tuple[Kind, dict[str, Any], tuple[str, ...]]] = {
     "broken off, may have arrived": ("active", {}, (*COLLECTED, "spent_unknown")),
     "not fetched in time": ("none", {}, (*COLLECTED, "expired")),
     "revoked by the client": ("none", {}, (*COLLECTED, "revoked")),
+    "revoked by the client on its way": ("active", {}, (*COLLECTED, "leased", "delivering", "revoked")),
+    "revoked on its way, and erased": ("history", {"erase_in": -1}, (*COLLECTED, "leased", "delivering", "revoked")),
+    "revoked after a failure": ("none", {}, (*COLLECTED, "leased", "delivering", "failed", "revoked")),
     "stopped": ("history", {"withdrawn": True}, (*COLLECTED, "revoked")),
     "stopped after it was delivered": ("history", {"withdrawn": True}, (*COLLECTED, "delivered")),
     "one of two is still open": (
