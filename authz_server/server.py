@@ -31,8 +31,9 @@ NEIGHBOURS = Room(
 DOCUMENTS = Room(at_once=1, waiting=8, paths=("/record/export",), endings=("/receipt.pdf",))
 # And for files to be verified, which are larger than any other form; few, for they are taken into memory.
 VERIFYING = Room(at_once=1, waiting=2, paths=("/verify",), largest_body_bytes=verify.MAX_BYTES)
-# And for developers: anybody may have a client's keys fetched there, five seconds at worst.
-DEVELOPERS = Room(at_once=1, waiting=2, paths=("/developer",))
+# And for developers: anybody may have a client's keys fetched there, five seconds at worst; whoever wants the same ones
+# meanwhile waits for a second.
+DEVELOPERS = Room(at_once=2, waiting=4, paths=("/developer",))
 THREADS = 4  # per worker, at work; while one waits for its commit, the others go on
 
 

@@ -11,7 +11,10 @@ from authz_server.core.jose import KEY_MANAGEMENT, SIGNING, BadKey, Key, KeySet,
 _KID = re.compile(r"[\x21-\x7e]{1,200}")
 
 # What packages are encrypted to, for whoever has another key.
-RECIPIENTS = "EC P-256 (ECDH-ES, ECDH-ES+A256KW) or RSA of 2048 to 4096 bits (RSA-OAEP-256)"
+RECIPIENTS = (
+    "EC P-256 (ECDH-ES, ECDH-ES+A256KW) or RSA of 2048 to 4096 bits (RSA-OAEP-256), "
+    "with a kid of 1 to 200 visible ASCII characters"
+)
 NO_RECIPIENT = f"no key of use enc that packages are encrypted to: {RECIPIENTS}"
 
 
@@ -39,8 +42,12 @@ def seal(claims: dict[str, Any], agency: RegisteredAgency, key: Key, *, typ: str
 
 
 def is_recipient(key: Key) -> bool:
-    """Whether a package or ticket may be encrypted to this key: EC P-256 or RSA, for one of our algorithms."""
-    return key.crv in {None, "P-256"} and any(key.fits(alg) for alg in KEY_MANAGEMENT)
+    """Whether a package or ticket may be encrypted to this key: EC P-256 or RSA, for one of our algorithms.
+
+    Its `kid` goes into the header, of which libraries read so much and no more.
+    """
+    fits = key.crv in {None, "P-256"} and any(key.fits(alg) for alg in KEY_MANAGEMENT)
+    return fits and _KID.fullmatch(key.kid) is not None
 
 
 def recipient_jwk(member: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ Of clients that nobody is told of (resource servers) it says what it says of tho
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeGuard
 
 import orjson
@@ -19,17 +19,18 @@ from authz_server.clients.model import Client
 from authz_server.core import clock, dpop, jose
 from authz_server.core.errors import DomainError
 from authz_server.core.jose import BadKey, BadToken, Key, KeySet
-from authz_server.core.jose.encoding import json_object
+from authz_server.core.jose.encoding import decode, json_object
 from authz_server.core.jose.keys import PRIVATE_MEMBERS
 from authz_server.core.jose.opening import check_header, read_header
 from authz_server.oauth.client_auth import PrivateKeyJwt
 from authz_server.oauth.dpop import DpopVerifier
-from authz_server.oauth.errors import InvalidClient
+from authz_server.oauth.errors import InvalidClient, UseDpopNonce
 
 Kind = Literal["assertion", "proof", "keys", "package", "unknown"]
 Judge = Callable[[datetime], None]
 MOMENTS: Final = ("iat", "nbf", "exp")  # RFC 7519 section 4.1
 LATEST: Final = 2**35  # seconds since 1970 that are a date: until the year 3058
+SHA256_BYTES: Final = 32
 TOO_DEEP: Final = "..."  # for what is nested deeper than the serialiser goes
 
 
@@ -41,6 +42,7 @@ class Report:
     untimely  the check that it does not pass now, though it did in the moment for which it was made
     client    of an assertion: whose it says it is, if everybody is told of that client
     contents  what stands in it: name, and value as JSON, or what a key serves for. Proven by nothing
+    private   a private key is in it, which is nothing to be sent anywhere
     showable  it was read, and no private key is in it, so that it may be shown again
     """
 
@@ -49,6 +51,7 @@ class Report:
     untimely: str | None = None
     client: Client | None = None
     contents: tuple[tuple[str, str], ...] = ()
+    private: bool = False
     showable: bool = False
 
 
@@ -72,8 +75,7 @@ class Linter:
 
     def report(self, text: str, *, now: datetime) -> Report:
         """Say what a text is, and whether it would be taken; whatever it is, there is a report."""
-        text = text.strip()
-        if text.startswith("{"):
+        if text.lstrip().startswith("{"):
             return _keys(text)
         if text.count(".") == 4:
             return _package(text)
@@ -108,13 +110,22 @@ class Linter:
             target = self.find_target(method, url)
             if target is None:
                 raise dpop.BadProof("htm and htu are not of a request that this platform takes a proof for")
-            if target.brings_token and not isinstance(claims.get("ath"), str):
+            if target.brings_token and "ath" not in claims:
                 raise dpop.BadProof("no ath, which belongs to a proof beside an access token")
+            if target.brings_token and not _is_digest(claims["ath"]):
+                raise dpop.BadProof("ath is not the SHA-256 of an access token, in base64url without padding")
             if target.is_here:
-                self.proofs.verify_nonce(proof, now=at)
+                self._verify_nonce(proof, at)
 
         refused, untimely = _judged(judge, claims, now)
         return _of_parts("proof", header, claims, refused=refused, untimely=untimely)
+
+    def _verify_nonce(self, proof: dpop.Proof, at: datetime) -> None:
+        try:
+            self.proofs.verify_nonce(proof, now=at)
+        except UseDpopNonce:
+            # By a clock that is slow, it was made before the nonce that is in it.
+            self.proofs.verify_nonce(proof, now=at + timedelta(seconds=dpop.MAX_AGE_S))
 
 
 def _judged(judge: Judge, claims: Mapping[str, Any], now: datetime) -> tuple[str | None, str | None]:
@@ -134,9 +145,9 @@ def _refusal(judge: Judge, at: datetime) -> str | None:
 
 def _made_at(claims: Mapping[str, Any], now: datetime) -> datetime:
     """The moment for which it was made, by what it says; without `iat`, which an assertion may lack, its end."""
-    issued_at, expires_at = claims.get("iat"), claims.get("exp")
-    if _is_date(issued_at):
-        return datetime.fromtimestamp(issued_at, UTC)
+    begins, expires_at = [claims[name] for name in ("iat", "nbf") if _is_date(claims.get(name))], claims.get("exp")
+    if begins:
+        return datetime.fromtimestamp(max(begins), UTC)
     return min(now, datetime.fromtimestamp(expires_at, UTC)) if _is_date(expires_at) else now
 
 
@@ -155,8 +166,8 @@ def _keys(text: str) -> Report:
         refused = NO_RECIPIENT
     elif not any(map(_served, keys)):
         refused = "its use, alg and curve are those of no algorithm that is taken here"
-    contents = tuple((key.kid, _served(key)) for key in keys)
-    return Report(kind="keys", refused=refused, contents=contents, showable=not _holds_private_key((document,)))
+    contents, private = tuple((key.kid, _served(key)) for key in keys), _holds_private_key((document,))
+    return Report(kind="keys", refused=refused, contents=contents, private=private, showable=not private)
 
 
 def _served(key: Key) -> str:
@@ -180,7 +191,7 @@ def _package(text: str) -> Report:
 def _of_parts(kind: Kind, *parts: dict[str, Any], **found: Any) -> Report:
     """A report of a message that has these parts. Members of one name are told as often as they are there."""
     if _holds_private_key(parts):
-        return Report(kind=kind, **found)
+        return Report(kind=kind, private=True, **found)
     contents = tuple((name, _told(name, value)) for part in parts for name, value in part.items())
     return Report(kind=kind, contents=contents, showable=True, **found)
 
@@ -197,6 +208,14 @@ def _holds_private_key(parts: tuple[dict[str, Any], ...]) -> bool:
         elif isinstance(value, list):
             pending += value
     return False
+
+
+def _is_digest(value: object) -> bool:
+    """Whether it can be the `ath` of any token (RFC 9449 section 4.2)."""
+    try:
+        return isinstance(value, str) and len(decode(value.encode("ascii"))) == SHA256_BYTES
+    except ValueError:
+        return False
 
 
 def _told(name: str, value: object) -> str:

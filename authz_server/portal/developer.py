@@ -54,8 +54,8 @@ def check() -> Response:
     """Read what was pasted and say what it is, and whether it would be taken."""
     if not csrf.check(cookies.form_secret(), ACTION, request.form.get("csrf")):
         return _page(error=form_problem.of_nobody(), status=403)
-    message = request.form.get("message", "").strip()
-    if not message:
+    message = request.form.get("message", "").strip("\r\n")  # of a terminal; what else is there was sent as well
+    if not message.strip():
         error = None if "lang" in request.form else gettext("Paste a message first.")
         return _page(error=error, status=200 if error is None else 400)
     known = services()
@@ -105,7 +105,7 @@ def _page(*, report: Report | None = None, error: str | None = None, status: int
             signed_in=current(),
             report=report,
             error=error,
-            message=request.form.get("message", "") if report is None or report.showable else "",
+            message=request.form.get("message", "") if report and report.showable else "",
             now=f"{clock.now():%Y-%m-%dT%H:%M:%SZ}",
             issuer=known.settings.issuer,
             proxy_url=known.settings.proxy_url,

@@ -42,7 +42,12 @@ def test_a_bad_document_leaves_nothing_behind(session: Session, context: Context
 
 @pytest.mark.parametrize(
     "useless",
-    [jwks("RSA-OAEP-256")["keys"][0] | {"alg": "RSA-OAEP-512"}, jwks("ES384")["keys"][0] | {"use": "enc", "alg": None}],
+    [
+        jwks("RSA-OAEP-256")["keys"][0] | {"alg": "RSA-OAEP-512"},
+        jwks("ES384")["keys"][0] | {"use": "enc", "alg": None},
+        jwks("ECDH-ES")["keys"][0] | {"kid": "k" * 201},  # whoever gets a package would read no such header
+        jwks("ECDH-ES")["keys"][0] | {"kid": "鑰"},
+    ],
 )
 def test_who_registers_only_keys_that_nothing_is_encrypted_to_is_told_so(
     session: Session, context: Context, useless: dict[str, Any]

@@ -1,5 +1,7 @@
 """The page on which a developer reads why a message of their client is refused."""
 
+import base64
+import hashlib
 import html
 import logging
 import re
@@ -31,7 +33,7 @@ from tests.support.platform import (
     public_members,
     sign_with_header,
 )
-from tests.support.protocol import new_bank
+from tests.support.protocol import new_bank, pushed, userinfo
 from tests.support.tree import ROOT
 from tests.support.typography import spaced
 
@@ -211,6 +213,16 @@ def test_a_nonce_that_is_demanded_is_looked_at(nonce_platform: Platform) -> None
     assert f"<h2>{TAKEN}</h2>" in said(nonce_platform, at_the_proxy)
 
 
+def test_a_proof_by_a_slow_clock_was_right_with_a_nonce_that_came_later_than_it_says(nonce_platform: Platform) -> None:
+    bank, url = nonce_platform.bank, f"{ISSUER}/token"
+    services: Services = nonce_platform.app.extensions["mydata"]
+    with clock.frozen(datetime.fromtimestamp(NOW + 5, UTC)):  # nonces are of five minutes, and these have just begun
+        proof = bank.proof("POST", url, nonce=dpop.issue_nonce(services.secret, clock.now()), iat=NOW - 20)
+        assert f"<h2>{TAKEN}</h2>" in said(nonce_platform, proof)
+        clock.advance(timedelta(minutes=2))
+        assert f"<h2>{UNTIMELY}</h2>" in said(nonce_platform, proof)
+
+
 @pytest.mark.parametrize("moment", [-1, 2**36, 2**63, 1e300, True, "x", None, [1]])
 def test_a_moment_that_is_none_is_shown_as_it_is(platform: Platform, moment: object) -> None:
     page = said(platform, platform.bank.assertion(iat=moment, exp=moment))
@@ -278,6 +290,68 @@ def test_the_metadata_lead_to_the_page_and_it_to_what_describes_the_endpoints(pl
     with browser.get(links[0]) as described:
         assert (described.data, described.mimetype) == (DOCUMENTS[name][0].read_bytes(), DOCUMENTS[name][1])
         assert "immutable" in described.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "ath",
+    [
+        hashlib.sha256(b"mda_x").hexdigest(),
+        base64url(hashlib.sha256(b"mda_x").digest()) + "=",
+        base64.b64encode(hashlib.sha256(b"mda_x").digest()).decode(),
+        base64url(hashlib.sha256(b"mda_x").hexdigest().encode()),
+        "mda_x",
+        "",
+        "é" * 43,
+        7,
+    ],
+)
+def test_what_is_the_ath_of_no_token_at_all_is_refused_here_as_it_is_there(platform: Platform, ath: Any) -> None:
+    bank, token = platform.bank, platform.tokens()["access_token"]
+    wrong = bank.proof("GET", f"{ISSUER}/userinfo", token=token, ath=ath)
+    assert userinfo(bank, token, proof=wrong).status_code == 401
+    page = said(platform, wrong)
+    assert f"<h2>{REFUSED}</h2>" in page
+    assert "ath is not the SHA-256 of an access token" in page
+
+
+@pytest.mark.parametrize("more", [" ", "\t", "\N{NO-BREAK SPACE}"])
+def test_what_stands_beside_an_assertion_was_sent_as_well(platform: Platform, more: str) -> None:
+    assertion = platform.bank.assertion()
+    assert f"<h2>{REFUSED}</h2>" in said(platform, assertion + more)
+    assert pushed(platform.bank, client_assertion=assertion + more).status_code in {400, 401}
+    assert f"<h2>{TAKEN}</h2>" in said(platform, f"\r\n{assertion}\n")
+
+
+def test_who_says_that_it_begins_later_is_told_later_that_it_was_right(platform: Platform) -> None:
+    moment = int(clock.now().timestamp())
+    with clock.frozen(datetime.fromtimestamp(moment, UTC)):
+        assertion = platform.bank.assertion(nbf=moment + 30, exp=moment + 90)
+        clock.advance(timedelta(seconds=25))
+        assert f"<h2>{TAKEN}</h2>" in said(platform, assertion)
+        assert pushed(platform.bank, client_assertion=assertion).status_code == 201
+        clock.advance(timedelta(minutes=10))
+        assert f"<h2>{UNTIMELY}</h2>" in said(platform, assertion)
+
+
+@pytest.mark.parametrize("text", ["a private JWK", "PEM"])
+def test_a_private_key_is_not_shown_again_by_a_form_that_is_too_old(platform: Platform, text: str) -> None:
+    pem = "-----BEGIN PRIVATE" + " KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE" + " KEY-----"
+    secret = pem if text == "PEM" else orjson.dumps(jose.generate_key("ES256")).decode()
+    page = pasted(platform, secret, csrf="stale")
+    assert page.status_code == 403
+    assert html.escape(secret.splitlines()[0]) not in page.text
+
+
+def test_of_a_private_key_that_changes_nothing_the_developer_is_told(platform: Platform) -> None:
+    told = "A private key is in it. Replace that key: it is a secret no more."
+    private = jose.generate_key("ES256")
+    page = said(platform, platform.bank.assertion(cnf={"jwk": private}))
+    assert f"<h2>{TAKEN}</h2>" in page
+    assert told in page
+    assert private["d"] not in page
+    assert told in said(platform, orjson.dumps(public(new_key()) | {"d": private["d"]}).decode())
+    assert told not in said(platform, platform.bank.assertion())
+    assert told not in said(platform, orjson.dumps(public(new_key())).decode())
 
 
 def test_developers_take_no_turns_of_whoever_verifies_a_file() -> None:
