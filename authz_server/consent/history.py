@@ -31,8 +31,9 @@ from authz_server.audit.service import NEWEST, Position, after
 from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent.codes import AT_COUNTER, collectable_s
+from authz_server.consent.fetches import BEGUN, DELIVERED, ENDED, UNDELIVERED, UNDER_WAY
 from authz_server.consent.models import CONSENT, REFUSAL
-from authz_server.consent.outcome import DELIVERED, ENDED, UNDER_WAY, Decided, find_outcomes
+from authz_server.consent.outcome import Decided, find_outcomes
 from authz_server.core.clock import day_of
 from authz_server.database import unindexed
 
@@ -177,8 +178,8 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     def arrived(*more: ColumnElement[bool]) -> ColumnElement[bool]:
         # Not EXISTS: PostgreSQL might read the whole record once instead of a few entries of each request.
         whole = [event for event, state in ENDED.items() if state in DELIVERED]
-        stopped = [event for event, state in ENDED.items() if state == "stopped"]
-        return or_(counted(whole, *more) > 0, counted(stopped, _broken_off(), *more) > 0)
+        broken_off = [event for event, state in ENDED.items() if state in UNDELIVERED]
+        return or_(counted(whole, *more) > 0, counted(broken_off, _had_begun(), *more) > 0)
 
     delivered = arrived()
     answered_at = CONSENT.c.erasure_answered_at
@@ -205,17 +206,17 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
     )
 
 
-def _broken_off() -> ColumnElement[bool]:
-    """Of a step that ends a fetch: whether its delivery had begun, as `consent.outcome` finds it for a page."""
+def _had_begun() -> ColumnElement[bool]:
+    """Of a step that ends a fetch: whether a delivery had begun since the one before, as in `consent.outcome`."""
 
     def last(events: Iterable[str]) -> ColumnElement[int]:
         of_fetch = (BEFORE.c[name] == STEP.c[name] for name in ("transaction_id", "dataset_id"))
-        found = select(func.max(BEFORE.c.id)).where(
+        found = select(func.coalesce(func.max(BEFORE.c.id), 0)).where(
             *of_fetch, BEFORE.c.id < STEP.c.id, BEFORE.c.event.in_(list(events))
         )
         return found.correlate(STEP).scalar_subquery()
 
-    return last(["token.delivering"]) == last(UNDER_WAY)
+    return last([BEGUN]) > last(ENDED)
 
 
 def _about_any(dataset_ids: Collection[str]) -> ColumnElement[bool]:

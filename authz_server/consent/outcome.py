@@ -1,6 +1,5 @@
 """What became of requests, for the citizen who decided them."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -17,6 +16,7 @@ from authz_server.clients import own
 from authz_server.config import Limits
 from authz_server.consent import erasure
 from authz_server.consent.codes import AT_COUNTER, collectable_s
+from authz_server.consent.fetches import BEGUN, DELIVERED, ENDED, STOPPABLE, UNDER_WAY, Fetch, State, read_fetches
 from authz_server.consent.models import CONSENT, REFUSAL
 from authz_server.database import unindexed
 
@@ -25,34 +25,14 @@ DECISIONS: Final = {event: cast(Decision, event.removeprefix("consent.")) for ev
 WITHDRAWN: Final = "consent.withdrawn"
 ASKED_TO_ERASE: Final = (erasure.REQUESTED, erasure.UNTOLD)
 
-# open: may still be fetched; fetching: its delivery has begun; stopped: nothing of it left; broken_off: a part may have
-# arrived; unknown: all of it may have.
-State = Literal["open", "fetching", "failed", "no_record", "delivered", "stopped", "broken_off", "expired", "unknown"]
-ENDED: Mapping[str, State] = {
-    "token.delivered": "delivered",
-    "token.revoked": "stopped",
-    "token.expired": "expired",
-    "token.spent_unknown": "unknown",
-}
-UNDER_WAY: Mapping[str, State] = {
-    "token.issued": "open",
-    "token.preparing": "open",
-    "token.no_record": "no_record",
-    "token.leased": "fetching",
-    "token.delivering": "fetching",
-    "token.failed": "failed",
-}
-STOPPABLE: Final = frozenset({"open", "fetching", "failed", "no_record"})
-DELIVERED: Final = frozenset({"delivered", "broken_off", "unknown"})
-
 # From the record, not from requests and tokens: those are tidied away after a while, and entries are not. Of what may
-# happen to a dataset any number of times the last entry is enough.
+# happen to a dataset any number of times the last entry is enough, and the last beginning of a delivery.
 ENTRY = AUDIT_ENTRY.c
 STEP = AUDIT_ENTRY.alias("step").c
 LAST_STEPS = (
     select(func.max(STEP.id))
     .where(STEP.transaction_id.in_(bindparam("references", expanding=True)), STEP.event.in_(UNDER_WAY))
-    .group_by(STEP.transaction_id, STEP.dataset_id)
+    .group_by(STEP.transaction_id, STEP.dataset_id, STEP.event == BEGUN)
 )
 ENTRIES = (
     select(ENTRY.transaction_id, ENTRY.event, ENTRY.at, ENTRY.client_id, ENTRY.dataset_id, ENTRY.actor, ENTRY.reason)
@@ -91,15 +71,6 @@ class Asked:
     def of(cls, row: Any) -> Self:
         """What REFUSALS returned; a dataset that was asked for twice, for two years, is named once."""
         return cls(purpose_id=row.purpose_id, dataset_ids=tuple(dict.fromkeys(one["dataset"] for one in row.asked)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fetch:
-    """How far the one fetch of a granted dataset has come, and since when (None: it has not begun)."""
-
-    dataset_id: str
-    state: State
-    at: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,7 +209,7 @@ def _outcome(
         at_counter=at_counter,
         withdrawn_at=withdrawn_at,
         withdrawn_by=withdrawn_by,
-        fetches=_fetches([grant["dataset"] for grant in consent.granted], entries, untouched) if consent else (),
+        fetches=read_fetches([grant["dataset"] for grant in consent.granted], entries, untouched) if consent else (),
         use_until=consent.use_until if consent else None,
         erase_by=consent.erase_by if consent else None,
         purpose=consent.purpose if consent else None,
@@ -257,44 +228,3 @@ def _erasure(consent: Any, *, told: bool) -> Erasure | None:
         answered_at=consent.erasure_answered_at,
         refusal=consent.erasure_refusal,
     )
-
-
-def _fetches(granted: Sequence[str], entries: Sequence[Any], untouched: State) -> tuple[Fetch, ...]:
-    """One for each granted dataset, in their order.
-
-    A dataset may be granted twice, for two years, and the record does not tell which of the two an entry is of: such
-    grants share the endings among them. Args: untouched: the state of what no entry tells more of.
-    """
-    fetches = []
-    for dataset_id, times in Counter(granted).items():
-        its = [entry for entry in entries if entry.dataset_id == dataset_id]
-        found = _ended(dataset_id, its)
-        rest = Fetch(dataset_id=dataset_id, state=untouched)
-        if times == 1 and its and not found:
-            rest = _under_way(rest, its[-1])
-        fetches += [*found, *[rest] * (times - len(found))]
-    return tuple(fetches)
-
-
-def _under_way(untouched: Fetch, last: Any) -> Fetch:
-    """How far a dataset's only fetch has come, by the last entry of it, none of which is an ending."""
-    state = UNDER_WAY[last.event]
-    if state == "open":
-        return untouched
-    # Stopped, and yet not on the record as ended: its time had run out by itself just before.
-    ran_out = untouched.state == "stopped" and state == "fetching"
-    return Fetch(dataset_id=untouched.dataset_id, state="unknown" if ran_out else state, at=last.at)
-
-
-def _ended(dataset_id: str, its: Sequence[Any]) -> list[Fetch]:
-    """The endings of one dataset, from its entries."""
-    found, begun = [], False
-    for entry in its:
-        if entry.event not in ENDED:
-            begun = entry.event == "token.delivering"
-            continue
-        state = ENDED[entry.event]
-        if begun and state == "stopped":
-            state = "broken_off"
-        found.append(Fetch(dataset_id=dataset_id, state=state, at=entry.at))
-    return found

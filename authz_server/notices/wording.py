@@ -50,6 +50,12 @@ TOLD: Final[Mapping[str, Told]] = {
         "您不必做什麼；原因記在您的紀錄裡。",
         "You do not need to do anything; the reason is on your record.",
     ),
+    "token.exhausted": told(
+        "「{dataset}」未能送達{client}，不會再試",
+        '"{dataset}" could not be delivered to {client} and is not tried again',
+        "如果還需要，對方必須再問您一次；原因記在您的紀錄裡。",
+        "If it is still needed, they have to ask you again; the reason is on your record.",
+    ),
     "token.no_record": told(
         "機關沒有您的「{dataset}」",
         'The agency has no record of you in "{dataset}"',

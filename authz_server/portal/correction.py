@@ -24,7 +24,8 @@ from authz_server.catalogue.model import Dataset
 from authz_server.clients import keys
 from authz_server.clients.model import RegisteredAgency
 from authz_server.consent import correction
-from authz_server.consent.outcome import DELIVERED, Decided
+from authz_server.consent.fetches import DELIVERED
+from authz_server.consent.outcome import Decided
 from authz_server.core import clock
 from authz_server.core.jose import OWN_ALG
 from authz_server.core.secrets import new_id

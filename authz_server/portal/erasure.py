@@ -12,7 +12,8 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.consent import erasure
-from authz_server.consent.outcome import DELIVERED, Decided
+from authz_server.consent.fetches import DELIVERED
+from authz_server.consent.outcome import Decided
 from authz_server.consent.wording import day
 from authz_server.core import clock
 from authz_server.database import db

@@ -15,7 +15,8 @@ from werkzeug.wrappers import Response
 
 from authz_server.consent import preparation
 from authz_server.consent.client_home import home_of
-from authz_server.consent.outcome import DELIVERED, STOPPABLE, Decided, find_outcome
+from authz_server.consent.fetches import DELIVERED, STOPPABLE
+from authz_server.consent.outcome import Decided, find_outcome
 from authz_server.consent.wording import day, duration, time_of_day
 from authz_server.core import clock, transfers
 from authz_server.core.clock import day_of

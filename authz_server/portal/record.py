@@ -28,7 +28,7 @@ blueprint = Blueprint("audit", __name__)
 PER_PAGE: Final = 20
 
 # Of these the reader learns in one word that it did not work; the others say so in their sentence.
-DELIVERIES: Final = frozenset({"token.failed", "token.spent_unknown"})
+DELIVERIES: Final = frozenset({"token.failed", "token.exhausted", "token.spent_unknown"})
 ABOUT_CONSENTS: Final = frozenset({*DECISIONS, WITHDRAWN})
 
 

@@ -21,7 +21,7 @@ from flask_babel import gettext
 from werkzeug.wrappers import Response
 
 from authz_server.audit.service import entries_of
-from authz_server.consent.outcome import STOPPABLE
+from authz_server.consent.fetches import STOPPABLE
 from authz_server.consent.wording import time_of_day
 from authz_server.core import clock
 from authz_server.core.identifiers import LOWEST_LEVEL

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, case, exists, literal_column, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, exists, literal, literal_column, or_, select, update
 from sqlalchemy.orm import Session
 
 from authz_server.audit.service import Entry
@@ -89,6 +89,7 @@ LEASE = _edge(
     lease_digest=bindparam("lease"),
     lease_expires_at=bindparam("lease_until"),
 )
+FAILED_AS = case((TOKEN.c.state == "dead", literal("token.exhausted")), else_=literal("token.failed"))
 OUTCOMES = {
     # The first byte is about to leave, and the lease must now last as long as the transfer may.
     "delivering": _edge(*LEASED, *STANDS, NOT_BEGUN, first_byte_at=NOW, lease_expires_at=bindparam("until")),
@@ -98,6 +99,7 @@ OUTCOMES = {
     "delivered": _edge(*LEASED, *STANDS, state="spent", spent_at=NOW, lease_expires_at=None),
     "failed": _edge(
         *LEASED,
+        returning=[FAILED_AS.label("event")],
         state=case((TOKEN.c.attempt < bindparam("max_attempts"), "issued"), else_="dead"),
         attempt=TOKEN.c.attempt + 1,
         **ENDED,

@@ -125,7 +125,25 @@ CASES: dict[str, tuple[Kind, dict[str, Any], tuple[str, ...]]] = {
     "revoked by the client": ("none", {}, (*COLLECTED, "revoked")),
     "revoked by the client on its way": ("active", {}, (*COLLECTED, "leased", "delivering", "revoked")),
     "revoked on its way, and erased": ("history", {"erase_in": -1}, (*COLLECTED, "leased", "delivering", "revoked")),
-    "revoked after a failure": ("none", {}, (*COLLECTED, "leased", "delivering", "failed", "revoked")),
+    "revoked after a failure": ("none", {}, (*COLLECTED, "leased", "failed", "revoked")),
+    "revoked after a failure on its way": ("active", {}, (*COLLECTED, "leased", "delivering", "failed", "revoked")),
+    "failed": ("active", {}, (*COLLECTED, "leased", "failed")),
+    "failed once too often": ("none", {}, (*COLLECTED, "leased", "failed", "leased", "exhausted")),
+    "failed once too often, once on its way": (
+        "active",
+        {},
+        (*COLLECTED, "leased", "delivering", "failed", "leased", "exhausted"),
+    ),
+    "not fetched in time after a failure on its way": (
+        "active",
+        {},
+        (*COLLECTED, "leased", "delivering", "failed", "expired"),
+    ),
+    "delivered, and a second one stopped": (
+        "history",
+        {"datasets": ("a.b", "a.b"), "erase_in": -1},
+        (*COLLECTED, "delivering", "delivered", "revoked"),
+    ),
     "stopped": ("history", {"withdrawn": True}, (*COLLECTED, "revoked")),
     "stopped after it was delivered": ("history", {"withdrawn": True}, (*COLLECTED, "delivered")),
     "one of two is still open": (
@@ -156,6 +174,8 @@ def test_each_decision_is_where_one_looks_for_it(people: People) -> None:
         one = find_listed(people.session, reference, citizen_id=1, limits=LIMITS, now=NOW)
         assert one is not None
         assert one.kind == kind
+        if kind == "none":
+            assert (one.outcome.delivered, one.outcome.stoppable) == (False, False), names[reference]
 
 
 def test_they_come_newest_first_and_a_page_ends_where_the_next_begins(people: People) -> None:

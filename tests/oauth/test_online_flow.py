@@ -7,12 +7,13 @@ from unittest.mock import Mock
 import orjson
 import pytest
 
+from authz_server.audit.models import AuditEntry
 from authz_server.core import clock, jose
 from authz_server.core.identifiers import AgencyId
 from authz_server.oauth import agency_ticket
 from authz_server.tokens.errors import TokenNotUsable
 from tests.support.platform import Platform, answer_of
-from tests.support.protocol import dataset_token, refused
+from tests.support.protocol import Fetch, dataset_token, refused, rows
 
 
 def test_a_bank_gets_a_token_for_each_dataset_that_the_citizen_agreed_to(platform: Platform) -> None:
@@ -85,6 +86,25 @@ def test_a_transfer_that_broke_off_may_begin_anew_as_often_as_is_allowed(platfor
         for outcome in ("delivering", "failed"):
             assert platform.proxy.report(leased["lease"], outcome).status_code == 204
     refused(fetch.exchange(), 400, "invalid_request")
+
+
+def test_a_token_that_died_of_its_failures_is_on_the_record_and_in_the_list_as_that(own_platform: Platform) -> None:
+    body = own_platform.tokens(own_platform.detail("ris.personal"))
+    (granted,) = body["authorization_details"]
+    fetch, citizen = Fetch(own_platform, granted["access_token"]), own_platform.citizen()
+    reference = granted["transaction"]
+    page, stop = f"/consents/{reference}", f"/consent/{reference}/stop"
+    for _ in range(own_platform.settings.limits.max_attempts):
+        assert stop in citizen.client.get(page).text
+        lease = fetch.exchange().get_json()["lease"]
+        told = own_platform.proxy.report(lease, "failed", reason="agency_down")
+        assert told.status_code == 204
+    refused(fetch.exchange(), 400, "invalid_request")
+    events = [entry.event for entry in rows(own_platform, AuditEntry, transaction_id=reference)]
+    assert events[-5:] == ["token.failed", "token.leased", "token.failed", "token.leased", "token.exhausted"]
+    assert "is not tried again" in citizen.client.get("/record").text
+    assert "it is not tried again" in citizen.client.get(page).text
+    assert stop not in citizen.client.get(page).text
 
 
 def test_a_citizen_who_refuses_sends_nothing_but_the_refusal(platform: Platform) -> None:
