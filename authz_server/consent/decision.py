@@ -197,7 +197,7 @@ def require_identity(pending: PendingRequest, signed_in: SignedIn, *, catalogue:
     Raises: IdentityNotSufficient.
     """
     needed_level, authenticated_after = pending.needed_level(catalogue), pending.authenticated_after
-    lacking = levels.lack(signed_in, needed_level, authenticated_after, two_methods=signed_in.verified_at is None)
+    lacking = levels.lack(signed_in, needed_level, authenticated_after, two_methods=signed_in.first_use)
     stated = levels.stated(signed_in, needed_level, authenticated_after)
     if lacking is not None or stated is None:
         raise IdentityNotSufficient(lacking or "level")

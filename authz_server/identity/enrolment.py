@@ -115,7 +115,7 @@ def _demanding(view: CitizenView[P], *, level: int, again: bool = False) -> View
 
 def let_prove_more(signed_in: SignedIn, level: int) -> Response | None:
     """Where a citizen is sent who has not signed in at this level, or is in their first use; None if nothing lacks."""
-    lacking = lack(signed_in, level, two_methods=signed_in.verified_at is None)
+    lacking = lack(signed_in, level, two_methods=signed_in.first_use)
     return redirect(prove_more_url(level=level, second=lacking == "second"), code=303) if lacking else None
 
 

@@ -85,7 +85,7 @@ class SignedIn:
     expires_at: datetime
     session_digest: bytes = field(repr=False)
     frozen_at: datetime | None = None
-    verified_at: datetime | None = None  # None: who it is was never proved by two different methods
+    verified_at: datetime | None = None
     proofs_json: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -97,6 +97,11 @@ class SignedIn:
     def methods(self) -> frozenset[str]:
         """By which methods the citizen proved it, of those that open a fetch."""
         return frozenset(proof.method for proof in self.proofs if proof.level <= LOWEST_LEVEL)
+
+    @property
+    def first_use(self) -> bool:
+        """Whether who it is was never proved by two different methods, as the first use needs."""
+        return self.verified_at is None
 
     @property
     def acr(self) -> str:

@@ -84,7 +84,7 @@ class Visit:
     @property
     def first_use(self) -> bool:
         """Whether a request waits for somebody who has never proved who they are by two different methods."""
-        return self.waiting is not None and self.signed_in is not None and self.signed_in.verified_at is None
+        return self.waiting is not None and self.signed_in is not None and self.signed_in.first_use
 
     @property
     def methods(self) -> Sequence[Method]:

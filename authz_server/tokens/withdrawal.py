@@ -175,8 +175,7 @@ def unfreeze(session: Session, signed_in: SignedIn, *, now: datetime) -> None:
 
 def lack_to_unfreeze(signed_in: SignedIn, *, now: datetime) -> levels.Lack | None:
     """What the sign-in lacks: too weak, longer ago than `UNFREEZE_MAX_AGE`, or by one method where two are needed."""
-    unproved = signed_in.verified_at is None
-    return levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE, two_methods=unproved)
+    return levels.lack(signed_in, UNFREEZE_LEVEL, now - UNFREEZE_MAX_AGE, two_methods=signed_in.first_use)
 
 
 def lift(session: Session, citizen_id: int, *, actor: str, now: datetime) -> bool:
