@@ -23,6 +23,7 @@ ANSWERED_OTHERWISE = {
     "not_me.stop": 404,  # no link either; with one: tests/notices/test_not_me.py
     "certificate.set_up": 404,  # not switched on here; with it on: tests/flows/test_certificate.py
     "certificate.set_up_by_connection": 404,
+    "own_requests.show": 404,  # nor this; with it on: tests/portal/test_own_requests.py
     "desk.start": 404,  # no desk's request; of one: tests/counter/test_clerks.py
     "upstream.set_up": 404,  # likewise: tests/identity/test_upstream.py
 }
