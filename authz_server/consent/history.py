@@ -207,7 +207,7 @@ def _kind(*, limits: Limits, now: datetime) -> ColumnElement[str]:
 
 
 def _had_begun() -> ColumnElement[bool]:
-    """Of a step that ends a fetch: whether a delivery had begun since the one before, as in `consent.outcome`."""
+    """Of a step that ends a fetch: whether a delivery had begun since the one before, as in `consent.fetches`."""
 
     def last(events: Iterable[str]) -> ColumnElement[int]:
         of_fetch = (BEFORE.c[name] == STEP.c[name] for name in ("transaction_id", "dataset_id"))

@@ -15,8 +15,8 @@
           └── ...                    a domain's own, in that domain
 
 Two vocabularies: `code` and `public` are constant per class and may be shown to anyone; `detail` is per occurrence,
-explains to the operator, and leaves the log only to whoever asks about a message of their own making
-(oauth/linter.py). Neither holds a secret or a person's data.
+explains to the operator, and leaves the log only to whoever asks about messages of their own making (oauth/linter.py,
+clients/own_requests.py). Neither holds a secret or a person's data.
 """
 
 import re
