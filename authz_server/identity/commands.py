@@ -118,10 +118,13 @@ def reset(username: str, password: str, totp_secret: str | None) -> None:
 @click.option("--birthdate", help="YYYY-MM-DD", type=click.DateTime(["%Y-%m-%d"]))
 def correct(username: str, name: str | None, birthdate: datetime | None) -> None:
     """Set right what the register says of a citizen by now; it is on their record, and they are told."""
-    born = birthdate.date() if birthdate else None
-    with session_for(config.load()) as session:
-        service.correct(session, username, name=name, birthdate=born, now=clock.now())
+    born, settings, now = birthdate.date() if birthdate else None, config.load(), clock.now()
+    with session_for(settings) as session:
+        service.correct(session, username, name=name, birthdate=born, now=now)
     click.echo(f"citizen {username} corrected")
+    if born and clock.years_since(born, now=now) < settings.limits.adult_years:
+        told = f"what they agreed to before stands, until you stop it: mydata citizen freeze {username}"
+        click.echo(f"warning: {username} is not of age; {told}", err=True)
 
 
 @citizen.command("add-certificate")

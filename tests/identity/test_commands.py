@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from click.testing import CliRunner, Result
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
+from authz_server.core import clock
 from authz_server.core.settings import SettingsError
 from authz_server.identity import recovery
 from authz_server.identity.commands import citizen
@@ -90,6 +92,21 @@ def test_a_name_and_a_date_of_birth_are_set_right(run: Run, engine: Engine) -> N
     with engine.connect() as connection:
         row = connection.execute(select(CITIZEN)).one()
     assert (row.name, row.birthdate.isoformat()) == ("測試市民新", "1990-01-03")
+
+
+def test_of_whom_turns_out_to_be_a_minor_the_operator_is_told_what_stands(run: Run) -> None:
+    run(*ADD, "--password", PASSWORD)
+    with clock.frozen(datetime(2026, 12, 1, 4, tzinfo=UTC)):
+        for born, warned in (
+            ("2008-12-01", ""),
+            ("2008-12-02", "warning: citizen-a is not of age; what they agreed to "),
+        ):
+            told = run("correct", PERSON.username, "--birthdate", born)
+            assert (told.exit_code, told.stdout) == (0, "citizen citizen-a corrected\n")
+            assert told.stderr.startswith(warned)
+            assert bool(told.stderr) == bool(warned)
+    assert told.stderr.endswith(": mydata citizen freeze citizen-a\n")
+    assert run("correct", PERSON.username, "--name", "測試市民新").stderr == ""
 
 
 @pytest.mark.parametrize("kept", [None, b"too short"])
